@@ -1,0 +1,50 @@
+// The whole of obs.toml as typed options. `config` knows each folder's options and nothing more;
+// whether expressions fit the fields is checked where the plan is made (app/plan).
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "base/source_text.h"
+#include "decode/options.h"
+#include "detect/options.h"
+#include "http/options.h"
+#include "narrate/options.h"
+#include "source/options.h"
+#include "store/options.h"
+#include "window/options.h"
+
+namespace streamobs::config {
+
+struct Config {
+  std::string file;                ///< Where it was read from, for messages.
+  std::string data_dir = "./data";
+  std::size_t threads = 0;         ///< Threads that run the io_context; 0: one for each core.
+  std::size_t lanes = 0;           ///< Decode and window lanes; 0: as many as threads.
+  log::Level log_level = log::Level::info;
+  log::Format log_format = log::Format::automatic;
+
+  http::HttpOptions http;
+  store::StoreOptions store;
+  narrate::IncidentOptions incidents;
+  std::vector<source::SourceOptions> sources;   ///< Each list in the file's order.
+  std::vector<decode::StreamOptions> streams;
+  std::vector<window::WindowOptions> windows;
+  std::vector<detect::RuleOptions> rules;
+};
+
+/// Parses TOML text. Every mistake found is added to `diagnostics`; the config is returned only
+/// where none of them is an error. `file` is the name used in messages.
+std::optional<Config> parse(std::string_view toml, std::string file, Diagnostics& diagnostics);
+
+/// Reads and parses a file.
+std::optional<Config> load(const std::string& path, Diagnostics& diagnostics);
+
+/// Diagnostics as a person reads them: file:line:column, what is wrong, the excerpt, the hint.
+std::string to_text(const Diagnostics& diagnostics, bool colour);
+
+}  // namespace streamobs::config

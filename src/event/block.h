@@ -1,0 +1,39 @@
+// A block: the bytes a source hands to decode, whole events of one stream, and where they came from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/block_buffer.h"
+#include "base/clock.h"
+
+namespace streamobs {
+
+enum class Format : std::uint8_t {
+  json,        ///< One JSON object, an array of them, or one object a line (NDJSON).
+  ndjson,      ///< One JSON object a line.
+  csv,         ///< RFC 4180; the header line is in Block::header.
+  access_log,  ///< Apache's and nginx's combined log format.
+};
+
+/// Where a block came from: enough to name an event in it to a person, and to go on after it.
+struct BlockOrigin {
+  std::uint32_t source_id = 0;   ///< Index of the source in the plan.
+  std::uint32_t partition = 0;   ///< Of that source; 0 where it has only one.
+  std::uint64_t number = 0;      ///< 1, 2, 3 … within the partition; 0: order of arrival decides.
+  std::uint64_t offset = 0;      ///< Of the block's first byte in its file (uncompressed), else 0.
+  std::uint64_t first_line = 0;  ///< Line number of its first line in a file, from 1, else 0.
+  Timestamp received_at = 0;     ///< Wall clock on arrival: the record's now().
+  std::string name;              ///< A file's path, a client's address; may be empty.
+};
+
+struct Block {
+  std::uint32_t stream_id = 0;
+  Format format = Format::json;
+  std::shared_ptr<BlockBuffer> bytes;  ///< Ends at the end of an event, or of the input.
+  std::shared_ptr<const std::string> header;  ///< CSV: the file's first record; else null.
+  BlockOrigin origin;
+};
+
+}  // namespace streamobs

@@ -1,0 +1,45 @@
+// An event that could not be taken, kept with everything a person needs to see why and to send it
+// again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace streamobs {
+
+/// Why events are refused. The texts are what users see in answers, metrics and the store.
+namespace reason {
+inline constexpr std::string_view not_json = "not_json";            ///< Not one JSON object.
+inline constexpr std::string_view not_a_record = "not_a_record";    ///< A CSV or log line that does not fit.
+inline constexpr std::string_view missing_field = "missing_field";  ///< A required one is absent or null.
+inline constexpr std::string_view wrong_type = "wrong_type";
+inline constexpr std::string_view bad_time = "bad_time";
+inline constexpr std::string_view out_of_range = "out_of_range";    ///< NaN, infinity, more than 64 bits.
+inline constexpr std::string_view bad_utf8 = "bad_utf8";
+inline constexpr std::string_view duplicate_key = "duplicate_key";
+inline constexpr std::string_view too_deep = "too_deep";            ///< Nested deeper than 32.
+inline constexpr std::string_view too_long = "too_long";            ///< A line over the limit.
+inline constexpr std::string_view future = "future";                ///< Further ahead than max_future.
+inline constexpr std::string_view late = "late";                    ///< Its window had closed.
+// A failed check is refused under the check's own name.
+}  // namespace reason
+
+struct DeadLetter {
+  std::string reason;      ///< One of the above, or the name of a check.
+  std::string detail;      ///< In words: which field, what was there, what was expected.
+  std::string stream;
+  std::string source;      ///< The source's name in the config.
+  std::string origin;      ///< A file's path or a client's address; may be empty.
+  std::uint64_t position = 0;  ///< Line number in a file; index within a request.
+  std::uint32_t event_index = 0;  ///< Which event of the block, from 0.
+  std::string window;      ///< For late events: the window that had closed.
+  Timestamp received_at = 0;
+  std::string payload;     ///< As received, cut at kMaxPayload bytes.
+
+  static constexpr std::size_t kMaxPayload = 64 << 10;
+};
+
+}  // namespace streamobs

@@ -1,0 +1,53 @@
+#include "event/event_batch.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace streamobs {
+
+namespace {
+constexpr std::size_t kArenaChunk = 16 << 10;
+}
+
+char* TextArena::allocate(std::size_t size) {
+  while (chunk_ < chunks_.size() && used_ + size > chunks_[chunk_].size) {
+    ++chunk_;
+    used_ = 0;
+  }
+  if (chunk_ == chunks_.size()) {
+    const std::size_t chunk = std::max(size, kArenaChunk);
+    chunks_.push_back({std::make_unique<char[]>(chunk), chunk});
+    used_ = 0;
+  }
+  char* const place = chunks_[chunk_].bytes.get() + used_;
+  used_ += size;
+  return place;
+}
+
+std::string_view TextArena::keep(std::string_view text) {
+  if (text.empty()) return {};
+  char* const place = allocate(text.size());
+  std::memcpy(place, text.data(), text.size());
+  return {place, text.size()};
+}
+
+void TextArena::clear() {
+  chunk_ = 0;
+  used_ = 0;
+}
+
+void EventBatch::clear() {
+  rows = 0;
+  time.clear();
+  for (Column& column : columns) column.clear();
+  event_index.clear();
+  events = 0;
+  time_max = kMinTimestamp;
+  dead_letters.clear();
+  origin = {};
+  stamp = {};
+  block.reset();
+  text.clear();
+}
+
+}  // namespace streamobs

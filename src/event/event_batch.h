@@ -1,0 +1,69 @@
+// A block's events as columns, with what had to be refused beside them: what travels from decode
+// to the sequencer and on to the windows.
+//
+// Made by decode from one block (a request body, a piece of a file), owned by whoever holds it,
+// passed on whole, never shared. String columns may point into `block` and `text`, which the batch
+// keeps alive. Batches are recycled: clear() keeps the memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/pod_vector.h"
+#include "event/block.h"
+#include "event/column.h"
+#include "event/dead_letter.h"
+#include "event/schema.h"
+
+namespace streamobs {
+
+/// Text that outlives the call that made it: unescaped strings, joined pieces. Views into it stay
+/// good until clear().
+class TextArena {
+ public:
+  char* allocate(std::size_t size);
+  std::string_view keep(std::string_view text);
+  void clear();
+
+ private:
+  struct Chunk {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size = 0;
+  };
+  std::vector<Chunk> chunks_;
+  std::size_t chunk_ = 0;  ///< The chunk being filled.
+  std::size_t used_ = 0;   ///< Bytes used of it.
+};
+
+/// What the sequencer adds: the batch's place in history and time as it was just before it.
+struct Stamp {
+  std::uint64_t sequence = 0;              ///< Position in the log: 1, 2, 3 …
+  Timestamp partition_time = kMinTimestamp;  ///< Newest event time of its own partition before it.
+  /// Least of the other active partitions of the stream; kMaxTimestamp where there is none.
+  Timestamp others_time = kMaxTimestamp;
+  Timestamp floor_time = kMinTimestamp;    ///< The stream's watermark before it: it never falls.
+};
+
+struct EventBatch {
+  const StreamSchema* schema = nullptr;  ///< Owned by the plan, which outlives every batch.
+  std::size_t rows = 0;
+  PodVector<Timestamp> time;             ///< Event time of each row.
+  std::vector<Column> columns;           ///< One for each field of the schema.
+  PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
+  std::uint32_t events = 0;              ///< Events in the block, refused ones included.
+  Timestamp time_max = kMinTimestamp;    ///< Newest event time in the batch.
+  std::vector<DeadLetter> dead_letters;  ///< Bounded by the events in the block.
+
+  BlockOrigin origin;
+  Stamp stamp;
+  std::shared_ptr<BlockBuffer> block;
+  TextArena text;
+
+  void clear();
+};
+
+}  // namespace streamobs

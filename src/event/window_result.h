@@ -1,0 +1,61 @@
+// What a window says when it closes, or so far while it is open: the rows that detection reads,
+// the store keeps and people see.
+//
+// Rows travel in batches of at most kMaxRows; a batch is made by the window stage, shared read-only
+// from then on (shared_ptr<const>), and may be read on any strand.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "event/value.h"
+
+namespace streamobs {
+
+struct ResultColumn {
+  std::string name;
+  DataType type;
+};
+
+/// The columns of a window's results. Made from the config, shared, never changed.
+struct WindowSchema {
+  std::string window;      ///< Its name in the config, of its view and in the API.
+  std::string stream;
+  Duration size = 0;       ///< Of one window; for calendar days, of a day without a clock change.
+  std::vector<ResultColumn> keys;
+  std::vector<ResultColumn> metrics;  ///< In the config's order.
+  /// Which metrics are quantiles of a stored sketch, and the like: how `state` is to be read.
+  std::vector<std::string> accumulators;
+};
+
+struct WindowRow {
+  Timestamp start = 0;  ///< Inclusive.
+  Timestamp end = 0;    ///< Exclusive.
+  bool closed = false;
+  bool overflow = false;      ///< The group of all keys beyond max_keys.
+  std::uint32_t revision = 0;
+  std::vector<Value> keys;    ///< As in the schema.
+  std::vector<Value> metrics; ///< As in the schema.
+  std::string state;          ///< The accumulators, serialised; empty for open windows.
+};
+
+struct WindowBatch {
+  static constexpr std::size_t kMaxRows = 1024;
+
+  std::shared_ptr<const WindowSchema> schema;
+  std::uint64_t position = 0;  ///< Log position that closed (or showed) the window.
+  Timestamp watermark = 0;     ///< Of the stream at that position.
+  std::vector<WindowRow> rows; ///< Ordered by start, then key.
+  /// The last batch of one round of closing: everything this position closed has been sent.
+  bool last = true;
+};
+
+using WindowBatchPtr = std::shared_ptr<const WindowBatch>;
+
+/// The text that stands for a group of keys wherever one is needed: the values joined by '|'.
+std::string key_text(const std::vector<Value>& keys);
+
+}  // namespace streamobs

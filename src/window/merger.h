@@ -1,0 +1,34 @@
+// Combines the lanes' partial accumulators of the windows that have closed (or that are shown while
+// open) and says what came out.
+//
+// One for each stream; belongs to the merge strand. Synchronous. Results are the same for any
+// number of lanes: accumulators merge exactly, and rows are ordered by closing time, window, start
+// and key.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "event/record.h"
+#include "window/stream_windows.h"
+
+namespace streamobs::window {
+
+class WindowMerger {
+ public:
+  explicit WindowMerger(std::shared_ptr<const StreamWindowsPlan> plan);
+  ~WindowMerger();
+
+  /// One round: the partials of all lanes for the same log position (nulls allowed), in lane order.
+  /// `closed` is false for early results and for what a shutdown cut short. Rows come in
+  /// WindowBatches of at most WindowBatch::kMaxRows, the last of each window marked.
+  void merge(std::vector<PartialPtr> partials, std::uint64_t position, Timestamp watermark,
+             bool closed, Records& out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace streamobs::window

@@ -1,0 +1,33 @@
+// [window.NAME]: which events are counted together, for how long, and what is said of them.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/source_text.h"
+
+namespace streamobs::window {
+
+/// `name = expression`: a key (by = { category = "product_category" }) or a metric.
+struct NamedExpression {
+  SourceText name;
+  SourceText expression;
+};
+
+struct WindowOptions {
+  SourceText name;
+  SourceText from;                       ///< The stream.
+  SourceText size_text;                  ///< As written, for messages.
+  Duration size = kMinute;               ///< Tumbling: [k · size, (k + 1) · size).
+  std::string timezone;                  ///< For whole days: midnight there; empty: aligned to the epoch.
+  std::vector<NamedExpression> by;
+  SourceText where;                      ///< Only events for which it is true.
+  std::vector<NamedExpression> select;
+  Duration allowed_lateness = 0;         ///< Closes when the watermark has passed its end by this.
+  std::size_t max_keys = 100'000;        ///< Further keys of a window go to the group __overflow__.
+  Duration emit_every = 2 * kSecond;     ///< How often open windows are shown; 0: never.
+};
+
+}  // namespace streamobs::window

@@ -1,0 +1,60 @@
+// The window operator: one lane's share of all windows of one stream.
+//
+// Lanes keep partial accumulators, each for the batches it was given; a WindowMerger combines them
+// once every lane has passed the log position that closes a window. Belongs to one lane, is used on
+// its strand only, lives as long as the engine. Synchronous: no clock, no I/O.
+//
+// What is late follows from the log alone: for each row the watermark is
+//   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before it)))
+// and the row is late for a window whose end + allowed_lateness ≤ that watermark.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "event/event_batch.h"
+#include "event/record.h"
+#include "window/admission.h"
+#include "window/window_plan.h"
+
+namespace streamobs::window {
+
+/// One lane's accumulators of one or more window instances on their way to the merger.
+class Partial;
+using PartialPtr = std::unique_ptr<Partial>;
+
+/// What one call to process() did, for the counters.
+struct ProcessCounts {
+  std::uint64_t filtered = 0;          ///< Left out by the stream's filter.
+  std::vector<std::uint64_t> late;     ///< For each window of the stream.
+  std::uint64_t overflow_rows = 0;     ///< Counted into an __overflow__ group.
+};
+
+class StreamWindows {
+ public:
+  StreamWindows(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lane,
+                Admission& admission);
+  ~StreamWindows();
+
+  /// Adds a stamped batch. Late rows are left out and appended to `late` as dead letters.
+  ProcessCounts process(const EventBatch& batch, DeadLetters& late);
+
+  /// Hands over every window instance that `watermark` closes. Null where this lane has none.
+  PartialPtr take_closed(Timestamp watermark);
+  /// A copy of the instances still open, only of window `index` and only if it changed since the
+  /// last such copy; null where there is nothing new.
+  PartialPtr copy_open(std::size_t index);
+  /// Hands over all that is left: at the end of bounded input, or at shutdown.
+  PartialPtr take_all();
+
+  std::size_t open_instances() const;
+  std::size_t keys() const;   ///< Groups held, over all open instances.
+  std::size_t bytes() const;  ///< Memory held by them, about.
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace streamobs::window
