@@ -1,0 +1,79 @@
+// Threads for what blocks: disk reads, SQLite, name look-ups. Nothing else may block.
+//
+// Owned by the engine; outlives every coroutine that uses it. run() may be awaited on any strand;
+// the function runs on a thread of the pool, the coroutine goes on where it was.
+//
+// g++ 12 destroys temporaries of a co_await expression twice: give run() a named lambda.
+//
+//   const auto read = [&] { return file.read(buffer); };
+//   const auto bytes = co_await pool.run(read);
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "flow/asio.h"
+
+namespace streamobs::flow {
+
+class BlockingPool {
+ public:
+  explicit BlockingPool(std::size_t threads) : pool_(threads) {}
+  ~BlockingPool() { pool_.join(); }
+
+  /// What `work()` returns. An exception thrown by it is thrown here.
+  template <class Work>
+  asio::awaitable<std::invoke_result_t<const Work&>> run(const Work& work) {
+    using R = std::invoke_result_t<const Work&>;
+    Outcome<R> outcome;
+    const Submit<Work, R> submit{&pool_, &work, &outcome};
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(submit, asio::use_awaitable);
+    if (outcome.error) std::rethrow_exception(outcome.error);
+    if constexpr (!std::is_void_v<R>) co_return std::move(*outcome.value);
+  }
+
+ private:
+  using Handler = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
+
+  template <class R>
+  struct Outcome {
+    std::optional<R> value;
+    std::exception_ptr error;
+  };
+
+  template <class Work, class R>
+  struct Submit {
+    asio::thread_pool* pool;
+    const Work* work;
+    Outcome<R>* outcome;
+
+    void operator()(Handler handler) const {
+      // `work` and `outcome` stand in the frame of run(), which waits for the handler.
+      asio::post(*pool, [work = work, outcome = outcome, handler = std::move(handler)]() mutable {
+        try {
+          if constexpr (std::is_void_v<R>) {
+            (*work)();
+          } else {
+            outcome->value.emplace((*work)());
+          }
+        } catch (...) {
+          outcome->error = std::current_exception();
+        }
+        const auto executor = asio::get_associated_executor(handler);
+        asio::post(executor, std::move(handler));
+      });
+    }
+  };
+
+  asio::thread_pool pool_;
+};
+
+template <>
+struct BlockingPool::Outcome<void> {
+  std::exception_ptr error;
+};
+
+}  // namespace streamobs::flow
