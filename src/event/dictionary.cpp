@@ -12,24 +12,31 @@ constexpr std::size_t kTextChunk = 16 << 10;
 }
 
 Dictionary::Dictionary(std::size_t capacity)
-    : capacity_(std::min(capacity, kMaxEntries)), table_(64) {}
+    : capacity_(std::min(capacity, kMaxEntries)), table_(64), shift_(64 - 6) {}
 
-std::size_t Dictionary::slot_of(std::uint64_t hash, std::string_view text) const {
+Dictionary::Key Dictionary::key_of(std::string_view text) {
+  if (text.size() <= ShortText::kMax) return {ShortText::from(text.data(), text.size())};
+  if (text.size() > 2 * ShortText::kMax) return {ShortText{hash_bytes(text), 0}};
+  // Up to 32 bytes: both halves, overlapping in the middle; words that differ mix differently.
+  const char* const p = text.data();
+  const char* const q = p + text.size() - ShortText::kMax;
+  return {ShortText{load_word(p) ^ hash_word(load_word(p + 8)),
+                    load_word(q + 8) ^ hash_word(load_word(q) + 1)}};
+}
+
+std::size_t Dictionary::slot_of(const Key& key, std::string_view text) const {
   const std::size_t mask = table_.size() - 1;
-  std::size_t i = hash & mask;
-  while (table_[i].id != kNone && !(table_[i].hash == hash && (*this)[table_[i].id] == text)) {
-    i = (i + 1) & mask;
-  }
+  std::size_t i = first_slot(key, text.size());
+  while (table_[i].id != kNone && !holds(table_[i], key, text)) i = (i + 1) & mask;
   return i;
 }
 
 Dictionary::Id Dictionary::find(std::string_view text) const {
-  return table_[slot_of(hash_bytes(text), text)].id;
+  return table_[slot_of(key_of(text), text)].id;
 }
 
-Dictionary::Id Dictionary::intern(std::string_view text) {
-  const std::uint64_t hash = hash_bytes(text);
-  std::size_t slot = slot_of(hash, text);
+Dictionary::Id Dictionary::intern_slow(std::string_view text, const Key& key) {
+  const std::size_t slot = slot_of(key, text);
   if (table_[slot].id != kNone) return table_[slot].id;
   if (size_ == capacity_ || bytes_ + text.size() > kMaxBytes) return kNone;
 
@@ -49,7 +56,7 @@ Dictionary::Id Dictionary::intern(std::string_view text) {
   if (id % kChunk == 0) chunks_[id / kChunk] = std::make_unique<std::array<std::string_view, kChunk>>();
   (*chunks_[id / kChunk])[id % kChunk] = kept;
   ++size_;
-  table_[slot] = {hash, id};
+  table_[slot] = {key.words, static_cast<std::uint32_t>(text.size()), id};
   if (size_ * 2 > table_.size()) grow_table();
   return id;
 }
@@ -57,10 +64,11 @@ Dictionary::Id Dictionary::intern(std::string_view text) {
 void Dictionary::grow_table() {
   std::vector<Slot> old(table_.size() * 2);
   old.swap(table_);
+  --shift_;
   const std::size_t mask = table_.size() - 1;
   for (const Slot& slot : old) {
     if (slot.id == kNone) continue;
-    std::size_t i = slot.hash & mask;
+    std::size_t i = first_slot({slot.words}, slot.size);
     while (table_[i].id != kNone) i = (i + 1) & mask;
     table_[i] = slot;
   }

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/short_text.h"
+
 namespace streamobs {
 
 class Dictionary {
@@ -27,7 +29,13 @@ class Dictionary {
   Dictionary& operator=(const Dictionary&) = delete;
 
   /// The id of `text`, added if it is new; kNone when it is new and the dictionary is full.
-  Id intern(std::string_view text);
+  Id intern(std::string_view text) { return intern(text, key_of(text)); }
+  /// The same for text from whose start on 16 bytes can be read, however short it is: faster.
+  Id intern_padded(std::string_view text) {
+    return intern(text, text.size() <= ShortText::kMax
+                            ? Key{ShortText::from_padded(text.data(), text.size())}
+                            : key_of(text));
+  }
   /// The id of `text` if it is in here, else kNone.
   Id find(std::string_view text) const;
 
@@ -37,17 +45,37 @@ class Dictionary {
 
  private:
   static constexpr std::size_t kChunk = 1024;
+  /// A short text's bytes; for a longer one its hash, and a second word to compare.
+  struct Key {
+    ShortText words;
+  };
   struct Slot {
-    std::uint64_t hash = 0;
+    ShortText words;
+    std::uint32_t size = 0;
     Id id = kNone;
   };
+  static Key key_of(std::string_view text);
+  std::size_t first_slot(const Key& key, std::size_t size) const {
+    return key.words.hash(size) >> shift_;
+  }
+  /// True if `slot` holds `text`, whose key is `key`.
+  bool holds(const Slot& slot, const Key& key, std::string_view text) const {
+    return slot.words == key.words && slot.size == text.size() && slot.id != kNone &&
+           (text.size() <= ShortText::kMax || (*this)[slot.id] == text);
+  }
+  Id intern(std::string_view text, const Key& key) {
+    const Slot& slot = table_[first_slot(key, text.size())];
+    return holds(slot, key, text) ? slot.id : intern_slow(text, key);
+  }
+  Id intern_slow(std::string_view text, const Key& key);
+  std::size_t slot_of(const Key& key, std::string_view text) const;
   void grow_table();
-  std::size_t slot_of(std::uint64_t hash, std::string_view text) const;
 
   std::size_t capacity_;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
   std::vector<Slot> table_;  ///< Open addressing, at most half full.
+  unsigned shift_;           ///< The table takes the hash's upper 64 - shift_ bits.
   std::array<std::unique_ptr<std::array<std::string_view, kChunk>>, kMaxEntries / kChunk> chunks_;
   std::vector<std::unique_ptr<char[]>> text_;  ///< What the entries point into.
   std::size_t text_left_ = 0;

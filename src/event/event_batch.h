@@ -59,6 +59,7 @@ struct EventBatch {
   std::vector<DeadLetter> dead_letters;  ///< Bounded by the events in the block.
 
   BlockOrigin origin;
+  std::uint32_t lane = 0;                ///< The lane that decoded it and will count it.
   Stamp stamp;
   std::shared_ptr<BlockBuffer> block;
   TextArena text;

@@ -25,6 +25,7 @@ struct WindowSchema {
   std::string window;      ///< Its name in the config, of its view and in the API.
   std::string stream;
   Duration size = 0;       ///< Of one window; for calendar days, of a day without a clock change.
+  Duration allowed_lateness = 0;  ///< A window closes this long after its end.
   std::vector<ResultColumn> keys;
   std::vector<ResultColumn> metrics;  ///< In the config's order.
   /// Which metrics are quantiles of a stored sketch, and the like: how `state` is to be read.
@@ -49,6 +50,8 @@ struct WindowBatch {
   std::uint64_t position = 0;  ///< Log position that closed (or showed) the window.
   Timestamp watermark = 0;     ///< Of the stream at that position.
   std::vector<WindowRow> rows; ///< Ordered by start, then key.
+  /// A view of windows that are still open: shown, never stored.
+  bool early = false;
   /// The last batch of one round of closing: everything this position closed has been sent.
   bool last = true;
 };

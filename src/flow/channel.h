@@ -121,6 +121,13 @@ class Conveyor {
     }
   }
 
+  /// Consumer: waits until some producer has sent something or all are closed. For a consumer that
+  /// must know who sent what, and pops each channel itself.
+  asio::awaitable<void> wait() {
+    const auto has_news = [this] { return any() || all_closed(); };
+    co_await consumer_.wait(has_news);
+  }
+
   /// Any thread: lets the consumer look again at something of its own (`wait_or`).
   void notify_consumer() { consumer_.notify(); }
   /// Consumer: as pop_batch, but also returns (with 0) when `other()` is true; whoever makes it so

@@ -1,0 +1,189 @@
+#include "app/lane.h"
+
+#include <utility>
+
+namespace streamobs::app {
+
+namespace {
+// A source keeps few blocks in a lane: each may be a megabyte.
+constexpr std::size_t kBlocksPerSource = 4;
+constexpr std::size_t kWorkItems = 256;
+
+std::size_t bytes_of(const EventBatch& batch) {
+  return batch.block ? batch.block->size() : batch.rows * 64;
+}
+}  // namespace
+
+LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
+    : registry(r),
+      decoded_batches(r.counter("streamobs_decoded_batches_total", "Blocks decoded into batches.")),
+      windowed_batches(
+          r.counter("streamobs_windowed_batches_total", "Batches counted into windows.")),
+      windowed_events(r.counter("streamobs_windowed_events_total", "Events counted into windows.")) {
+  for (const PlannedSource& source : plan.sources) {
+    received.push_back(&r.counter(
+        "streamobs_events_received_total", "Events read from sources, refused ones included.",
+        {{"source", source.name}, {"stream", plan.config.streams[source.stream_id].name.text}}));
+  }
+  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
+    const std::string& name = plan.config.streams[id].name.text;
+    OfStream stream{
+        &r.counter("streamobs_events_accepted_total", "Events taken into the pipeline.",
+                   {{"stream", name}}),
+        &r.counter("streamobs_events_filtered_total", "Events left out by the stream's filter.",
+                   {{"stream", name}}),
+        &r.counter("streamobs_overflow_events_total",
+                   "Events counted in an __overflow__ group, their window being full of keys.",
+                   {{"stream", name}}),
+        {}};
+    for (const std::size_t window : plan.streams[id].window_ids) {
+      stream.late.push_back(&r.counter(
+          "streamobs_late_events_total", "Events that came after their window had closed.",
+          {{"window", plan.windows[window].schema->window}, {"outcome", "dead_letter"}}));
+    }
+    streams.push_back(std::move(stream));
+  }
+}
+
+void LaneMetrics::count_rejected(const Plan& plan, const DeadLetter& letter) {
+  (void)plan;
+  registry
+      .counter("streamobs_events_rejected_total", "Events refused, by reason.",
+               {{"stream", letter.stream}, {"reason", letter.reason}})
+      .add();
+}
+
+Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
+           std::vector<std::unique_ptr<window::Admission>>& admissions, LaneMetrics& metrics,
+           InFlight& in_flight, std::size_t sources)
+    : index_(index),
+      plan_(plan),
+      executor_(asio::make_strand(io)),
+      metrics_(metrics),
+      in_flight_(in_flight),
+      blocks_(sources, kBlocksPerSource),
+      work_(kWorkItems) {
+  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
+    decoders_.push_back(
+        std::make_unique<decode::Decoder>(plan.streams[id].decode, plan.source_names));
+    windows_.push_back(plan.streams[id].windows == nullptr
+                           ? nullptr
+                           : std::make_unique<window::StreamWindows>(plan.streams[id].windows,
+                                                                     index, *admissions[id]));
+  }
+}
+
+EventBatchPtr Lane::take_batch() {
+  if (pool_.empty()) return std::make_unique<EventBatch>();
+  EventBatchPtr batch = std::move(pool_.back());
+  pool_.pop_back();
+  return batch;
+}
+
+void Lane::recycle(EventBatchPtr batch) {
+  batch->clear();
+  if (pool_.size() < kPooledBatches) pool_.push_back(std::move(batch));
+}
+
+EventBatchPtr Lane::decode(const Block& block) {
+  EventBatchPtr batch = take_batch();
+  decoders_[block.stream_id]->decode(block, *batch);
+  batch->lane = static_cast<std::uint32_t>(index_);
+  metrics_.received[block.origin.source_id]->add(batch->events);
+  metrics_.streams[block.stream_id].accepted->add(batch->rows);
+  metrics_.decoded_batches.add();
+  for (const DeadLetter& letter : batch->dead_letters) metrics_.count_rejected(plan_, letter);
+  in_flight_.bytes.fetch_add(bytes_of(*batch), std::memory_order_relaxed);
+  return batch;
+}
+
+asio::awaitable<void> Lane::run_decode(flow::Channel<SequencerInput>& out) {
+  std::vector<Block> batch;
+  while (true) {
+    batch.clear();
+    const std::size_t count = co_await blocks_.pop_batch(batch, 1);
+    if (count == 0) break;
+    for (Block& block : batch) {
+      SequencerInput decoded = Decoded{decode(block), nullptr};
+      // The buffer goes back to its source's pool as soon as the batch lets go of it.
+      block.bytes.reset();
+      const bool taken = co_await out.push(std::move(decoded));
+      if (!taken) co_return;
+    }
+  }
+  out.close();
+}
+
+DeadLettersPtr Lane::count(EventBatchPtr batch) {
+  const std::uint32_t stream_id = batch->schema->stream_id;
+  DeadLetters letters = std::move(batch->dead_letters);
+  batch->dead_letters.clear();
+  if (windows_[stream_id] != nullptr && batch->rows != 0) {
+    const window::ProcessCounts counts = windows_[stream_id]->process(*batch, letters);
+    LaneMetrics::OfStream& stream = metrics_.streams[stream_id];
+    if (counts.filtered != 0) stream.filtered->add(counts.filtered);
+    if (counts.overflow_rows != 0) stream.overflow_rows->add(counts.overflow_rows);
+    for (std::size_t i = 0; i < counts.late.size(); ++i) {
+      if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);
+    }
+  }
+  for (DeadLetter& letter : letters) {
+    if (letter.source.empty()) letter.source = plan_.source_names[batch->origin.source_id];
+    if (letter.stream.empty()) letter.stream = batch->schema->stream;
+  }
+  metrics_.windowed_batches.add();
+  metrics_.windowed_events.add(batch->rows);
+  in_flight_.bytes.fetch_sub(bytes_of(*batch), std::memory_order_relaxed);
+  in_flight_.windowed_rows[stream_id].fetch_add(batch->rows, std::memory_order_relaxed);
+  recycle(std::move(batch));
+  // Last, and with release: who sees the batch counted sees the tables as it left them.
+  in_flight_.windowed_batches[stream_id].fetch_add(1, std::memory_order_release);
+  return letters.empty() ? nullptr : std::make_shared<const DeadLetters>(std::move(letters));
+}
+
+void Lane::observe_state() {
+  std::size_t keys = 0;
+  std::size_t open = 0;
+  for (const auto& windows : windows_) {
+    if (windows == nullptr) continue;
+    keys += windows->keys();
+    open += windows->open_instances();
+  }
+  keys_.store(keys, std::memory_order_relaxed);
+  open_instances_.store(open, std::memory_order_relaxed);
+}
+
+asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
+  std::vector<LaneWork> batch;
+  while (true) {
+    batch.clear();
+    const std::size_t count_popped = co_await work_.pop_batch(batch, 16);
+    if (count_popped == 0) break;
+    for (LaneWork& work : batch) {
+      LaneOutput output;
+      if (auto* events = std::get_if<EventBatchPtr>(&work)) {
+        DeadLettersPtr letters = count(std::move(*events));
+        if (letters == nullptr) continue;
+        output = std::move(letters);
+      } else if (const auto* mark = std::get_if<wal::Mark>(&work)) {
+        output = LanePartial{LanePartial::Kind::closed, mark->stream_id, mark->position,
+                             mark->watermark,
+                             windows_[mark->stream_id]->take_closed(mark->watermark)};
+      } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
+        output = LanePartial{LanePartial::Kind::open, show->stream_id, show->position,
+                             show->watermark,
+                             windows_[show->stream_id]->copy_open(show->window)};
+      } else {
+        const Finish& finish = std::get<Finish>(work);
+        output = LanePartial{LanePartial::Kind::cut_short, finish.stream_id, finish.position,
+                             finish.watermark, windows_[finish.stream_id]->take_all()};
+      }
+      const bool taken = co_await out.push(std::move(output));
+      if (!taken) co_return;
+    }
+    observe_state();
+  }
+  out.close();
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,153 @@
+// A lane: decodes blocks where they arrive and counts the sequenced batches, on one strand.
+//
+// Everything data-parallel happens here; there is one lane for each core. A lane has two ways in
+// (blocks from sources, sequenced work from the dispatcher) and two ways out (decoded batches to
+// the sequencer, partial windows and dead letters to the results). Its state is touched on its
+// strand only; it lives as long as the topology.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "app/plan.h"
+#include "decode/decoder.h"
+#include "event/event_batch.h"
+#include "event/record.h"
+#include "flow/asio.h"
+#include "flow/channel.h"
+#include "flow/signal.h"
+#include "telemetry/registry.h"
+#include "wal/sequencer.h"
+#include "window/admission.h"
+#include "window/stream_windows.h"
+
+namespace streamobs::app {
+
+using EventBatchPtr = std::unique_ptr<EventBatch>;
+
+/// How a request learns that its batch has its place in history. Stands in the frame of the
+/// coroutine that waits for it.
+struct Acknowledgement {
+  std::atomic<bool> done{false};
+  flow::Signal signal;
+  void complete() {
+    done.store(true, std::memory_order_release);
+    signal.notify();
+  }
+};
+
+/// To the sequencer: a decoded batch, or the end of a bounded source.
+struct Decoded {
+  EventBatchPtr batch;
+  Acknowledgement* acknowledgement = nullptr;  ///< Null where nobody waits.
+};
+struct SourceEnd {
+  std::uint32_t source_id = 0;
+  std::uint64_t blocks = 0;
+};
+using SequencerInput = std::variant<Decoded, SourceEnd>;
+
+/// Asks every lane for a copy of a window that is still open.
+struct ShowOpen {
+  std::uint32_t stream_id = 0;
+  std::size_t window = 0;  ///< Within the stream.
+  std::uint64_t position = 0;
+  Timestamp watermark = 0;
+};
+/// Shutdown: asks every lane for all that is left.
+struct Finish {
+  std::uint32_t stream_id = 0;
+  std::uint64_t position = 0;
+  Timestamp watermark = 0;
+};
+using LaneWork = std::variant<EventBatchPtr, wal::Mark, ShowOpen, Finish>;
+
+/// From a lane to the results: its part of what a mark, a ShowOpen or a Finish asked for…
+struct LanePartial {
+  enum class Kind { closed, open, cut_short };
+  Kind kind = Kind::closed;
+  std::uint32_t stream_id = 0;
+  std::uint64_t position = 0;
+  Timestamp watermark = 0;
+  window::PartialPtr partial;  ///< Null: this lane has nothing for it.
+};
+/// …or events it set aside.
+using LaneOutput = std::variant<LanePartial, DeadLettersPtr>;
+
+/// Counters shared by all lanes, by stream or window.
+struct LaneMetrics {
+  LaneMetrics(telemetry::Registry& registry, const Plan& plan);
+
+  struct OfStream {
+    telemetry::Counter* accepted;
+    telemetry::Counter* filtered;
+    telemetry::Counter* overflow_rows;
+    std::vector<telemetry::Counter*> late;  ///< By window of the stream.
+  };
+  void count_rejected(const Plan& plan, const DeadLetter& letter);
+
+  telemetry::Registry& registry;
+  std::vector<telemetry::Counter*> received;  ///< By source.
+  std::vector<OfStream> streams;
+  telemetry::Counter& decoded_batches;
+  telemetry::Counter& windowed_batches;
+  telemetry::Counter& windowed_events;
+};
+
+/// What the dispatcher and the sources must know of work under way; shared by all lanes.
+struct InFlight {
+  std::atomic<std::uint64_t> bytes{0};  ///< Of batches between decode and window.
+  std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;     ///< By stream, ever.
+  std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_batches;  ///< By stream, ever.
+  std::unique_ptr<std::atomic<std::int64_t>[]> blocks;  ///< By source: handed in, not yet sequenced.
+};
+
+class Lane {
+ public:
+  Lane(std::size_t index, const Plan& plan, asio::io_context& io,
+       std::vector<std::unique_ptr<window::Admission>>& admissions, LaneMetrics& metrics,
+       InFlight& in_flight, std::size_t sources);
+
+  std::size_t index() const { return index_; }
+  const asio::any_io_executor& executor() const { return executor_; }
+  flow::Conveyor<Block>& blocks() { return blocks_; }        ///< One ring for each source.
+  flow::Channel<LaneWork>& work() { return work_; }          ///< From the dispatcher.
+
+  /// On the lane's strand: decodes one block into a batch of the lane's pool.
+  EventBatchPtr decode(const Block& block);
+
+  /// Decodes what sources push, until all their rings are closed and drained.
+  asio::awaitable<void> run_decode(flow::Channel<SequencerInput>& out);
+  /// Counts what the dispatcher sends, until it closes; hands partials and dead letters on.
+  asio::awaitable<void> run_windows(flow::Channel<LaneOutput>& out);
+
+  /// For the pipeline view; any thread.
+  std::size_t keys() const { return keys_.load(std::memory_order_relaxed); }
+  std::size_t open_instances() const { return open_instances_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kPooledBatches = 64;
+
+  EventBatchPtr take_batch();
+  void recycle(EventBatchPtr batch);
+  DeadLettersPtr count(EventBatchPtr batch);
+  void observe_state();
+
+  const std::size_t index_;
+  const Plan& plan_;
+  asio::any_io_executor executor_;
+  LaneMetrics& metrics_;
+  InFlight& in_flight_;
+  flow::Conveyor<Block> blocks_;
+  flow::Channel<LaneWork> work_;
+  std::vector<std::unique_ptr<decode::Decoder>> decoders_;       ///< By stream.
+  std::vector<std::unique_ptr<window::StreamWindows>> windows_;  ///< By stream; null without windows.
+  std::vector<EventBatchPtr> pool_;
+  std::atomic<std::size_t> keys_{0};
+  std::atomic<std::size_t> open_instances_{0};
+};
+
+}  // namespace streamobs::app

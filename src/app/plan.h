@@ -1,0 +1,61 @@
+// The plan: a config whose every name and expression has been checked and compiled. What
+// `streamobs validate` makes and throws away, and what the topology runs.
+//
+// Made once, never changed, outlives everything that runs by it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "decode/stream_plan.h"
+#include "detect/detector.h"
+#include "event/window_result.h"
+#include "window/window_plan.h"
+
+namespace streamobs::app {
+
+/// One source as the engine numbers them: those of the config first, then one for each stream's
+/// HTTP path, then one for each stream's embedding API.
+struct PlannedSource {
+  std::string name;
+  std::string type;  ///< "file", "stdin", "demo", "http", "embedded"
+  std::uint32_t stream_id = 0;
+  /// Index into Config::sources; none for HTTP and embedding.
+  std::optional<std::size_t> configured;
+};
+
+struct PlannedStream {
+  std::shared_ptr<const decode::StreamPlan> decode;
+  std::shared_ptr<const window::StreamWindowsPlan> windows;  ///< Null: nothing reads the stream.
+  std::vector<std::size_t> window_ids;  ///< Index of each of its windows in Plan::windows.
+  std::uint32_t http_source = 0;
+  std::uint32_t embedded_source = 0;
+};
+
+struct PlannedWindow {
+  window::WindowOptions options;
+  std::shared_ptr<const WindowSchema> schema;
+  std::uint32_t stream_id = 0;
+};
+
+struct Plan {
+  config::Config config;
+  std::vector<PlannedStream> streams;   ///< In the config's order, as are the windows.
+  std::vector<PlannedWindow> windows;
+  std::vector<PlannedSource> sources;
+  std::vector<std::string> source_names;  ///< By source id.
+  std::shared_ptr<const detect::DetectPlan> rules;
+
+  std::vector<std::shared_ptr<const WindowSchema>> schemas() const;
+  /// The stream of that name.
+  std::optional<std::uint32_t> stream_id(std::string_view name) const;
+};
+
+/// Compiles a config. Everything that is wrong is added to `diagnostics`; null if any of it is an
+/// error.
+std::shared_ptr<const Plan> make_plan(config::Config config, Diagnostics& diagnostics);
+
+}  // namespace streamobs::app

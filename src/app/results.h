@@ -1,0 +1,88 @@
+// Behind the windows: merge the lanes' parts, detect, narrate, and hand the records to the store,
+// the live readers and whoever embeds us.
+//
+// Four coroutines on one strand, joined by channels, each a synchronous operator in its shell. Lives
+// as long as the topology.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "app/lane.h"
+#include "app/plan.h"
+#include "detect/detector.h"
+#include "event/record.h"
+#include "flow/asio.h"
+#include "flow/channel.h"
+#include "flow/task_group.h"
+#include "narrate/narrator.h"
+#include "telemetry/registry.h"
+#include "window/merger.h"
+
+namespace streamobs::app {
+
+class Results {
+ public:
+  using Listener = std::function<void(const Record&)>;
+
+  Results(const Plan& plan, asio::io_context& io, std::size_t lanes, const Clock& clock,
+          telemetry::Registry& metrics);
+
+  const asio::any_io_executor& executor() const { return executor_; }
+  flow::Conveyor<LaneOutput>& input() { return input_; }    ///< One ring for each lane.
+  flow::Channel<Record>& to_store() { return to_store_; }   ///< What must be kept.
+
+  /// Called on the results strand for every record, early ones included. Before spawn().
+  void add_listener(Listener listener) { listeners_.push_back(std::move(listener)); }
+
+  /// Starts the four stages; they end, one after the other, once the input is closed and drained.
+  void spawn(flow::TaskGroup& tasks);
+
+  /// A snapshot of the rules' states, refreshed as records pass; any thread.
+  std::vector<detect::RuleState> rule_states() const;
+
+  struct Fill {
+    double merge, detect, narrate, fan_out, store;
+  };
+  Fill fill() const;
+
+ private:
+  asio::awaitable<void> run_merge();
+  asio::awaitable<void> run_detect();
+  asio::awaitable<void> run_narrate();
+  asio::awaitable<void> run_fan_out();
+  bool round_complete() const;
+  void merge_round(Records& out);
+  void count(const Record& record);
+
+  const Plan& plan_;
+  const Clock& clock_;
+  telemetry::Registry& metrics_;
+  asio::any_io_executor executor_;
+  flow::Conveyor<LaneOutput> input_;
+  flow::Channel<Record> to_detect_;
+  flow::Channel<Record> to_narrate_;
+  flow::Channel<Record> to_fan_out_;
+  flow::Channel<Record> to_store_;
+  /// What each lane has sent that the others have not sent their part of yet. Bounded: every lane
+  /// is asked the same things in the same order, through a bounded channel.
+  std::vector<std::deque<LanePartial>> rounds_;
+  std::vector<std::unique_ptr<window::WindowMerger>> mergers_;  ///< By stream.
+  detect::Detector detector_;
+  narrate::Narrator narrator_;
+  std::vector<Listener> listeners_;
+  mutable std::mutex states_mutex_;
+  std::vector<detect::RuleState> states_;
+  Timestamp states_at_ = 0;
+  telemetry::Counter& merged_;
+  telemetry::Counter& detected_;
+  telemetry::Counter& narrated_;
+  telemetry::Counter& served_;
+  telemetry::Histogram& close_lag_;
+};
+
+}  // namespace streamobs::app

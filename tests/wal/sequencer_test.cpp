@@ -1,0 +1,209 @@
+#include "wal/sequencer.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/catch.h"
+
+namespace {
+
+using namespace streamobs;  // NOLINT
+using wal::CloseGrid;
+using wal::EventBatchPtr;
+using wal::Mark;
+using wal::Sequenced;
+using wal::Sequencer;
+using wal::StreamTiming;
+
+StreamTiming minutes(Duration lateness = 0, Duration idle_timeout = 30 * kSecond) {
+  StreamTiming timing;
+  timing.idle_timeout = idle_timeout;
+  timing.grids.push_back(CloseGrid{kMinute, lateness});
+  timing.closing_watermark = [lateness](Timestamp t) {
+    return (t / kMinute + 1) * kMinute + lateness;
+  };
+  return timing;
+}
+
+EventBatchPtr batch(std::uint32_t source, std::uint64_t number, Timestamp time_max) {
+  auto b = std::make_unique<EventBatch>();
+  b->origin.source_id = source;
+  b->origin.number = number;
+  b->rows = 1;
+  b->time_max = time_max;
+  return b;
+}
+
+std::vector<Timestamp> marks(const std::vector<Sequenced>& out) {
+  std::vector<Timestamp> all;
+  for (const Sequenced& item : out) {
+    if (const auto* mark = std::get_if<Mark>(&item)) all.push_back(mark->watermark);
+  }
+  return all;
+}
+
+const auto kNobodyBusy = [](std::uint32_t) { return false; };
+
+}  // namespace
+
+TEST_CASE("batches of a partition are numbered in its own order, whoever was faster", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true, 0);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 3, 30 * kSecond), 0, out);
+  sequencer.admit(batch(0, 2, 20 * kSecond), 0, out);
+  CHECK(out.empty());
+  CHECK(sequencer.waiting() == 2);
+  sequencer.admit(batch(0, 1, 10 * kSecond), 0, out);
+  // The first watermark there is enters the grid, which tells the lanes once.
+  std::vector<std::uint64_t> numbers;
+  std::vector<std::uint64_t> positions;
+  for (const Sequenced& item : out) {
+    if (const auto* b = std::get_if<EventBatchPtr>(&item)) {
+      numbers.push_back((*b)->origin.number);
+      positions.push_back((*b)->stamp.sequence);
+    }
+  }
+  CHECK(numbers == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(positions == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(sequencer.waiting() == 0);
+}
+
+TEST_CASE("the watermark is the least of the partitions' newest times and never falls", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true, 0);
+  sequencer.add_source(1, 0, true, 0);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 1, 5 * kMinute), 0, out);
+  CHECK(marks(out).empty());  // The other one has not spoken yet.
+  out.clear();
+  sequencer.admit(batch(1, 1, 2 * kMinute), 0, out);
+  CHECK(marks(out) == std::vector<Timestamp>{2 * kMinute});
+  CHECK(std::get<EventBatchPtr>(out[0])->stamp.others_time == 5 * kMinute);
+  CHECK(std::get<EventBatchPtr>(out[0])->stamp.partition_time == kMinTimestamp);
+  out.clear();
+  sequencer.admit(batch(1, 2, 1 * kMinute), 0, out);  // An old event.
+  CHECK(marks(out).empty());
+  CHECK(sequencer.watermark(0) == 2 * kMinute);
+}
+
+TEST_CASE("an idle partition stops holding the watermark back", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true, 0);
+  sequencer.add_source(1, 0, true, 0);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
+  sequencer.tick(29 * kSecond, kNobodyBusy, out);
+  CHECK(marks(out).empty());
+  sequencer.tick(30 * kSecond, kNobodyBusy, out);  // Source 1 has been silent for 30 s.
+  CHECK(marks(out) == std::vector<Timestamp>{3 * kMinute});
+}
+
+TEST_CASE("being held up by backpressure is not idleness", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true, 0);
+  sequencer.add_source(1, 0, true, 0);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
+  out.clear();
+  const auto second_is_held = [](std::uint32_t source) { return source == 1; };
+  for (Timestamp now = 0; now < 10 * kMinute; now += kSecond) {
+    sequencer.tick(now, second_is_held, out);
+  }
+  CHECK(marks(out).empty());
+}
+
+TEST_CASE("when all are idle windows close, but never before the wall clock has passed them",
+          "[wal]") {
+  const Timestamp start = 1'000 * kMinute;
+  Sequencer sequencer({minutes(10 * kSecond)});
+  sequencer.add_source(0, 0, false, start);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 0, start + 50 * kSecond), start + 50 * kSecond, out);
+  out.clear();
+  const Timestamp closes_at = start + 70 * kSecond;  // End plus lateness.
+  Timestamp closed_at = 0;
+  for (Timestamp now = start + 50 * kSecond; now < start + 5 * kMinute; now += kSecond) {
+    out.clear();
+    sequencer.tick(now, kNobodyBusy, out);
+    CHECK(sequencer.watermark(0) <= now);
+    if (closed_at == 0 && sequencer.watermark(0) >= closes_at) closed_at = now;
+  }
+  CHECK(closed_at == start + 80 * kSecond);  // Idle since 50 s, for 30 s; its end is past by then.
+  // Nothing has come since, so nothing further needs to be decided: a late-comer for the next
+  // minute is still welcome.
+  CHECK(sequencer.watermark(0) == closes_at);
+}
+
+TEST_CASE("old files are not closed early by the wall clock, and do not run ahead of it", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true, 2'000 * kMinute);
+  std::vector<Sequenced> out;
+  sequencer.admit(batch(0, 1, 5 * kMinute), 2'000 * kMinute, out);
+  CHECK(sequencer.watermark(0) == 5 * kMinute);
+  sequencer.tick(2'001 * kMinute, kNobodyBusy, out);  // Idle now: the open minute closes.
+  CHECK(sequencer.watermark(0) == 6 * kMinute);
+  out.clear();
+  sequencer.admit(batch(0, 2, 6 * kMinute + kSecond), 2'002 * kMinute, out);
+  CHECK(std::get<EventBatchPtr>(out[0])->stamp.floor_time == 6 * kMinute);  // So it is not late.
+}
+
+TEST_CASE("the end of the last bounded source closes all that has events", "[wal]") {
+  Sequencer sequencer({minutes(kMinute)});
+  sequencer.add_source(0, 0, true, 0);
+  std::vector<Sequenced> out;
+  sequencer.end_source(0, 2, out);  // Announced before its blocks are through.
+  sequencer.admit(batch(0, 2, 90 * kSecond), 0, out);
+  CHECK(sequencer.watermark(0) == kMinTimestamp);
+  sequencer.admit(batch(0, 1, 10 * kSecond), 0, out);
+  CHECK(sequencer.watermark(0) == 3 * kMinute);
+  CHECK(marks(out).back() == 3 * kMinute);
+  // An end without any event decides nothing.
+  Sequencer empty({minutes()});
+  empty.add_source(0, 0, true, 0);
+  out.clear();
+  empty.end_source(0, 0, out);
+  CHECK(out.empty());
+}
+
+TEST_CASE("the row-by-row watermark does not depend on how a partition is cut into batches",
+          "[wal]") {
+  // The contract of Stamp: max(floor, min(others, max(partition, rows before))). Two partitions,
+  // random times; partition 1 is fixed at a point, partition 0 is cut differently each time.
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Timestamp> times(50);
+    for (Timestamp& t : times) t = static_cast<Timestamp>(random() % (10 * kMinute));
+    const Timestamp other = static_cast<Timestamp>(random() % (10 * kMinute));
+    std::vector<std::vector<Timestamp>> seen;
+    for (const std::size_t cut : {std::size_t{1}, std::size_t{7}, std::size_t{50}}) {
+      Sequencer sequencer({minutes()});
+      sequencer.add_source(0, 0, true, 0);
+      sequencer.add_source(1, 0, true, 0);
+      std::vector<Sequenced> out;
+      sequencer.admit(batch(1, 1, other), 0, out);
+      std::vector<Timestamp> watermarks;
+      std::uint64_t number = 0;
+      for (std::size_t i = 0; i < times.size(); i += cut) {
+        const std::size_t end = std::min(times.size(), i + cut);
+        out.clear();
+        sequencer.admit(batch(0, ++number, *std::max_element(times.begin() + static_cast<long>(i),
+                                                             times.begin() + static_cast<long>(end))),
+                        0, out);
+        const Stamp stamp = std::get<EventBatchPtr>(out[0])->stamp;
+        Timestamp running = stamp.partition_time;
+        for (std::size_t row = i; row < end; ++row) {
+          watermarks.push_back(std::max(stamp.floor_time, std::min(stamp.others_time, running)));
+          running = std::max(running, times[row]);
+        }
+      }
+      seen.push_back(watermarks);
+    }
+    CHECK(seen[0] == seen[1]);
+    CHECK(seen[0] == seen[2]);
+  }
+}
