@@ -1,0 +1,67 @@
+#include "store/migrations.h"
+
+#include <iterator>
+
+#include <fmt/format.h>
+
+namespace streamobs::store {
+
+namespace {
+
+constexpr const char* kSteps[] = {
+    // 1
+    R"sql(
+CREATE TABLE anomaly (
+  id TEXT PRIMARY KEY, rule TEXT NOT NULL, "window" TEXT NOT NULL, severity INTEGER NOT NULL,
+  detected_at INTEGER NOT NULL, window_start INTEGER NOT NULL, window_end INTEGER NOT NULL,
+  keys TEXT NOT NULL, metric_name TEXT NOT NULL, metric_value REAL, baseline_value REAL,
+  threshold_value REAL, description TEXT NOT NULL, resolved INTEGER NOT NULL, resolved_at INTEGER
+) WITHOUT ROWID;
+CREATE INDEX anomaly_by_time ON anomaly (detected_at);
+
+CREATE TABLE incident (
+  id TEXT PRIMARY KEY, keys TEXT NOT NULL, severity INTEGER NOT NULL, started_at INTEGER NOT NULL,
+  last_seen_at INTEGER NOT NULL, resolved_at INTEGER, title TEXT NOT NULL,
+  explanation TEXT NOT NULL, evidence TEXT NOT NULL, anomaly_ids TEXT NOT NULL,
+  anomaly_count INTEGER NOT NULL, narrated_by TEXT NOT NULL, revision INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX incident_by_time ON incident (started_at);
+
+CREATE TABLE dead_letter (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, detail TEXT NOT NULL,
+  stream TEXT NOT NULL, source TEXT NOT NULL, origin TEXT NOT NULL, position INTEGER NOT NULL,
+  "window" TEXT NOT NULL, received_at INTEGER NOT NULL, payload BLOB NOT NULL
+);
+CREATE INDEX dead_letter_by_time ON dead_letter (received_at);
+
+CREATE TABLE dead_letter_count (
+  stream TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,
+  PRIMARY KEY (stream, reason)
+) WITHOUT ROWID;
+)sql",
+};
+
+}  // namespace
+
+Result<> migrate(const Connection& connection) {
+  const Result<std::int64_t> version = connection.query_int("PRAGMA user_version");
+  if (version.has_error()) return version.error();
+  const auto newest = static_cast<std::int64_t>(std::size(kSteps));
+  if (*version > newest) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("the database is of version {}, this streamobs knows up to {}: it was "
+                            "written by a newer one. Use that one, or another data_dir",
+                            *version, newest));
+  }
+  for (std::int64_t step = *version; step < newest; ++step) {
+    const Result<> done = connection.execute(
+        fmt::format("BEGIN IMMEDIATE; {} PRAGMA user_version = {}; COMMIT;", kSteps[step], step + 1));
+    if (done.has_error()) {
+      [[maybe_unused]] const Result<> undone = connection.execute("ROLLBACK");
+      return done.error();
+    }
+  }
+  return {};
+}
+
+}  // namespace streamobs::store

@@ -1,0 +1,49 @@
+// The tables of anomalies, incidents and dead letters: writing them and reading them back.
+//
+// The writing half belongs to the writing connection; the reading functions take whichever
+// connection the caller reads by.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "event/anomaly.h"
+#include "event/dead_letter.h"
+#include "store/database.h"
+#include "store/query.h"
+#include "store/sqlite.h"
+
+namespace streamobs::store {
+
+/// The views `anomalies` (with a column for each of `key_names`), `incidents` and `dead_letters`.
+std::string record_views_sql(const std::vector<std::string>& key_names);
+
+class RecordWriter {
+ public:
+  static constexpr std::int64_t kMaxDeadLetters = 100'000;
+
+  Result<> prepare(const Connection& connection);
+  Result<> write(const Anomaly& anomaly);
+  Result<> write(const Incident& incident);
+  Result<> write(const DeadLetter& letter);
+  /// Removes at most `step` dead letters that are older than `before` or beyond kMaxDeadLetters.
+  Result<std::int64_t> expire_dead_letters(Timestamp before, std::int64_t step);
+
+ private:
+  Statement anomaly_;
+  Statement incident_;
+  Statement dead_letter_;
+  Statement count_;
+  Statement expire_;
+};
+
+Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const ListQuery& query);
+Result<std::vector<Incident>> read_incidents(const Connection& connection, const ListQuery& query);
+Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connection,
+                                                        const ListQuery& query);
+Result<std::vector<DeadLetterCount>> read_dead_letter_counts(const Connection& connection);
+
+}  // namespace streamobs::store

@@ -1,0 +1,141 @@
+#include "store/sqlite.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+namespace streamobs::store {
+
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+ErrorCode code_of(int sqlite_code) {
+  switch (sqlite_code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_FULL:
+    case SQLITE_INTERRUPT: return ErrorCode::unavailable;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ErrorCode::corrupt;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM: return ErrorCode::io;
+    default: return ErrorCode::internal;
+  }
+}
+
+Error error_of(sqlite3* connection, std::string_view doing) {
+  const int code = sqlite3_extended_errcode(connection);
+  return fail(code_of(code), fmt::format("SQLite, {}: {} (code {})", doing,
+                                         sqlite3_errmsg(connection), code));
+}
+
+}  // namespace
+
+/// When the running statement must be done; looked at by SQLite every few thousand steps.
+struct Connection::Deadline {
+  Duration limit = 0;
+  SteadyTime at{};
+};
+
+std::string quoted(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+Result<bool> Statement::step() {
+  switch (sqlite3_step(get())) {
+    case SQLITE_ROW: return true;
+    case SQLITE_DONE: return false;
+    default: return error_of(sqlite3_db_handle(get()), sqlite3_sql(get()));
+  }
+}
+
+Result<> Statement::run() {
+  while (true) {
+    const Result<bool> row = step();
+    if (row.has_error() || !*row) {
+      reset();
+      if (row.has_error()) return row.error();
+      return {};
+    }
+  }
+}
+
+Result<std::int64_t> Statement::run_counted() {
+  const Result<> done = run();
+  if (done.has_error()) return done.error();
+  return sqlite3_changes64(sqlite3_db_handle(get()));
+}
+
+std::string Statement::text_at(int column) const {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(get(), column));
+  return text == nullptr ? std::string()
+                         : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
+}
+
+std::string Statement::blob_at(int column) const {
+  const auto* bytes = static_cast<const char*>(sqlite3_column_blob(get(), column));
+  return bytes == nullptr ? std::string()
+                          : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
+}
+
+Result<Connection> Connection::open(const std::string& path, Mode mode, Duration busy_timeout) {
+  Connection connection;
+  const int flags = (mode == Mode::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+                                              : SQLITE_OPEN_READONLY) |
+                    SQLITE_OPEN_NOMUTEX;
+  sqlite3* raw = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  connection.connection_.reset(raw);
+  if (code != SQLITE_OK) {
+    const Error error = error_of(raw, "opening " + path);
+    return error;
+  }
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout / kMillisecond));
+  return connection;
+}
+
+Result<Statement> Connection::prepare(std::string_view sql) const {
+  sqlite3_stmt* raw = nullptr;
+  const int code = sqlite3_prepare_v3(get(), sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+  if (code != SQLITE_OK) return error(sql);
+  Statement statement;
+  statement.statement_.reset(raw);
+  if (deadline_) deadline_->at = std::chrono::steady_clock::now() + std::chrono::microseconds(deadline_->limit);
+  return statement;
+}
+
+Result<> Connection::execute(const std::string& sql) const {
+  if (sqlite3_exec(get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return error(sql);
+  return {};
+}
+
+Result<std::int64_t> Connection::query_int(std::string_view sql) const {
+  Result<Statement> statement = prepare(sql);
+  if (statement.has_error()) return statement.error();
+  const Result<bool> row = statement->step();
+  if (row.has_error()) return row.error();
+  return *row ? statement->int_at(0) : 0;
+}
+
+void Connection::limit_time(Duration limit) {
+  deadline_ = std::make_shared<Deadline>();
+  deadline_->limit = limit;
+  const auto expired = [](void* context) -> int {
+    return std::chrono::steady_clock::now() > static_cast<Deadline*>(context)->at ? 1 : 0;
+  };
+  sqlite3_progress_handler(get(), 10'000, expired, deadline_.get());
+}
+
+Error Connection::error(std::string_view doing) const { return error_of(get(), doing); }
+
+}  // namespace streamobs::store

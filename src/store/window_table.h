@@ -1,0 +1,46 @@
+// One window's table and view: how result rows become columns, and back.
+//
+// Made when the database is opened; its statements belong to the writing connection.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "event/window_result.h"
+#include "store/query.h"
+#include "store/sqlite.h"
+
+namespace streamobs::store {
+
+/// SQL that shows a column of microseconds as RFC 3339 text.
+std::string time_sql(const std::string& column);
+
+class WindowTable {
+ public:
+  explicit WindowTable(std::shared_ptr<const WindowSchema> schema) : schema_(std::move(schema)) {}
+
+  const WindowSchema& schema() const { return *schema_; }
+
+  /// Creates the table and its view, or brings an older table to the schema: new metrics become new
+  /// columns; where a key or a type changed, the old table is set aside under another name.
+  Result<> create(const Connection& connection);
+  Result<> prepare(const Connection& connection);
+  /// Inserts or replaces; within the caller's transaction.
+  Result<> write(const WindowRow& row);
+
+  Result<std::vector<WindowRow>> rows(const Connection& connection, const WindowQuery& query) const;
+
+ private:
+  std::string table() const { return "window_" + schema_->window; }
+  Result<bool> fits(const Connection& connection, std::vector<const ResultColumn*>& missing) const;
+  Result<> set_aside(const Connection& connection) const;
+  std::string create_view_sql() const;
+
+  std::shared_ptr<const WindowSchema> schema_;
+  Statement upsert_;
+  std::string key_buffer_;
+};
+
+}  // namespace streamobs::store
