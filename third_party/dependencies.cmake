@@ -21,9 +21,10 @@ target_compile_definitions(third_party_asio INTERFACE
 add_library(ThirdParty::asio ALIAS third_party_asio)
 
 add_library(third_party_simdjson INTERFACE)
-target_link_libraries(third_party_simdjson INTERFACE PkgConfig::SIMDJSON)
-# simdjson's worker thread is on under -pthread; we parse one document at a time.
-target_compile_definitions(third_party_simdjson INTERFACE SIMDJSON_THREADS_ENABLED=0)
+# Not the imported target: its flags turn simdjson's worker thread on (any value of
+# SIMDJSON_THREADS_ENABLED does), and we parse one document at a time.
+target_link_libraries(third_party_simdjson INTERFACE ${SIMDJSON_LINK_LIBRARIES})
+target_include_directories(third_party_simdjson SYSTEM INTERFACE ${SIMDJSON_INCLUDE_DIRS})
 add_library(ThirdParty::simdjson ALIAS third_party_simdjson)
 
 add_library(third_party_toml INTERFACE)

@@ -50,6 +50,7 @@ class Dispatcher {
     std::atomic<bool> idle{true};
   };
   const StreamTime& time_of(std::uint32_t stream_id) const { return times_[stream_id]; }
+  double input_fill() const { return input_.fill_ratio(); }
   std::uint64_t position() const { return position_.load(std::memory_order_relaxed); }
 
  private:

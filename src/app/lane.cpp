@@ -19,14 +19,18 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
       decoded_batches(r.counter("streamobs_decoded_batches_total", "Blocks decoded into batches.")),
       windowed_batches(
           r.counter("streamobs_windowed_batches_total", "Batches counted into windows.")),
+      dead_letters_dropped(r.counter("streamobs_dead_letters_dropped_total",
+                                     "Late events of a burst that were counted but not kept.")),
       windowed_events(r.counter("streamobs_windowed_events_total", "Events counted into windows.")) {
   for (const PlannedSource& source : plan.sources) {
     received.push_back(&r.counter(
         "streamobs_events_received_total", "Events read from sources, refused ones included.",
         {{"source", source.name}, {"stream", plan.config.streams[source.stream_id].name.text}}));
   }
+  rejected.resize(plan.streams.size());
   for (std::size_t id = 0; id < plan.streams.size(); ++id) {
     const std::string& name = plan.config.streams[id].name.text;
+    stream_ids[name] = id;
     OfStream stream{
         &r.counter("streamobs_events_accepted_total", "Events taken into the pipeline.",
                    {{"stream", name}}),
@@ -45,12 +49,23 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
   }
 }
 
-void LaneMetrics::count_rejected(const Plan& plan, const DeadLetter& letter) {
-  (void)plan;
-  registry
-      .counter("streamobs_events_rejected_total", "Events refused, by reason.",
-               {{"stream", letter.stream}, {"reason", letter.reason}})
-      .add();
+void LaneMetrics::count_rejected(const DeadLetter& letter) {
+  const auto stream = stream_ids.find(letter.stream);
+  if (stream == stream_ids.end()) return;
+  const std::lock_guard lock(rejected_mutex);
+  telemetry::Counter*& counter = rejected[stream->second][letter.reason];
+  if (counter == nullptr) {
+    counter = &registry.counter("streamobs_events_rejected_total", "Events refused, by reason.",
+                                {{"stream", letter.stream}, {"reason", letter.reason}});
+  }
+  counter->add();
+}
+
+std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t stream_id) const {
+  std::map<std::string, std::uint64_t> counts;
+  const std::lock_guard lock(rejected_mutex);
+  for (const auto& [reason, counter] : rejected[stream_id]) counts[reason] = counter->value();
+  return counts;
 }
 
 Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
@@ -92,7 +107,7 @@ EventBatchPtr Lane::decode(const Block& block) {
   metrics_.received[block.origin.source_id]->add(batch->events);
   metrics_.streams[block.stream_id].accepted->add(batch->rows);
   metrics_.decoded_batches.add();
-  for (const DeadLetter& letter : batch->dead_letters) metrics_.count_rejected(plan_, letter);
+  for (const DeadLetter& letter : batch->dead_letters) metrics_.count_rejected(letter);
   in_flight_.bytes.fetch_add(bytes_of(*batch), std::memory_order_relaxed);
   return batch;
 }
@@ -122,6 +137,7 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
     const window::ProcessCounts counts = windows_[stream_id]->process(*batch, letters);
     LaneMetrics::OfStream& stream = metrics_.streams[stream_id];
     if (counts.filtered != 0) stream.filtered->add(counts.filtered);
+    if (counts.late_unsent != 0) metrics_.dead_letters_dropped.add(counts.late_unsent);
     if (counts.overflow_rows != 0) stream.overflow_rows->add(counts.overflow_rows);
     for (std::size_t i = 0; i < counts.late.size(); ++i) {
       if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);

@@ -8,7 +8,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -28,8 +31,8 @@ namespace streamobs::app {
 
 using EventBatchPtr = std::unique_ptr<EventBatch>;
 
-/// How a request learns that its batch has its place in history. Stands in the frame of the
-/// coroutine that waits for it.
+/// How a request learns that its batch has its place in history. Shared: the one who waits may be
+/// gone before the one who completes has left complete().
 struct Acknowledgement {
   std::atomic<bool> done{false};
   flow::Signal signal;
@@ -42,7 +45,7 @@ struct Acknowledgement {
 /// To the sequencer: a decoded batch, or the end of a bounded source.
 struct Decoded {
   EventBatchPtr batch;
-  Acknowledgement* acknowledgement = nullptr;  ///< Null where nobody waits.
+  std::shared_ptr<Acknowledgement> acknowledgement;  ///< Null where nobody waits.
 };
 struct SourceEnd {
   std::uint32_t source_id = 0;
@@ -87,13 +90,19 @@ struct LaneMetrics {
     telemetry::Counter* overflow_rows;
     std::vector<telemetry::Counter*> late;  ///< By window of the stream.
   };
-  void count_rejected(const Plan& plan, const DeadLetter& letter);
+  void count_rejected(const DeadLetter& letter);
+  std::map<std::string, std::uint64_t> rejected_by_reason(std::size_t stream_id) const;
 
   telemetry::Registry& registry;
+  /// Reasons are few, but checks have names of their own, so counters are made as they are met.
+  mutable std::mutex rejected_mutex;
+  std::vector<std::map<std::string, telemetry::Counter*>> rejected;  ///< By stream, by reason.
+  std::map<std::string, std::size_t> stream_ids;
   std::vector<telemetry::Counter*> received;  ///< By source.
   std::vector<OfStream> streams;
   telemetry::Counter& decoded_batches;
   telemetry::Counter& windowed_batches;
+  telemetry::Counter& dead_letters_dropped;
   telemetry::Counter& windowed_events;
 };
 

@@ -91,10 +91,8 @@ void Results::merge_round(Records& out) {
   }
   if (!any) return;
   merged_.add();
-  const window::Round round = kind == LanePartial::Kind::closed ? window::Round::closed
-                              : kind == LanePartial::Kind::open ? window::Round::early
-                                                                : window::Round::cut_short;
-  mergers_[stream_id]->merge(std::move(partials), position, watermark, round, out);
+  mergers_[stream_id]->merge(std::move(partials), position, watermark,
+                             kind == LanePartial::Kind::closed, out);
 }
 
 asio::awaitable<void> Results::run_merge() {
@@ -169,9 +167,17 @@ void Results::count(const Record& record) {
     const std::string& name = rows.schema->window;
     metrics_.counter("streamobs_window_rows_total", "Rows of closed windows.", {{"window", name}})
         .add(rows.rows.size());
-    if (!rows.last) return;
-    metrics_.counter("streamobs_windows_closed_total", "Windows closed.", {{"window", name}}).add();
-    close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
+    // Rows come by start, and a window with many keys in several batches.
+    Timestamp& last_start = last_closed_start_[name];
+    std::uint64_t closed = 0;
+    for (const WindowRow& row : rows.rows) {
+      if (row.start == last_start) continue;
+      last_start = row.start;
+      ++closed;
+    }
+    metrics_.counter("streamobs_windows_closed_total", "Windows closed.", {{"window", name}})
+        .add(closed);
+    if (closed != 0) close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
   } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
     if ((*anomaly)->resolved) return;
     metrics_

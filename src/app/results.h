@@ -8,8 +8,10 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "app/lane.h"
@@ -78,6 +80,7 @@ class Results {
   mutable std::mutex states_mutex_;
   std::vector<detect::RuleState> states_;
   Timestamp states_at_ = 0;
+  std::map<std::string, Timestamp> last_closed_start_;  ///< By window, for counting.
   telemetry::Counter& merged_;
   telemetry::Counter& detected_;
   telemetry::Counter& narrated_;

@@ -1,5 +1,7 @@
 // The whole of obs.toml as typed options. `config` knows each folder's options and nothing more;
 // whether expressions fit the fields is checked where the plan is made (app/plan).
+//
+// Read once at the start; plain data afterwards. docs/config.md describes every key.
 #pragma once
 
 #include <cstddef>
@@ -21,28 +23,34 @@
 namespace streamobs::config {
 
 struct Config {
-  std::string file;                ///< Where it was read from, for messages.
+  std::string file;  ///< Where it was read from, for messages.
   std::string data_dir = "./data";
-  std::size_t threads = 0;         ///< Threads that run the io_context; 0: one for each core.
-  std::size_t lanes = 0;           ///< Decode and window lanes; 0: as many as threads.
+  std::size_t threads = 0;  ///< Threads that run the io_context; 0: one for each core.
+  std::size_t lanes = 0;    ///< Decode and window lanes; 0: as many as threads.
   log::Level log_level = log::Level::info;
   log::Format log_format = log::Format::automatic;
 
   http::HttpOptions http;
   store::StoreOptions store;
   narrate::IncidentOptions incidents;
-  std::vector<source::SourceOptions> sources;   ///< Each list in the file's order.
+  std::vector<source::SourceOptions> sources;  ///< Each list in the file's order.
   std::vector<decode::StreamOptions> streams;
   std::vector<window::WindowOptions> windows;
   std::vector<detect::RuleOptions> rules;
 };
 
-/// Parses TOML text. Every mistake found is added to `diagnostics`; the config is returned only
-/// where none of them is an error. `file` is the name used in messages.
+/// Parses TOML text. Every mistake found is added to `diagnostics`, in the file's order; the config
+/// is returned only where none of them is an error. `file` is the name used in messages.
 std::optional<Config> parse(std::string_view toml, std::string file, Diagnostics& diagnostics);
 
 /// Reads and parses a file.
 std::optional<Config> load(const std::string& path, Diagnostics& diagnostics);
+
+/// What --data-dir does: the directory, and the database in it.
+void set_data_dir(Config& config, std::string data_dir);
+
+/// What --listen does, with the same checks as [http] listen. False after an error.
+bool set_listen(Config& config, std::string listen, Diagnostics& diagnostics);
 
 /// Diagnostics as a person reads them: file:line:column, what is wrong, the excerpt, the hint.
 std::string to_text(const Diagnostics& diagnostics, bool colour);

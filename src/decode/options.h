@@ -15,7 +15,7 @@ namespace streamobs::decode {
 struct FieldOptions {
   SourceText name;
   DataType type;
-  std::string path;                  ///< Empty: the name.
+  std::string path;  ///< Empty: the name.
   std::vector<std::string> aliases;
   bool required = false;
 };
@@ -28,16 +28,18 @@ struct NamedExpression {
 
 struct StreamOptions {
   SourceText name;
-  SourceText time;                       ///< The field that bears the event time.
+  SourceText time;  ///< The field that bears the event time.
   std::vector<FieldOptions> fields;
-  std::vector<NamedExpression> derive;   ///< Further fields, computed from those above them.
-  std::vector<NamedExpression> checks;   ///< An event for which one is not true is refused under its name.
-  SourceText filter;                     ///< Events for which it is not true are left out, counted.
-  std::string timezone = "UTC";          ///< Of times that name none: an IANA name.
-  Duration max_future = 10 * kMinute;    ///< An event further ahead of its arrival is refused.
-  Duration idle_timeout = 30 * kSecond;  ///< A partition silent for longer holds the watermark back no more.
-  std::size_t max_event_bytes = 1 << 20; ///< A longer line is refused.
-  std::vector<SourceText> paths;         ///< Further HTTP paths that take this stream's events.
+  std::vector<NamedExpression> derive;  ///< Further fields, computed from those above them.
+  std::vector<NamedExpression>
+      checks;                    ///< An event for which one is not true is refused under its name.
+  SourceText filter;             ///< Events for which it is not true are left out, counted.
+  std::string timezone = "UTC";  ///< Of times that name none: an IANA name.
+  Duration max_future = 10 * kMinute;  ///< An event further ahead of its arrival is refused.
+  Duration idle_timeout =
+      30 * kSecond;  ///< A partition silent for longer holds the watermark back no more.
+  std::size_t max_event_bytes = 1 << 20;  ///< A longer line is refused.
+  std::vector<SourceText> paths;          ///< Further HTTP paths that take this stream's events.
 };
 
 }  // namespace streamobs::decode

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/source_text.h"
+#include "base/time_zone.h"
 #include "decode/options.h"
 #include "event/schema.h"
 #include "expr/program.h"
@@ -16,10 +17,12 @@ namespace streamobs::decode {
 struct StreamPlan {
   StreamOptions options;
   StreamSchema schema;
+  std::shared_ptr<const TimeZone> zone;  ///< Of times that name none.
   expr::Scope scope;     ///< The schema's columns in order, then the derived fields.
   expr::NodePtr filter;  ///< Null where the stream takes everything. Applied by the window stage.
   std::vector<std::string> check_names;
-  std::shared_ptr<const expr::Program> checks;  ///< One boolean output a check; null without checks.
+  std::shared_ptr<const expr::Program>
+      checks;  ///< One boolean output a check; null without checks.
 };
 
 /// Adds what is wrong to `diagnostics` and returns null if any of it is an error.

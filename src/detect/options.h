@@ -12,12 +12,12 @@ namespace streamobs::detect {
 
 struct RuleOptions {
   SourceText name;
-  SourceText on;         ///< The window whose closed rows it judges.
-  SourceText when;       ///< True: the row is anomalous. May use baseline(metric, '1h').
-  Duration hold = 0;     ///< `for`: it must have been true without a break for this long.
+  SourceText on;      ///< The window whose closed rows it judges.
+  SourceText when;    ///< True: the row is anomalous. May use baseline(metric, '1h').
+  Duration hold = 0;  ///< `for`: it must have been true without a break for this long.
   Severity severity = Severity::medium;
-  SourceText metric;     ///< Which column it is about; empty: found in `when`.
-  SourceText description;///< A sentence with {name} placeholders; empty: made from the rule.
+  SourceText metric;       ///< Which column it is about; empty: found in `when`.
+  SourceText description;  ///< A sentence with {name} placeholders; empty: made from the rule.
   /// Closed windows a baseline needs before it says anything (until then it is NULL: warming up).
   int warmup_windows = 5;
   /// Resolved once the rule has been quiet for this long.

@@ -1,6 +1,7 @@
 #include "event/dictionary.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "base/hash.h"
@@ -9,10 +10,18 @@ namespace streamobs {
 
 namespace {
 constexpr std::size_t kTextChunk = 16 << 10;
+
+std::uint64_t next_serial() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 }
 
 Dictionary::Dictionary(std::size_t capacity)
-    : capacity_(std::min(capacity, kMaxEntries)), table_(64), shift_(64 - 6) {}
+    : serial_(next_serial()),
+      capacity_(std::min(capacity, kMaxEntries)),
+      table_(64),
+      shift_(64 - 6) {}
 
 Dictionary::Key Dictionary::key_of(std::string_view text) {
   if (text.size() <= ShortText::kMax) return {ShortText::from(text.data(), text.size())};
@@ -53,7 +62,8 @@ Dictionary::Id Dictionary::intern_slow(std::string_view text, const Key& key) {
   bytes_ += text.size();
 
   const Id id = static_cast<Id>(size_);
-  if (id % kChunk == 0) chunks_[id / kChunk] = std::make_unique<std::array<std::string_view, kChunk>>();
+  if (id % kChunk == 0)
+    chunks_[id / kChunk] = std::make_unique<std::array<std::string_view, kChunk>>();
   (*chunks_[id / kChunk])[id % kChunk] = kept;
   ++size_;
   table_[slot] = {key.words, static_cast<std::uint32_t>(text.size()), id};

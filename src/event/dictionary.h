@@ -42,6 +42,9 @@ class Dictionary {
   std::string_view operator[](Id id) const { return (*chunks_[id / kChunk])[id % kChunk]; }
   std::size_t size() const { return size_; }
   std::size_t bytes() const { return bytes_; }
+  /// Different for every dictionary this process has made, so that what was computed for the
+  /// entries of one is never taken for another that came to stand at the same address.
+  std::uint64_t serial() const { return serial_; }
 
  private:
   static constexpr std::size_t kChunk = 1024;
@@ -71,6 +74,7 @@ class Dictionary {
   std::size_t slot_of(const Key& key, std::string_view text) const;
   void grow_table();
 
+  std::uint64_t serial_;
   std::size_t capacity_;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;

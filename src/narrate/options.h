@@ -9,8 +9,8 @@
 namespace streamobs::narrate {
 
 struct IncidentOptions {
-  Duration gap = 5 * kMinute;           ///< Anomalies of one key closer than this are one incident.
-  Duration resolve_after = 5 * kMinute; ///< Resolved once its rules have been quiet for this long.
+  Duration gap = 5 * kMinute;  ///< Anomalies of one key closer than this are one incident.
+  Duration resolve_after = 5 * kMinute;  ///< Resolved once its rules have been quiet for this long.
   /// Windows with finer keys whose rows may explain an incident: which endpoints moved?
   std::vector<SourceText> evidence;
 };

@@ -21,10 +21,13 @@ class WindowMerger {
   ~WindowMerger();
 
   /// One round: the partials of all lanes for the same log position (nulls allowed), in lane order.
-  /// `closed` is false for early results and for what a shutdown cut short. Rows come in
-  /// WindowBatches of at most WindowBatch::kMaxRows, the last of each window marked.
+  /// `closed` is false for early results (the lanes' copies of open windows, which come out as
+  /// `early` batches) and for what a shutdown cut short. Rows come in WindowBatches of at most
+  /// WindowBatch::kMaxRows, the last of each window marked.
   void merge(std::vector<PartialPtr> partials, std::uint64_t position, Timestamp watermark,
              bool closed, Records& out);
+  /// Sums that fit no 64-bit number and metrics that left their range, so far: they became NULL.
+  std::uint64_t overflows() const;
 
  private:
   struct Impl;

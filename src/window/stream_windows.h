@@ -11,7 +11,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "event/event_batch.h"
 #include "event/record.h"
@@ -22,12 +22,17 @@ namespace streamobs::window {
 
 /// One lane's accumulators of one or more window instances on their way to the merger.
 class Partial;
-using PartialPtr = std::unique_ptr<Partial>;
+/// So that a PartialPtr can be held and dropped where Partial's inside is not known.
+struct PartialDeleter {
+  void operator()(Partial* partial) const;
+};
+using PartialPtr = std::unique_ptr<Partial, PartialDeleter>;
 
 /// What one call to process() did, for the counters.
 struct ProcessCounts {
-  std::uint64_t filtered = 0;          ///< Left out by the stream's filter.
-  std::vector<std::uint64_t> late;     ///< For each window of the stream.
+  std::uint64_t filtered = 0;            ///< Left out by the stream's filter.
+  std::span<const std::uint64_t> late;   ///< For each window of the stream; good until the next call.
+  std::uint64_t late_unsent = 0;         ///< Late rows beyond kMaxDeadLetters: only counted.
   std::uint64_t overflow_rows = 0;     ///< Counted into an __overflow__ group.
 };
 
@@ -37,13 +42,21 @@ class StreamWindows {
                 Admission& admission);
   ~StreamWindows();
 
-  /// Adds a stamped batch. Late rows are left out and appended to `late` as dead letters.
+  /// Dead letters of one process() call at most; the late rows beyond are counted only.
+  static constexpr std::size_t kMaxDeadLetters = 10'000;
+  /// Windows with more keys than this are copied less often by copy_open().
+  static constexpr std::size_t kOftenCopiedKeys = 10'000;
+
+  /// Adds a stamped batch. Late rows are left out and appended to `late` as dead letters (their
+  /// `source` is left for the caller, who knows the names of sources).
   ProcessCounts process(const EventBatch& batch, DeadLetters& late);
 
   /// Hands over every window instance that `watermark` closes. Null where this lane has none.
   PartialPtr take_closed(Timestamp watermark);
   /// A copy of the instances still open, only of window `index` and only if it changed since the
-  /// last such copy; null where there is nothing new.
+  /// last such copy; null where there is nothing new. The time it takes grows with the keys held,
+  /// so above kOftenCopiedKeys only every n-th call makes a copy, n growing with the keys: a call
+  /// copies that many at most on average.
   PartialPtr copy_open(std::size_t index);
   /// Hands over all that is left: at the end of bounded input, or at shutdown.
   PartialPtr take_all();

@@ -1,0 +1,200 @@
+// Cost of windows per event, by number of keys, and memory of a key.
+//
+// The window of the services preset over batches that are ready in memory: by service, count(*),
+// count(*) filter, avg, p50, p95, p99 of one float. One lane, one thread, event time stands inside
+// one window, so that what is measured is the update alone; closing is measured apart. CPU time,
+// median of five rounds. No arguments.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "event/event_batch.h"
+#include "expr/program.h"
+#include "window/admission.h"
+#include "window/merger.h"
+#include "window/stream_windows.h"
+#include "window/window_plan.h"
+
+namespace {
+
+using namespace streamobs;          // NOLINT
+using namespace streamobs::window;  // NOLINT
+
+constexpr Timestamp kStart = 1'700'000'040LL * kSecond;
+constexpr std::size_t kBatchRows = 8192;
+
+enum class KeyKind { dictionary, text, integer };
+
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
+StreamSchema make_schema() {
+  StreamSchema schema;
+  schema.stream = "requests";
+  schema.time_field = "event_time";
+  const auto add = [&](const char* name, Kind kind) {
+    Field field;
+    field.name = field.path = name;
+    field.type = {kind, 0};
+    schema.fields.push_back(std::move(field));
+  };
+  add("event_time", Kind::timestamp);
+  add("service", Kind::string);
+  add("user_id", Kind::integer);
+  add("latency_ms", Kind::floating);
+  add("status_code", Kind::integer);
+  return schema;
+}
+
+std::shared_ptr<const StreamWindowsPlan> make_plan(const StreamSchema& schema, KeyKind kind) {
+  expr::Scope scope;
+  for (const Field& field : schema.fields) scope.add_column(field.name, field.type);
+  WindowOptions o;
+  o.name = "service_metrics";
+  o.by = {kind == KeyKind::integer ? NamedExpression{"user_id", "user_id"}
+                                   : NamedExpression{"service", "service"}};
+  o.max_keys = 10'000'000;
+  o.select = {{"request_count", "count(*)"},
+              {"error_count", "count(*) filter (where status_code >= 500)"},
+              {"error_rate", "error_count / request_count"},
+              {"avg_latency_ms", "avg(latency_ms)"},
+              {"p50_latency_ms", "quantile(latency_ms, 0.50)"},
+              {"p95_latency_ms", "quantile(latency_ms, 0.95)"},
+              {"p99_latency_ms", "quantile(latency_ms, 0.99)"}};
+  Diagnostics diagnostics;
+  auto plan = compile_windows(schema, scope, nullptr, {}, {o}, diagnostics);
+  if (plan == nullptr) {
+    for (const Diagnostic& d : diagnostics) fmt::print(stderr, "{}\n", d.message);
+    std::exit(1);
+  }
+  return plan;
+}
+
+/// `keys` keys drawn at random; latencies lognormal around 40 ms, in whole microseconds.
+std::vector<std::unique_ptr<EventBatch>> make_batches(const StreamSchema& schema, KeyKind kind,
+                                                      std::size_t keys, std::size_t events) {
+  std::mt19937_64 random(7);
+  std::normal_distribution<double> normal(3.7, 0.6);
+  auto dictionary = std::make_shared<Dictionary>(1 << 16);
+  std::vector<std::unique_ptr<EventBatch>> batches;
+  for (std::size_t done = 0; done < events; done += kBatchRows) {
+    auto batch = std::make_unique<EventBatch>();
+    batch->schema = &schema;
+    batch->rows = kBatchRows;
+    batch->columns.resize(schema.fields.size());
+    for (std::size_t c = 0; c < batch->columns.size(); ++c) {
+      batch->columns[c].type = schema.fields[c].type;
+    }
+    if (kind == KeyKind::dictionary) batch->columns[1].dictionary = dictionary;
+    for (std::size_t i = 0; i < kBatchRows; ++i) {
+      const Timestamp t = kStart + static_cast<Timestamp>((done + i) % (50 * kSecond));
+      const std::uint64_t key = random() % keys;
+      const std::string name = fmt::format("service-{}", key);
+      batch->time.push_back(t);
+      batch->event_index.push_back(static_cast<std::uint32_t>(i));
+      batch->columns[0].ints.push_back(t);
+      if (kind == KeyKind::dictionary) {
+        batch->columns[1].ids.push_back(dictionary->intern(name));
+      } else {
+        batch->columns[1].strings.push_back(batch->text.keep(name));
+      }
+      batch->columns[2].ints.push_back(static_cast<std::int64_t>(key));
+      batch->columns[3].floats.push_back(std::round(std::exp(normal(random)) * 1000) / 1000);
+      batch->columns[4].ints.push_back(random() % 50 == 0 ? 500 : 200);
+    }
+    batch->time_max = kStart + 50 * kSecond;
+    batches.push_back(std::move(batch));
+  }
+  return batches;
+}
+
+struct Measured {
+  double warm_ns = 0;   ///< Per event, keys known.
+  double cold_ns = 0;   ///< Per event of the first pass, in which keys are new.
+  double close_ns = 0;  ///< Per key: merge, finish, serialise.
+  double bytes_per_key_cold = 0;  ///< After one event for each key.
+  double bytes_per_key = 0;
+};
+
+/// Bytes a key takes when it has been seen once.
+double cold_bytes(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
+  const auto plan = make_plan(schema, kind);
+  Admission admission(plan, 1);
+  StreamWindows windows(plan, 0, admission);
+  const auto batches = make_batches(schema, kind, keys, std::max<std::size_t>(keys, kBatchRows));
+  DeadLetters late;
+  for (const auto& batch : batches) windows.process(*batch, late);
+  return static_cast<double>(windows.bytes()) / static_cast<double>(windows.keys());
+}
+
+Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
+  // Few keys: batches that stay in the caches, as they do behind the decoder.
+  const std::size_t events = keys <= 10'000 ? 32 * kBatchRows : std::max<std::size_t>(2'000'000, keys * 2);
+  const auto batches = make_batches(schema, kind, keys, events);
+  const double n = static_cast<double>(batches.size() * kBatchRows);
+  const int passes = keys <= 10'000 ? 8 : 1;
+  std::vector<double> warm;
+  Measured m;
+  const auto plan = make_plan(schema, kind);
+  Admission admission(plan, 1);
+  StreamWindows windows(plan, 0, admission);
+  DeadLetters late;
+  for (int round = 0; round < 6; ++round) {
+    const double begin = cpu_seconds();
+    for (int pass = 0; pass < passes; ++pass) {
+      for (const auto& batch : batches) windows.process(*batch, late);
+    }
+    const double ns = (cpu_seconds() - begin) * 1e9 / n / passes;
+    if (round == 0) {
+      m.cold_ns = ns;
+    } else {
+      warm.push_back(ns);
+    }
+  }
+  std::sort(warm.begin(), warm.end());
+  m.warm_ns = warm[warm.size() / 2];
+  m.bytes_per_key = static_cast<double>(windows.bytes()) / static_cast<double>(windows.keys());
+  m.bytes_per_key_cold = cold_bytes(schema, kind, keys);
+  const double held = static_cast<double>(windows.keys());
+  WindowMerger merger(plan);
+  Records out;
+  const double begin = cpu_seconds();
+  std::vector<PartialPtr> partials;
+  partials.push_back(windows.take_all());
+  merger.merge(std::move(partials), 1, kStart, true, out);
+  m.close_ns = (cpu_seconds() - begin) * 1e9 / held;
+  return m;
+}
+
+}  // namespace
+
+int main() {
+  const StreamSchema schema = make_schema();
+  fmt::print("{:<12} {:>9} {:>12} {:>12} {:>14} {:>14} {:>16}\n", "key", "keys", "ns/event",
+             "first pass", "close ns/key", "cold B/key", "B/key after");
+  const auto run = [&](const char* name, KeyKind kind, std::size_t keys) {
+    const Measured m = measure(schema, kind, keys);
+    fmt::print("{:<12} {:>9} {:>12.1f} {:>12.1f} {:>14.0f} {:>14.0f} {:>16.0f}\n", name, keys,
+               m.warm_ns, m.cold_ns, m.close_ns, m.bytes_per_key_cold, m.bytes_per_key);
+    std::fflush(stdout);
+  };
+  for (const std::size_t keys : {1, 50, 10'000}) run("dictionary", KeyKind::dictionary, keys);
+  for (const std::size_t keys : {50, 10'000, 100'000, 1'000'000}) run("string", KeyKind::text, keys);
+  for (const std::size_t keys : {1, 50, 10'000, 100'000, 1'000'000}) {
+    run("int", KeyKind::integer, keys);
+  }
+  return 0;
+}

@@ -1,0 +1,251 @@
+#include "app/cli.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "app/plan.h"
+#include "app/replay.h"
+#include "app/topology.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "config/config.h"
+#include "decode/time_text.h"
+#include "loadgen/cli.h"
+
+namespace streamobs::app {
+
+namespace {
+
+constexpr int kExitBadConfig = 78;
+
+constexpr const char* kFooter = R"(
+Examples:
+  streamobs --config config/obs.toml               run, with the dashboard on http://127.0.0.1:8080
+  streamobs validate --config obs.toml             all mistakes of a config at once, with their places
+  streamobs replay --config obs.toml --stream requests old.ndjson
+                                                   count old files into the database, then end
+  streamobs loadgen services --rate 100            send made-up events to a running streamobs
+  curl -d '{"event_time":"2026-01-09T12:34:56Z","service":"checkout","latency_ms":12,"status_code":200}' \
+    -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/events/requests
+
+Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.config/streamobs and
+/etc/streamobs.
+
+Exit codes: 0 done, 78 bad config or arguments, 74 disk damage, 75 try again, 70 our fault.)";
+
+bool error_colour() {
+  return ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+}
+
+std::optional<std::string> default_config() {
+  std::vector<std::string> places;
+  const char* const xdg = std::getenv("XDG_CONFIG_HOME");
+  const char* const home = std::getenv("HOME");
+  if (xdg != nullptr && *xdg != '\0') {
+    places.push_back(std::string(xdg) + "/streamobs/obs.toml");
+  } else if (home != nullptr) {
+    places.push_back(std::string(home) + "/.config/streamobs/obs.toml");
+  }
+  places.push_back("/etc/streamobs/obs.toml");
+  for (const std::string& place : places) {
+    std::error_code ignored;
+    if (std::filesystem::exists(place, ignored)) return place;
+  }
+  return std::nullopt;
+}
+
+/// What every command that runs by a config takes.
+struct ConfigArguments {
+  std::string file;
+  std::string data_dir;
+  std::string listen;
+};
+
+std::optional<config::Config> load_config(const ConfigArguments& arguments,
+                                          Diagnostics& diagnostics) {
+  std::string file = arguments.file;
+  if (file.empty()) {
+    const std::optional<std::string> found = default_config();
+    if (!found) {
+      diagnostics.push_back({Diagnostic::Severity::error, {}, "no config given",
+                             "streamobs --config FILE; config/obs.toml is one to start from", ""});
+      return std::nullopt;
+    }
+    file = *found;
+  }
+  std::optional<config::Config> config = config::load(file, diagnostics);
+  if (!config) return std::nullopt;
+  if (!arguments.data_dir.empty()) config::set_data_dir(*config, arguments.data_dir);
+  if (!arguments.listen.empty() && !config::set_listen(*config, arguments.listen, diagnostics)) {
+    return std::nullopt;
+  }
+  return config;
+}
+
+void print(const Diagnostics& diagnostics) {
+  fmt::print(stderr, "{}", config::to_text(diagnostics, error_colour()));
+}
+
+int validate(const ConfigArguments& arguments, bool deny_warnings) {
+  Diagnostics diagnostics;
+  std::optional<config::Config> config = load_config(arguments, diagnostics);
+  std::shared_ptr<const Plan> plan;
+  if (config) plan = make_plan(std::move(*config), diagnostics);
+  print(diagnostics);
+  if (plan == nullptr || (deny_warnings && !diagnostics.empty())) return kExitBadConfig;
+  fmt::print("{} is valid: {} streams, {} windows, {} rules, {} sources\n", plan->config.file,
+             plan->streams.size(), plan->windows.size(), plan->config.rules.size(),
+             plan->config.sources.size());
+  return 0;
+}
+
+int run_engine(const ConfigArguments& arguments) {
+  Diagnostics diagnostics;
+  std::optional<config::Config> config = load_config(arguments, diagnostics);
+  std::shared_ptr<const Plan> plan;
+  if (config) plan = make_plan(std::move(*config), diagnostics);
+  print(diagnostics);
+  if (plan == nullptr) return kExitBadConfig;
+  log::configure(plan->config.log_level, plan->config.log_format);
+  Topology topology(plan, {});
+  if (const Result<> started = topology.start(); started.has_error()) {
+    log::error(started.error().message);
+    return exit_code_of(started.error().code);
+  }
+  if (!topology.address().empty()) {
+    log::info("streamobs is running; open the dashboard in a browser",
+              {{"dashboard", topology.address()}, {"config", plan->config.file}, {"version", kVersion}});
+  }
+  const int code = topology.run();
+  const Totals totals = topology.totals();
+  log::info("stopped", {{"events", totals.received},
+                        {"accepted", totals.accepted},
+                        {"rejected", totals.rejected},
+                        {"late", totals.late},
+                        {"windows_closed", totals.windows_closed}});
+  return code;
+}
+
+int replay(const ConfigArguments& arguments, const ReplayOptions& options) {
+  Diagnostics diagnostics;
+  std::optional<config::Config> config = load_config(arguments, diagnostics);
+  std::shared_ptr<const Plan> plan;
+  if (config && prepare_replay(*config, options, diagnostics)) {
+    plan = make_plan(std::move(*config), diagnostics);
+  }
+  print(diagnostics);
+  if (plan == nullptr) return kExitBadConfig;
+  log::configure(plan->config.log_level, plan->config.log_format);
+  return run_replay(plan, options);
+}
+
+void add_config_options(CLI::App& app, ConfigArguments& arguments) {
+  app.add_option("-c,--config", arguments.file, "The config, a TOML file (docs/config.md)");
+  app.add_option("--data-dir", arguments.data_dir, "Where the database goes, instead of the config's");
+  app.add_option("--listen", arguments.listen,
+                 "ADDRESS:PORT of HTTP, instead of the config's; port 0 picks a free one");
+}
+
+/// Durations and times on the command line are written as in the config and in events.
+CLI::Option* add_duration(CLI::App& app, const char* name, Duration& into, const char* help) {
+  return app.add_option_function<std::string>(
+      name,
+      [&into, name](const std::string& text) {
+        const Result<Duration> parsed = parse_duration(text);
+        if (parsed.has_error()) throw CLI::ValidationError(name, parsed.error().message);
+        into = *parsed;
+      },
+      help);
+}
+
+CLI::App* add_loadgen(CLI::App& app, loadgen::LoadgenOptions& options, std::string& start) {
+  CLI::App* const command = app.add_subcommand(
+      "loadgen", "Make up events and send them to a running streamobs, a file or stdout");
+  command->add_option("scenario", options.scenario,
+                      "services, transactions, metrics, logs or llm")->capture_default_str();
+  command->add_option("--target", options.target, "http://HOST:PORT of a streamobs")->capture_default_str();
+  command->add_option("-o,--file", options.file, "Write NDJSON here instead; - is stdout");
+  command->add_option("--rate", options.rate, "Events per second; 0: as fast as possible")->capture_default_str();
+  command->add_option("--event-rate", options.event_rate,
+                      "Events per second of event time, where it differs from --rate");
+  command->add_option("--events", options.events, "Stop after so many events");
+  add_duration(*command, "--duration", options.duration, "Stop after this long, such as 90s or 10m");
+  command->add_option("--start", start, "Event time of the first event, such as 2026-01-09T12:00:00Z");
+  command->add_option("--seed", options.seed, "The same seed gives the same events")->capture_default_str();
+  command->add_option("--anomalies", options.anomaly_share, "Share of events in injected anomalies")->capture_default_str();
+  command->add_option("--keys", options.keys, "Cardinality: so many services, users or tenants");
+  command->add_option("--batch", options.batch, "Events per request")->capture_default_str();
+  command->add_option("--connections", options.connections, "HTTP connections")->capture_default_str();
+  command->add_option("--bearer", options.bearer, "Token, as env:NAME or file:PATH");
+  command->add_option("--truth", options.truth_file, "Write what was really sent here, as JSON (docs/loadgen.md)");
+  command->add_flag("-q,--quiet", options.quiet, "No progress, no summary");
+  return command;
+}
+
+CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& options) {
+  CLI::App* const command = app.add_subcommand(
+      "replay", "Read files to their end as fast as possible, close every window into the store, end");
+  add_config_options(*command, arguments);
+  command->add_option("-s,--stream", options.stream, "Whose events the files hold; the only stream by default");
+  command->add_option("--format", options.format, "ndjson, csv or access_log")->capture_default_str();
+  command->add_option("files", options.files, "Files, .gz too; read in this order")->required();
+  return command;
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv) {
+  CLI::App app{
+      "streamobs: events in; windows, anomalies, incidents in plain words and a live dashboard out.",
+      "streamobs"};
+  app.footer(kFooter);
+  app.set_version_flag("--version", fmt::format("streamobs {}", kVersion));
+  ConfigArguments arguments;
+  add_config_options(app, arguments);
+
+  CLI::App* const validating =
+      app.add_subcommand("validate", "Check a config: every mistake, each with its place and a hint");
+  bool deny_warnings = false;
+  add_config_options(*validating, arguments);
+  validating->add_flag("--deny-warnings", deny_warnings, "Exit 78 on a warning as well");
+
+  ReplayOptions replay_options;
+  CLI::App* const replaying = add_replay(app, arguments, replay_options);
+
+  loadgen::LoadgenOptions load;
+  std::string load_start;
+  CLI::App* const loading = add_loadgen(app, load, load_start);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : kExitBadConfig;
+  }
+  if (*validating) return validate(arguments, deny_warnings);
+  if (*replaying) return replay(arguments, replay_options);
+  if (*loading) {
+    if (!load_start.empty()) {
+      const std::optional<Timestamp> start = decode::TimeParser(nullptr).parse(load_start);
+      if (!start) {
+        fmt::print(stderr, "--start: '{}' is not a time such as 2026-01-09T12:00:00Z\n", load_start);
+        return kExitBadConfig;
+      }
+      load.start = *start;
+    }
+    return loadgen::run(load);
+  }
+  return run_engine(arguments);
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,54 @@
+// How events get into the pipeline: from requests, on the lane that received them, and from
+// sources, spread over the lanes in turn.
+//
+// Ingest outlives the HTTP server; a SourceFeed lives as long as its source's coroutine.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "app/dispatcher.h"
+#include "app/lane.h"
+#include "source/block_sink.h"
+#include "source/ingest_port.h"
+
+namespace streamobs::app {
+
+class Ingest final : public source::IngestPort {
+ public:
+  /// Bytes of decoded batches on their way to the windows beyond which clients are told to wait.
+  static constexpr std::uint64_t kInFlightBytesMax = 64 << 20;
+
+  Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Dispatcher& dispatcher, InFlight& in_flight);
+
+  asio::awaitable<source::IngestOutcome> submit(std::size_t lane, Block block) override;
+  /// Any thread: nothing more is taken from now on.
+  void stop() { stopping_.store(true, std::memory_order_release); }
+  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+
+ private:
+  std::vector<std::unique_ptr<Lane>>& lanes_;
+  Dispatcher& dispatcher_;
+  InFlight& in_flight_;
+  std::atomic<bool> stopping_{false};
+};
+
+/// Gives a source's blocks to the lanes in turn. One strand: its source's.
+class SourceFeed final : public source::BlockSink {
+ public:
+  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes, InFlight& in_flight)
+      : source_id_(source_id), lanes_(lanes), in_flight_(in_flight) {}
+
+  asio::awaitable<bool> push(Block block) override;
+  std::uint64_t blocks() const { return blocks_; }
+
+ private:
+  std::uint32_t source_id_;
+  std::vector<std::unique_ptr<Lane>>& lanes_;
+  InFlight& in_flight_;
+  std::uint64_t blocks_ = 0;
+};
+
+}  // namespace streamobs::app

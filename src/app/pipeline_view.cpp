@@ -1,0 +1,231 @@
+#include "app/pipeline_view.h"
+
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "app/topology.h"
+#include "base/version.h"
+
+namespace streamobs::app {
+
+namespace {
+
+std::optional<Timestamp> known(Timestamp t) {
+  if (t == kMinTimestamp || t == 0) return std::nullopt;
+  return t;
+}
+
+std::string describe(const source::Progress& progress) {
+  const std::uint64_t read = progress.input_bytes.load(std::memory_order_relaxed);
+  const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
+  const std::uint64_t files = progress.files.load(std::memory_order_relaxed);
+  if (total != 0) return fmt::format("{} of {} bytes, {} files", read, total, files);
+  return read == 0 ? std::string() : fmt::format("{} bytes", read);
+}
+
+}  // namespace
+
+PipelineView::PipelineView(Topology& topology) : topology_(topology) {}
+
+PipelineView::~PipelineView() { topology_.metrics_.remove_callbacks(this); }
+
+void PipelineView::register_metrics() {
+  Topology& t = topology_;
+  telemetry::Registry& r = t.metrics_;
+  const auto fill = [&r, this](const char* from, const char* to, std::function<double()> read) {
+    r.gauge_callback(this, "streamobs_channel_fill_ratio", "How full a channel is, from 0 to 1.",
+                     {{"from", from}, {"to", to}}, std::move(read));
+  };
+  fill("decode", "sequence", [&t] { return t.dispatcher_->input_fill(); });
+  fill("sequence", "window", [&t] {
+    double fullest = 0;
+    for (const auto& lane : t.lanes_) fullest = std::max(fullest, lane->work().fill_ratio());
+    return fullest;
+  });
+  fill("window", "merge", [&t] { return t.results_->fill().merge; });
+  fill("merge", "detect", [&t] { return t.results_->fill().detect; });
+  fill("detect", "narrate", [&t] { return t.results_->fill().narrate; });
+  fill("narrate", "fan_out", [&t] { return t.results_->fill().fan_out; });
+  fill("fan_out", "store", [&t] { return t.results_->fill().store; });
+  for (std::uint32_t id = 0; id < t.plan_->streams.size(); ++id) {
+    const std::string& stream = t.plan_->config.streams[id].name.text;
+    r.gauge_callback(this, "streamobs_watermark_seconds",
+                     "How far event time has come, in seconds since the epoch.",
+                     {{"source", stream}}, [&t, id] {
+                       const Timestamp w = t.dispatcher_->time_of(id).watermark.load();
+                       return w == kMinTimestamp ? 0.0 : static_cast<double>(w) / kSecond;
+                     });
+  }
+  r.gauge_callback(this, "streamobs_window_keys", "Groups held in open windows.", {}, [&t] {
+    std::size_t keys = 0;
+    for (const auto& lane : t.lanes_) keys += lane->keys();
+    return static_cast<double>(keys);
+  });
+  r.gauge_callback(this, "streamobs_windows_open", "Open windows.", {}, [&t] {
+    std::size_t open = 0;
+    for (const auto& lane : t.lanes_) open = std::max(open, lane->open_instances());
+    return static_cast<double>(open);
+  });
+  r.gauge_callback(this, "streamobs_in_flight_bytes", "Decoded events not yet counted, in bytes.", {},
+                   [&t] { return static_cast<double>(t.in_flight_.bytes.load()); });
+  r.gauge_callback(this, "streamobs_log_position", "Batches and marks sequenced so far.", {},
+                   [&t] { return static_cast<double>(t.dispatcher_->position()); });
+  r.gauge_callback(this, "streamobs_store_bytes", "Size of the database and its journal.", {},
+                   [&t] { return static_cast<double>(t.database_->stats().bytes); });
+  r.gauge_callback(this, "streamobs_store_pending_records", "Rows taken but not yet committed.", {},
+                   [&t] { return static_cast<double>(t.store_sink_->pending()); });
+  r.gauge("streamobs_build_info", "Always 1; the labels say what is running.",
+          {{"version", std::string(kVersion)}})
+      .set(1);
+}
+
+std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
+  std::vector<serve::StreamInfo> infos;
+  const Plan& plan = *topology_.plan_;
+  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
+    serve::StreamInfo info;
+    const StreamSchema& schema = plan.streams[id].decode->schema;
+    info.stream = schema.stream;
+    info.time_field = schema.time_field;
+    info.fields = schema.fields;
+    info.paths.push_back("/v1/events/" + schema.stream);
+    for (const SourceText& path : plan.config.streams[id].paths) info.paths.push_back(path.text);
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+std::vector<serve::WindowInfo> PipelineView::window_infos() const {
+  std::vector<serve::WindowInfo> infos;
+  for (const PlannedWindow& window : topology_.plan_->windows) {
+    infos.push_back({window.schema, window.options.allowed_lateness, window.options.emit_every});
+  }
+  return infos;
+}
+
+std::vector<serve::StreamState> PipelineView::stream_states() const {
+  std::vector<serve::StreamState> states;
+  const Topology& t = topology_;
+  for (std::uint32_t id = 0; id < t.plan_->streams.size(); ++id) {
+    serve::StreamState state;
+    state.stream = t.plan_->config.streams[id].name.text;
+    for (std::size_t source = 0; source < t.plan_->sources.size(); ++source) {
+      if (t.plan_->sources[source].stream_id == id) {
+        state.received += t.lane_metrics_.received[source]->value();
+      }
+    }
+    state.accepted = t.lane_metrics_.streams[id].accepted->value();
+    state.rejected = t.lane_metrics_.rejected_by_reason(id);
+    state.watermark = known(t.dispatcher_->time_of(id).watermark.load());
+    state.idle = t.dispatcher_->time_of(id).idle.load();
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+std::vector<serve::StageState> PipelineView::stages() const {
+  const Topology& t = topology_;
+  const Results::Fill fill = t.results_->fill();
+  const Totals totals = t.totals();
+  double blocks = 0;
+  double work = 0;
+  for (const auto& lane : t.lanes_) {
+    blocks = std::max(blocks, lane->blocks().fill_ratio());
+    work = std::max(work, lane->work().fill_ratio());
+  }
+  const auto counted = [&t](const char* name) {
+    return static_cast<std::uint64_t>(t.metrics_.value(name));
+  };
+  return {
+      {"source", totals.received, "events", std::nullopt, 0},
+      {"decode", totals.accepted, "events", blocks, totals.rejected},
+      {"sequence", counted("streamobs_sequenced_batches_total"), "batches",
+       t.dispatcher_->input_fill(), 0},
+      {"window", counted("streamobs_windowed_events_total"), "events", work, totals.late},
+      {"merge", totals.window_rows, "rows", fill.merge, 0},
+      {"detect", totals.anomalies, "anomalies", fill.detect, 0},
+      {"narrate", counted("streamobs_narrate_records_total"), "records", fill.narrate, 0},
+      {"store", t.database_->stats().rows_written, "rows", fill.store,
+       counted("streamobs_store_retries_total")},
+      {"serve", counted("streamobs_output_records_total"), "records", fill.fan_out, 0},
+  };
+}
+
+std::vector<serve::SourceState> PipelineView::sources() const {
+  const Topology& t = topology_;
+  std::vector<serve::SourceState> states;
+  for (std::size_t id = 0; id < t.plan_->sources.size(); ++id) {
+    const PlannedSource& planned = t.plan_->sources[id];
+    serve::SourceState state;
+    state.source = planned.name;
+    state.type = planned.type;
+    state.stream = t.plan_->config.streams[planned.stream_id].name.text;
+    state.events = t.lane_metrics_.received[id]->value();
+    if (planned.configured) {
+      const source::Progress& progress = t.sources_[id]->progress();
+      state.state = std::string(source::to_text(progress.state.load()));
+      state.detail = describe(progress);
+    } else {
+      // Those nobody configured are shown once they are used.
+      if (state.events == 0 && planned.type == "embedded") continue;
+      state.state = t.ingest_->stopping() ? "stopped" : "listening";
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+std::vector<serve::RuleState> PipelineView::rules() const {
+  std::vector<serve::RuleState> states;
+  for (const detect::RuleState& state : topology_.results_->rule_states()) {
+    states.push_back({state.rule, state.window, state.key, state.phase, state.history_windows,
+                      state.warmup_windows, known(state.last_window_end)});
+  }
+  return states;
+}
+
+serve::PipelineState PipelineView::pipeline() const {
+  const Topology& t = topology_;
+  serve::PipelineState state;
+  state.threads = t.threads_;
+  state.lanes = t.lanes_.size();
+  state.stages = stages();
+  state.sources = sources();
+  state.rules = rules();
+  const store::StoreStats stats = t.database_->stats();
+  state.store = {t.data_dir_->database_path(), stats.bytes, stats.rows_written,
+                 t.store_sink_->pending(), known(stats.last_commit_at)};
+  return state;
+}
+
+serve::Pulse PipelineView::pulse() {
+  const Topology& t = topology_;
+  const Totals totals = t.totals();
+  const Timestamp now = t.clock_.now();
+  serve::Pulse pulse;
+  if (pulse_at_ != 0 && now > pulse_at_) {
+    pulse.events_per_second = static_cast<double>(totals.received - pulse_events_) * kSecond /
+                              static_cast<double>(now - pulse_at_);
+  }
+  pulse_at_ = now;
+  pulse_events_ = totals.received;
+  pulse.events_total = totals.received;
+  pulse.rejected_total = totals.rejected;
+  pulse.late_total = totals.late;
+  // How far the slowest stream that is not silent is behind the wall clock.
+  for (std::uint32_t id = 0; id < t.plan_->streams.size(); ++id) {
+    const Dispatcher::StreamTime& time = t.dispatcher_->time_of(id);
+    const Timestamp watermark = time.watermark.load();
+    if (watermark == kMinTimestamp || time.idle.load()) continue;
+    const double lag = std::max(0.0, static_cast<double>(now - watermark) / kSecond);
+    pulse.watermark_lag_seconds = std::max(pulse.watermark_lag_seconds.value_or(0), lag);
+  }
+  for (const auto& lane : t.lanes_) {
+    pulse.windows_open = std::max<std::uint64_t>(pulse.windows_open, lane->open_instances());
+  }
+  return pulse;
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,38 @@
+#include "app/queries.h"
+
+#include <utility>
+
+namespace streamobs::app {
+
+asio::awaitable<Result<std::vector<WindowRow>>> Queries::window_rows(store::WindowQuery query) {
+  const auto ask = [this, &query] { return database_.window_rows(query); };
+  Result<std::vector<WindowRow>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+asio::awaitable<Result<std::vector<Anomaly>>> Queries::anomalies(store::ListQuery query) {
+  const auto ask = [this, &query] { return database_.anomalies(query); };
+  Result<std::vector<Anomaly>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+asio::awaitable<Result<std::vector<Incident>>> Queries::incidents(store::ListQuery query) {
+  const auto ask = [this, &query] { return database_.incidents(query); };
+  Result<std::vector<Incident>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> Queries::dead_letters(
+    store::ListQuery query) {
+  const auto ask = [this, &query] { return database_.dead_letters(query); };
+  Result<std::vector<store::StoredDeadLetter>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+asio::awaitable<Result<std::vector<store::DeadLetterCount>>> Queries::dead_letter_counts() {
+  const auto ask = [this] { return database_.dead_letter_counts(); };
+  Result<std::vector<store::DeadLetterCount>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+}  // namespace streamobs::app

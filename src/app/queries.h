@@ -1,0 +1,29 @@
+// The API's questions, answered by the store on the blocking pool.
+//
+// One per engine, outlives the HTTP server. Called on any strand.
+#pragma once
+
+#include "flow/blocking_pool.h"
+#include "serve/queries.h"
+#include "store/database.h"
+
+namespace streamobs::app {
+
+class Queries final : public serve::Queries {
+ public:
+  Queries(const store::Database& database, flow::BlockingPool& pool)
+      : database_(database), pool_(pool) {}
+
+  asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) override;
+  asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override;
+  asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override;
+  asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
+      store::ListQuery query) override;
+  asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() override;
+
+ private:
+  const store::Database& database_;
+  flow::BlockingPool& pool_;
+};
+
+}  // namespace streamobs::app

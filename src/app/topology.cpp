@@ -1,0 +1,400 @@
+#include "app/topology.h"
+
+#include <csignal>
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/pipeline_view.h"
+#include "app/queries.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "serve/api.h"
+#include "serve/assets.h"
+#include "source/http_ingest.h"
+
+namespace streamobs::app {
+
+namespace {
+
+constexpr std::size_t kBlockingThreads = 4;
+constexpr Duration kDrainRequests = 3 * kSecond;
+constexpr auto kShutdownDeadline = std::chrono::seconds(20);
+
+std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+std::string what(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an unknown exception";
+  }
+}
+
+}  // namespace
+
+int exit_code_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::invalid:
+    case ErrorCode::not_found:
+    case ErrorCode::too_large: return 78;
+    case ErrorCode::unavailable: return 75;
+    case ErrorCode::io:
+    case ErrorCode::corrupt: return 74;
+    case ErrorCode::internal: return 70;
+  }
+  return 70;
+}
+
+const Clock& Topology::system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, const Clock& clock)
+    : plan_(std::move(plan)),
+      options_(std::move(options)),
+      clock_(clock),
+      threads_(plan_->config.threads != 0 ? plan_->config.threads : cores()),
+      io_(static_cast<int>(threads_)),
+      main_strand_(asio::make_strand(io_)),
+      source_tasks_([this](const std::string& name, std::exception_ptr error) {
+        fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+      }),
+      stage_tasks_([this](const std::string& name, std::exception_ptr error) {
+        fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+      }),
+      service_tasks_([this](const std::string& name, std::exception_ptr error) {
+        fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+      }),
+      pool_(kBlockingThreads),
+      lane_metrics_(metrics_, *plan_),
+      open_windows_(clock_),
+      stop_timer_(main_strand_, asio::steady_timer::time_point::max()) {
+  const std::size_t streams = plan_->streams.size();
+  const std::size_t sources = plan_->sources.size();
+  in_flight_.windowed_rows = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
+  in_flight_.windowed_batches = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
+  in_flight_.blocks = std::make_unique<std::atomic<std::int64_t>[]>(sources);
+
+  const std::size_t lanes = plan_->config.lanes != 0 ? plan_->config.lanes : threads_;
+  for (const PlannedStream& stream : plan_->streams) {
+    admissions_.push_back(stream.windows == nullptr
+                              ? nullptr
+                              : std::make_unique<window::Admission>(stream.windows, lanes));
+  }
+  for (std::size_t i = 0; i < lanes; ++i) {
+    lanes_.push_back(std::make_unique<Lane>(i, *plan_, io_, admissions_, lane_metrics_, in_flight_,
+                                            plan_->config.sources.size()));
+  }
+  dispatcher_ = std::make_unique<Dispatcher>(*plan_, io_, clock_, lanes_, admissions_, in_flight_,
+                                             metrics_);
+  results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);
+  ingest_ = std::make_unique<Ingest>(lanes_, *dispatcher_, in_flight_);
+  view_ = std::make_unique<PipelineView>(*this);
+}
+
+Topology::~Topology() = default;
+
+Result<> Topology::start() {
+  const config::Config& config = plan_->config;
+  Result<store::DataDir> data_dir = store::DataDir::open(config.data_dir);
+  if (data_dir.has_error()) return data_dir.error();
+  data_dir_.emplace(std::move(*data_dir));
+  store::StoreOptions store = config.store;
+  store.path = data_dir_->database_path();
+  Result<std::unique_ptr<store::Database>> database = store::Database::open(store, plan_->schemas());
+  if (database.has_error()) return database.error();
+  database_ = std::move(*database);
+  store_sink_ = std::make_unique<sink::StoreSink>(
+      *database_, results_->to_store(), pool_, clock_, metrics_, store,
+      [this](const Error& error) { fail_with(error); });
+  queries_ = std::make_unique<Queries>(*database_, pool_);
+  live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
+  results_->add_listener([this](const Record& record) {
+    open_windows_.process(record);
+    live_->process(record);
+  });
+  view_->register_metrics();
+  if (Result<> made = make_sources(); made.has_error()) return made;
+  if (config.http.enabled) {
+    if (Result<> bound = bind_http(); bound.has_error()) return bound;
+  }
+  spawn_stages();
+  spawn_services();
+  ready_.store(true, std::memory_order_release);
+  return {};
+}
+
+Result<> Topology::make_sources() {
+  for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) {
+    const auto source_id = static_cast<std::uint32_t>(i);
+    const std::uint32_t stream_id = plan_->sources[i].stream_id;
+    feeds_.push_back(std::make_unique<SourceFeed>(source_id, lanes_, in_flight_));
+    source::SourceSetup setup;
+    setup.options = plan_->config.sources[i];
+    setup.source_id = source_id;
+    setup.stream_id = stream_id;
+    setup.event_bytes_max = plan_->config.streams[stream_id].max_event_bytes;
+    source::SourceRuntime runtime{*feeds_.back(), pool_, clock_, stop_sources_, on_progress()};
+    Result<std::unique_ptr<source::Source>> source =
+        source::make_source(std::move(setup), std::move(runtime));
+    if (source.has_error()) return source.error();
+    sources_.push_back(std::move(*source));
+  }
+  return {};
+}
+
+Result<> Topology::bind_http() {
+  add_routes();
+  server_ = std::make_unique<http::Server>(
+      main_strand_, plan_->config.http, router_, metrics_, clock_,
+      [this] {
+        Lane& lane = *lanes_[next_home_++ % lanes_.size()];
+        return http::Home{lane.executor(), lane.index()};
+      },
+      [](const std::string& name, std::exception_ptr error) {
+        log::error("a connection ended with a bug; others are not affected",
+                   {{"task", name}, {"error", what(error)}});
+      });
+  const Result<http::Endpoint> endpoint = server_->listen();
+  if (endpoint.has_error()) return endpoint.error();
+  address_ = endpoint->url();
+  return {};
+}
+
+void Topology::spawn_stages() {
+  for (const auto& lane : lanes_) {
+    stage_tasks_.spawn(lane->executor(), "decode",
+                       lane->run_decode(dispatcher_->blocks_of(lane->index())));
+    stage_tasks_.spawn(lane->executor(), "windows",
+                       lane->run_windows(results_->input()[lane->index()]));
+  }
+  stage_tasks_.spawn(dispatcher_->executor(), "sequence", dispatcher_->run());
+  results_->spawn(stage_tasks_);
+  stage_tasks_.spawn(asio::make_strand(io_), "store", store_sink_->run());
+}
+
+void Topology::spawn_services() {
+  service_tasks_.spawn(dispatcher_->executor(), "ticks", dispatcher_->run_ticks());
+  service_tasks_.spawn(main_strand_, "supervisor", supervise());
+  service_tasks_.spawn(main_strand_, "live", live_->run());
+  if (options_.handle_signals) {
+    signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
+    service_tasks_.spawn(main_strand_, "signals", watch_signals());
+  }
+  if (server_ != nullptr) {
+    service_tasks_.spawn(main_strand_, "http", server_->serve());
+    // Other people's scripts wait for this line.
+    fmt::print(stderr, "listening on {}\n", address_);
+  }
+  sources_running_ = sources_.size();
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));
+  }
+}
+
+std::function<void(const source::Progress&)> Topology::on_progress() {
+  if (!options_.on_progress) return {};
+  return [this](const source::Progress&) {
+    std::uint64_t read = 0;
+    std::uint64_t total = 0;
+    for (const auto& source : sources_) {
+      read += source->progress().input_bytes.load(std::memory_order_relaxed);
+      total += source->progress().input_bytes_total.load(std::memory_order_relaxed);
+    }
+    options_.on_progress(read, total);
+  };
+}
+
+asio::awaitable<void> Topology::run_source(std::size_t index) {
+  const Result<> ended = co_await sources_[index]->run();
+  if (ended.has_error()) {
+    log::error("a source has failed; what it had read so far is counted",
+               {{"source", plan_->sources[index].name}, {"error", ended.error().message}});
+    if (options_.stop_when_input_ends) fail_with(ended.error());
+  }
+  // Told to stop is not the input's end: what is open stays open.
+  if (!stop_sources_.load(std::memory_order_relaxed)) {
+    SequencerInput end = SourceEnd{static_cast<std::uint32_t>(index), feeds_[index]->blocks()};
+    co_await dispatcher_->end_of(index).push(std::move(end));
+  }
+  dispatcher_->end_of(index).close();
+  if (sources_running_.fetch_sub(1) == 1 && options_.stop_when_input_ends) request_stop();
+}
+
+void Topology::request_stop() {
+  if (stop_requested_.exchange(true)) return;
+  asio::post(main_strand_, [this] { stop_timer_.cancel(); });
+}
+
+void Topology::fail_with(const Error& error) {
+  log::error(error.message);
+  int none = 0;
+  exit_code_.compare_exchange_strong(none, exit_code_of(error.code));
+  request_stop();
+}
+
+asio::awaitable<void> Topology::watch_signals() {
+  const auto token = asio::as_tuple(asio::use_awaitable);
+  const auto [error, number] = co_await signals_->async_wait(token);
+  if (error) co_return;
+  log::info("stopping: no more events are taken, what is queued is counted and stored",
+            {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
+  request_stop();
+  // A second one means "now": the default action ends the process.
+  signals_->clear();
+  signals_.reset();
+}
+
+asio::awaitable<void> Topology::supervise() {
+  while (!stop_requested_.load()) {
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await stop_timer_.async_wait(token);
+  }
+  asio::steady_timer deadline(main_strand_, kShutdownDeadline);
+  deadline.async_wait([this](error_code error) {
+    if (error) return;
+    log::error("shutdown has taken too long and is cut short; results that were not stored yet "
+               "are lost");
+    int none = 0;
+    exit_code_.compare_exchange_strong(none, 75);
+    io_.stop();
+  });
+  co_await shut_down();
+  deadline.cancel();
+}
+
+asio::awaitable<void> Topology::shut_down() {
+  // First phase: nothing new comes in.
+  ready_.store(false, std::memory_order_release);
+  stop_sources_.store(true, std::memory_order_relaxed);
+  // Sources that wait in a full ring are let go by the lanes, which go on taking.
+  co_await source_tasks_.join();
+  ingest_->stop();
+  if (server_ != nullptr) {
+    server_->stop_accepting();
+    live_->close();  // Before the drain: its readers would wait for ever.
+    co_await server_->drain(kDrainRequests);
+  } else {
+    live_->close();
+  }
+  if (signals_ != nullptr) signals_->cancel();
+  const auto stop_ticks = [this] { dispatcher_->stop_ticking(); };
+  asio::post(dispatcher_->executor(), stop_ticks);
+
+  // Second phase: what is queued flows out, each stage closing the next behind itself.
+  for (const auto& lane : lanes_) {
+    lane->blocks().close();
+    dispatcher_->requests_of(lane->index()).close();
+  }
+  co_await stage_tasks_.join();
+}
+
+int Topology::run() {
+  std::vector<std::thread> others;
+  for (std::size_t i = 1; i < threads_; ++i) {
+    others.emplace_back([this] { io_.run(); });
+  }
+  io_.run();
+  for (std::thread& thread : others) thread.join();
+  return exit_code_;
+}
+
+void Topology::add_routes() {
+  std::vector<source::StreamRoute> routes;
+  for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
+    const decode::StreamOptions& options = plan_->config.streams[id];
+    source::StreamRoute route;
+    route.stream = options.name.text;
+    route.stream_id = id;
+    route.source_id = plan_->streams[id].http_source;
+    for (const SourceText& path : options.paths) route.paths.push_back(path.text);
+    routes.push_back(std::move(route));
+  }
+  source::add_ingest_routes(router_, std::move(routes), *ingest_);
+
+  serve::ApiContext context;
+  context.version = std::string(kVersion);
+  context.started_at = clock_.now();
+  context.clock = &clock_;
+  context.registry = &metrics_;
+  context.queries = queries_.get();
+  context.open_windows = &open_windows_;
+  context.live = live_.get();
+  context.streams = view_->stream_infos();
+  context.windows = view_->window_infos();
+  context.stream_states = [this] { return view_->stream_states(); };
+  context.pipeline = [this] { return view_->pipeline(); };
+  context.not_ready = [this]() -> std::optional<std::string> {
+    if (ready_.load(std::memory_order_acquire)) return std::nullopt;
+    return stop_requested_ ? "shutting down" : "starting";
+  };
+  serve::add_api_routes(router_, std::move(context));
+  serve::add_asset_routes(router_, serve::dashboard_assets());
+}
+
+source::IngestOutcome Topology::push(std::uint32_t stream_id, std::string_view json) {
+  source::IngestOutcome refused;
+  if (!ready_.load(std::memory_order_acquire)) {
+    refused.status = source::IngestOutcome::Status::stopping;
+    return refused;
+  }
+  Block block;
+  block.stream_id = stream_id;
+  block.format = Format::json;
+  block.bytes = std::make_shared<BlockBuffer>();
+  block.bytes->append(json);
+  block.origin.source_id = plan_->streams[stream_id].embedded_source;
+  block.origin.received_at = clock_.now();
+  Lane& lane = *lanes_[next_push_.fetch_add(1, std::memory_order_relaxed) % lanes_.size()];
+  std::promise<source::IngestOutcome> promise;
+  std::future<source::IngestOutcome> future = promise.get_future();
+  // The caller waits for the answer below, so the promise outlives the task.
+  service_tasks_.spawn(lane.executor(), "push", submit_for(lane.index(), std::move(block), promise));
+  return future.get();
+}
+
+asio::awaitable<void> Topology::submit_for(std::size_t lane, Block block,
+                                           std::promise<source::IngestOutcome>& promise) {
+  source::IngestOutcome outcome = co_await ingest_->submit(lane, std::move(block));
+  promise.set_value(std::move(outcome));
+}
+
+Result<std::vector<WindowRow>> Topology::window_rows(const store::WindowQuery& query) {
+  Result<std::vector<WindowRow>> stored = database_->window_rows(query);
+  if (stored.has_error()) return stored;
+  return serve::merge_rows(std::move(*stored), open_windows_.rows(query), query);
+}
+
+Totals Topology::totals() const {
+  Totals totals;
+  for (const telemetry::Counter* counter : lane_metrics_.received) totals.received += counter->value();
+  for (std::size_t id = 0; id < plan_->streams.size(); ++id) {
+    totals.accepted += lane_metrics_.streams[id].accepted->value();
+    totals.filtered += lane_metrics_.streams[id].filtered->value();
+    for (const telemetry::Counter* late : lane_metrics_.streams[id].late) totals.late += late->value();
+  }
+  totals.rejected = totals.received - totals.accepted;
+  for (const PlannedWindow& window : plan_->windows) {
+    const telemetry::Labels labels{{"window", window.schema->window}};
+    totals.windows_closed +=
+        static_cast<std::uint64_t>(metrics_.value("streamobs_windows_closed_total", labels));
+    totals.window_rows +=
+        static_cast<std::uint64_t>(metrics_.value("streamobs_window_rows_total", labels));
+  }
+  for (const detect::RuleOptions& rule : plan_->config.rules) {
+    totals.anomalies += static_cast<std::uint64_t>(metrics_.value(
+        "streamobs_anomalies_total",
+        {{"rule", rule.name.text}, {"severity", std::string(to_text(rule.severity))}}));
+  }
+  return totals;
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,158 @@
+// The topology: the one place where everything is wired, and the engine's life from start to end.
+//
+//   sources ─▶ lane.decode ─▶ dispatcher (sequencer) ─▶ lane.windows ─▶ merge ─▶ detect ─▶ narrate
+//                                                                       ─▶ store · live · listeners
+//
+// Every arrow is a bounded channel. Life: construct, start(), run() on the caller's thread (with
+// further threads of its own) until a stop is asked for or all bounded input has been read, then the
+// two phases of shutdown: stop sources and requests, drain what is queued. Not restartable.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/signal_set.hpp>
+
+#include "app/dispatcher.h"
+#include "app/ingest.h"
+#include "app/lane.h"
+#include "app/plan.h"
+#include "app/results.h"
+#include "base/clock.h"
+#include "flow/blocking_pool.h"
+#include "flow/task_group.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "serve/live_hub.h"
+#include "serve/open_windows.h"
+#include "source/source.h"
+#include "sink/store_sink.h"
+#include "store/data_dir.h"
+#include "store/database.h"
+#include "telemetry/registry.h"
+
+namespace streamobs::app {
+
+class PipelineView;
+class Queries;
+
+struct TopologyOptions {
+  bool handle_signals = true;      ///< SIGINT and SIGTERM ask for a stop.
+  bool stop_when_input_ends = false;  ///< replay: end once every source has been read to its end.
+  /// replay: told how far the reading has come, about ten times a second, on some thread.
+  std::function<void(std::uint64_t bytes_read, std::uint64_t bytes_total)> on_progress;
+};
+
+/// What came of a run, for summaries and tests.
+struct Totals {
+  std::uint64_t received = 0;
+  std::uint64_t accepted = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t late = 0;
+  std::uint64_t filtered = 0;
+  std::uint64_t windows_closed = 0;
+  std::uint64_t window_rows = 0;
+  std::uint64_t anomalies = 0;
+};
+
+/// The exit code that a failure ends the process with.
+int exit_code_of(ErrorCode code);
+
+class Topology {
+ public:
+  Topology(std::shared_ptr<const Plan> plan, TopologyOptions options,
+           const Clock& clock = system_clock());
+  ~Topology();
+
+  /// Opens the data directory and the store, binds the port, spawns every coroutine.
+  Result<> start();
+  /// The HTTP server's address; empty without one. After start().
+  std::string address() const { return address_; }
+  /// Runs until the engine has ended. 0, or the exit code of what went wrong (it has been said).
+  int run();
+  /// Any thread, any number of times.
+  void request_stop();
+
+  /// Before start().
+  void add_listener(Results::Listener listener) { results_->add_listener(std::move(listener)); }
+
+  // For embedding; any thread but the engine's own.
+  source::IngestOutcome push(std::uint32_t stream_id, std::string_view json);
+  Result<std::vector<WindowRow>> window_rows(const store::WindowQuery& query);
+
+  const Plan& plan() const { return *plan_; }
+  Totals totals() const;
+  telemetry::Registry& metrics() { return metrics_; }
+
+  static const Clock& system_clock();
+
+ private:
+  friend class PipelineView;
+
+  asio::awaitable<void> supervise();
+  asio::awaitable<void> shut_down();
+  asio::awaitable<void> run_source(std::size_t index);
+  asio::awaitable<void> watch_signals();
+  asio::awaitable<void> submit_for(std::size_t lane, Block block,
+                                   std::promise<source::IngestOutcome>& promise);
+  Result<> make_sources();
+  Result<> bind_http();
+  void spawn_stages();
+  void spawn_services();
+  std::function<void(const source::Progress&)> on_progress();
+  void add_routes();
+  void fail_with(const Error& error);
+
+  const std::shared_ptr<const Plan> plan_;
+  const TopologyOptions options_;
+  const Clock& clock_;
+  telemetry::Registry metrics_;
+  std::size_t threads_;
+  asio::io_context io_;
+  asio::any_io_executor main_strand_;
+
+  flow::TaskGroup source_tasks_;
+  flow::TaskGroup stage_tasks_;
+  flow::TaskGroup service_tasks_;  ///< Supervision, signals, ticks, the HTTP accept loop.
+  flow::BlockingPool pool_;
+
+  InFlight in_flight_;
+  LaneMetrics lane_metrics_;
+  std::vector<std::unique_ptr<window::Admission>> admissions_;  ///< By stream.
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<Dispatcher> dispatcher_;
+  std::unique_ptr<Results> results_;
+  std::unique_ptr<Ingest> ingest_;
+
+  std::optional<store::DataDir> data_dir_;
+  std::unique_ptr<store::Database> database_;
+  std::unique_ptr<sink::StoreSink> store_sink_;
+
+  serve::OpenWindows open_windows_;
+  std::unique_ptr<serve::LiveHub> live_;
+  std::unique_ptr<Queries> queries_;
+  http::Router router_;
+  std::unique_ptr<http::Server> server_;
+  std::string address_;
+
+  asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
+  std::atomic<bool> stop_requested_{false};
+  std::atomic<int> exit_code_{0};
+  std::atomic<bool> ready_{false};
+  std::atomic<bool> stop_sources_{false};
+  std::vector<std::unique_ptr<SourceFeed>> feeds_;            ///< By configured source.
+  std::vector<std::unique_ptr<source::Source>> sources_;
+  std::atomic<std::size_t> sources_running_{0};
+  std::size_t next_home_ = 0;               ///< Main strand.
+  std::atomic<std::size_t> next_push_{0};
+  std::unique_ptr<PipelineView> view_;
+  std::unique_ptr<boost::asio::signal_set> signals_;
+};
+
+}  // namespace streamobs::app

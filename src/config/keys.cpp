@@ -1,0 +1,189 @@
+#include "config/keys.h"
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace streamobs::config {
+
+namespace {
+
+constexpr std::string_view kTopLevelKeys[] = {"data_dir", "threads", "lanes",     "log",
+                                              "http",     "store",   "incidents", "source",
+                                              "stream",   "window",  "rule"};
+constexpr std::string_view kLogKeys[] = {"level", "format"};
+constexpr std::string_view kHttpKeys[] = {"listen",           "token",
+                                          "insecure",         "allowed_hosts",
+                                          "header_bytes_max", "header_timeout",
+                                          "body_bytes_max",   "inflated_bytes_max",
+                                          "body_rate_min",    "keep_alive_timeout",
+                                          "connections_max",  "live_connections_max"};
+constexpr std::string_view kStoreKeys[] = {"rows_per_transaction", "commit_every", "busy_timeout",
+                                           "keep_dead_letters"};
+constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
+constexpr std::string_view kSourceKeys[] = {"type",  "stream",        "format",   "path",
+                                            "paths", "follow",        "scenario", "rate",
+                                            "seed",  "anomaly_share", "history"};
+constexpr std::string_view kStreamKeys[] = {
+    "time",     "fields",     "required",     "derive",          "filter", "check",
+    "timezone", "max_future", "idle_timeout", "max_event_bytes", "paths"};
+constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
+constexpr std::string_view kWindowKeys[] = {"from",      "size",   "timezone",         "by",
+                                            "where",     "select", "allowed_lateness", "max_keys",
+                                            "emit_every"};
+constexpr std::string_view kRuleKeys[] = {"on",     "when",        "for",    "severity",
+                                          "metric", "description", "warmup", "keep_firing_for"};
+
+/// What people call a key elsewhere, and what is not there yet.
+struct Alias {
+  const Section* section;
+  std::string_view unknown;
+  std::string_view hint;
+};
+
+const Alias kAliases[] = {
+    {&kTopLevel, "sink",
+     "there are no sinks besides the store yet: results go to DATA_DIR/streamobs.db"},
+    {&kTopLevel, "kafka", "the Kafka source comes with a later release"},
+    {&kTopLevel, "llm",
+     "the LLM narrator comes with a later release; incidents are explained by template"},
+    {&kTopLevel, "include", "one config is one file: include is not there yet"},
+    {&kTopLevel, "server", "the server's section is called [http]"},
+    {&kTopLevel, "logging", "here it is called [log]"},
+    {&kTopLevel, "sources", "here it is called [source.NAME]"},
+    {&kTopLevel, "streams", "here it is called [stream.NAME]"},
+    {&kTopLevel, "windows", "here it is called [window.NAME]"},
+    {&kTopLevel, "rules", "here it is called [rule.NAME]"},
+    {&kTopLevel, "listen", "it belongs to [http]"},
+    {&kHttp, "host", "the address and the port go into one key: listen = \"127.0.0.1:8080\""},
+    {&kHttp, "port", "the address and the port go into one key: listen = \"127.0.0.1:8080\""},
+    {&kHttp, "address", R"(it is called "listen" here: listen = "127.0.0.1:8080")"},
+    {&kHttp, "bind", R"(it is called "listen" here: listen = "127.0.0.1:8080")"},
+    {&kHttp, "tls", "TLS comes with a later release; put a proxy in front, or stay on loopback"},
+    {&kHttp, "cors", "other origins are never let in: there is no CORS"},
+    {&kSource, "file", R"(it is called "path" here)"},
+    {&kSource, "brokers", "the Kafka source comes with a later release"},
+    {&kSource, "topic", "the Kafka source comes with a later release"},
+    {&kStream, "where", R"(it is called "filter" here)"},
+    {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")"},
+    {&kStream, "schema", R"(it is called "fields" here)"},
+    {&kStream, "allowed_lateness", "each window has its own: put it under [window.NAME]"},
+    {&kStream, "dedup", "deduplication comes with a later release"},
+    {&kWindow, "filter", R"(it is called "where" here)"},
+    {&kWindow, "stream", R"(it is called "from" here)"},
+    {&kWindow, "group_by", R"(it is called "by" here)"},
+    {&kWindow, "keys", R"(it is called "by" here)"},
+    {&kWindow, "metrics", R"(it is called "select" here)"},
+    {&kWindow, "slide", "hopping windows come with a later release; windows are tumbling for now"},
+    {&kWindow, "hop", "hopping windows come with a later release; windows are tumbling for now"},
+    {&kWindow, "session",
+     "session windows come with a later release; windows are tumbling for now"},
+    {&kWindow, "join", "joins come with a later release"},
+    {&kWindow, "keep", "retention of results comes with a later release"},
+    {&kRule, "window", R"(it is called "on" here)"},
+    {&kRule, "from", R"(it is called "on" here)"},
+    {&kRule, "expr", R"(it is called "when" here)"},
+    {&kRule, "condition", R"(it is called "when" here)"},
+    {&kRule, "notify", "alerts come with a later release"},
+};
+
+std::string normalised(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    if (c == '_' || c == '-' || c == ' ') continue;
+    out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  }
+  return out;
+}
+
+/// Insertions, deletions, changes and swaps of neighbours that turn `a` into `b` (the restricted
+/// Damerau-Levenshtein distance).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t change = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({change, last[j] + 1, row[j - 1] + 1});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
+
+constexpr std::size_t kNameCharsMax = 64;  // Longer ones are no slips of the finger.
+
+}  // namespace
+
+constinit const Section kTopLevel{"the top level", kTopLevelKeys};
+constinit const Section kLog{"[log]", kLogKeys};
+constinit const Section kHttp{"[http]", kHttpKeys};
+constinit const Section kStore{"[store]", kStoreKeys};
+constinit const Section kIncidents{"[incidents]", kIncidentsKeys};
+constinit const Section kSource{"[source.NAME]", kSourceKeys};
+constinit const Section kStream{"[stream.NAME]", kStreamKeys};
+constinit const Section kField{"a field", kFieldKeys};
+constinit const Section kWindow{"[window.NAME]", kWindowKeys};
+constinit const Section kRule{"[rule.NAME]", kRuleKeys};
+
+std::span<const Section* const> sections() {
+  static constexpr const Section* kSections[] = {&kTopLevel, &kLog,      &kHttp,  &kStore,
+                                                 &kSource,   &kStream,   &kField, &kWindow,
+                                                 &kRule,     &kIncidents};
+  return kSections;
+}
+
+std::string_view nearest(std::string_view unknown, std::span<const std::string_view> known) {
+  if (unknown.empty() || unknown.size() > kNameCharsMax) return {};
+  const std::string wanted = normalised(unknown);
+  std::string_view best;
+  // At most a third of the letters wrong, and at least one of them right.
+  std::size_t best_distance =
+      std::min(std::max<std::size_t>(1, wanted.size() / 3) + 1, wanted.size());
+  for (const std::string_view name : known) {
+    if (name.size() > kNameCharsMax) continue;
+    const std::size_t d = distance(wanted, normalised(name));
+    if (d < best_distance) {
+      best_distance = d;
+      best = name;
+    }
+  }
+  if (!best.empty() || wanted.size() < 4) return best;
+  // "lateness" for "allowed_lateness", "log_level" for "log".
+  for (const std::string_view name : known) {
+    const std::string other = normalised(name);
+    if (other.find(wanted) != std::string::npos ||
+        (other.size() >= 4 && wanted.find(other) != std::string::npos)) {
+      return name;
+    }
+  }
+  return {};
+}
+
+std::string unknown_key_hint(const Section& section, std::string_view key) {
+  for (const Alias& alias : kAliases) {
+    if (alias.section == &section && alias.unknown == key) return std::string(alias.hint);
+  }
+  if (const std::string_view near = nearest(key, section.keys); !near.empty()) {
+    return fmt::format("did you mean \"{}\"?", near);
+  }
+  return fmt::format("{} knows {}", section.name, join_names(section.keys));
+}
+
+std::string join_names(std::span<const std::string_view> names) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) out += i + 1 == names.size() ? " and " : ", ";
+    out += names[i];
+  }
+  return out;
+}
+
+}  // namespace streamobs::config

@@ -1,0 +1,40 @@
+// Every key a config may have, section by section: the one list that the parser, its "did you
+// mean" and the test of docs/config.md go by.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace streamobs::config {
+
+struct Section {
+  std::string_view name;  ///< As the documentation has it: "[window.NAME]".
+  std::span<const std::string_view> keys;
+};
+
+extern const Section kTopLevel;
+extern const Section kLog;
+extern const Section kHttp;
+extern const Section kStore;
+extern const Section kIncidents;
+extern const Section kSource;
+extern const Section kStream;
+extern const Section kField;  ///< A field given as a table: { type = "…", path = "…" }.
+extern const Section kWindow;
+extern const Section kRule;
+
+/// All of them, in the order of the documentation.
+std::span<const Section* const> sections();
+
+/// Which of `known` the writer of `unknown` had in mind; empty if none comes near.
+std::string_view nearest(std::string_view unknown, std::span<const std::string_view> known);
+
+/// The hint for an unknown key of a section: what it is called here, when it comes, or what there
+/// is instead.
+std::string unknown_key_hint(const Section& section, std::string_view key);
+
+/// "a", "a and b", "a, b and c".
+std::string join_names(std::span<const std::string_view> names);
+
+}  // namespace streamobs::config

@@ -1,0 +1,128 @@
+// [source.NAME].
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/sections.h"
+#include "config/table_reader.h"
+
+namespace streamobs::config {
+
+namespace {
+
+using source::SourceOptions;
+using source::Type;
+
+constexpr Choice<Format> kFormats[] = {{"json", Format::json},
+                                       {"ndjson", Format::ndjson},
+                                       {"csv", Format::csv},
+                                       {"access_log", Format::access_log}};
+/// What loadgen can play.
+constexpr std::string_view kScenarios[] = {"services", "transactions", "metrics", "logs", "llm"};
+constexpr std::string_view kTypes[] = {"file", "stdin", "demo"};
+
+constexpr double kRateMax = 10e6;
+constexpr double kAnomalyShareMax = 0.3;  ///< More would be the normal state.
+
+/// Which keys only one kind of source understands.
+struct TypedKey {
+  std::string_view key;
+  std::string_view types;  ///< Words of kTypes, as messages show them.
+};
+constexpr TypedKey kTypedKeys[] = {
+    {"format", "file and stdin"}, {"path", "file"}, {"paths", "file"}, {"follow", "file"},
+    {"scenario", "demo"},         {"rate", "demo"}, {"seed", "demo"},  {"anomaly_share", "demo"},
+    {"history", "demo"}};
+
+/// Reads `type`; false where there is no telling what the source is.
+bool read_type(const TableReader& table, SourceOptions& out) {
+  SourceText type;
+  table.text("type", type);
+  if (!table.has("type")) {
+    table.missing("type", "type = \"file\", \"stdin\" or \"demo\"; HTTP needs no source");
+  }
+  if (type.empty()) return false;
+  if (type.text == "file") {
+    out.type = Type::file;
+  } else if (type.text == "stdin") {
+    out.type = Type::standard_input;
+  } else if (type.text == "demo") {
+    out.type = Type::demo;
+  } else if (type.text == "http") {
+    table.error("type", "HTTP needs no source",
+                "remove this table: every stream can be posted to, at /v1/events/STREAM");
+    return false;
+  } else if (type.text == "kafka") {
+    table.error("type", "Kafka is not there yet",
+                "the Kafka source comes with a later release; until then: file, stdin, HTTP");
+    return false;
+  } else {
+    const std::string_view near = nearest(type.text, kTypes);
+    table.error("type", fmt::format("there is no source type \"{}\"", type.text),
+                near.empty() ? "there are file, stdin and demo; HTTP needs no source"
+                             : fmt::format("did you mean \"{}\"?", near));
+    return false;
+  }
+  return true;
+}
+
+/// Says so where a key is given that this type of source does not look at.
+void check_typed_keys(const TableReader& table, Type type) {
+  const std::string_view word = kTypes[static_cast<std::size_t>(type)];
+  for (const TypedKey& typed : kTypedKeys) {
+    if (!table.has(typed.key) || typed.types.find(word) != std::string_view::npos) continue;
+    table.error(typed.key, fmt::format("means nothing for a source of type {}", word),
+                fmt::format("it is for {} sources; remove it, or change the type", typed.types));
+  }
+}
+
+void read_file(const TableReader& table, SourceOptions& out) {
+  SourceText path;
+  table.text("path", path);
+  table.texts("paths", out.paths);
+  if (table.has("path") && table.has("paths")) {
+    table.error("paths", "there is a path already", "keep one of the two");
+  } else if (!table.has("path") && (!table.has("paths") || table.find("paths")->items.empty())) {
+    table.missing("path", "path = \"events.ndjson\", or paths = [\"logs/*.log\", …]");
+  }
+  if (!path.empty()) out.paths.insert(out.paths.begin(), path);
+  table.flag("follow", out.follow);
+}
+
+void read_demo(const TableReader& table, SourceOptions& out) {
+  table.text("scenario", out.scenario);
+  if (std::find(std::begin(kScenarios), std::end(kScenarios), out.scenario.text) ==
+      std::end(kScenarios)) {
+    const std::string_view near = nearest(out.scenario.text, kScenarios);
+    table.error("scenario", fmt::format("there is no scenario \"{}\"", out.scenario.text),
+                near.empty() ? "there are " + join_names(kScenarios)
+                             : fmt::format("did you mean \"{}\"?", near));
+  }
+  table.number("rate", 0.001, kRateMax, out.rate);
+  table.integer("seed", 0, INT64_MAX, out.seed);
+  table.number("anomaly_share", 0, kAnomalyShareMax, out.anomaly_share);
+  table.duration("history", 0, 31 * kDay, out.history);
+}
+
+}  // namespace
+
+void read_source(const Entry& entry, Config& config, Report& report) {
+  const TableReader table(entry.value, entry.key_span, fmt::format("[source.{}]", entry.key),
+                          kSource, report);
+  SourceOptions out;
+  out.name = SourceText(entry.key, report.file().place(entry.key_span));
+  if (!is_label(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a source", entry.key),
+                 "use letters, digits, _ and -");
+  }
+  table.text("stream", out.stream);
+  if (read_type(table, out)) {
+    check_typed_keys(table, out.type);
+    if (out.type == Type::file) read_file(table, out);
+    if (out.type == Type::demo) read_demo(table, out);
+    if (out.type != Type::demo) table.choice("format", kFormats, out.format);
+  }
+  config.sources.push_back(std::move(out));
+}
+
+}  // namespace streamobs::config

@@ -1,0 +1,251 @@
+// [stream.NAME].
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "config/sections.h"
+#include "config/table_reader.h"
+#include "event/dead_letter.h"
+
+namespace streamobs::config {
+
+namespace {
+
+using decode::FieldOptions;
+using decode::NamedExpression;
+using decode::StreamOptions;
+
+constexpr std::string_view kTypeHint =
+    "types are string, int, float, bool, decimal(2), timestamp and map";
+
+/// Reasons the engine itself gives for refusing an event; a check must not pose as one of them.
+constexpr std::string_view kBuiltInReasons[] = {
+    reason::not_json, reason::not_a_record, reason::missing_field, reason::wrong_type,
+    reason::bad_time, reason::out_of_range, reason::bad_utf8,      reason::duplicate_key,
+    reason::too_deep, reason::too_long,     reason::future,        reason::late};
+
+/// HTTP paths the engine needs for itself. A path clashes if it is one of them or lies below one.
+constexpr std::string_view kReservedPaths[] = {"/api",     "/v1/events", "/metrics", "/livez",
+                                               "/readyz",  "/healthz",   "/health",  "/-",
+                                               "/version", "/assets"};
+
+/// True where `name` can stand for a field: anything a JSON key can be that people can read.
+bool is_field_name(std::string_view name) {
+  return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+  });
+}
+
+void read_type(const Value& value, std::string_view field, FieldOptions& out, Report& report) {
+  if (value.kind != Value::Kind::string) {
+    report.error(
+        value.span,
+        fmt::format("field {}: expected a type in quotes, found {}", field, describe(value)),
+        std::string(kTypeHint));
+    return;
+  }
+  const auto type = parse_data_type(value.text);
+  if (!type || type->kind == Kind::interval || type->kind == Kind::null) {
+    static constexpr std::string_view kTypes[] = {"string",  "int",       "float", "bool",
+                                                  "decimal", "timestamp", "map"};
+    const std::string_view near = nearest(value.text, kTypes);
+    report.error(value.span, fmt::format("field {}: there is no type \"{}\"", field, value.text),
+                 near.empty() || near == "decimal"
+                     ? std::string(kTypeHint)
+                     : fmt::format("did you mean \"{}\"? {}", near, kTypeHint));
+    return;
+  }
+  out.type = *type;
+}
+
+/// A table is a field of its own if it says so by one of a field's keys; otherwise it is what a
+/// dotted name such as metadata.traceId looks like to TOML.
+bool is_field_table(const Value& value) {
+  return std::any_of(value.entries.begin(), value.entries.end(), [](const Entry& e) {
+    return std::find(kField.keys.begin(), kField.keys.end(), e.key) != kField.keys.end();
+  });
+}
+
+void add_field(FieldOptions field, Span at, StreamOptions& out, Report& report) {
+  const bool twice = std::any_of(out.fields.begin(), out.fields.end(), [&](const FieldOptions& f) {
+    return f.name.text == field.name.text;
+  });
+  if (twice) {
+    report.error(at, fmt::format("there are two fields \"{}\"", field.name.text),
+                 "remove one of the two");
+    return;
+  }
+  if (!is_field_name(field.name.text)) {
+    report.error(at, "a field needs a name without control characters");
+    return;
+  }
+  out.fields.push_back(std::move(field));
+}
+
+void read_field_table(const Value& value, Span at, FieldOptions& field, Report& report) {
+  const TableReader table(value, at, "field " + field.name.text, kField, report);
+  if (const Value* type = table.find("type")) {
+    read_type(*type, field.name.text, field, report);
+  } else {
+    table.missing("type", std::string(kTypeHint));
+  }
+  table.text("path", field.path);
+  std::vector<SourceText> aliases;
+  table.texts("aliases", aliases);
+  for (const SourceText& alias : aliases) field.aliases.push_back(alias.text);
+  table.flag("required", field.required);
+}
+
+void read_fields(const Value& value, const std::string& prefix, StreamOptions& out,
+                 Report& report) {
+  for (const Entry& entry : value.entries) {
+    FieldOptions field;
+    field.name = SourceText(prefix + entry.key, report.file().place(entry.key_span));
+    if (entry.value.kind != Value::Kind::table) {
+      read_type(entry.value, field.name.text, field, report);
+    } else if (is_field_table(entry.value)) {
+      read_field_table(entry.value, entry.key_span, field, report);
+    } else {
+      if (entry.value.entries.empty()) {
+        report.error(entry.key_span, fmt::format("field {} has no type", field.name.text),
+                     std::string(kTypeHint));
+      }
+      read_fields(entry.value, field.name.text + ".", out, report);
+      continue;
+    }
+    add_field(std::move(field), entry.key_span, out, report);
+  }
+}
+
+/// `required = [...]` marks fields declared before.
+void read_required(const TableReader& table, StreamOptions& out) {
+  std::vector<SourceText> names;
+  table.texts("required", names);
+  std::vector<std::string_view> known;
+  for (const FieldOptions& f : out.fields) known.push_back(f.name.text);
+  for (const SourceText& name : names) {
+    const auto field =
+        std::find_if(out.fields.begin(), out.fields.end(),
+                     [&](const FieldOptions& f) { return f.name.text == name.text; });
+    if (field != out.fields.end()) {
+      field->required = true;
+      continue;
+    }
+    if (name.text == out.time.text) continue;  // The time is always required.
+    const std::string_view near = nearest(name.text, known);
+    table.report().error(
+        span_of(name), fmt::format("required: there is no field \"{}\"", name.text),
+        near.empty() ? fmt::format("declare it: fields = {{ {} = \"…\" }}", name.text)
+                     : fmt::format("did you mean \"{}\"?", near));
+  }
+}
+
+/// derive = { name = "expression" } or check = { … }.
+void read_named(const TableReader& table, std::string_view key, std::vector<NamedExpression>& out) {
+  const Value* value = table.find(key);
+  if (value == nullptr) return;
+  if (value->kind != Value::Kind::table) {
+    table.error(key, "expected a table of names and expressions, found " + describe(*value),
+                fmt::format("write {} = {{ name = \"expression\" }}", key));
+    return;
+  }
+  for (const Entry& entry : value->entries) {
+    const auto text =
+        expression_of(entry.value, fmt::format("{}.{}", key, entry.key), table.report());
+    if (!text) continue;
+    out.push_back({SourceText(entry.key, table.report().file().place(entry.key_span)), *text});
+  }
+}
+
+void check_derived(const StreamOptions& out, Report& report) {
+  for (const NamedExpression& derived : out.derive) {
+    const bool declared =
+        std::any_of(out.fields.begin(), out.fields.end(),
+                    [&](const FieldOptions& f) { return f.name.text == derived.name.text; });
+    if (declared || derived.name.text == out.time.text) {
+      report.error(span_of(derived.name),
+                   fmt::format("derive: there is a field \"{}\" already", derived.name.text),
+                   "give the derived one another name");
+    } else if (!is_field_name(derived.name.text)) {
+      report.error(span_of(derived.name), "derive: a field needs a name");
+    }
+  }
+}
+
+void check_checks(const StreamOptions& out, Report& report) {
+  for (const NamedExpression& check : out.checks) {
+    if (!is_label(check.name.text)) {
+      report.error(span_of(check.name), fmt::format("\"{}\" cannot name a check", check.name.text),
+                   "use letters, digits, _ and -: refused events are counted under this name");
+    } else if (std::find(std::begin(kBuiltInReasons), std::end(kBuiltInReasons), check.name.text) !=
+               std::end(kBuiltInReasons)) {
+      report.error(span_of(check.name),
+                   fmt::format("check: {} is a reason of the engine's own", check.name.text),
+                   "refused events are counted under the check's name: choose another one");
+    }
+  }
+}
+
+void read_paths(const TableReader& table, StreamOptions& out) {
+  table.texts("paths", out.paths);
+  for (const SourceText& path : out.paths) {
+    const Span at = span_of(path);
+    if (!path.text.starts_with('/') || path.text.size() < 2 || path.text.ends_with('/') ||
+        path.text.find("//") != std::string::npos) {
+      table.report().error(at, fmt::format("paths: \"{}\" is not a path", path.text),
+                           "it begins with / and does not end with one: \"/v1/llm/request\"");
+      continue;
+    }
+    if (path.text.find_first_of("?#% \t\"\\{}*") != std::string::npos) {
+      table.report().error(
+          at, fmt::format("paths: \"{}\" has characters that mean something else", path.text),
+          "a path is taken letter for letter: no parameters, no wildcards");
+      continue;
+    }
+    for (const std::string_view reserved : kReservedPaths) {
+      if (path.text == reserved || path.text.starts_with(std::string(reserved) + "/")) {
+        table.report().error(at, fmt::format("paths: {} belongs to the engine", reserved),
+                             "choose a path outside of it; /v1/events/STREAM is there anyway");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void read_stream(const Entry& entry, Config& config, Report& report) {
+  const TableReader table(entry.value, entry.key_span, fmt::format("[stream.{}]", entry.key),
+                          kStream, report);
+  StreamOptions out;
+  out.name = SourceText(entry.key, report.file().place(entry.key_span));
+  if (!is_label(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a stream", entry.key),
+                 "use letters, digits, _ and -: the name stands in addresses");
+  }
+  table.text("time", out.time);
+  if (!table.has("time")) {
+    table.missing("time", "which field says when the event happened? time = \"timestamp\"");
+  }
+  if (const Value* fields = table.find("fields")) {
+    if (fields->kind == Value::Kind::table) {
+      read_fields(*fields, "", out, report);
+    } else {
+      table.error("fields", "expected a table of names and types, found " + describe(*fields),
+                  "write fields = { service = \"string\", latency_ms = \"float\" }");
+    }
+  }
+  read_required(table, out);
+  read_named(table, "derive", out.derive);
+  check_derived(out, report);
+  table.expression("filter", out.filter);
+  read_named(table, "check", out.checks);
+  check_checks(out, report);
+  read_time_zone(table, out.timezone);
+  table.duration("max_future", 0, 366 * kDay, out.max_future);
+  table.duration("idle_timeout", 100 * kMillisecond, 7 * kDay, out.idle_timeout);
+  table.bytes("max_event_bytes", 64, 64 << 20, out.max_event_bytes);
+  read_paths(table, out);
+  config.streams.push_back(std::move(out));
+}
+
+}  // namespace streamobs::config

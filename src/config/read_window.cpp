@@ -1,0 +1,209 @@
+// [window.NAME] and [rule.NAME].
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "config/sections.h"
+#include "config/table_reader.h"
+
+namespace streamobs::config {
+
+namespace {
+
+using window::NamedExpression;
+using window::WindowOptions;
+
+/// Columns every result has.
+constexpr std::string_view kReservedColumns[] = {"window_start", "window_end", "closed",
+                                                 "revision"};
+/// Views of the store that are there anyway. Names with the prefix sqlite_ belong to SQLite.
+constexpr std::string_view kReservedViews[] = {"anomalies", "incidents", "dead_letters"};
+
+constexpr Choice<Severity> kSeverities[] = {{"low", Severity::low},
+                                            {"medium", Severity::medium},
+                                            {"high", Severity::high},
+                                            {"critical", Severity::critical}};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+void check_window_name(const Entry& entry, Report& report) {
+  const std::string name = lower(entry.key);
+  const bool reserved = std::find(std::begin(kReservedViews), std::end(kReservedViews), name) !=
+                            std::end(kReservedViews) ||
+                        name.starts_with("sqlite_") || name.starts_with("streamobs_");
+  if (!is_identifier(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a window", entry.key),
+                 "its results are an SQL view of this name: use letters, digits and _, and begin "
+                 "with a letter");
+  } else if (reserved) {
+    report.error(entry.key_span, fmt::format("the database has a {} of its own", entry.key),
+                 "choose another name for the window");
+  }
+}
+
+/// Adds a key or a metric under a name that SQL takes as it is and that no other column has.
+void add_column(std::vector<NamedExpression>& out, const NamedExpression& column,
+                const WindowOptions& window, std::string_view what, Report& report) {
+  const std::string name = lower(column.name.text);
+  const auto same = [&](const NamedExpression& other) { return lower(other.name.text) == name; };
+  if (!is_identifier(column.name.text)) {
+    report.error(span_of(column.name),
+                 fmt::format("{}: \"{}\" cannot name a column", what, column.name.text),
+                 what == "by"
+                     ? "give it a name: by = { my_key = \"" + column.expression.text + "\" }"
+                     : "use letters, digits and _, and begin with a letter");
+  } else if (std::find(std::begin(kReservedColumns), std::end(kReservedColumns), name) !=
+             std::end(kReservedColumns)) {
+    report.error(span_of(column.name),
+                 fmt::format("{}: every result has a column {} already", what, column.name.text),
+                 "choose another name");
+  } else if (std::any_of(window.by.begin(), window.by.end(), same) ||
+             std::any_of(window.select.begin(), window.select.end(), same)) {
+    report.error(span_of(column.name),
+                 fmt::format("{}: there is a column {} already", what, column.name.text),
+                 "SQL does not tell upper from lower case: choose another name");
+  } else {
+    out.push_back(column);
+  }
+}
+
+void read_column_table(const Value& value, std::string_view what, WindowOptions& window,
+                       std::vector<NamedExpression>& out, Report& report) {
+  for (const Entry& entry : value.entries) {
+    const auto text = expression_of(entry.value, fmt::format("{}.{}", what, entry.key), report);
+    if (!text) continue;
+    const NamedExpression column{SourceText(entry.key, report.file().place(entry.key_span)), *text};
+    add_column(out, column, window, what, report);
+  }
+}
+
+/// by = ["service"] or by = { category = "product_category" }.
+void read_by(const TableReader& table, WindowOptions& out) {
+  const Value* by = table.find("by");
+  if (by == nullptr) return;
+  if (by->kind == Value::Kind::table) {
+    read_column_table(*by, "by", out, out.by, table.report());
+    return;
+  }
+  if (by->kind != Value::Kind::array) {
+    table.error("by", "expected a list of keys, found " + describe(*by),
+                by->kind == Value::Kind::string ? fmt::format("write by = [\"{}\"]", by->text)
+                                                : std::string("write by = [\"service\"]"));
+    return;
+  }
+  for (const Value& item : by->items) {
+    const auto text = expression_of(item, "by", table.report());
+    if (text) add_column(out.by, {*text, *text}, out, "by", table.report());
+  }
+}
+
+void read_select(const TableReader& table, WindowOptions& out) {
+  const Value* select = table.find("select");
+  if (select == nullptr || (select->kind == Value::Kind::table && select->entries.empty())) {
+    table.missing("select", "what is to be computed? select = { request_count = \"count(*)\" }");
+    return;
+  }
+  if (select->kind != Value::Kind::table) {
+    table.error("select", "expected a table of names and expressions, found " + describe(*select),
+                "write select = { request_count = \"count(*)\" }");
+    return;
+  }
+  read_column_table(*select, "select", out, out.select, table.report());
+}
+
+/// emit_every = "2s"; "0s" or false for never.
+void read_emit_every(const TableReader& table, WindowOptions& out) {
+  const Value* value = table.find("emit_every");
+  if (value == nullptr) return;
+  if (value->kind == Value::Kind::boolean) {
+    if (value->boolean) {
+      table.error("emit_every", "true says nothing about how often",
+                  "emit_every = \"2s\", or false");
+    } else {
+      out.emit_every = 0;
+    }
+    return;
+  }
+  Duration every = out.emit_every;
+  table.duration("emit_every", 0, kHour, every);
+  if (every != 0 && every < 100 * kMillisecond) {
+    table.error("emit_every", "more often than ten times a second",
+                "\"100ms\" or longer, or false for never");
+    return;
+  }
+  out.emit_every = every;
+}
+
+void read_size(const TableReader& table, WindowOptions& out) {
+  if (!table.has("size")) {
+    table.missing("size", "how long is a window? size = \"1m\"");
+  } else {
+    const Value* size = table.find("size");
+    if (size->kind == Value::Kind::string) out.size_text = SourceText(size->text, size->inner);
+    table.duration("size", kSecond, 366 * kDay, out.size);
+  }
+  read_time_zone(table, out.timezone);
+  if (!out.timezone.empty() && out.size % kDay != 0) {
+    table.error("timezone", "only windows of whole days have a time zone",
+                "remove it: windows of minutes and hours begin at full ones in UTC, which most "
+                "zones share");
+  }
+}
+
+}  // namespace
+
+void read_window(const Entry& entry, Config& config, Report& report) {
+  const TableReader table(entry.value, entry.key_span, fmt::format("[window.{}]", entry.key),
+                          kWindow, report);
+  WindowOptions out;
+  out.name = SourceText(entry.key, report.file().place(entry.key_span));
+  check_window_name(entry, report);
+  table.text("from", out.from);
+  read_size(table, out);
+  read_by(table, out);
+  table.expression("where", out.where);
+  read_select(table, out);
+  table.duration("allowed_lateness", 0, 31 * kDay, out.allowed_lateness);
+  table.integer("max_keys", 1, 100'000'000, out.max_keys);
+  read_emit_every(table, out);
+  const bool twice =
+      std::any_of(config.windows.begin(), config.windows.end(),
+                  [&](const WindowOptions& w) { return lower(w.name.text) == lower(entry.key); });
+  if (twice) {
+    report.error(entry.key_span, fmt::format("there is a window {} already", entry.key),
+                 "SQL does not tell upper from lower case: choose another name");
+  }
+  config.windows.push_back(std::move(out));
+}
+
+void read_rule(const Entry& entry, Config& config, Report& report) {
+  const TableReader table(entry.value, entry.key_span, fmt::format("[rule.{}]", entry.key), kRule,
+                          report);
+  detect::RuleOptions out;
+  out.name = SourceText(entry.key, report.file().place(entry.key_span));
+  if (!is_label(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a rule", entry.key),
+                 "use letters, digits, _ and -: it is the anomaly_type of what it finds");
+  }
+  table.text("on", out.on);
+  if (!table.has("on")) table.missing("on", "which window's results does it judge? on = \"…\"");
+  table.expression("when", out.when);
+  if (!table.has("when")) {
+    table.missing("when", "what is an anomaly? when = \"error_rate > 0.05\"");
+  }
+  table.duration("for", 0, 31 * kDay, out.hold);
+  table.choice("severity", kSeverities, out.severity);
+  table.text("metric", out.metric);
+  table.text("description", out.description);
+  table.integer("warmup", 0, 10'000, out.warmup_windows);
+  table.duration("keep_firing_for", 0, 31 * kDay, out.keep_firing_for);
+  config.rules.push_back(std::move(out));
+}
+
+}  // namespace streamobs::config

@@ -1,0 +1,143 @@
+// What one section says about another.
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "config/keys.h"
+#include "config/sections.h"
+#include "config/table_reader.h"
+
+namespace streamobs::config {
+
+namespace {
+
+template <class Options>
+std::vector<std::string_view> names_of(const std::vector<Options>& all) {
+  std::vector<std::string_view> names;
+  for (const Options& options : all) names.push_back(options.name.text);
+  return names;
+}
+
+/// Reports that `reference` names nothing there is.
+void check_name(const SourceText& reference, std::string_view key, std::string_view what,
+                const std::vector<std::string_view>& known, Report& report) {
+  if (std::find(known.begin(), known.end(), reference.text) != known.end()) return;
+  std::string hint;
+  if (known.empty()) {
+    hint = fmt::format("there is no {} at all: declare one with [{}.{}]", what, what,
+                       is_label(reference.text) ? reference.text : "NAME");
+  } else {
+    const std::string_view near = nearest(reference.text, known);
+    if (!near.empty()) hint = fmt::format("did you mean \"{}\"?", near);
+    if (known.size() > 1) {
+      hint += fmt::format("{}there are {}", near.empty() ? "" : " ", join_names(known));
+    } else if (near.empty()) {
+      hint = fmt::format("the only {} is \"{}\"", what, known.front());
+    }
+  }
+  report.error(span_of(reference),
+               fmt::format("{}: there is no {} \"{}\"", key, what, reference.text),
+               std::move(hint));
+}
+
+/// The stream a source or window belongs to: as said, or the only one.
+void resolve_stream(SourceText& stream, std::string_view key, std::string_view title,
+                    const SourceText& owner, const std::vector<std::string_view>& streams,
+                    Report& report) {
+  if (!stream.empty()) {
+    check_name(stream, key, "stream", streams, report);
+  } else if (streams.size() == 1) {
+    stream = SourceText(std::string(streams.front()), owner.place);
+  } else if (!streams.empty()) {
+    report.error(
+        span_of(owner), fmt::format("[{}.{}] does not say which stream", title, owner.text),
+        fmt::format("there are {}: add {} = \"{}\"", join_names(streams), key, streams.front()));
+  }
+}
+
+void check_sources(Config& config, const std::vector<std::string_view>& streams, Report& report) {
+  const source::SourceOptions* standard_input = nullptr;
+  for (source::SourceOptions& source : config.sources) {
+    resolve_stream(source.stream, "stream", "source", source.name, streams, report);
+    if (source.type != source::Type::standard_input) continue;
+    if (standard_input != nullptr) {
+      report.error(span_of(source.name),
+                   fmt::format("[source.{}] and [source.{}] both read the standard input",
+                               standard_input->name.text, source.name.text),
+                   "there is only one: remove one of the two");
+    }
+    standard_input = &source;
+  }
+}
+
+void check_paths(const Config& config, Report& report) {
+  std::map<std::string_view, std::string_view> owners;
+  for (const decode::StreamOptions& stream : config.streams) {
+    for (const SourceText& path : stream.paths) {
+      const auto [owner, added] = owners.emplace(path.text, stream.name.text);
+      if (added) continue;
+      report.error(span_of(path),
+                   fmt::format("paths: {} is taken by stream {}", path.text, owner->second),
+                   "events of one path go to one stream");
+    }
+  }
+}
+
+void check_rules(const Config& config, const std::vector<std::string_view>& windows,
+                 Report& report) {
+  for (const detect::RuleOptions& rule : config.rules) {
+    if (rule.on.empty()) continue;
+    check_name(rule.on, "on", "window", windows, report);
+    const auto window =
+        std::find_if(config.windows.begin(), config.windows.end(),
+                     [&](const window::WindowOptions& w) { return w.name.text == rule.on.text; });
+    if (rule.metric.empty() || window == config.windows.end()) continue;
+    const std::vector<std::string_view> metrics = names_of(window->select);
+    if (std::find(metrics.begin(), metrics.end(), rule.metric.text) != metrics.end()) continue;
+    const std::string_view near = nearest(rule.metric.text, metrics);
+    report.error(
+        span_of(rule.metric),
+        fmt::format("metric: window {} has no metric \"{}\"", rule.on.text, rule.metric.text),
+        near.empty() ? "it has " + join_names(metrics) : fmt::format("did you mean \"{}\"?", near));
+  }
+}
+
+/// A stream that nothing reads is no error, but hardly what its writer meant.
+void warn_of_idle_streams(const Config& config, Report& report) {
+  for (const decode::StreamOptions& stream : config.streams) {
+    const bool read = std::any_of(
+        config.windows.begin(), config.windows.end(),
+        [&](const window::WindowOptions& w) { return w.from.text == stream.name.text; });
+    if (read) continue;
+    report.warning(
+        span_of(stream.name),
+        fmt::format("no window reads the stream {}: its events are only counted", stream.name.text),
+        fmt::format("add [window.NAME] with from = \"{}\"", stream.name.text));
+  }
+}
+
+}  // namespace
+
+void check_references(Config& config, Report& report) {
+  const std::vector<std::string_view> streams = names_of(config.streams);
+  const std::vector<std::string_view> windows = names_of(config.windows);
+  if (streams.empty()) {
+    report.error({1, 1, 0}, "no stream is declared: there is nothing to do",
+                 "begin with [stream.NAME] and its time and fields; config/obs.toml is an example");
+  }
+  check_sources(config, streams, report);
+  for (window::WindowOptions& window : config.windows) {
+    resolve_stream(window.from, "from", "window", window.name, streams, report);
+  }
+  check_paths(config, report);
+  check_rules(config, windows, report);
+  for (const SourceText& name : config.incidents.evidence) {
+    check_name(name, "evidence", "window", windows, report);
+  }
+  // After an error it would often be only its echo.
+  if (!report.has_errors()) warn_of_idle_streams(config, report);
+}
+
+}  // namespace streamobs::config

@@ -1,0 +1,35 @@
+// The sections of the config, each read into its options. What concerns more than one section is
+// checked afterwards by check_references().
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+#include "config/document.h"
+
+namespace streamobs::config {
+
+void read_top_level(const Value& root, Config& config, Report& report);
+void read_http(const Entry& entry, Config& config, Report& report);
+void read_source(const Entry& entry, Config& config, Report& report);
+void read_stream(const Entry& entry, Config& config, Report& report);
+void read_window(const Entry& entry, Config& config, Report& report);
+void read_rule(const Entry& entry, Config& config, Report& report);
+
+/// Names that refer to other sections: found, defaulted where there is only one, unambiguous.
+void check_references(Config& config, Report& report);
+
+/// True where the entry is a table; else an error that shows how the section is written.
+bool is_table(const Entry& entry, std::string_view example, Report& report);
+
+class TableReader;
+
+/// Reads `timezone`, a name such as "Europe/Berlin"; one that this machine does not know is an
+/// error.
+void read_time_zone(const TableReader& table, std::string& out);
+
+/// The value behind "env:NAME" or "file:PATH"; on failure an error that never shows a secret.
+bool resolve_secret(const Value& value, std::string_view key, std::string& out, Report& report);
+
+}  // namespace streamobs::config

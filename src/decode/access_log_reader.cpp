@@ -1,0 +1,148 @@
+#include "decode/access_log_reader.h"
+
+#include <cstring>
+#include <string>
+
+#include "decode/json_reader.h"
+#include "event/dead_letter.h"
+
+namespace streamobs::decode {
+
+namespace {
+
+constexpr std::size_t kPadding = 16;
+
+constexpr std::string_view kNames[] = {"remote_addr", "ident",  "remote_user", "time_local",
+                                       "request",     "status", "bytes",       "referer",
+                                       "user_agent",  "method", "path",        "protocol"};
+
+bool take(std::string_view& line, char c) {
+  if (line.empty() || line.front() != c) return false;
+  line.remove_prefix(1);
+  return true;
+}
+
+}  // namespace
+
+AccessLogReader::AccessLogReader(const FieldIndex& index, BatchWriter& writer,
+                                 EventCollector& collector)
+    : writer_(writer), collector_(collector), tokens_(index.slots()) {
+  for (std::size_t part = 0; part < kParts; ++part) {
+    std::string name(kNames[part]);
+    name.append(kPadding, '\0');
+    slots_[part] = index.find({name.data(), kNames[part].size()}).slot;
+  }
+}
+
+void AccessLogReader::read(const char* p, const char* end) {
+  while (p < end) {
+    const void* const found = std::memchr(p, '\n', static_cast<std::size_t>(end - p));
+    const char* const line_end = found != nullptr ? static_cast<const char*>(found) : end;
+    const char* const text_end = line_end > p && line_end[-1] == '\r' ? line_end - 1 : line_end;
+    if (std::string_view(p, static_cast<std::size_t>(text_end - p)).find_first_not_of(" \t") ==
+        std::string_view::npos) {
+      collector_.count_lines(1);
+    } else {
+      read_line(p, text_end);
+    }
+    p = line_end + 1;
+  }
+}
+
+void AccessLogReader::read_line(const char* begin, const char* end) {
+  const std::string_view line(begin, static_cast<std::size_t>(end - begin));
+  if (collector_.refuse_if_too_long(begin, end)) return;
+  if (line.find('\0') != std::string_view::npos || !is_utf8(line)) {
+    collector_.refuse(begin, end, reason::bad_utf8, "the line is not UTF-8, or has a NUL");
+    return;
+  }
+  for (Token& token : tokens_) token.kind = Token::Kind::absent;
+  if (!read_parts(line)) {
+    collector_.refuse(begin, end, reason::not_a_record,
+                      "expected: addr ident user [time] \"request\" status bytes \"referer\" "
+                      "\"user agent\"");
+    return;
+  }
+  collector_.take(tokens_.data(), begin, end);
+}
+
+bool AccessLogReader::read_parts(std::string_view line) {
+  if (!word(line, remote_addr) || !take(line, ' ') || !word(line, ident) || !take(line, ' ') ||
+      !word(line, remote_user) || !take(line, ' ') || !bracketed(line, time_local) ||
+      !take(line, ' ') || !quoted(line, request) || !take(line, ' ') || !word(line, status) ||
+      !take(line, ' ') || !word(line, bytes)) {
+    return false;
+  }
+  if (line.empty()) return true;  // The common format.
+  if (!take(line, ' ') || !quoted(line, referer) || !take(line, ' ') || !quoted(line, user_agent)) {
+    return false;
+  }
+  return line.empty() || line.front() == ' ';
+}
+
+bool AccessLogReader::word(std::string_view& line, Part part) {
+  const std::size_t size = std::min(line.find(' '), line.size());
+  if (size == 0) return false;
+  set(part, line.substr(0, size));
+  line.remove_prefix(size);
+  return true;
+}
+
+bool AccessLogReader::bracketed(std::string_view& line, Part part) {
+  const std::size_t size = line.find(']');
+  if (!take(line, '[') || size == std::string_view::npos) return false;
+  set(part, line.substr(0, size - 1));
+  line.remove_prefix(size);
+  return true;
+}
+
+bool AccessLogReader::quoted(std::string_view& line, Part part) {
+  if (!take(line, '"')) return false;
+  std::size_t size = 0;
+  bool escaped = false;
+  while (size < line.size() && line[size] != '"') {
+    if (line[size] == '\\' && size + 1 < line.size()) {
+      escaped |= line[size + 1] == '"' || line[size + 1] == '\\';
+      ++size;
+    }
+    ++size;
+  }
+  if (size >= line.size()) return false;
+  std::string_view text = line.substr(0, size);
+  line.remove_prefix(size + 1);
+  if (escaped) {
+    char* const plain = writer_.batch().text.allocate(text.size() + kPadding);
+    char* out = plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\')) {
+        ++i;
+      }
+      *out++ = text[i];
+    }
+    text = {plain, static_cast<std::size_t>(out - plain)};
+  }
+  set(part, text);
+  if (part == request) split_request(text);
+  return true;
+}
+
+/// "GET /path HTTP/1.1": the path is what stands between the first blank and the last.
+void AccessLogReader::split_request(std::string_view text) {
+  const std::size_t first = text.find(' ');
+  const std::size_t last = text.rfind(' ');
+  if (first == std::string_view::npos || first == 0 || last == first) return;
+  if (!text.substr(last + 1).starts_with("HTTP/")) return;
+  set(method, text.substr(0, first));
+  set(path, text.substr(first + 1, last - first - 1));
+  set(protocol, text.substr(last + 1));
+}
+
+void AccessLogReader::set(Part part, std::string_view text) {
+  if (slots_[part] == FieldIndex::kNone) return;
+  Token& token = tokens_[slots_[part]];
+  token = {};
+  token.kind = text == "-" || text.empty() ? Token::Kind::null : Token::Kind::text;
+  token.text = text;
+}
+
+}  // namespace streamobs::decode

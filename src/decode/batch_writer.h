@@ -1,0 +1,99 @@
+// Writes rows into a batch's columns, one value after the other, without allocating.
+//
+// A decoder owns one for its whole life and points it at each batch in turn: begin(), then for each
+// event set_…() for every column and commit() (or reset_row() to start the row over), then
+// finish(). It keeps the dictionaries of the string columns. A column whose dictionary is full
+// carries plain strings from then on, which point into the block or the batch's text.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "event/dictionary.h"
+#include "event/event_batch.h"
+#include "event/schema.h"
+
+namespace streamobs::decode {
+
+class BatchWriter {
+ public:
+  static constexpr std::size_t kDictionaryEntries = 1 << 12;
+  /// A longer string ends its column's dictionary: such text does not repeat.
+  static constexpr std::size_t kMaxDictionaryText = 1 << 10;
+
+  /// `schema` outlives the writer.
+  BatchWriter(const StreamSchema& schema, std::size_t time_column);
+
+  /// Turns to `batch`, which has been cleared; `rows` is a guess.
+  void begin(EventBatch& batch, std::size_t rows);
+  /// Makes room for one more row; to be called before a row's first set_…().
+  void prepare_row() {
+    if (row_ == capacity_) [[unlikely]]
+      grow(capacity_ * 2);
+  }
+  /// Keeps the row: every column has been set.
+  void commit(std::uint32_t event) {
+    event_index_[row_] = event;
+    time_max_ = time_[row_] > time_max_ ? time_[row_] : time_max_;
+    ++row_;
+  }
+  /// Forgets what has been set of the row.
+  void reset_row();
+  void finish();
+
+  std::size_t rows() const { return row_; }
+  EventBatch& batch() { return *batch_; }
+
+  void set_time(Timestamp t) { time_[row_] = t; }
+  void set_int(std::size_t column, std::int64_t v) { places_[column].ints[row_] = v; }
+  void set_float(std::size_t column, double v) { places_[column].floats[row_] = v; }
+  void set_bool(std::size_t column, bool v) { places_[column].bools[row_] = v ? 1 : 0; }
+  /// `text` lives as long as the batch, and 16 bytes from its start on are readable if `padded`.
+  void set_text(std::size_t column, std::string_view text, bool padded) {
+    Place& place = places_[column];
+    if (place.ids != nullptr) [[likely]] {
+      if (text.size() <= kMaxDictionaryText) [[likely]] {
+        const Dictionary::Id id =
+            padded ? place.dictionary->intern_padded(text) : place.dictionary->intern(text);
+        if (id != Dictionary::kNone) [[likely]] {
+          place.ids[row_] = id;
+          return;
+        }
+      }
+      leave_dictionary(column);
+    }
+    place.strings[row_] = text;
+  }
+  void set_null(std::size_t column);
+
+ private:
+  /// Where a column's next value goes; exactly one of the pointers is used.
+  struct Place {
+    std::int64_t* ints = nullptr;
+    double* floats = nullptr;
+    std::uint8_t* bools = nullptr;
+    Dictionary::Id* ids = nullptr;  ///< Null: the column carries plain strings.
+    std::string_view* strings = nullptr;
+    std::uint8_t* nulls = nullptr;  ///< Null until the batch's first null in this column.
+    Dictionary* dictionary = nullptr;
+  };
+  void grow(std::size_t rows);
+  void grow_column(std::size_t column, std::size_t rows);
+  void leave_dictionary(std::size_t column);
+
+  const StreamSchema& schema_;
+  std::size_t time_column_;
+  std::vector<std::shared_ptr<Dictionary>> dictionaries_;  ///< Null where there is none (any more).
+  EventBatch* batch_ = nullptr;
+  std::vector<Place> places_;
+  Timestamp* time_ = nullptr;
+  std::uint32_t* event_index_ = nullptr;
+  std::size_t row_ = 0;
+  std::size_t capacity_ = 0;
+  Timestamp time_max_ = kMinTimestamp;
+};
+
+}  // namespace streamobs::decode

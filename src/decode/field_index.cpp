@@ -1,0 +1,90 @@
+#include "decode/field_index.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/hash.h"
+#include "base/short_text.h"
+
+namespace streamobs::decode {
+
+FieldIndex::FieldIndex(const StreamSchema& schema) {
+  std::size_t names = 0;
+  const auto count = [&](const std::string& path) {
+    names += 1 + static_cast<std::size_t>(std::count(path.begin(), path.end(), '.'));
+  };
+  for (const Field& field : schema.fields) {
+    count(field.path);
+    std::for_each(field.aliases.begin(), field.aliases.end(), count);
+  }
+  table_.resize(std::bit_ceil(names * 4 + 1));
+  mask_ = table_.size() - 1;
+
+  for (const Field& field : schema.fields) {
+    std::vector<std::uint32_t> slots = {add_path(field.path)};
+    for (const std::string& alias : field.aliases) slots.push_back(add_path(alias));
+    for (const std::uint32_t slot : slots) {
+      slot_columns_[slot].push_back(static_cast<std::uint32_t>(column_slots_.size()));
+    }
+    column_slots_.push_back(std::move(slots));
+  }
+  time_column_ = schema.index_of(schema.time_field).value_or(0);
+}
+
+std::uint32_t FieldIndex::add_path(const std::string& path) {
+  for (std::size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', dot + 1)) {
+    if (dot != 0) entry(std::string_view(path).substr(0, dot)).match.prefix = true;
+  }
+  Entry& e = entry(path);
+  if (e.match.slot == kNone) {
+    e.match.slot = static_cast<std::uint32_t>(paths_.size());
+    paths_.push_back(path);
+    slot_columns_.emplace_back();
+  }
+  return e.match.slot;
+}
+
+std::size_t FieldIndex::place(std::string_view path, std::uint64_t& low,
+                              std::uint64_t& high) const {
+  if (path.size() <= ShortText::kMax) {
+    const ShortText text = ShortText::from_padded(path.data(), path.size());
+    low = text.low;
+    high = text.high;
+    return text.hash(path.size()) >> 32;
+  }
+  low = hash_bytes(path);
+  high = 0;
+  return low;
+}
+
+FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
+  std::string padded(path);
+  padded.append(ShortText::kMax, '\0');
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  std::size_t i = place({padded.data(), path.size()}, low, high) & mask_;
+  while (table_[i].size != 0 && table_[i].path != path) i = (i + 1) & mask_;
+  Entry& e = table_[i];
+  e.low = low;
+  e.high = high;
+  e.size = static_cast<std::uint32_t>(path.size());
+  e.path = std::string(path);
+  return e;
+}
+
+FieldIndex::Match FieldIndex::find(std::string_view path) const {
+  if (path.empty()) return {};
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  std::size_t i = place(path, low, high) & mask_;
+  for (; table_[i].size != 0; i = (i + 1) & mask_) {
+    const Entry& e = table_[i];
+    if (e.low == low && e.high == high && e.size == path.size() &&
+        (path.size() <= ShortText::kMax || e.path == path)) {
+      return e.match;
+    }
+  }
+  return {};
+}
+
+}  // namespace streamobs::decode

@@ -1,0 +1,441 @@
+#include "decode/shapes.h"
+
+#include <bit>
+#include <cstring>
+
+#include "base/decimal.h"
+#include "base/short_text.h"
+#include "decode/number_text.h"
+#include "decode/text_scan.h"
+
+namespace streamobs::decode {
+
+namespace {
+
+constexpr unsigned kShortRun = 7;  // Digits of a number that one word shows to be complete.
+constexpr std::int64_t kPowers[] = {1,         10,         100,         1'000,
+                                    10'000,    100'000,    1'000'000,   10'000'000,
+                                    100'000'000};
+
+std::uint32_t load_4(const char* p) {
+  std::uint32_t word;
+  std::memcpy(&word, p, sizeof word);
+  return word;
+}
+
+bool is_null(const char* p) { return load_4(p) == load_4("null"); }
+
+/// A number goes on here in a way that the short ways do not read.
+bool goes_on(char c) { return c == '.' || c == 'e' || c == 'E'; }
+
+}  // namespace
+
+Shapes::Shapes(const StreamSchema& schema, const FieldIndex& index, TimeParser& times,
+               JsonReader& json, RowReader& rows, BatchWriter& writer)
+    : schema_(schema),
+      index_(index),
+      times_(times),
+      json_(json),
+      rows_(rows),
+      writer_(writer),
+      possible_(index.columns() < 64) {
+  column_bits_ = possible_ ? (std::uint64_t{1} << index.columns()) - 1 : 0;
+  nodes_.reserve(kMaxNodes);
+  edges_.reserve(kMaxEdges);
+  clear();
+}
+
+void Shapes::clear() {
+  nodes_.clear();
+  edges_.clear();
+  node_of_.clear();
+  path_ids_.clear();
+  bits_.clear();
+  nodes_.emplace_back();
+  full_ = false;
+  cleared_at_ = reads_;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Reading
+
+inline bool Shapes::matches(const char* p, const Edge& edge) {
+  if (!equal_16(p, edge.literal, edge.masks[0])) return false;
+  if (edge.size <= 16) return true;
+  if (!equal_16(p + 16, edge.literal + 16, edge.masks[1])) return false;
+  return edge.size <= 32 || equal_16(p + 32, edge.literal + 32, edge.masks[2]);
+}
+
+/// An edge other than the first that matches; it becomes the first.
+Shapes::Edge* Shapes::find_other(Node& node, const char* p) {
+  Edge* before = node.first;
+  if (before == nullptr) return nullptr;
+  for (Edge* edge = before->next; edge != nullptr; before = edge, edge = edge->next) {
+    if (!matches(p, *edge)) continue;
+    before->next = edge->next;
+    edge->next = node.first;
+    node.first = edge;
+    return edge;
+  }
+  return nullptr;
+}
+
+const char* Shapes::read(const char* p, const char* end) {
+  ++reads_;
+  std::uint64_t seen = 0;
+  Timestamp time = kMinTimestamp;
+  Node* node = nodes_.data();
+  for (;;) {
+    Edge* edge = node->first;
+    if (edge == nullptr || !matches(p, *edge)) [[unlikely]] {
+      edge = find_other(*node, p);
+      if (edge == nullptr) return nullptr;
+    }
+    if ((seen & edge->bits) != 0) [[unlikely]] return nullptr;
+    seen |= edge->bits;
+    p += edge->size;
+    switch (edge->op) {
+      case Op::end:
+        if (const std::uint64_t absent = column_bits_ & ~seen; absent != 0) {
+          if (!set_absent(absent)) return nullptr;
+        }
+        return p;
+      case Op::time: p = read_time(p, end, *edge, time); break;
+      case Op::text: p = read_text(p, end, *edge); break;
+      case Op::integer: p = read_integer(p, end, *edge); break;
+      case Op::floating: p = read_floating(p, end, *edge); break;
+      case Op::decimal: p = read_decimal(p, end, *edge); break;
+      case Op::boolean: p = read_boolean(p, end, *edge); break;
+      case Op::other: p = read_other(p, end, *edge); break;
+      case Op::skip: p = skip_value(p, end, *edge); break;
+    }
+    if (p == nullptr) [[unlikely]] return nullptr;
+    node = edge->target;
+  }
+}
+
+inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge,
+                                     Timestamp& time) {
+  const char* const value_end = *p == '"' ? times_.parse_quoted(p + 1, time) : nullptr;
+  if (value_end == nullptr) [[unlikely]] return read_other(p, end, edge);
+  if (time > rows_.time_limit()) [[unlikely]] return nullptr;
+  writer_.set_time(time);
+  return value_end + 1;
+}
+
+inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge) {
+  if (*p != '"') [[unlikely]] return read_other(p, end, edge);
+  bool non_ascii = false;
+  const char* const close = scan_string(++p, non_ascii);
+  if (*close != '"') [[unlikely]] return read_other(p - 1, end, edge);
+  const std::string_view text(p, static_cast<std::size_t>(close - p));
+  if (non_ascii && !is_utf8(text)) return nullptr;
+  writer_.set_text(edge.column, text, true);
+  return close + 1;
+}
+
+inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge) {
+  const char* const begin = p;
+  const bool negative = *p == '-';
+  p += negative ? 1 : 0;
+  const DigitRun run = scan_digits(p);
+  const char* const after = p + run.count;
+  if (run.count == 0 || run.count > kShortRun || (*p == '0' && run.count > 1) || goes_on(*after))
+      [[unlikely]] {
+    return read_other(begin, end, edge);
+  }
+  const auto value = static_cast<std::int64_t>(run.value);
+  writer_.set_int(edge.column, negative ? -value : value);
+  return after;
+}
+
+inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge) {
+  const char* const begin = p;
+  const bool negative = *p == '-';
+  p += negative ? 1 : 0;
+  const DigitRun whole = scan_digits(p);
+  const char* after = p + whole.count;
+  if (whole.count == 0 || whole.count > kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
+    return read_other(begin, end, edge);
+  }
+  double value = static_cast<double>(static_cast<std::int64_t>(whole.value));
+  if (*after == '.') {
+    const DigitRun places = scan_digits(after + 1);
+    if (places.count == 0 || places.count > kShortRun) [[unlikely]] {
+      return read_other(begin, end, edge);
+    }
+    const std::uint64_t digits =
+        whole.value * static_cast<std::uint64_t>(kPowers[places.count]) + places.value;
+    value = exact_quotient(digits, places.count);
+    after += 1 + places.count;
+  }
+  if ((*after | 0x20) == 'e') [[unlikely]] return read_other(begin, end, edge);
+  writer_.set_float(edge.column, negative ? -value : value);
+  return after;
+}
+
+inline const char* Shapes::read_decimal(const char* p, const char* end, const Edge& edge) {
+  const char* const begin = p;
+  const bool negative = *p == '-';
+  p += negative ? 1 : 0;
+  const DigitRun whole = scan_digits(p);
+  const char* after = p + whole.count;
+  if (whole.count == 0 || whole.count > kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
+    return read_other(begin, end, edge);
+  }
+  std::int64_t value = static_cast<std::int64_t>(whole.value) * kPowers[edge.scale];
+  if (*after == '.') {
+    const DigitRun places = scan_digits(after + 1);
+    if (places.count == 0 || places.count > edge.scale || places.count > kShortRun) [[unlikely]] {
+      return read_other(begin, end, edge);
+    }
+    value += static_cast<std::int64_t>(places.value) * kPowers[edge.scale - places.count];
+    after += 1 + places.count;
+  }
+  if ((*after | 0x20) == 'e') [[unlikely]] return read_other(begin, end, edge);
+  writer_.set_int(edge.column, negative ? -value : value);
+  return after;
+}
+
+inline const char* Shapes::read_boolean(const char* p, const char* end, const Edge& edge) {
+  const bool yes = load_4(p) == load_4("true");
+  if (!yes && (load_4(p) != load_4("fals") || p[4] != 'e')) return read_other(p, end, edge);
+  writer_.set_bool(edge.column, yes);
+  return p + (yes ? 4 : 5);
+}
+
+/// Null, or a value that none of the short ways takes: as the plain reader would.
+const char* Shapes::read_other(const char* p, const char* end, const Edge& edge) {
+  if (is_null(p)) {
+    if (schema_.fields[edge.column].required) return nullptr;
+    writer_.set_null(edge.column);
+    return p + 4;
+  }
+  Token token;
+  p = json_.read_value(p, end, edge.depth, token);
+  return p != nullptr && rows_.read_value(edge.column, token) ? p : nullptr;
+}
+
+inline const char* Shapes::skip_value(const char* p, const char* end, const Edge& edge) {
+  if (*p == '"') {
+    bool non_ascii = false;
+    const char* const close = scan_string(p + 1, non_ascii);
+    if (*close == '"' && !non_ascii) return close + 1;
+  } else if (is_digit(*p)) {
+    return scan_json_number(p, end);
+  }
+  Token token;
+  return json_.read_value(p, end, edge.depth, token);
+}
+
+/// Columns whose keys the event does not have.
+bool Shapes::set_absent(std::uint64_t absent) {
+  for (; absent != 0; absent &= absent - 1) {
+    const auto column = static_cast<std::size_t>(std::countr_zero(absent));
+    if (schema_.fields[column].required) return false;
+    writer_.set_null(column);
+  }
+  return true;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Learning
+
+void Shapes::learn(const char* begin, const char* end) {
+  if (!possible_) return;
+  if (left_out_ < idle_) {
+    ++left_out_;
+    return;
+  }
+  if (full_) {
+    if (reads_ - cleared_at_ < kRestEvents) return;
+    clear();
+  }
+  left_out_ = 0;
+  const std::size_t edges = edges_.size();
+  steps_.clear();
+  literal_ = begin;
+  const bool learned = learn_object(begin, end, 1, {}, {}, 0) && insert(end);
+  if (!learned && full_ && told_apart_) {
+    told_apart_ = false;
+    clear();
+  } else if (!learned || edges_.size() == edges) {
+    idle_ = idle_ < 512 ? idle_ * 2 + 1 : idle_;
+  } else {
+    idle_ = 0;
+  }
+}
+
+/// Takes the object at `p` apart into steps; its text has been validated. False: it has something
+/// that no shape can say.
+bool Shapes::learn_object(const char* p, const char* end, int depth, const std::string& place,
+                          const std::string& path, std::uint64_t bits) {
+  for (;;) {
+    const char* const key = std::strchr(p, '"') + 1;
+    bool non_ascii = false;
+    const char* const key_end = scan_string(key, non_ascii);
+    if (*key_end != '"') return false;  // Keys with escapes are left to the plain reader.
+    const std::string name(key, key_end);
+    const std::string child_place = place + '\x1f' + name;
+    const std::string child_path = path.empty() ? name : path + '.' + name;
+    p = JsonReader::skip_space(JsonReader::skip_space(key_end + 1, end) + 1, end);
+
+    const FieldIndex::Match match = index_.find(child_path);
+    std::uint64_t bit = 0;
+    if (!bit_of(child_place, match.slot, bit) || (bits & bit) != 0) return false;
+    bits |= bit;
+    const bool opened = *p == '{' && *JsonReader::skip_space(p + 1, end) != '}' &&
+                        (match.prefix || (told_apart_ && match.slot == FieldIndex::kNone));
+    if (opened) {
+      if (match.slot != FieldIndex::kNone) return false;
+      if (!learn_object(p, end, depth + 1, child_place, child_path, bits)) return false;
+      bits = 0;
+      p = closing_;
+    } else {
+      Step step{};
+      step.literal = literal_;
+      step.value = p;
+      step.depth = static_cast<std::uint8_t>(depth + 1);
+      step.bits = bits;
+      step.path = path_id(child_place);
+      if (!choose_op(step, match.slot)) return false;
+      Token token;
+      p = json_.read_value(p, end, depth + 1, token);
+      if (p == nullptr) return false;
+      step.value_end = p;
+      steps_.push_back(step);
+      literal_ = p;
+      bits = 0;
+    }
+    p = JsonReader::skip_space(p, end);
+    if (*p == '}') {
+      closing_ = p + 1;
+      return true;
+    }
+    ++p;
+  }
+}
+
+bool Shapes::choose_op(Step& step, std::uint32_t slot) const {
+  step.op = Op::skip;
+  if (slot == FieldIndex::kNone) return true;
+  const std::vector<std::uint32_t>& columns = index_.slot_columns(slot);
+  if (columns.size() != 1) return false;
+  step.column = columns[0];
+  const DataType type = schema_.fields[step.column].type;
+  const bool is_time = step.column == index_.time_column();
+  step.op = Op::other;
+  if (is_time) {
+    if (type.kind == Kind::timestamp) step.op = Op::time;
+    return true;
+  }
+  switch (type.kind) {
+    case Kind::string: step.op = Op::text; break;
+    case Kind::integer: step.op = Op::integer; break;
+    case Kind::floating: step.op = Op::floating; break;
+    case Kind::boolean: step.op = Op::boolean; break;
+    case Kind::decimal:
+      if (type.scale < std::size(kPowers)) step.op = Op::decimal;
+      break;
+    default: break;
+  }
+  return true;
+}
+
+std::uint32_t Shapes::path_id(const std::string& place) {
+  return path_ids_.emplace(place, static_cast<std::uint32_t>(path_ids_.size())).first->second;
+}
+
+/// The bit that stands for a key; all places that one column may come from share its bit, so that
+/// an event that has two of them is left to the plain reader.
+bool Shapes::bit_of(const std::string& place, std::uint32_t slot, std::uint64_t& bit) {
+  unsigned position = 0;
+  if (slot != FieldIndex::kNone) {
+    position = index_.slot_columns(slot)[0];
+  } else if (const auto known = bits_.find(place); known != bits_.end()) {
+    position = known->second;
+  } else {
+    position = static_cast<unsigned>(index_.columns() + bits_.size());
+    if (position >= 64) {
+      full_ = true;
+      return false;
+    }
+    bits_.emplace(place, position);
+  }
+  bit = std::uint64_t{1} << position;
+  return true;
+}
+
+bool Shapes::insert(const char* end) {
+  Step last{};
+  last.literal = literal_;
+  last.value = end;
+  last.op = Op::end;
+  steps_.push_back(last);
+  std::uint64_t seen = 0;
+  for (const Step& step : steps_) {
+    const std::string_view literal(step.literal,
+                                   static_cast<std::size_t>(step.value - step.literal));
+    if (literal.size() > kMaxLiteral || literal.find('\n') != std::string_view::npos ||
+        literal.find('\r') != std::string_view::npos || (seen & step.bits) != 0) {
+      return false;
+    }
+    seen |= step.bits;
+  }
+  Node* node = nodes_.data();
+  seen = 0;
+  for (const Step& step : steps_) {
+    seen |= step.bits;
+    const std::string_view literal(step.literal,
+                                   static_cast<std::size_t>(step.value - step.literal));
+    Edge* edge = node->first;
+    while (edge != nullptr && std::string_view(edge->literal, edge->size) != literal) {
+      edge = edge->next;
+    }
+    if (edge == nullptr) edge = add_edge(*node, step, seen);
+    if (edge == nullptr) return false;
+    node = edge->target;
+  }
+  return true;
+}
+
+Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen) {
+  Node* target = nullptr;
+  if (step.op != Op::end) {
+    const std::pair key(step.path, told_apart_ ? seen : 0);
+    const auto known = node_of_.find(key);
+    if (known == node_of_.end() && nodes_.size() == kMaxNodes) {
+      full_ = true;
+      return nullptr;
+    }
+    if (known != node_of_.end()) {
+      target = known->second;
+    } else {
+      target = &nodes_.emplace_back();
+      node_of_.emplace(key, target);
+    }
+  }
+  if (edges_.size() == kMaxEdges) {
+    full_ = true;
+    return nullptr;
+  }
+  Edge& edge = edges_.emplace_back();
+  edge = {};
+  edge.size = static_cast<std::uint16_t>(step.value - step.literal);
+  std::memcpy(edge.literal, step.literal, edge.size);
+  for (unsigned i = 0; i < 3; ++i) {
+    const unsigned left = edge.size > 16 * i ? edge.size - 16 * i : 0;
+    edge.masks[i] = static_cast<std::uint16_t>(left >= 16 ? 0xffff : (1u << left) - 1);
+  }
+  edge.op = step.op;
+  edge.depth = step.depth;
+  edge.column = static_cast<std::uint16_t>(step.column);
+  edge.bits = step.bits;
+  edge.target = target;
+  if (step.op != Op::end && step.op != Op::skip) edge.scale = schema_.fields[step.column].type.scale;
+  edge.next = from.first;
+  from.first = &edge;
+  return &edge;
+}
+
+}  // namespace streamobs::decode

@@ -1,0 +1,142 @@
+// The short cut past the plain JSON reader: events look alike, so guess that the next one has the
+// shape of one seen before, and check.
+//
+// A shape is the exact bytes between the values: keys, punctuation, blanks. Shapes are kept as a
+// graph: a node stands behind a value (which one, and which keys have been seen so far), an edge is
+// the bytes that may follow there and what kind of value comes behind them. Reading an event walks
+// the graph from the root: compare the bytes of the edge taken last, else of the others; read the
+// value straight into its column; go on. What does not fit anywhere is left to the plain reader,
+// and the graph learns from what that accepts.
+//
+// Why every walk is valid JSON: a node fixes which objects are open, an edge is learned between two
+// nodes from a valid event, and values are checked in full, undeclared ones too. A key that comes
+// twice in one event meets its own bit and ends the walk. So the shapes take nothing that the plain
+// reader would refuse, and give the same values; a fuzzer holds the two against one another.
+//
+// Part of a decoder, on its strand. Bounded: kMaxNodes, kMaxEdges, 64 distinct keys. When it is
+// full it starts anew, first with nodes that do not tell by which way they were reached (so that
+// many optional fields do not multiply), and not again before kRestEvents events.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "decode/batch_writer.h"
+#include "decode/field_index.h"
+#include "decode/json_reader.h"
+#include "decode/row_reader.h"
+#include "decode/time_text.h"
+
+namespace streamobs::decode {
+
+class Shapes {
+ public:
+  static constexpr std::size_t kMaxNodes = 512;
+  static constexpr std::size_t kMaxEdges = 1024;
+  static constexpr std::size_t kMaxLiteral = 48;
+  static constexpr std::uint64_t kRestEvents = 1 << 16;
+
+  /// All of them outlive the shapes.
+  Shapes(const StreamSchema& schema, const FieldIndex& index, TimeParser& times, JsonReader& json,
+         RowReader& rows, BatchWriter& writer);
+
+  /// Reads the event at `p` into the writer's row, all columns of it, and returns where it ends.
+  /// Null: it has no known shape, or a value that the plain reader should see; the row is then half
+  /// written. `end` is the end of the block.
+  const char* read(const char* p, const char* end);
+
+  /// Learns the shape of an event that the plain reader has accepted.
+  void learn(const char* begin, const char* end);
+
+ private:
+  enum class Op : std::uint8_t {
+    end,       ///< No value: the event ends here.
+    time,      ///< The event time, where its column holds nothing else.
+    text,
+    integer,
+    floating,
+    decimal,   ///< Of a scale small enough for the short way.
+    boolean,
+    other,     ///< Through the plain reader: maps, times in columns of their own.
+    skip,      ///< Not declared: checked and left.
+  };
+  struct Node;
+  struct Edge {
+    char literal[kMaxLiteral];
+    std::uint16_t masks[3];   ///< Of each 16 bytes of the literal, which count.
+    std::uint16_t size;
+    Op op;
+    std::uint8_t scale;
+    std::uint8_t depth;       ///< Of the value.
+    std::uint16_t column;
+    std::uint64_t bits;       ///< The keys in the literal.
+    Node* target;
+    Edge* next;               ///< Another edge from the same node.
+  };
+  struct Node {
+    Edge* first = nullptr;    ///< The one taken last.
+  };
+  /// A value of the event being learned.
+  struct Step {
+    const char* literal;
+    const char* value;
+    const char* value_end;
+    Op op;
+    std::uint8_t depth;
+    std::size_t column;
+    std::uint64_t bits;
+    std::uint32_t path;
+  };
+
+  static bool matches(const char* p, const Edge& edge);
+  static Edge* find_other(Node& node, const char* p);
+  const char* read_time(const char* p, const char* end, const Edge& edge, Timestamp& time);
+  const char* read_text(const char* p, const char* end, const Edge& edge);
+  const char* read_integer(const char* p, const char* end, const Edge& edge);
+  const char* read_floating(const char* p, const char* end, const Edge& edge);
+  const char* read_decimal(const char* p, const char* end, const Edge& edge);
+  const char* read_boolean(const char* p, const char* end, const Edge& edge);
+  const char* read_other(const char* p, const char* end, const Edge& edge);
+  const char* skip_value(const char* p, const char* end, const Edge& edge);
+  bool set_absent(std::uint64_t absent);
+
+  bool learn_object(const char* p, const char* end, int depth, const std::string& place,
+                    const std::string& path, std::uint64_t bits);
+  bool choose_op(Step& step, std::uint32_t slot) const;
+  std::uint32_t path_id(const std::string& place);
+  bool bit_of(const std::string& place, std::uint32_t slot, std::uint64_t& bit);
+  bool insert(const char* end);
+  Edge* add_edge(Node& from, const Step& step, std::uint64_t seen);
+  void clear();
+
+  const StreamSchema& schema_;
+  const FieldIndex& index_;
+  TimeParser& times_;
+  JsonReader& json_;
+  RowReader& rows_;
+  BatchWriter& writer_;
+  bool possible_ = true;             ///< False: more columns than a word has bits.
+  std::uint64_t column_bits_ = 0;    ///< One for each column.
+  std::uint64_t reads_ = 0;
+
+  std::vector<Node> nodes_;  ///< Never reallocated.
+  std::vector<Edge> edges_;  ///< Never reallocated.
+  std::map<std::pair<std::uint32_t, std::uint64_t>, Node*> node_of_;  ///< By path and keys seen.
+  std::map<std::string, std::uint32_t> path_ids_;  ///< Keys joined by '\x1f', which no key contains.
+  std::map<std::string, unsigned> bits_;           ///< Of keys that are no column's.
+
+  std::vector<Step> steps_;  ///< Scratch of learn().
+  const char* literal_ = nullptr;
+  bool told_apart_ = true;  ///< Nodes know which keys have been seen; undeclared objects are opened.
+  bool full_ = false;
+  std::uint64_t cleared_at_ = 0;
+  std::uint32_t idle_ = 0;  ///< How many calls to learn() are left out next, after fruitless ones.
+  std::uint32_t left_out_ = 0;
+};
+
+}  // namespace streamobs::decode

@@ -1,0 +1,246 @@
+#include "decode/stream_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "event/dead_letter.h"
+
+namespace streamobs::decode {
+
+namespace {
+
+constexpr std::size_t kMaxFields = 1024;
+constexpr std::size_t kMaxPathBytes = 256;
+
+constexpr std::array kReasons = {reason::not_json,   reason::not_a_record,  reason::missing_field,
+                                 reason::wrong_type, reason::bad_time,      reason::out_of_range,
+                                 reason::bad_utf8,   reason::duplicate_key, reason::too_deep,
+                                 reason::too_long,   reason::future,        reason::late};
+
+class Compiler {
+ public:
+  Compiler(const StreamOptions& options, Diagnostics& diagnostics)
+      : options_(options), diagnostics_(diagnostics), plan_(std::make_shared<StreamPlan>()) {}
+
+  std::shared_ptr<const StreamPlan> compile(std::uint32_t stream_id) {
+    plan_->options = options_;
+    plan_->schema.stream = options_.name.text;
+    plan_->schema.stream_id = stream_id;
+    if (options_.name.empty()) error(options_.name.place, "a stream has no name", "");
+    add_fields();
+    add_time();
+    check_limits();
+    for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
+    add_derived();
+    add_checks();
+    add_filter();
+    auto zone = TimeZone::load(options_.timezone);
+    if (zone) {
+      plan_->zone = *zone;
+    } else {
+      error(options_.name.place, stream() + zone.error().message,
+            "timezone takes an IANA name such as \"Europe/Berlin\", or \"UTC\"");
+    }
+    if (failed_) return nullptr;
+    return plan_;
+  }
+
+ private:
+  std::string stream() const { return fmt::format("stream {}: ", options_.name.text); }
+
+  void error(const SourcePlace& place, std::string message, std::string hint) {
+    failed_ = true;
+    Diagnostic d;
+    d.place = place;
+    d.message = std::move(message);
+    d.hint = std::move(hint);
+    diagnostics_.push_back(std::move(d));
+  }
+
+  void add_fields() {
+    if (options_.fields.size() > kMaxFields) {
+      error(options_.name.place,
+            stream() + fmt::format("{} fields are declared, at most {} can be",
+                                   options_.fields.size(), kMaxFields),
+            "declare those that expressions use");
+      return;
+    }
+    for (const FieldOptions& from : options_.fields) {
+      const std::string& name = from.name.text;
+      if (name.empty()) {
+        error(from.name.place, stream() + "a field has no name", "");
+        continue;
+      }
+      if (plan_->schema.index_of(name)) {
+        error(from.name.place, stream() + fmt::format("the field {} is declared twice", name),
+              "remove one of them, or give one another name with its own `path`");
+        continue;
+      }
+      if (from.type.kind == Kind::null || from.type.kind == Kind::interval) {
+        error(from.name.place, stream() + fmt::format("the field {} has no usable type", name),
+              "use string, int, float, bool, decimal(n), timestamp or map");
+        continue;
+      }
+      Field field;
+      field.name = name;
+      field.path = from.path.empty() ? name : from.path;
+      field.type = from.type;
+      field.required = from.required;
+      field.aliases = from.aliases;
+      check_paths(from, field);
+      plan_->schema.fields.push_back(std::move(field));
+    }
+  }
+
+  void check_paths(const FieldOptions& from, const Field& field) {
+    std::vector<std::string> paths = {field.path};
+    paths.insert(paths.end(), field.aliases.begin(), field.aliases.end());
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+      if (paths[i].empty() || paths[i].size() > kMaxPathBytes) {
+        error(from.name.place,
+              stream() + fmt::format("a path of the field {} is empty or longer than {} bytes",
+                                     field.name, kMaxPathBytes),
+              "a path is the event's keys joined by dots");
+      } else if (std::find(paths.begin(), paths.begin() + static_cast<std::ptrdiff_t>(i),
+                           paths[i]) != paths.begin() + static_cast<std::ptrdiff_t>(i)) {
+        error(from.name.place,
+              stream() + fmt::format("the field {} names {} twice", field.name, paths[i]),
+              "remove one of its aliases");
+      }
+    }
+  }
+
+  void add_time() {
+    StreamSchema& schema = plan_->schema;
+    schema.time_field = options_.time.text;
+    if (options_.time.empty()) {
+      error(options_.name.place, stream() + "it does not say which field bears the time",
+            "add time = \"NAME\"");
+      return;
+    }
+    const auto index = schema.index_of(options_.time.text);
+    if (!index) {
+      Field field;
+      field.name = options_.time.text;
+      field.path = field.name;
+      field.type = {Kind::timestamp, 0};
+      field.required = true;
+      schema.fields.push_back(std::move(field));
+      return;
+    }
+    Field& field = schema.fields[*index];
+    field.required = true;
+    if (field.type.kind == Kind::boolean || field.type.kind == Kind::map) {
+      error(options_.time.place,
+            stream() + fmt::format("the time field {} is declared as {}, which cannot be a time",
+                                   field.name, to_text(field.type)),
+            "declare it as timestamp, or leave it out of `fields`");
+    }
+  }
+
+  void check_limits() {
+    const auto at_least = [&](std::string_view what, std::int64_t value, std::int64_t least) {
+      if (value >= least) return;
+      error(options_.name.place, stream() + fmt::format("{} is too small", what),
+            "leave it out for the default");
+    };
+    at_least("max_future", options_.max_future, 0);
+    at_least("idle_timeout", options_.idle_timeout, 1);
+    at_least("max_event_bytes", static_cast<std::int64_t>(options_.max_event_bytes), 2);
+  }
+
+  /// Parses one expression; what it says about names that have already failed is not repeated.
+  expr::NodePtr parse(const SourceText& source) {
+    const auto node = expr::parse(source, diagnostics_);
+    if (!node) {
+      failed_ = true;
+      return nullptr;
+    }
+    bool known_bad = false;
+    expr::walk(node, [&](const expr::Node& n) {
+      known_bad |= n.op == expr::Op::column &&
+                   std::find(broken_.begin(), broken_.end(), n.name) != broken_.end();
+    });
+    return known_bad ? nullptr : node;
+  }
+
+  void add_derived() {
+    for (const NamedExpression& derived : options_.derive) {
+      const std::string& name = derived.name.text;
+      if (name.empty() || plan_->scope.column(name) || plan_->scope.definition(name) != nullptr) {
+        error(derived.name.place,
+              stream() + (name.empty() ? std::string("a derived field has no name")
+                                       : fmt::format("the name {} is taken already", name)),
+              "give the derived field a name of its own");
+        continue;
+      }
+      const auto node = parse(derived.expression);
+      if (node && expr::ProgramBuilder(plan_->scope).add(node, derived.expression, diagnostics_)) {
+        plan_->scope.add_definition(name, node, derived.expression);
+      } else {
+        failed_ = true;
+        broken_.push_back(name);
+      }
+    }
+  }
+
+  void add_checks() {
+    if (options_.checks.empty()) return;
+    expr::ProgramBuilder builder(plan_->scope);
+    for (const NamedExpression& check : options_.checks) {
+      const std::string& name = check.name.text;
+      auto& names = plan_->check_names;
+      if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) {
+        error(check.name.place,
+              stream() + (name.empty() ? std::string("a check has no name")
+                                       : fmt::format("the check {} is there twice", name)),
+              "events that fail it are refused under its name: give it one of its own");
+        continue;
+      }
+      if (std::find(kReasons.begin(), kReasons.end(), name) != kReasons.end()) {
+        error(check.name.place,
+              stream() + fmt::format("a check cannot be called {}, events are refused under that "
+                                     "name for another reason",
+                                     name),
+              "give it another name");
+        continue;
+      }
+      names.push_back(name);
+      const auto node = parse(check.expression);
+      if (!node || !builder.add(node, check.expression, diagnostics_, Kind::boolean)) {
+        failed_ = true;
+      }
+    }
+    if (!failed_) plan_->checks = builder.build();
+  }
+
+  void add_filter() {
+    if (options_.filter.empty()) return;
+    const auto node = parse(options_.filter);
+    if (!node || !expr::ProgramBuilder(plan_->scope)
+                      .add(node, options_.filter, diagnostics_, Kind::boolean)) {
+      failed_ = true;
+      return;
+    }
+    plan_->filter = node;
+  }
+
+  const StreamOptions& options_;
+  Diagnostics& diagnostics_;
+  std::shared_ptr<StreamPlan> plan_;
+  std::vector<std::string> broken_;  ///< Derived fields that did not compile.
+  bool failed_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<const StreamPlan> compile_stream(const StreamOptions& options,
+                                                 std::uint32_t stream_id,
+                                                 Diagnostics& diagnostics) {
+  return Compiler(options, diagnostics).compile(stream_id);
+}
+
+}  // namespace streamobs::decode

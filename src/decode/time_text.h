@@ -1,0 +1,58 @@
+// Times as people and programs write them, to microseconds since the epoch.
+//
+//   ISO 8601      2024-01-09, 2024-01-09T12:34, 2024-01-09 12:34:56.789Z, …+02:00, …+0200, …+02
+//   access log    17/May/2015:10:05:03 +0000
+//   epoch         1704803696.789 as number or text: s, ms, µs or ns by magnitude
+//
+// T, t or a space stands between date and time; a fraction follows '.' or ',' and may have any
+// length (digits beyond microseconds are cut off, towards the past). A time without zone is local
+// to the stream's time zone. A leap second (:60) is taken as :59.999999. Hour 24 is refused.
+// Epoch numbers: below 10^11 seconds, below 10^14 milliseconds, below 10^17 microseconds, else
+// nanoseconds; digits beyond microseconds are cut off there too.
+//
+// A TimeParser belongs to one decoder and is used on its strand: it remembers the minutes it saw
+// last, as neighbouring events mostly share them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/time_zone.h"
+
+namespace streamobs::decode {
+
+class TimeParser {
+ public:
+  explicit TimeParser(std::shared_ptr<const TimeZone> zone);
+
+  /// Any of the forms above; null if it is none of them or there is no such time.
+  std::optional<Timestamp> parse(std::string_view text) const;
+
+  /// An epoch number.
+  static std::optional<Timestamp> parse_epoch(std::string_view text);
+
+  /// The hot path: reads the commonest forms (date, time with seconds, up to six digits of a
+  /// fraction; Z, +00:00 or no zone) and returns the closing quote behind them; null for all
+  /// others. Agrees with parse() on all it takes. Reads up to 48 bytes from `p`.
+  const char* parse_quoted(const char* p, Timestamp& time);
+
+ private:
+  /// "2024-01-09T12:34" and the microseconds it stands for.
+  struct Minute {
+    std::uint64_t low = 0, high = 0;
+    Timestamp utc = 0;       ///< If the time is UTC.
+    Timestamp local = 0;     ///< If it is local to zone_.
+    bool has_local = false;  ///< False where the clocks change within the minute.
+  };
+  const Minute* minute(const char* p);
+  bool learn_minute(const char* p, Minute& minute) const;
+
+  std::shared_ptr<const TimeZone> zone_;
+  std::array<Minute, 16> minutes_;  ///< By the minute's last digit.
+};
+
+}  // namespace streamobs::decode

@@ -1,0 +1,63 @@
+#include "detect/history.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace streamobs::detect {
+
+std::size_t KeyHistory::lower_bound(Timestamp start) const {
+  const auto at =
+      std::lower_bound(starts_.begin() + static_cast<std::ptrdiff_t>(head_), starts_.end(), start);
+  return static_cast<std::size_t>(at - starts_.begin());
+}
+
+void KeyHistory::record(Timestamp start, std::span<const double> values, Duration keep) {
+  const bool newest = size() == 0 || start > starts_.back();
+  const std::size_t at = newest ? starts_.size() : lower_bound(start);
+  const bool replaces = at < starts_.size() && starts_[at] == start;
+  const auto offset = static_cast<std::ptrdiff_t>(at);
+  if (!replaces) starts_.insert(starts_.begin() + offset, start);
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (replaces) {
+      values_[i][at] = values[i];
+    } else {
+      values_[i].insert(values_[i].begin() + offset, values[i]);
+    }
+  }
+  forget(keep);
+}
+
+void KeyHistory::forget(Duration keep) {
+  const Timestamp oldest = starts_.back() - keep;
+  while (size() > 2 && (starts_[head_] < oldest || size() > kMaxEntries)) ++head_;
+  // Cut in bulk, so that forgetting costs a constant per window.
+  if (head_ < 16 || head_ * 2 < starts_.size()) return;
+  const auto count = static_cast<std::ptrdiff_t>(head_);
+  starts_.erase(starts_.begin(), starts_.begin() + count);
+  for (auto& series : values_) series.erase(series.begin(), series.begin() + count);
+  head_ = 0;
+}
+
+KeyHistory::Summary KeyHistory::summary(std::size_t series, Timestamp from, Timestamp to) const {
+  Summary s;
+  s.min = std::numeric_limits<double>::infinity();
+  s.max = -std::numeric_limits<double>::infinity();
+  const std::size_t end = lower_bound(to);
+  for (std::size_t i = lower_bound(from); i < end; ++i) {
+    const double v = values_[series][i];
+    if (std::isnan(v)) continue;
+    ++s.count;
+    s.sum += v;
+    s.min = std::min(s.min, v);
+    s.max = std::max(s.max, v);
+  }
+  return s;
+}
+
+double KeyHistory::previous(std::size_t series, Timestamp start) const {
+  const std::size_t at = lower_bound(start);
+  return at > head_ ? values_[series][at - 1] : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace streamobs::detect

@@ -1,0 +1,51 @@
+// What one rule remembers of one key: the values its baselines are computed from, by window start.
+//
+// Belongs to the detector, on its strand. Bounded: entries older than the rule's longest span, and
+// more than kMaxEntries, are forgotten.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace streamobs::detect {
+
+class KeyHistory {
+ public:
+  static constexpr std::size_t kMaxEntries = 10'000;
+
+  /// `series`: how many values each window brings.
+  explicit KeyHistory(std::size_t series) : values_(series) {}
+
+  /// Adds the window that starts at `start`, or replaces it where it is there. NaN stands for NULL.
+  /// `keep`: how far back from the newest window entries stay; the newest one always does, and so
+  /// does the one before it.
+  void record(Timestamp start, std::span<const double> values, Duration keep);
+
+  struct Summary {
+    std::size_t count = 0;  ///< Windows with a value.
+    double sum = 0;
+    double min = 0;
+    double max = 0;
+  };
+  /// The windows of one series whose start lies in [from, to).
+  Summary summary(std::size_t series, Timestamp from, Timestamp to) const;
+
+  /// The value of the key's last window before `start`, as SQL's lag() has it; NaN where it was
+  /// NULL or where there is none.
+  double previous(std::size_t series, Timestamp start) const;
+
+  std::size_t size() const { return starts_.size() - head_; }
+
+ private:
+  std::size_t lower_bound(Timestamp start) const;
+  void forget(Duration keep);
+
+  std::size_t head_ = 0;           ///< Everything before it is forgotten; cut off now and then.
+  std::vector<Timestamp> starts_;  ///< Ascending.
+  std::vector<std::vector<double>> values_;  ///< For each series, beside `starts_`.
+};
+
+}  // namespace streamobs::detect

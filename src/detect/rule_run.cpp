@@ -1,0 +1,344 @@
+#include "detect/rule_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+#include "base/time_format.h"
+
+namespace streamobs::detect {
+
+namespace {
+
+constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
+
+// Exact bytes of a key: unlike the joined text, "a|b" + "c" differs from "a" + "b|c", and NULL from
+// the empty string.
+std::string key_bytes(const std::vector<Value>& keys) {
+  std::string out;
+  for (const Value& key : keys) {
+    const std::string text = key.to_string();
+    fmt::format_to(std::back_inserter(out), "{}{}:", key.null ? "n" : "v", text.size());
+    out += text;
+  }
+  return out;
+}
+
+void append_value(Column& column, const Value& value) {
+  column.nulls.push_back(value.null ? 1 : 0);
+  column.has_nulls = column.has_nulls || value.null;
+  switch (column.type.kind) {
+    case Kind::null:
+      break;
+    case Kind::boolean:
+      column.bools.push_back(value.integer != 0 ? 1 : 0);
+      break;
+    case Kind::floating:
+      column.floats.push_back(value.as_double());
+      break;
+    case Kind::string:
+    case Kind::map:
+      column.strings.push_back(value.text);
+      break;
+    default:
+      column.ints.push_back(value.integer);
+      break;
+  }
+}
+
+void append_number(Column& column, double value) {
+  const bool null = std::isnan(value);
+  column.nulls.push_back(null ? 1 : 0);
+  column.has_nulls = column.has_nulls || null;
+  column.floats.push_back(null ? 0 : value);
+}
+
+std::optional<double> optional_number(const Value& value) {
+  if (value.null) return std::nullopt;
+  return value.as_double();
+}
+
+}  // namespace
+
+RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
+  if (plan.arguments) arguments_.emplace(plan.arguments);
+  const WindowSchema& schema = *plan.schema;
+  for (const ResultColumn& column : schema.keys) columns_.emplace_back().type = column.type;
+  for (const ResultColumn& column : schema.metrics) columns_.emplace_back().type = column.type;
+  needed_.resize(columns_.size());
+  const auto need = [&](const expr::Program& program) {
+    for (const std::size_t input : program.inputs_used()) {
+      if (input < needed_.size()) needed_[input] = true;
+    }
+  };
+  if (plan.arguments) need(*plan.arguments);
+  need(*plan.judge);
+  for (std::size_t i = 0; i < plan.calls.size(); ++i) {
+    columns_.emplace_back().type = {Kind::floating, 0};
+  }
+  views_.resize(columns_.size());
+  arguments_row_.resize(plan.series);
+}
+
+void RuleRun::judge(const WindowBatch& batch, Records& out) {
+  std::vector<const WindowRow*> rows;
+  rows.reserve(batch.rows.size());
+  for (const WindowRow& row : batch.rows) {
+    if (row.closed && !row.overflow) rows.push_back(&row);
+  }
+  for (std::size_t begin = 0; begin < rows.size(); begin += expr::Evaluator::kMaxRows) {
+    const std::size_t count = std::min(rows.size() - begin, expr::Evaluator::kMaxRows);
+    judge_slice(batch, Rows(rows).subspan(begin, count), out);
+  }
+  // The window is complete: keys that had no row in its newest one were quiet.
+  if (batch.last && newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
+  evict(out);
+}
+
+void RuleRun::judge_slice(const WindowBatch& batch, Rows rows, Records& out) {
+  const Timestamp now = batch.watermark == kMaxTimestamp ? rows.back()->end : batch.watermark;
+  fill_columns(rows);
+  if (arguments_) {
+    const std::size_t own = needed_.size();
+    arguments_->run(std::span(views_).first(own), rows.size(), now);
+  }
+  look_back(rows);
+  judge_.run(views_, rows.size(), now);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    // Rows are ordered by start: with the first row of a later window, the one before is complete.
+    if (rows[i]->end > newest_end_) {
+      if (newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
+      newest_end_ = rows[i]->end;
+    }
+    judge_row(batch, *rows[i], i, out);
+  }
+}
+
+void RuleRun::fill_columns(Rows rows) {
+  const std::size_t keys = plan_.schema->keys.size();
+  for (std::size_t c = 0; c < needed_.size(); ++c) {
+    if (!needed_[c]) continue;
+    columns_[c].clear();
+    for (const WindowRow* row : rows) {
+      append_value(columns_[c], c < keys ? row->keys[c] : row->metrics[c - keys]);
+    }
+    views_[c] = columns_[c].view();
+  }
+}
+
+// Fills the synthetic columns, and takes each row into the history before the next one looks back.
+void RuleRun::look_back(Rows rows) {
+  const std::size_t own = needed_.size();
+  for (std::size_t c = own; c < columns_.size(); ++c) columns_[c].clear();
+  row_keys_.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Key& key = key_of(*rows[i]);
+    for (std::size_t c = 0; c < plan_.calls.size(); ++c) {
+      append_number(columns_[own + c], history_value(plan_.calls[c], key, rows[i]->start));
+    }
+    if (!arguments_) continue;
+    for (std::size_t s = 0; s < plan_.series; ++s) {
+      const Value value = Value::from(arguments_->output(s), i);
+      arguments_row_[s] = value.null ? kNull : value.as_double();
+    }
+    history_words_ -= key.history.size() * (1 + plan_.series);
+    key.history.record(rows[i]->start, arguments_row_, plan_.keep);
+    history_words_ += key.history.size() * (1 + plan_.series);
+  }
+  for (std::size_t c = own; c < columns_.size(); ++c) views_[c] = columns_[c].view();
+}
+
+double RuleRun::history_value(const HistoryCall& call, const Key& key, Timestamp start) const {
+  if (call.summarise == Summarise::previous) return key.history.previous(call.series, start);
+  const KeyHistory::Summary s = key.history.summary(call.series, start - call.span, start);
+  if (s.count < static_cast<std::size_t>(plan_.options.warmup_windows)) return kNull;
+  switch (call.summarise) {
+    case Summarise::mean:
+      return s.sum / static_cast<double>(s.count);
+    case Summarise::min:
+      return s.min;
+    case Summarise::max:
+      return s.max;
+    case Summarise::previous:
+      break;
+  }
+  return kNull;
+}
+
+void RuleRun::judge_row(const WindowBatch& batch, const WindowRow& row, std::size_t index,
+                        Records& out) {
+  const std::string& bytes = *row_keys_[index];
+  Key& key = keys_.find(bytes)->second;
+  const ColumnView& when = judge_.output(plan_.when_output);
+  const bool condition = !when.is_null(index) && when.bool_at(when.index(index));
+  if (row.start <= key.start) {
+    judge_again(batch, key, row, index, condition, out);
+    if (row.start < key.start) return;
+    key.streak = key.streak_before;
+  } else {
+    // Windows without a row lie between: the rule may have been quiet for long enough in them.
+    if (!key.open.empty() && row.start >= quiet_at(key)) {
+      resolve_all(bytes, key, quiet_at(key), out);
+    }
+    key.streak_before = key.streak;
+  }
+  key.start = row.start;
+  key.end = row.end;
+
+  Streak& streak = key.streak;
+  if (condition) {
+    if (!streak.first_end || row.start > streak.last_true_end) streak.first_end = row.end;
+    streak.last_true_end = row.end;
+    streak.firing = row.end - *streak.first_end >= plan_.options.hold;
+    if (streak.firing) raise(bytes, key, make_anomaly(batch, row, index), out);
+    return;
+  }
+  streak.first_end.reset();
+  streak.firing = false;
+  if (!key.open.empty() && row.end - streak.last_true_end >= plan_.options.keep_firing_for) {
+    resolve_all(bytes, key, row.end, out);
+  }
+}
+
+// A window that had closed before is corrected: what was said of it is withdrawn or said again.
+// For the newest window the verdict itself is made anew by the caller.
+void RuleRun::judge_again(const WindowBatch& batch, Key& key, const WindowRow& row,
+                          std::size_t index, bool condition, Records& out) {
+  const auto said = std::find_if(key.open.begin(), key.open.end(),
+                                 [&](const AnomalyPtr& a) { return a->window_start == row.start; });
+  if (said == key.open.end()) return;
+  if (condition && row.start < key.start) {
+    *said = make_anomaly(batch, row, index);
+    out.emplace_back(*said);
+    return;
+  }
+  if (!condition) {
+    auto withdrawn = std::make_shared<Anomaly>(**said);
+    withdrawn->resolved = true;
+    withdrawn->resolved_at = row.end;
+    out.emplace_back(AnomalyPtr(std::move(withdrawn)));
+  }
+  // With a true condition the caller raises it again, under the same id.
+  key.open.erase(said);
+  --open_anomalies_;
+  if (key.open.empty()) open_keys_.erase(key_bytes(row.keys));
+}
+
+RuleRun::Key& RuleRun::key_of(const WindowRow& row) {
+  const auto [at, added] =
+      keys_.try_emplace(key_bytes(row.keys),
+                        Key{key_text(row.keys), KeyHistory(plan_.series), {}, {}, {}, {}, {}, {}});
+  Key& key = at->second;
+  if (added) {
+    key.start = kMinTimestamp;
+    key.end = kMinTimestamp;
+    key.recency = recency_.insert(recency_.end(), &at->first);
+  } else {
+    recency_.splice(recency_.end(), recency_, key.recency);
+  }
+  row_keys_.push_back(&at->first);
+  return key;
+}
+
+void RuleRun::evict(Records& out) {
+  while (keys_.size() > Detector::kMaxKeys ||
+         (history_words_ > Detector::kMaxHistoryWords && keys_.size() > 1)) {
+    const auto victim = keys_.find(*recency_.front());
+    Key& key = victim->second;
+    if (!key.open.empty()) resolve_all(victim->first, key, newest_end_, out);
+    history_words_ -= key.history.size() * (1 + plan_.series);
+    recency_.pop_front();
+    keys_.erase(victim);
+    ++evicted_keys_;
+  }
+}
+
+AnomalyPtr RuleRun::make_anomaly(const WindowBatch& batch, const WindowRow& row,
+                                 std::size_t index) const {
+  auto anomaly = std::make_shared<Anomaly>();
+  anomaly->id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
+                            hash_bytes(key_bytes(row.keys)));
+  anomaly->rule = plan_.options.name.text;
+  anomaly->window = plan_.schema->window;
+  anomaly->severity = plan_.options.severity;
+  anomaly->detected_at = batch.watermark == kMaxTimestamp ? row.end : batch.watermark;
+  anomaly->window_start = row.start;
+  anomaly->window_end = row.end;
+  for (std::size_t i = 0; i < row.keys.size(); ++i) {
+    anomaly->keys.push_back({plan_.schema->keys[i].name, row.keys[i]});
+  }
+  anomaly->metric_name = plan_.metric_name;
+  if (plan_.metric) anomaly->metric_value = optional_number(row.metrics[*plan_.metric]);
+  if (plan_.threshold_output) {
+    anomaly->threshold_value =
+        optional_number(Value::from(judge_.output(*plan_.threshold_output), index));
+  }
+  if (plan_.baseline_call) {
+    const ColumnView& view = views_[needed_.size() + *plan_.baseline_call];
+    anomaly->baseline_value = optional_number(Value::from(view, index));
+  }
+  anomaly->description = plan_.description ? describe(*plan_.description, *anomaly, row)
+                                           : describe(*anomaly, plan_.bound);
+  return anomaly;
+}
+
+void RuleRun::raise(const std::string& bytes, Key& key, AnomalyPtr anomaly, Records& out) {
+  out.emplace_back(anomaly);
+  const Timestamp now = anomaly->window_end;
+  key.open.push_back(std::move(anomaly));
+  ++open_anomalies_;
+  open_keys_[bytes] = &key;
+  // Nothing stays open for ever, and memory stays bounded: the oldest is over first.
+  if (key.open.size() > Detector::kMaxOpenPerKey || open_anomalies_ > Detector::kMaxOpenPerRule) {
+    resolve_oldest(key, now, out);
+    if (key.open.empty()) open_keys_.erase(bytes);
+  }
+}
+
+void RuleRun::resolve_oldest(Key& key, Timestamp at, Records& out) {
+  auto resolved = std::make_shared<Anomaly>(*key.open.front());
+  resolved->resolved = true;
+  resolved->resolved_at = at;
+  out.emplace_back(AnomalyPtr(std::move(resolved)));
+  key.open.pop_front();
+  --open_anomalies_;
+}
+
+void RuleRun::resolve_all(const std::string& bytes, Key& key, Timestamp at, Records& out) {
+  while (!key.open.empty()) resolve_oldest(key, at, out);
+  open_keys_.erase(bytes);
+}
+
+// The end of the first window that shows, if the key has no row, that the rule has been quiet for
+// long enough.
+Timestamp RuleRun::quiet_at(const Key& key) const {
+  const Duration size = std::max<Duration>(plan_.schema->size, 1);
+  const Duration wait = std::max<Duration>(plan_.options.keep_firing_for, 1);
+  return key.streak.last_true_end + (wait + size - 1) / size * size;
+}
+
+void RuleRun::pass_time(Timestamp time, Records& out) {
+  for (auto at = open_keys_.begin(); at != open_keys_.end();) {
+    const auto current = at++;
+    const Timestamp quiet = quiet_at(*current->second);
+    if (time < quiet) continue;
+    const std::string bytes = current->first;
+    resolve_all(bytes, *current->second, quiet, out);
+  }
+}
+
+int RuleRun::history_windows(const Key& key) const {
+  std::optional<std::size_t> least;
+  for (const HistoryCall& call : plan_.calls) {
+    if (call.span == 0) continue;
+    const std::size_t count = key.history.summary(call.series, key.end - call.span, key.end).count;
+    least = least ? std::min(*least, count) : count;
+  }
+  return static_cast<int>(least.value_or(0));
+}
+
+}  // namespace streamobs::detect

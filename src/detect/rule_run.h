@@ -1,0 +1,99 @@
+// One rule at work: what it remembers of each key, and its verdicts.
+//
+// Belongs to a Detector, on its strand. Rows come in the order of their windows' starts, as the
+// window stage sends them; a window that comes a second time (a revision) replaces the first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "detect/detector.h"
+#include "detect/history.h"
+#include "detect/plan.h"
+#include "event/record.h"
+#include "expr/program.h"
+
+namespace streamobs::detect {
+
+class RuleRun {
+ public:
+  /// `plan` must outlive the run.
+  explicit RuleRun(const RulePlan& plan);
+
+  const RulePlan& plan() const { return plan_; }
+
+  /// Judges the closed rows of a batch of the rule's own window.
+  void judge(const WindowBatch& batch, Records& out);
+  /// Every window of the rule's that ends by `time` has been judged: resolves what was quiet.
+  void pass_time(Timestamp time, Records& out);
+  /// The end of the newest window judged; kMinTimestamp before the first.
+  Timestamp newest_end() const { return newest_end_; }
+
+  std::uint64_t evicted_keys() const { return evicted_keys_; }
+
+  /// A run of windows in which the condition was true.
+  struct Streak {
+    std::optional<Timestamp> first_end;  ///< End of its first window; none: not true just now.
+    Timestamp last_true_end = kMinTimestamp;
+    bool firing = false;
+  };
+  struct Key {
+    std::string text;  ///< For people.
+    KeyHistory history;
+    Timestamp start = kMinTimestamp;  ///< Of the newest window seen.
+    Timestamp end = kMinTimestamp;
+    Streak streak;
+    Streak streak_before;         ///< As it was before the newest window, in case that comes again.
+    std::deque<AnomalyPtr> open;  ///< Raised and not resolved, oldest first.
+    std::list<const std::string*>::iterator recency;
+  };
+  const std::unordered_map<std::string, Key>& keys() const { return keys_; }
+  int history_windows(const Key& key) const;
+
+ private:
+  using Rows = std::span<const WindowRow* const>;
+
+  void judge_slice(const WindowBatch& batch, Rows rows, Records& out);
+  void fill_columns(Rows rows);
+  void look_back(Rows rows);
+  double history_value(const HistoryCall& call, const Key& key, Timestamp start) const;
+  void judge_row(const WindowBatch& batch, const WindowRow& row, std::size_t index, Records& out);
+  void judge_again(const WindowBatch& batch, Key& key, const WindowRow& row, std::size_t index,
+                   bool condition, Records& out);
+
+  Key& key_of(const WindowRow& row);
+  void evict(Records& out);
+  AnomalyPtr make_anomaly(const WindowBatch& batch, const WindowRow& row, std::size_t index) const;
+  void raise(const std::string& key_bytes, Key& key, AnomalyPtr anomaly, Records& out);
+  void resolve_oldest(Key& key, Timestamp at, Records& out);
+  void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
+  Timestamp quiet_at(const Key& key) const;
+
+  const RulePlan& plan_;
+  std::optional<expr::Evaluator> arguments_;
+  expr::Evaluator judge_;
+  std::vector<bool> needed_;     ///< Which of the row's columns any program reads.
+  std::vector<Column> columns_;  ///< The row's columns, then the synthetic ones.
+  std::vector<ColumnView> views_;
+  std::vector<const std::string*> row_keys_;  ///< Of the slice in hand.
+  std::vector<double> arguments_row_;
+
+  std::unordered_map<std::string, Key> keys_;  ///< By exact bytes of the key's values.
+  std::list<const std::string*> recency_;      ///< Least recently seen first.
+  std::map<std::string, Key*> open_keys_;      ///< Those with open anomalies, in a fixed order.
+  std::size_t open_anomalies_ = 0;
+  std::size_t history_words_ = 0;
+  std::uint64_t evicted_keys_ = 0;
+  Timestamp newest_end_ = kMinTimestamp;
+};
+
+}  // namespace streamobs::detect

@@ -1,0 +1,272 @@
+// The bytes of a connection: bodies in, answers out, streams.
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include <boost/asio/write.hpp>
+
+#include "http/chunked.h"
+#include "http/connection.h"
+#include "http/gzip.h"
+
+namespace streamobs::http {
+
+namespace {
+
+/// Bodies up to this size are copied behind the head, so that one plain send suffices.
+constexpr std::size_t kCopyBytesMax = 16 << 10;
+/// What the kernel may hold for a reader of live events before it counts as slow.
+constexpr int kLiveSendBufferBytes = 128 << 10;
+
+constexpr std::string_view kPageHeaders =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'\r\n"
+    "Referrer-Policy: no-referrer\r\n";
+
+void append_number(std::string& out, std::uint64_t number) {
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  out.append(digits, end);
+}
+
+/// "Date: Tue, 09 Jan 2024 12:34:00 GMT", formatted once a second and thread.
+std::string_view date_header(Timestamp now) {
+  static thread_local std::int64_t cached_second = -1;
+  static thread_local char text[48];
+  static thread_local std::size_t size = 0;
+  const std::int64_t second = now / kSecond;
+  if (second != cached_second) {
+    cached_second = second;
+    const std::time_t time = static_cast<std::time_t>(second);
+    std::tm utc{};
+    gmtime_r(&time, &utc);
+    size = std::strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+  }
+  return {text, size};
+}
+
+void append_status_line(std::string& out, int status, Timestamp now) {
+  out += "HTTP/1.1 ";
+  append_number(out, static_cast<std::uint64_t>(status));
+  out += ' ';
+  out += reason_phrase(status);
+  out += "\r\n";
+  out += date_header(now);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------
+// Body.
+
+bool Connection::take_buffered_body() {
+  const std::size_t length = request_.head.content_length;
+  if (end_ - begin_ < length) return false;
+  request_.body = context_.pool.take();
+  request_.body->append(unread().substr(0, length));
+  begin_ += length;
+  return true;
+}
+
+asio::awaitable<void> Connection::read_sized_body() {
+  if (request_.head.expect_continue && begin_ == end_) {
+    const bool sent = co_await send_text("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return;
+  }
+  const std::size_t length = request_.head.content_length;
+  std::shared_ptr<BlockBuffer> body = context_.pool.take();
+  body->resize(length);
+  std::size_t have = end_ - begin_;
+  if (have != 0) std::memcpy(body->data(), buffer_.get() + begin_, have);
+  begin_ = end_;
+  window_bytes_ = 0;
+  enter(Phase::body, context_.options.header_timeout);
+  error_code error;
+  while (have < length) {
+    const auto space = asio::buffer(body->data() + have, length - have);
+    const std::size_t count =
+        co_await socket_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
+    have += count;
+    window_bytes_ += count;
+    if (error || expired_) break;
+  }
+  if (have == length) {
+    expired_ = false;
+    request_.body = std::move(body);
+  } else if (expired_) {
+    const Refusal refusal{408, "the body came slower than body_rate_min"};
+    refuse(refusal, "body_timeout");
+  }
+}
+
+asio::awaitable<void> Connection::read_chunked_body() {
+  if (request_.head.expect_continue && begin_ == end_) {
+    const bool sent = co_await send_text("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return;
+  }
+  std::shared_ptr<BlockBuffer> body = context_.pool.take();
+  ChunkedDecoder decoder(*body, context_.options.body_bytes_max);
+  const std::size_t start = begin_;  // Before it stands the head, which must not move.
+  window_bytes_ = 0;
+  enter(Phase::body, context_.options.header_timeout);
+  error_code error;
+  while (true) {
+    std::size_t eaten = 0;
+    const auto refusal = decoder.feed(unread(), eaten);
+    begin_ += eaten;
+    if (refusal) {
+      refuse(*refusal, refusal->status == 413 ? "body_too_large" : "bad_request");
+      co_return;
+    }
+    if (decoder.done()) break;
+    std::memmove(buffer_.get() + start, buffer_.get() + begin_, end_ - begin_);
+    end_ -= begin_ - start;
+    begin_ = start;
+    if (end_ == buffer_size_) {
+      const Refusal too_long{400, "a chunk's header or the trailer is too long"};
+      refuse(too_long, "bad_request");
+      co_return;
+    }
+    const auto space = asio::buffer(buffer_.get() + end_, buffer_size_ - end_);
+    const std::size_t count =
+        co_await socket_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
+    end_ += count;
+    window_bytes_ += count;
+    if (expired_) {
+      const Refusal slow{408, "the body came slower than body_rate_min"};
+      refuse(slow, "body_timeout");
+      co_return;
+    }
+    if (error) co_return;
+  }
+  request_.body = std::move(body);
+}
+
+void Connection::finish_body() {
+  context_.metrics.body_bytes().add(request_.body->size());
+  const std::string_view coding = request_.head.find("content-encoding").value_or("identity");
+  if (equals_ignoring_case(coding, "identity")) return;
+  std::shared_ptr<BlockBuffer> inflated = context_.pool.take();
+  if (const auto refusal =
+          inflate_gzip(request_.body->view(), context_.options.inflated_bytes_max, *inflated)) {
+    // The body has been read whole: the connection is in order and may go on.
+    response_ = problem(refusal->status, refusal->detail);
+    context_.metrics.rejected(refusal->status == 413 ? "inflated_too_large" : "bad_gzip");
+    return;
+  }
+  request_.body = std::move(inflated);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Answer.
+
+void Connection::serialise(Response& response) {
+  if (context_.draining.load(std::memory_order_relaxed)) close_ = true;
+  const std::string_view body =
+      response.fixed_body.data() != nullptr ? response.fixed_body : std::string_view(response.body);
+  out_.clear();
+  append_status_line(out_, response.status, context_.clock.now());
+  const bool has_content = response.status != 204 && response.status != 304;
+  if (has_content) {
+    out_ += "Content-Type: ";
+    out_ += response.content_type;
+    out_ += "\r\nContent-Length: ";
+    append_number(out_, body.size());
+    out_ += "\r\n";
+  }
+  out_ += "Cache-Control: ";
+  out_ += response.cache_control;
+  out_ += "\r\nX-Content-Type-Options: nosniff\r\n";
+  if (route_ == nullptr || !route_->flags.ingest) out_ += kPageHeaders;
+  for (const auto& [name, value] : response.headers) {
+    out_ += name;
+    out_ += ": ";
+    out_ += value;
+    out_ += "\r\n";
+  }
+  if (close_) {
+    out_ += "Connection: close\r\n";
+  } else if (!request_.head.http_1_1) {
+    out_ += "Connection: keep-alive\r\n";
+  }
+  out_ += "\r\n";
+  pending_[1] = {};
+  if (has_content && request_.head.method != "HEAD") {
+    if (body.size() <= kCopyBytesMax) {
+      out_ += body;
+    } else {
+      pending_[1] = asio::buffer(body.data(), body.size());
+    }
+  }
+  pending_[0] = asio::buffer(out_);
+}
+
+bool Connection::send_now() {
+  error_code error;
+  while (asio::buffer_size(pending_) != 0) {
+    const std::size_t count = socket_.write_some(pending_, error);
+    if (error) return false;
+    const std::size_t of_first = std::min(count, pending_[0].size());
+    pending_[0] += of_first;
+    pending_[1] += count - of_first;
+  }
+  return true;
+}
+
+asio::awaitable<bool> Connection::send_rest() {
+  const Phase before = phase_;
+  enter(Phase::writing, ServerContext::kWriteTimeout);
+  error_code error;
+  while (asio::buffer_size(pending_) != 0) {
+    const std::size_t count = co_await socket_.async_write_some(
+        pending_, asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return false;
+    const std::size_t of_first = std::min(count, pending_[0].size());
+    pending_[0] += of_first;
+    pending_[1] += count - of_first;
+    enter(Phase::writing, ServerContext::kWriteTimeout);
+  }
+  enter(before, 0);
+  co_return true;
+}
+
+asio::awaitable<bool> Connection::send_text(std::string_view text) {
+  pending_[0] = asio::buffer(text.data(), text.size());
+  pending_[1] = {};
+  if (send_now()) co_return true;
+  const bool sent = co_await send_rest();
+  co_return sent;
+}
+
+asio::awaitable<bool> Connection::start_stream(std::string content_type) {
+  streaming_ = true;
+  close_ = true;
+  error_code ignored;
+  socket_.set_option(asio::socket_base::send_buffer_size(kLiveSendBufferBytes), ignored);
+  out_.clear();
+  append_status_line(out_, 200, context_.clock.now());
+  out_ += "Content-Type: ";
+  out_ += content_type;
+  out_ += "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+  out_ += kPageHeaders;
+  // The answer ends when the connection does. Proxies must not collect it first.
+  out_ += "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n";
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
+  context_.metrics.answered(route_, 200, took.count());
+  const bool sent = co_await send_text(out_);
+  phase_ = Phase::live;
+  const bool stopping = context_.draining.load(std::memory_order_relaxed);
+  co_return !stopping && request_.head.method != "HEAD" && sent;
+}
+
+asio::awaitable<bool> Connection::write_stream(std::string bytes) {
+  if (context_.draining.load(std::memory_order_relaxed) || !socket_.is_open()) co_return false;
+  const bool sent = co_await send_text(bytes);
+  phase_ = Phase::live;
+  co_return sent;
+}
+
+}  // namespace streamobs::http

@@ -1,0 +1,90 @@
+// The closed window rows that may explain an incident, kept in memory for a while.
+//
+// Belongs to the narrator, on its strand. Bounded for each window: the last hours, and at most
+// kMaxValues numbers; the oldest rows leave first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event/anomaly.h"
+#include "event/window_result.h"
+
+namespace streamobs::narrate {
+
+/// The rows of one key of one window, oldest first.
+class Series {
+ public:
+  struct Entry {
+    Timestamp start = 0;
+    Timestamp end = 0;
+    std::vector<double> metrics;  ///< As in the schema; NaN stands for NULL and for text.
+  };
+
+  explicit Series(std::vector<Value> keys) : keys_(std::move(keys)) {}
+
+  const std::vector<Value>& keys() const { return keys_; }
+  /// The newest row whose window holds `t`; null where there is none.
+  const Entry* at(Timestamp t) const;
+
+  struct Usual {
+    std::size_t windows = 0;
+    double mean = 0;
+  };
+  /// The mean of a metric over the windows that start in [from, to).
+  Usual usual(std::size_t metric, Timestamp from, Timestamp to) const;
+
+ private:
+  friend class WindowMemory;
+  std::vector<Value> keys_;
+  std::deque<Entry> entries_;
+};
+
+class WindowMemory {
+ public:
+  static constexpr std::size_t kMaxValues = 1'000'000;
+
+  explicit WindowMemory(std::shared_ptr<const WindowSchema> schema) : schema_(std::move(schema)) {}
+
+  const WindowSchema& schema() const { return *schema_; }
+  /// Takes the batch's closed rows; a row that comes again replaces the first.
+  void add(const WindowBatch& batch);
+
+  /// How far back "normally" looks: an hour, or twelve windows where that is longer.
+  Duration lookback() const;
+  /// The series whose keys have all of `keys`, in the order of their keys. None where the window
+  /// lacks one of the key columns.
+  std::vector<const Series*> matching(const std::vector<NamedValue>& keys) const;
+  std::optional<std::size_t> metric(std::string_view name) const;
+  /// The first whole-number metric: how much there was of anything.
+  std::optional<std::size_t> volume_metric() const;
+  std::size_t rows() const { return order_.size(); }
+
+ private:
+  void forget_oldest();
+  std::size_t row_cost() const;
+
+  std::shared_ptr<const WindowSchema> schema_;
+  std::map<std::string, Series> series_;
+  std::deque<std::map<std::string, Series>::iterator> order_;  ///< Whose oldest row leaves next.
+  Timestamp newest_start_ = kMinTimestamp;
+};
+
+class EvidenceStore {
+ public:
+  void add(const WindowBatch& batch);
+  /// Null where no closed row of that window has been seen.
+  const WindowMemory* window(std::string_view name) const;
+
+ private:
+  std::map<std::string, WindowMemory, std::less<>> windows_;
+};
+
+}  // namespace streamobs::narrate

@@ -1,0 +1,304 @@
+#include "narrate/narrator.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "narrate/evidence.h"
+#include "narrate/story.h"
+#include "narrate/words.h"
+
+namespace streamobs::narrate {
+
+namespace {
+
+constexpr std::size_t kMaxRules = 32;           // Tracked one by one within an incident.
+constexpr std::size_t kMaxOthers = 20;          // Remembered like incidents.
+constexpr std::size_t kMaxUnresolved = 10'000;  // Anomaly ids an incident waits for.
+
+struct Open {
+  Case told;
+  std::string stream;                ///< Whose event time counts for it.
+  std::set<std::string> unresolved;  ///< Ids of its anomalies that are not over.
+  Timestamp last_resolved_at = kMinTimestamp;
+  bool changed = false;
+  std::optional<Incident> sent;  ///< As people know it.
+
+  Incident& incident() { return told.incident; }
+  const Incident& incident() const { return told.incident; }
+};
+
+bool contains(const std::vector<NamedValue>& keys, const NamedValue& key) {
+  return std::find(keys.begin(), keys.end(), key) != keys.end();
+}
+
+bool subset(const std::vector<NamedValue>& inner, const std::vector<NamedValue>& outer) {
+  return std::all_of(inner.begin(), inner.end(),
+                     [&](const NamedValue& key) { return contains(outer, key); });
+}
+
+bool same_names(const std::vector<NamedValue>& a, const std::vector<NamedValue>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const NamedValue& x, const NamedValue& y) { return x.name == y.name; });
+}
+
+// What people see of it; the revision is not part of it.
+bool same_content(const Incident& a, const Incident& b) {
+  return a.severity == b.severity && a.started_at == b.started_at &&
+         a.last_seen_at == b.last_seen_at && a.resolved_at == b.resolved_at && a.title == b.title &&
+         a.explanation == b.explanation && a.evidence == b.evidence &&
+         a.anomaly_count == b.anomaly_count && a.anomaly_ids == b.anomaly_ids;
+}
+
+bool worse(const Anomaly& a, const Anomaly& b) {
+  if (!a.metric_value || !b.metric_value) return a.metric_value && !b.metric_value;
+  return too_high(b) ? *a.metric_value > *b.metric_value : *a.metric_value < *b.metric_value;
+}
+
+}  // namespace
+
+struct Narrator::Impl {
+  explicit Impl(IncidentOptions o) : options(std::move(o)) {
+    for (const SourceText& name : options.evidence) evidence_windows.push_back(name.text);
+  }
+
+  IncidentOptions options;
+  std::vector<std::string> evidence_windows;
+  EvidenceStore evidence;
+  std::vector<std::unique_ptr<Open>> open;  ///< In the order of opening.
+
+  void take(const WindowBatch& batch, Records& out);
+  void take(const AnomalyPtr& anomaly, Records& out);
+  void take_resolved(const Anomaly& anomaly, Records& out);
+  Open* holder(const std::string& anomaly_id);
+  Open* joinable(const Anomaly& anomaly, const std::string& stream);
+  Open& begin(const Anomaly& anomaly, const std::string& stream, Records& out);
+  void add(Open& incident, const AnomalyPtr& anomaly);
+  void meet_others(Open& incident);
+  bool due(const Open& incident, Timestamp time) const;
+  void resolve_due(const std::string& stream, Timestamp time, Records& out);
+  void close(Open& incident, Timestamp at, Records& out);
+  void send(Open& incident, Records& out);
+  void send_changed(Records& out);
+  bool speaks_of(const WindowSchema& schema, const Open& incident) const;
+  std::string stream_of(const std::string& window) const;
+};
+
+// The stream of a window is known from its rows; an anomaly always follows some.
+std::string Narrator::Impl::stream_of(const std::string& window) const {
+  const WindowMemory* const memory = evidence.window(window);
+  return memory == nullptr ? std::string() : memory->schema().stream;
+}
+
+void Narrator::Impl::take(const WindowBatch& batch, Records& out) {
+  Timestamp first_start = kMaxTimestamp;
+  Timestamp last_end = kMinTimestamp;
+  for (const WindowRow& row : batch.rows) {
+    if (!row.closed) continue;
+    first_start = std::min(first_start, row.start);
+    last_end = std::max(last_end, row.end);
+  }
+  if (last_end == kMinTimestamp) return;
+  evidence.add(batch);
+  resolve_due(batch.schema->stream, first_start, out);
+  // New rows may say more about what is going on just now.
+  if (!batch.last) return;
+  for (const auto& incident : open) {
+    const Incident& i = incident->incident();
+    if (i.started_at >= last_end || first_start >= i.last_seen_at) continue;
+    incident->changed = incident->changed || speaks_of(*batch.schema, *incident);
+  }
+}
+
+// Whether rows of that window stand in the incident's story.
+bool Narrator::Impl::speaks_of(const WindowSchema& schema, const Open& incident) const {
+  const auto& rules = incident.told.rules;
+  return std::find(evidence_windows.begin(), evidence_windows.end(), schema.window) !=
+             evidence_windows.end() ||
+         std::any_of(rules.begin(), rules.end(),
+                     [&](const RuleTrack& t) { return t.worst->window == schema.window; });
+}
+
+void Narrator::Impl::take(const AnomalyPtr& anomaly, Records& out) {
+  if (anomaly->resolved) {
+    take_resolved(*anomaly, out);
+    return;
+  }
+  const std::string stream = stream_of(anomaly->window);
+  resolve_due(stream, anomaly->window_start, out);
+  if (Open* const known = holder(anomaly->id)) {
+    add(*known, anomaly);
+    return;
+  }
+  Open* incident = joinable(*anomaly, stream);
+  if (incident == nullptr) incident = &begin(*anomaly, stream, out);
+  Incident& i = incident->incident();
+  ++i.anomaly_count;
+  i.anomaly_ids.push_back(anomaly->id);
+  if (i.anomaly_ids.size() > Incident::kMaxAnomalies) i.anomaly_ids.erase(i.anomaly_ids.begin());
+  add(*incident, anomaly);
+  meet_others(*incident);
+}
+
+void Narrator::Impl::take_resolved(const Anomaly& anomaly, Records& out) {
+  Open* const incident = holder(anomaly.id);
+  if (incident == nullptr) return;
+  incident->unresolved.erase(anomaly.id);
+  const Timestamp at = anomaly.resolved_at.value_or(anomaly.window_end);
+  incident->last_resolved_at = std::max(incident->last_resolved_at, at);
+  if (due(*incident, at)) {
+    close(*incident,
+          std::max(incident->incident().last_seen_at + options.resolve_after,
+                   incident->last_resolved_at),
+          out);
+  }
+}
+
+Open* Narrator::Impl::holder(const std::string& anomaly_id) {
+  for (const auto& incident : open) {
+    if (incident->unresolved.count(anomaly_id) != 0) return incident.get();
+  }
+  return nullptr;
+}
+
+Open* Narrator::Impl::joinable(const Anomaly& anomaly, const std::string& stream) {
+  const Duration gap = std::max<Duration>(options.gap, 1);
+  Open* best = nullptr;
+  for (const auto& candidate : open) {
+    const Incident& i = candidate->incident();
+    const bool fits = i.keys.empty() ? anomaly.keys.empty() && candidate->stream == stream
+                                     : subset(i.keys, anomaly.keys);
+    const bool near =
+        anomaly.window_start - i.last_seen_at < gap && i.started_at - anomaly.window_end < gap;
+    if (!fits || !near) continue;
+    // Later ones win among equals: they are the newer.
+    if (best == nullptr || i.keys.size() >= best->incident().keys.size()) best = candidate.get();
+  }
+  return best;
+}
+
+Open& Narrator::Impl::begin(const Anomaly& anomaly, const std::string& stream, Records& out) {
+  if (open.size() >= kMaxOpen) {
+    const auto oldest =
+        std::min_element(open.begin(), open.end(), [](const auto& a, const auto& b) {
+          return a->incident().last_seen_at < b->incident().last_seen_at;
+        });
+    close(**oldest, std::max((*oldest)->incident().last_seen_at, anomaly.window_start), out);
+  }
+  auto incident = std::make_unique<Open>();
+  incident->stream = stream;
+  Incident& i = incident->incident();
+  i.id = "incident:" + anomaly.id;
+  i.keys = anomaly.keys;
+  i.severity = anomaly.severity;
+  i.started_at = anomaly.window_start;
+  i.last_seen_at = anomaly.window_end;
+  open.push_back(std::move(incident));
+  return *open.back();
+}
+
+void Narrator::Impl::add(Open& incident, const AnomalyPtr& anomaly) {
+  Incident& i = incident.incident();
+  i.severity = std::max(i.severity, anomaly->severity);
+  i.started_at = std::min(i.started_at, anomaly->window_start);
+  i.last_seen_at = std::max(i.last_seen_at, anomaly->window_end);
+  incident.changed = true;
+  const bool again = incident.unresolved.count(anomaly->id) != 0;
+  if (incident.unresolved.size() < kMaxUnresolved) incident.unresolved.insert(anomaly->id);
+
+  auto& rules = incident.told.rules;
+  const auto track = std::find_if(rules.begin(), rules.end(), [&](const RuleTrack& t) {
+    return t.worst->rule == anomaly->rule;
+  });
+  if (track == rules.end()) {
+    if (rules.size() < kMaxRules) {
+      rules.push_back({anomaly, anomaly->window_start, anomaly->window_end, 1});
+    }
+    return;
+  }
+  track->first_start = std::min(track->first_start, anomaly->window_start);
+  track->last_end = std::max(track->last_end, anomaly->window_end);
+  if (!again) ++track->windows;
+  if (track->worst->id == anomaly->id || worse(*anomaly, *track->worst)) track->worst = anomaly;
+}
+
+// Incidents of the same kind at the same time mention one another.
+void Narrator::Impl::meet_others(Open& incident) {
+  const Incident& i = incident.incident();
+  if (i.keys.empty()) return;
+  for (const auto& other : open) {
+    const Incident& o = other->incident();
+    if (other.get() == &incident || !same_names(i.keys, o.keys)) continue;
+    if (o.started_at >= i.last_seen_at || i.started_at >= o.last_seen_at) continue;
+    if (incident.told.others.size() < kMaxOthers) incident.told.others.insert(label(o.keys));
+    if (other->told.others.size() < kMaxOthers && other->told.others.insert(label(i.keys)).second) {
+      other->changed = true;
+    }
+  }
+}
+
+bool Narrator::Impl::due(const Open& incident, Timestamp time) const {
+  return incident.unresolved.empty() &&
+         time >= incident.incident().last_seen_at + options.resolve_after;
+}
+
+void Narrator::Impl::resolve_due(const std::string& stream, Timestamp time, Records& out) {
+  for (std::size_t i = 0; i < open.size();) {
+    Open& incident = *open[i];
+    if (incident.stream != stream || !due(incident, time)) {
+      ++i;
+      continue;
+    }
+    close(incident,
+          std::max(incident.incident().last_seen_at + options.resolve_after,
+                   incident.last_resolved_at),
+          out);
+  }
+}
+
+// Sends it for the last time and forgets it.
+void Narrator::Impl::close(Open& incident, Timestamp at, Records& out) {
+  incident.incident().resolved_at = at;
+  incident.changed = true;
+  send(incident, out);
+  std::erase_if(open, [&](const auto& o) { return o.get() == &incident; });
+}
+
+void Narrator::Impl::send(Open& incident, Records& out) {
+  incident.changed = false;
+  tell(incident.told, evidence, evidence_windows);
+  Incident& now = incident.incident();
+  if (incident.sent) {
+    if (same_content(*incident.sent, now)) return;
+    ++now.revision;
+  }
+  incident.sent = now;
+  out.emplace_back(std::make_shared<const Incident>(now));
+}
+
+void Narrator::Impl::send_changed(Records& out) {
+  for (const auto& incident : open) {
+    if (incident->changed) send(*incident, out);
+  }
+}
+
+Narrator::Narrator(IncidentOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Narrator::~Narrator() = default;
+
+void Narrator::process(const Record& record, Records& out) {
+  if (const auto* const batch = std::get_if<WindowBatchPtr>(&record)) {
+    if (*batch != nullptr) impl_->take(**batch, out);
+  } else if (const auto* const anomaly = std::get_if<AnomalyPtr>(&record)) {
+    if (*anomaly != nullptr) impl_->take(*anomaly, out);
+  }
+  impl_->send_changed(out);
+}
+
+std::size_t Narrator::open_incidents() const {
+  return impl_->open.size();
+}
+
+}  // namespace streamobs::narrate

@@ -1,0 +1,298 @@
+#include "serve/api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <utility>
+
+#include "serve/json.h"
+#include "serve/management.h"
+#include "serve/parameters.h"
+
+namespace streamobs::serve {
+
+namespace {
+
+using ContextPtr = std::shared_ptr<const ApiContext>;
+
+http::Response failed(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::invalid:
+      return http::problem(400, error.message);
+    case ErrorCode::not_found:
+      return http::problem(404, error.message);
+    case ErrorCode::unavailable:
+      return http::problem(503, error.message);
+    default:
+      return http::problem(500, error.message);
+  }
+}
+
+http::Response json_response(std::string body) {
+  http::Response response;
+  response.body = std::move(body);
+  return response;
+}
+
+/// {"rows": [...]}
+template <class Row>
+std::string rows_body(const std::vector<Row>& rows) {
+  std::string body;
+  body.reserve(64 + rows.size() * 256);
+  JsonWriter json(body);
+  json.begin_object().key("rows").begin_array();
+  for (const Row& row : rows) write(json, row);
+  json.end_array().end_object();
+  return body;
+}
+
+template <class Row>
+http::Response rows_response(const Result<std::vector<Row>>& rows) {
+  if (!rows) return failed(rows.error());
+  return json_response(rows_body(*rows));
+}
+
+/// Names of keys over all windows: what anomalies can be asked by.
+std::vector<std::string> key_names(const ApiContext& context) {
+  std::vector<std::string> names;
+  for (const WindowInfo& info : context.windows) {
+    for (const ResultColumn& key : info.schema->keys) {
+      if (std::find(names.begin(), names.end(), key.name) == names.end()) names.push_back(key.name);
+    }
+  }
+  return names;
+}
+
+const WindowInfo* find_window(const ApiContext& context, std::string_view name) {
+  for (const WindowInfo& info : context.windows) {
+    if (info.schema->window == name) return &info;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> window_names(const ApiContext& context) {
+  std::vector<std::string> names;
+  for (const WindowInfo& info : context.windows) names.push_back(info.schema->window);
+  return names;
+}
+
+http::Response no_such_window(const ApiContext& context, int status, std::string_view name) {
+  return http::problem(status, "there is no window \"" + std::string(name) + "\"; there is " +
+                                   enumerate(window_names(context)));
+}
+
+StreamState state_of(const std::vector<StreamState>& states, std::string_view stream) {
+  for (const StreamState& state : states) {
+    if (state.stream == stream) return state;
+  }
+  return {};
+}
+
+asio::awaitable<void> list_streams(const ApiContext& context, http::Exchange& exchange) {
+  const auto checked = check_parameters(exchange.request().target.query, {});
+  if (!checked) {
+    exchange.respond(failed(checked.error()));
+    co_return;
+  }
+  std::vector<StreamState> states;
+  if (context.stream_states) states = context.stream_states();
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("rows").begin_array();
+  for (const StreamInfo& info : context.streams) {
+    write(json, info, state_of(states, info.stream));
+  }
+  json.end_array().end_object();
+  exchange.respond(json_response(std::move(body)));
+}
+
+asio::awaitable<void> list_windows(const ApiContext& context, http::Exchange& exchange) {
+  const auto checked = check_parameters(exchange.request().target.query, {});
+  if (!checked) {
+    exchange.respond(failed(checked.error()));
+    co_return;
+  }
+  exchange.respond(json_response(rows_body(context.windows)));
+}
+
+asio::awaitable<void> window_rows(const ApiContext& context, http::Exchange& exchange) {
+  const std::string_view name = exchange.request().parameter("name");
+  const WindowInfo* info = find_window(context, name);
+  if (info == nullptr) {
+    exchange.respond(no_such_window(context, 404, name));
+    co_return;
+  }
+  const WindowSchema& schema = *info->schema;
+  const auto query = read_window_query(exchange.request().target.query, schema);
+  if (!query) {
+    exchange.respond(failed(query.error()));
+    co_return;
+  }
+  // What is open is taken first: a row that closes in between is then seen twice, never not at all.
+  std::vector<WindowRow> early = context.open_windows->rows(*query);
+  store::WindowQuery asked = *query;
+  auto stored = co_await context.queries->window_rows(std::move(asked));
+  if (!stored) {
+    exchange.respond(failed(stored.error()));
+    co_return;
+  }
+  const std::vector<WindowRow> rows = merge_rows(std::move(*stored), std::move(early), *query);
+  std::string body;
+  body.reserve(64 + rows.size() * 256);
+  JsonWriter json(body);
+  json.begin_object().field("window", schema.window).key("rows").begin_array();
+  for (const WindowRow& row : rows) write(json, schema, row);
+  json.end_array().end_object();
+  exchange.respond(json_response(std::move(body)));
+}
+
+asio::awaitable<void> list_anomalies(const ApiContext& context, http::Exchange& exchange) {
+  std::vector<std::string> names = {"severity", "rule"};
+  const std::vector<std::string> keys = key_names(context);
+  names.insert(names.end(), keys.begin(), keys.end());
+  auto query = read_list_query(exchange.request().target.query, names);
+  if (query) {
+    for (const auto& [name, value] : query->equal) {
+      if (name == "severity" && !parse_severity(value)) {
+        query = fail(ErrorCode::invalid,
+                     "severity = \"" + value + "\" is none of low, medium, high and critical");
+        break;
+      }
+    }
+  }
+  if (!query) {
+    exchange.respond(failed(query.error()));
+    co_return;
+  }
+  const auto rows = co_await context.queries->anomalies(std::move(*query));
+  exchange.respond(rows_response(rows));
+}
+
+asio::awaitable<void> list_incidents(const ApiContext& context, http::Exchange& exchange) {
+  auto query = read_list_query(exchange.request().target.query, {"status"});
+  if (query && !query->equal.empty() && query->equal[0].second != "open" &&
+      query->equal[0].second != "resolved") {
+    query = fail(ErrorCode::invalid,
+                 "status = \"" + query->equal[0].second + "\" is neither open nor resolved");
+  }
+  if (!query) {
+    exchange.respond(failed(query.error()));
+    co_return;
+  }
+  const auto rows = co_await context.queries->incidents(std::move(*query));
+  exchange.respond(rows_response(rows));
+}
+
+asio::awaitable<void> list_dead_letters(const ApiContext& context, http::Exchange& exchange) {
+  auto query = read_list_query(exchange.request().target.query, {"reason", "stream"});
+  if (!query) {
+    exchange.respond(failed(query.error()));
+    co_return;
+  }
+  const auto rows = co_await context.queries->dead_letters(std::move(*query));
+  if (!rows) {
+    exchange.respond(failed(rows.error()));
+    co_return;
+  }
+  const auto counts = co_await context.queries->dead_letter_counts();
+  if (!counts) {
+    exchange.respond(failed(counts.error()));
+    co_return;
+  }
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("rows").begin_array();
+  for (const store::StoredDeadLetter& stored : *rows) write(json, stored);
+  json.end_array().key("counts").begin_array();
+  for (const store::DeadLetterCount& count : *counts) {
+    json.begin_object().field("stream", count.stream).field("reason", count.reason);
+    json.field("count", count.count).end_object();
+  }
+  json.end_array().end_object();
+  exchange.respond(json_response(std::move(body)));
+}
+
+asio::awaitable<void> show_pipeline(const ApiContext& context, http::Exchange& exchange) {
+  const auto checked = check_parameters(exchange.request().target.query, {});
+  if (!checked) {
+    exchange.respond(failed(checked.error()));
+    co_return;
+  }
+  PipelineState state;
+  if (context.pipeline) state = context.pipeline();
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().field("version", context.version);
+  json.key("started_at").time(context.started_at);
+  const Duration uptime = std::max<Duration>(context.clock->now() - context.started_at, 0);
+  json.field("uptime_seconds", static_cast<double>(uptime / kMillisecond) / 1'000);
+  write_members(json, state);
+  json.end_object();
+  exchange.respond(json_response(std::move(body)));
+}
+
+asio::awaitable<void> show_live(const ApiContext& context, http::Exchange& exchange) {
+  const auto& query = exchange.request().target.query;
+  const auto checked = check_parameters(query, {"windows"});
+  if (!checked) {
+    exchange.respond(failed(checked.error()));
+    co_return;
+  }
+  std::vector<std::string> windows;
+  std::string_view list = query.empty() ? std::string_view() : query[0].second;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    windows.emplace_back(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    if (find_window(context, windows.back()) == nullptr) {
+      exchange.respond(no_such_window(context, 400, windows.back()));
+      co_return;
+    }
+  }
+  std::optional<std::uint64_t> last_event_id;
+  if (const auto header = exchange.request().header("last-event-id")) {
+    std::uint64_t id = 0;
+    const auto [end, problem] =
+        std::from_chars(header->data(), header->data() + header->size(), id);
+    // One that is no number is not ours: begin with what comes next.
+    if (problem == std::errc() && end == header->data() + header->size()) last_event_id = id;
+  }
+  co_await context.live->serve(exchange, std::move(windows), last_event_id);
+}
+
+using Show = asio::awaitable<void> (*)(const ApiContext&, http::Exchange&);
+
+void add(http::Router& router, const ContextPtr& context, std::string_view pattern,
+         http::RouteFlags flags, Show show) {
+  router.add("GET", pattern, flags,
+             [context, show](http::Exchange& exchange) { return show(*context, exchange); });
+}
+
+}  // namespace
+
+void add_api_routes(http::Router& router, ApiContext given) {
+  const ContextPtr context = std::make_shared<const ApiContext>(std::move(given));
+  http::RouteFlags plain;
+  http::RouteFlags open;
+  open.open = true;
+  http::RouteFlags live;
+  live.live = true;
+  add(router, context, "/api/v1/streams", plain, list_streams);
+  add(router, context, "/api/v1/windows", plain, list_windows);
+  add(router, context, "/api/v1/windows/{name}", plain, window_rows);
+  add(router, context, "/api/v1/anomalies", plain, list_anomalies);
+  add(router, context, "/api/v1/incidents", plain, list_incidents);
+  add(router, context, "/api/v1/dead-letters", plain, list_dead_letters);
+  add(router, context, "/api/v1/pipeline", plain, show_pipeline);
+  add(router, context, "/api/v1/live", live, show_live);
+  for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy"}) {
+    add(router, context, path, open, show_alive);
+  }
+  for (const char* path : {"/readyz", "/-/ready"}) {
+    add(router, context, path, open, show_ready);
+  }
+  add(router, context, "/metrics", plain, show_metrics);
+  add(router, context, "/version", plain, show_version);
+}
+
+}  // namespace streamobs::serve

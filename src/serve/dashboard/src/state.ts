@@ -1,0 +1,179 @@
+// Everything the page knows, and what follows from it. No DOM. One for the life of the page.
+
+import type { LiveState } from "./live";
+import { Selection } from "./groups";
+import type { Mark } from "./charts";
+import { anomaly_numbers } from "./incidents";
+import { metric_title, parse_time, words } from "./format";
+import { StageRates } from "./pipeline";
+import { kRanges, view_of, type Range, type View } from "./range";
+import { group_id, History, kSeriesMax, Recent, WindowStore } from "./store";
+import type {
+  Anomaly,
+  DeadLetters,
+  Incident,
+  Pipeline,
+  Pulse,
+  Scalar,
+  StreamState,
+  WindowInfo,
+} from "./types";
+
+const kAnomaliesMax = 2_000;
+const kIncidentsMax = 400;
+const kPulses = 60;
+
+export class State {
+  connection: LiveState = "connecting";
+  error = "";
+  loaded = false;
+  range: Range = kRanges[1]!;
+  wanted_window: string | null = null;
+  windows: WindowInfo[] = [];
+  window: WindowInfo | null = null;
+  store: WindowStore | null = null;
+  truncated = false; ///< The store has all groups only for the newest windows.
+  pulse: Pulse | null = null;
+  pipeline: Pipeline | null = null;
+  letters: DeadLetters | null = null;
+  streams: StreamState[] = [];
+  readonly selection = new Selection();
+  readonly rates = new StageRates();
+  readonly speed = new History(kPulses);
+  readonly lag = new History(kPulses);
+  readonly anomalies = new Recent<Anomaly>(
+    (a) => parse_time(a.window_start),
+    (a) => (a.resolved ? 1 : 0),
+    kAnomaliesMax,
+  );
+  // Open incidents count as newer than all others, so that they are the last to leave.
+  readonly incidents = new Recent<Incident>(
+    (i) => parse_time(i.started_at) + (i.status === "open" ? 1e15 : 0),
+    (i) => i.revision ?? 0,
+    kIncidentsMax,
+  );
+
+  constructor(readonly now: () => number) {}
+
+  size_ms(): number {
+    return Math.max(1_000, (this.window?.size_seconds ?? 60) * 1000);
+  }
+
+  view(): View {
+    const store = this.store;
+    return view_of(
+      this.range,
+      this.now(),
+      this.size_ms(),
+      store?.oldest_start ?? Number.NaN,
+      store?.newest_start ?? Number.NaN,
+      store?.newest_end ?? Number.NaN,
+    );
+  }
+
+  /** Now; for data from the past, the moment they end. */
+  data_now(): number {
+    const view = this.view();
+    return view.past ? view.to : this.now();
+  }
+
+  set_windows(windows: WindowInfo[]): void {
+    this.windows = windows;
+    const name = this.window?.window ?? this.wanted_window;
+    this.window = windows.find((window) => window.window === name) ?? windows[0] ?? null;
+    if (!this.window) this.store = null;
+  }
+
+  /** True when that is another window than the one shown. */
+  choose_window(name: string): boolean {
+    const window = this.windows.find((candidate) => candidate.window === name);
+    if (!window || window.window === this.window?.window) return false;
+    this.window = window;
+    this.store = null;
+    this.loaded = false;
+    this.selection.clear();
+    return true;
+  }
+
+  use_store(store: WindowStore, truncated: boolean): void {
+    this.store = store;
+    this.truncated = truncated;
+    if (this.selection.automatic) this.selection.set(this.ranked_ids());
+    this.fill_selection();
+  }
+
+  /** While the page chooses: groups that have appeared are shown as long as there is room. */
+  fill_selection(): void {
+    const { selection, store } = this;
+    if (!store || !selection.automatic || selection.full) return;
+    if (selection.ids.length >= store.groups.size) return;
+    for (const id of this.ranked_ids()) selection.add(id);
+  }
+
+  private ranked_ids(): string[] {
+    const groups = this.store?.ranked(this.view().from) ?? [];
+    // While all of them fit they go by name, as their chips do.
+    if (groups.length <= kSeriesMax) groups.sort((a, b) => (a.label < b.label ? -1 : 1));
+    return groups.slice(0, kSeriesMax).map((group) => group.id);
+  }
+
+  take_pulse(pulse: Pulse): void {
+    this.pulse = pulse;
+    this.speed.push(pulse.events_per_second ?? 0);
+    if (pulse.watermark_lag_seconds != null) this.lag.push(pulse.watermark_lag_seconds);
+  }
+
+  anomalies_in_view(): Anomaly[] {
+    const { range_from, to } = this.view();
+    return this.anomalies
+      .list()
+      .filter(
+        (a) =>
+          parse_time(a.window_end) > range_from && parse_time(a.window_start) < to + this.size_ms(),
+      );
+  }
+
+  /** Open ones, whenever they began, and those that were there in the range shown. */
+  incidents_in_view(): Incident[] {
+    const { range_from, to } = this.view();
+    return this.incidents
+      .list()
+      .filter(
+        (i) =>
+          i.status === "open" ||
+          (parse_time(i.resolved_at ?? i.last_seen_at) > range_from &&
+            parse_time(i.started_at) < to),
+      );
+  }
+
+  marks(): Mark[] {
+    const name = this.window?.window;
+    return this.anomalies_in_view()
+      .filter((a) => a.window === name)
+      .map((a) => ({
+        start: parse_time(a.window_start),
+        end: parse_time(a.window_end),
+        metric: a.metric_name,
+        group: this.group_of(a.keys) ?? "",
+        severity: a.severity,
+        value: a.metric_value,
+        title: `${words(a.anomaly_type)}: ${anomaly_numbers(a) || metric_title(a.metric_name)}`,
+      }));
+  }
+
+  /** The group of the window shown that has these keys. */
+  group_of(keys: Record<string, Scalar>): string | null {
+    const names = this.window?.keys.map((key) => key.name) ?? [];
+    if (!names.every((name) => name in keys)) return null;
+    return group_id(names.map((name) => keys[name] ?? null));
+  }
+
+  /** The window that is by these keys, or at least has them; rather the one shown than another. */
+  window_with_keys(names: readonly string[]): string | undefined {
+    const has = (window: WindowInfo): boolean =>
+      names.every((name) => window.keys.some((key) => key.name === name));
+    const shown_first = [...(this.window ? [this.window] : []), ...this.windows];
+    const exact = shown_first.find((window) => has(window) && window.keys.length === names.length);
+    return (exact ?? shown_first.find(has))?.window;
+  }
+}

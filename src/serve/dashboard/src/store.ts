@@ -1,0 +1,330 @@
+// What the page keeps of a window's rows: bounded, by group and time. Pure: no DOM, no clock.
+// One WindowStore for each window shown; replaced when the reader chooses another window or range.
+
+import { parse_time } from "./format";
+import type { Scalar, WindowInfo, WindowRow } from "./types";
+
+/** Distinct window starts, and rows over all groups, that are kept. The oldest leave first. */
+export const kWindowsMax = 1_500;
+export const kRowsMax = 60_000;
+export const kSeriesMax = 8;
+
+/** The key of the group of everything beyond `max_keys`. */
+const kOverflow = "__overflow__";
+
+export interface Row {
+  start: number; ///< ms since the epoch
+  end: number;
+  closed: boolean;
+  revision: number;
+  values: (number | null)[]; ///< In the order of WindowStore.metrics.
+}
+
+export interface Group {
+  id: string;
+  keys: Scalar[]; ///< In the order of the window's keys.
+  label: string;
+  rows: Map<number, Row>;
+}
+
+/** The rows of some groups lined up on one time axis, with a hole where a window is missing. */
+export interface Frames {
+  seconds: number[];
+  rows: (Row | null)[][]; ///< For each group one entry for each of `seconds`.
+}
+
+export function group_id(keys: readonly Scalar[]): string {
+  // As text, since an anomaly may name 200 where a row has "200".
+  return JSON.stringify(
+    keys.map((key) => (key === null || key === undefined ? null : String(key))),
+  );
+}
+
+export function group_label(keys: readonly Scalar[]): string {
+  if (keys.length === 0) return "all";
+  return keys
+    .map((key) => (key === kOverflow ? "all other keys" : key === null ? "(none)" : String(key)))
+    .map((text) => (text === "" ? "(empty)" : text))
+    .join(" · ");
+}
+
+function to_number(value: Scalar | undefined): number | null {
+  if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  // A decimal may come as text, so that no digit is lost on the way.
+  if (typeof value === "string" && value !== "") {
+    const number = Number(value);
+    return Number.isFinite(number) ? number : null;
+  }
+  return null;
+}
+
+function is_numeric(type: string): boolean {
+  return /^(int|float|decimal|double|number)/.test(type);
+}
+
+export class WindowStore {
+  /** The metrics that can be drawn. */
+  readonly metrics: { name: string; type: string }[];
+  readonly groups = new Map<string, Group>();
+  /** Grows with every change that may be seen. */
+  version = 0;
+  row_count = 0;
+  /** Whether any closed window was ever seen. */
+  has_closed = false;
+  private readonly starts_ = new Map<number, number>(); ///< Window start → rows that have it.
+  private readonly largest_: number[];
+  private step_ms_: number;
+
+  constructor(
+    readonly info: WindowInfo,
+    private readonly rows_max_ = kRowsMax,
+    private readonly windows_max_ = kWindowsMax,
+  ) {
+    this.metrics = info.metrics.filter((metric) => is_numeric(metric.type));
+    this.largest_ = this.metrics.map(() => 0);
+    this.step_ms_ = Math.max(1, info.size_seconds * 1000);
+  }
+
+  /** Takes rows in any order; a row older than the one that is there (by revision) is left out. */
+  add(rows: readonly WindowRow[], pinned: ReadonlySet<string>): void {
+    for (const row of rows) this.add_row(row);
+    if (this.row_count > this.rows_max_ || this.starts_.size > this.windows_max_)
+      this.evict(pinned);
+    this.update_step();
+  }
+
+  private add_row(raw: WindowRow): void {
+    const start = parse_time(raw["window_start"]);
+    const end = parse_time(raw["window_end"]);
+    if (!Number.isFinite(start) || !Number.isFinite(end)) return;
+    const keys = this.info.keys.map((key) => raw[key.name] ?? null);
+    const id = group_id(keys);
+    let group = this.groups.get(id);
+    if (!group) {
+      group = { id, keys, label: group_label(keys), rows: new Map() };
+      this.groups.set(id, group);
+    }
+    const closed = raw["closed"] === true;
+    const revision = to_number(raw["revision"]) ?? 0;
+    const old = group.rows.get(start);
+    if (old && (revision < old.revision || (old.closed && !closed && revision === old.revision)))
+      return;
+    const values = this.metrics.map((metric, at) => {
+      const value = to_number(raw[metric.name]);
+      if (value !== null) this.largest_[at] = Math.max(this.largest_[at]!, Math.abs(value));
+      return value;
+    });
+    this.has_closed ||= closed;
+    group.rows.set(start, { start, end, closed, revision, values });
+    if (!old) {
+      ++this.row_count;
+      this.starts_.set(start, (this.starts_.get(start) ?? 0) + 1);
+    }
+    ++this.version;
+  }
+
+  private drop(group: Group, start: number): void {
+    if (!group.rows.delete(start)) return;
+    --this.row_count;
+    const left = this.starts_.get(start)! - 1;
+    if (left > 0) this.starts_.set(start, left);
+    else this.starts_.delete(start);
+    if (group.rows.size === 0) this.groups.delete(group.id);
+  }
+
+  /** Makes room: first old rows of groups nobody looks at, then the oldest windows altogether. */
+  private evict(pinned: ReadonlySet<string>): void {
+    const starts = [...this.starts_.keys()].sort((a, b) => a - b);
+    const excess = starts.length - this.windows_max_;
+    for (const start of starts.splice(0, Math.max(0, excess))) {
+      for (const group of [...this.groups.values()]) this.drop(group, start);
+    }
+    // A tenth more than needed, so that this is not done again with the next row.
+    const target = this.rows_max_ * 0.9;
+    if (this.row_count <= this.rows_max_) return;
+    for (const only_unpinned of [true, false]) {
+      for (const start of starts) {
+        if (this.row_count <= target) return;
+        for (const group of [...this.groups.values()]) {
+          if (!only_unpinned || !pinned.has(group.id)) this.drop(group, start);
+        }
+      }
+    }
+  }
+
+  /** Windows may start more often than they are long (hopping), so the step is seen, not told. */
+  private update_step(): void {
+    const starts = this.starts();
+    let step = this.info.size_seconds * 1000;
+    for (let at = Math.max(1, starts.length - 200); at < starts.length; ++at) {
+      step = Math.min(step, starts[at]! - starts[at - 1]!);
+    }
+    this.step_ms_ = Math.max(1, step);
+  }
+
+  private starts(): number[] {
+    return [...this.starts_.keys()].sort((a, b) => a - b);
+  }
+
+  /** From one window's start to the next's. */
+  get step_ms(): number {
+    return this.step_ms_;
+  }
+
+  /** The largest size seen of metric `at`. */
+  largest(at: number): number {
+    return this.largest_[at] ?? 0;
+  }
+
+  get oldest_start(): number {
+    let oldest = Number.NaN;
+    for (const start of this.starts_.keys()) if (!(start >= oldest)) oldest = start;
+    return oldest;
+  }
+
+  get newest_start(): number {
+    let newest = Number.NaN;
+    for (const start of this.starts_.keys()) if (!(start <= newest)) newest = start;
+    return newest;
+  }
+
+  get newest_end(): number {
+    const start = this.newest_start;
+    for (const group of this.groups.values()) {
+      const row = group.rows.get(start);
+      if (row) return row.end;
+    }
+    return Number.NaN;
+  }
+
+  /** Which metric says how much a group is about: a count if there is one. -1: none does. */
+  volume_metric(): number {
+    const exact = this.metrics.findIndex(
+      (m) =>
+        /(^|_)(count|requests|transactions|events)$/.test(m.name) &&
+        !/error|fail|distinct/.test(m.name),
+    );
+    if (exact >= 0) return exact;
+    const count = this.metrics.findIndex((m) => /count|requests|total|sum/.test(m.name));
+    return count >= 0 ? count : this.metrics.findIndex((m) => m.type === "int");
+  }
+
+  /** All groups, those with the most volume since `from` first; the overflow group last. */
+  ranked(from: number): Group[] {
+    const metric = this.volume_metric();
+    const scored = [...this.groups.values()].map((group) => {
+      let volume = 0;
+      for (const row of group.rows.values()) {
+        if (row.start < from) continue;
+        volume += metric < 0 ? 1 : Math.abs(row.values[metric] ?? 0);
+      }
+      return { group, volume: group.keys.includes(kOverflow) ? -1 : volume };
+    });
+    scored.sort((a, b) => b.volume - a.volume || (a.group.label < b.group.label ? -1 : 1));
+    return scored.map((entry) => entry.group);
+  }
+
+  /** Rows of these groups in [from, to) on one axis; a hole is put where windows are missing. */
+  frames(groups: readonly (Group | undefined)[], from: number, to: number): Frames {
+    const wanted = new Set<number>();
+    for (const group of groups) {
+      if (!group) continue;
+      for (const start of group.rows.keys()) if (start >= from && start < to) wanted.add(start);
+    }
+    const starts = [...wanted].sort((a, b) => a - b);
+    const axis: number[] = [];
+    for (const start of starts) {
+      const last = axis[axis.length - 1];
+      if (last !== undefined && start - last > this.step_ms_ * 1.5) axis.push(last + this.step_ms_);
+      axis.push(start);
+    }
+    return {
+      seconds: axis.map((start) => start / 1000),
+      rows: groups.map((group) => axis.map((start) => group?.rows.get(start) ?? null)),
+    };
+  }
+
+  /** The newest rows, newest first, then in the order of `groups`. */
+  newest_rows(groups: readonly Group[], limit: number): { group: Group; row: Row }[] {
+    const out: { group: Group; row: Row }[] = [];
+    for (const start of this.starts().reverse()) {
+      for (const group of groups) {
+        const row = group.rows.get(start);
+        if (row) out.push({ group, row });
+        if (out.length >= limit) return out;
+      }
+    }
+    return out;
+  }
+}
+
+/** Values of one metric for uPlot: closed windows, and apart from them those still open. */
+export function split_open(
+  rows: readonly (Row | null)[],
+  metric: number,
+): [(number | null)[], (number | null)[]] {
+  const closed: (number | null)[] = new Array<number | null>(rows.length).fill(null);
+  const open: (number | null)[] = new Array<number | null>(rows.length).fill(null);
+  for (let at = 0; at < rows.length; ++at) {
+    const row = rows[at];
+    if (!row) continue;
+    const value = row.values[metric] ?? null;
+    if (row.closed) {
+      closed[at] = value;
+      continue;
+    }
+    open[at] = value;
+    // The dashed line starts where the solid one ends.
+    const before = rows[at - 1];
+    if (at > 0 && before?.closed) open[at - 1] = before.values[metric] ?? null;
+  }
+  return [closed, open];
+}
+
+/** A list by id, newest first, with a bound: anomalies and incidents. */
+export class Recent<T extends { id: string }> {
+  private readonly items_ = new Map<string, T>();
+
+  /** `version_` grows with each change of an item: live messages may come late or twice. */
+  constructor(
+    private readonly time_: (item: T) => number,
+    private readonly version_: (item: T) => number,
+    private readonly max_: number,
+  ) {}
+
+  add(items: readonly T[]): void {
+    for (const item of items) {
+      const old = this.items_.get(item.id);
+      if (!old || this.version_(item) >= this.version_(old)) this.items_.set(item.id, item);
+    }
+    if (this.items_.size <= this.max_) return;
+    for (const item of this.list().slice(this.max_)) this.items_.delete(item.id);
+  }
+
+  /** Only these, and those of `live` that came while they were being fetched. */
+  replace(items: readonly T[], live: readonly T[]): void {
+    this.items_.clear();
+    this.add(items);
+    this.add(live);
+  }
+
+  get(id: string): T | undefined {
+    return this.items_.get(id);
+  }
+
+  list(): T[] {
+    return [...this.items_.values()].sort((a, b) => this.time_(b) - this.time_(a));
+  }
+}
+
+/** The last `max` numbers of a series that goes on for ever. */
+export class History {
+  readonly values: number[] = [];
+
+  constructor(private readonly max_: number) {}
+
+  push(value: number): void {
+    this.values.push(value);
+    if (this.values.length > this.max_) this.values.shift();
+  }
+}

@@ -1,0 +1,141 @@
+// The answers of the HTTP API, as docs/api.md has them.
+
+export type Scalar = string | number | boolean | null;
+
+export interface Column {
+  name: string;
+  type: string;
+}
+
+export interface WindowInfo {
+  window: string;
+  stream: string;
+  size: string;
+  size_seconds: number;
+  keys: Column[];
+  metrics: Column[];
+}
+
+/** window_start, window_end, closed, revision, and a member for each key and metric. */
+export type WindowRow = Record<string, Scalar>;
+
+export type Severity = "low" | "medium" | "high" | "critical";
+
+export interface Anomaly {
+  id: string;
+  rule: string;
+  anomaly_type: string;
+  window: string;
+  severity: Severity;
+  detected_at: string;
+  window_start: string;
+  window_end: string;
+  keys: Record<string, Scalar>;
+  metric_name: string;
+  metric_value: number | null;
+  baseline_value: number | null;
+  threshold_value: number | null;
+  description: string;
+  resolved: boolean;
+  resolved_at: string | null;
+}
+
+export interface Incident {
+  id: string;
+  keys: Record<string, Scalar>;
+  severity: Severity;
+  status: "open" | "resolved";
+  started_at: string;
+  last_seen_at: string;
+  resolved_at: string | null;
+  title: string;
+  explanation: string;
+  evidence: string[];
+  anomaly_count: number;
+  anomaly_ids: string[];
+  narrated_by: string;
+  revision: number;
+}
+
+export interface DeadLetter {
+  id: string | number;
+  reason: string;
+  detail: string;
+  stream: string;
+  source: string;
+  origin: string;
+  position: Scalar;
+  window: string | null;
+  received_at: string;
+  payload: string;
+}
+
+export interface DeadLetters {
+  rows: DeadLetter[];
+  counts: { stream: string; reason: string; count: number }[];
+}
+
+export interface StageState {
+  stage: string;
+  items: number;
+  unit: string;
+  fill: number | null;
+  errors: number;
+}
+
+export interface SourceState {
+  source: string;
+  type: string;
+  stream: string;
+  state: string;
+  events: number;
+  detail: string;
+}
+
+export interface RuleState {
+  rule: string;
+  window: string;
+  key: string;
+  phase: string;
+  history_windows: number;
+  warmup_windows: number;
+  last_window_end: string | null;
+}
+
+export interface Pipeline {
+  version: string;
+  started_at: string;
+  uptime_seconds: number;
+  threads: number;
+  lanes: number;
+  rows: StageState[];
+  sources: SourceState[];
+  rules: RuleState[];
+  store: {
+    path: string;
+    bytes: number;
+    rows_written: number;
+    outbox: number;
+    last_commit_at: string | null;
+  };
+}
+
+export interface StreamState {
+  stream: string;
+  paths: string[];
+  received: number;
+  accepted: number;
+  rejected: Record<string, number>;
+  watermark: string | null;
+  idle: boolean;
+}
+
+/** The live stream's message of every second. */
+export interface Pulse {
+  events_per_second: number;
+  events_total: number;
+  rejected_total: number;
+  late_total: number;
+  watermark_lag_seconds: number | null;
+  windows_open: number;
+}

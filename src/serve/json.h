@@ -1,0 +1,25 @@
+// Results as the API and the live stream write them: the shapes of docs/api.md.
+#pragma once
+
+#include "base/json_writer.h"
+#include "event/anomaly.h"
+#include "event/window_result.h"
+#include "serve/state.h"
+#include "store/database.h"
+
+namespace streamobs::serve {
+
+/// What stands for the keys beyond max_keys.
+inline constexpr std::string_view kOverflowKey = "__overflow__";
+
+void write(JsonWriter& json, const WindowSchema& schema, const WindowRow& row);
+void write(JsonWriter& json, const Anomaly& anomaly);
+void write(JsonWriter& json, const Incident& incident);
+void write(JsonWriter& json, const store::StoredDeadLetter& stored);
+void write(JsonWriter& json, const StreamInfo& info, const StreamState& state);
+void write(JsonWriter& json, const WindowInfo& info);
+void write(JsonWriter& json, const Pulse& pulse);
+/// The members of /api/v1/pipeline that follow version and uptime; within an open object.
+void write_members(JsonWriter& json, const PipelineState& state);
+
+}  // namespace streamobs::serve

@@ -1,0 +1,271 @@
+#include "serve/live_hub.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "serve/json.h"
+
+namespace streamobs::serve {
+
+namespace {
+
+constexpr std::chrono::seconds kPulseEvery{1};
+constexpr int kPulsesPerComment = 15;
+/// A reader is given at most this much in one write, so that none keeps its strand for long.
+constexpr std::size_t kRoundMessages = 64;
+constexpr std::size_t kRoundBytes = 1 << 20;
+
+std::size_t size_of(const WindowBatch& batch) {
+  std::size_t bytes = sizeof(WindowBatch);
+  for (const WindowRow& row : batch.rows) {
+    bytes += sizeof(WindowRow) + row.state.size();
+    for (const Value& key : row.keys) bytes += sizeof(Value) + key.text.size();
+    for (const Value& metric : row.metrics) bytes += sizeof(Value) + metric.text.size();
+  }
+  return bytes;
+}
+
+void write_data(std::string& out, const WindowBatch& batch) {
+  JsonWriter json(out);
+  json.begin_object().field("window", batch.schema->window).key("rows").begin_array();
+  for (const WindowRow& row : batch.rows) write(json, *batch.schema, row);
+  json.end_array().end_object();
+}
+
+}  // namespace
+
+/// One message; its text is made once, when it is first asked for.
+class LiveHub::Message {
+ public:
+  enum class Kind { record, pulse, comment };
+
+  explicit Message(Record record) : kind_(Kind::record), record_(std::move(record)) {
+    if (const auto* batch = std::get_if<WindowBatchPtr>(&record_)) {
+      window_ = (*batch)->schema->window;
+      bytes_ = size_of(**batch);
+    }
+  }
+  explicit Message(const Pulse& pulse) : kind_(Kind::pulse), pulse_(pulse) {}
+  Message() : kind_(Kind::comment) {}
+
+  Kind kind() const { return kind_; }
+  const std::string& window() const { return window_; }  ///< Empty: no window event.
+  std::size_t bytes() const { return bytes_; }
+  std::uint64_t id() const { return id_; }
+  void set_id(std::uint64_t id) { id_ = id; }
+
+  const std::string& text() {
+    std::call_once(made_, [this] { make(); });
+    return text_;
+  }
+
+ private:
+  void make() {
+    if (kind_ == Kind::comment) {
+      text_ = ": still here\n\n";
+      return;
+    }
+    text_ = "id: " + std::to_string(id_) + "\nevent: ";
+    if (kind_ == Kind::pulse) {
+      text_ += "pipeline\ndata: ";
+      JsonWriter json(text_);
+      write(json, pulse_);
+    } else if (const auto* batch = std::get_if<WindowBatchPtr>(&record_)) {
+      text_ += "window\ndata: ";
+      write_data(text_, **batch);
+    } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record_)) {
+      text_ += "anomaly\ndata: ";
+      JsonWriter json(text_);
+      write(json, **anomaly);
+    } else if (const auto* incident = std::get_if<IncidentPtr>(&record_)) {
+      text_ += "incident\ndata: ";
+      JsonWriter json(text_);
+      write(json, **incident);
+    }
+    text_ += "\n\n";
+    record_ = Record();
+  }
+
+  const Kind kind_;
+  std::uint64_t id_ = 0;
+  Record record_;
+  Pulse pulse_;
+  std::string window_;
+  std::size_t bytes_ = 1024;
+  std::once_flag made_;
+  std::string text_;
+};
+
+class LiveHub::Reader {
+ public:
+  Reader(LiveHub& hub, std::optional<std::uint64_t> last_event_id) : hub_(hub) {
+    const std::lock_guard lock(hub_.mutex_);
+    seen_ = hub_.last_id_.load(std::memory_order_relaxed);
+    live_from_ = seen_;
+    if (last_event_id && !hub_.ring_.empty()) {
+      // An id that we never gave is of an earlier life: all that is kept is news then.
+      const std::uint64_t before_first = hub_.ring_.front()->id() - 1;
+      seen_ = *last_event_id > seen_ ? before_first : std::max(*last_event_id, before_first);
+    }
+    hub_.readers_.push_back(this);
+  }
+  ~Reader() {
+    const std::lock_guard lock(hub_.mutex_);
+    std::erase(hub_.readers_, this);
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  bool has_news() const {
+    return hub_.closed_.load(std::memory_order_acquire) ||
+           hub_.last_id_.load(std::memory_order_acquire) > seen_;
+  }
+  /// Pulses and comments from before it came tell it nothing.
+  bool wants(const Message& message, const std::vector<std::string>& windows) const {
+    if (message.kind() != Message::Kind::record) return message.id() > live_from_;
+    return windows.empty() || message.window().empty() ||
+           std::find(windows.begin(), windows.end(), message.window()) != windows.end();
+  }
+
+  flow::Signal signal;
+  std::uint64_t seen_ = 0;  ///< Id of the last message taken.
+
+ private:
+  LiveHub& hub_;
+  std::uint64_t live_from_ = 0;  ///< Id of the newest message when it came.
+};
+
+LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse)
+    : pulse_(std::move(pulse)),
+      registry_(registry),
+      messages_(registry.counter("streamobs_live_messages_total",
+                                 "Messages published to readers of live events.")),
+      cut_off_(registry.counter("streamobs_live_cut_off_total",
+                                "Readers of live events cut off for being too slow.")),
+      last_id_(static_cast<std::uint64_t>(std::max<Timestamp>(clock.now(), 1))) {
+  registry.gauge_callback(this, "streamobs_live_readers", "Readers of live events now.", {},
+                          [this] { return static_cast<double>(readers()); });
+}
+
+LiveHub::~LiveHub() {
+  registry_.remove_callbacks(this);
+}
+
+void LiveHub::process(const Record& record) {
+  if (std::holds_alternative<DeadLettersPtr>(record)) return;
+  push(std::make_shared<Message>(record));
+}
+
+void LiveHub::publish(const Pulse& pulse) {
+  push(std::make_shared<Message>(pulse));
+}
+
+void LiveHub::push(MessagePtr message) {
+  messages_.add();
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t id = last_id_.load(std::memory_order_relaxed) + 1;
+  message->set_id(id);
+  bytes_kept_ += message->bytes();
+  if (message->kind() == Message::Kind::record) ++records_kept_;
+  ring_.push_back(std::move(message));
+  evict();
+  last_id_.store(id, std::memory_order_release);
+  for (Reader* reader : readers_) reader->signal.notify();
+}
+
+void LiveHub::evict() {
+  // The newest message stays, however large: its readers must be able to see it.
+  while (ring_.size() > 1 && (records_kept_ > kMessagesMax || bytes_kept_ > kBytesMax ||
+                              ring_.size() > 2 * kMessagesMax)) {
+    const Message& oldest = *ring_.front();
+    bytes_kept_ -= oldest.bytes();
+    if (oldest.kind() == Message::Kind::record) --records_kept_;
+    ring_.pop_front();
+  }
+}
+
+bool LiveHub::collect(Reader& reader, std::vector<MessagePtr>& out) {
+  const std::lock_guard lock(mutex_);
+  if (ring_.empty()) return true;
+  const std::uint64_t first = ring_.front()->id();
+  if (reader.seen_ + 1 < first) return false;
+  std::size_t bytes = 0;
+  for (std::size_t i = reader.seen_ + 1 - first; i < ring_.size(); ++i) {
+    if (out.size() == kRoundMessages || bytes >= kRoundBytes) break;
+    bytes += ring_[i]->bytes();
+    out.push_back(ring_[i]);
+  }
+  if (!out.empty()) reader.seen_ = out.back()->id();
+  return true;
+}
+
+asio::awaitable<void> LiveHub::serve(http::Exchange& exchange, std::vector<std::string> windows,
+                                     std::optional<std::uint64_t> last_event_id) {
+  Reader reader(*this, last_event_id);
+  std::string content_type = "text/event-stream";
+  const bool open = co_await exchange.start_stream(std::move(content_type));
+  if (!open) co_return;
+  std::string out = "retry: 2000\n\n";
+  std::vector<MessagePtr> messages;
+  while (true) {
+    if (!out.empty()) {
+      const bool sent = co_await exchange.write_stream(std::move(out));
+      if (!sent) co_return;
+      out = std::string();
+    }
+    const auto has_news = [&reader] { return reader.has_news(); };
+    co_await reader.signal.wait(has_news);
+    if (closed_.load(std::memory_order_acquire)) co_return;
+    messages.clear();
+    if (!collect(reader, messages)) {
+      cut_off_.add();
+      co_return;
+    }
+    for (const MessagePtr& message : messages) {
+      if (reader.wants(*message, windows)) out += message->text();
+    }
+  }
+}
+
+asio::awaitable<void> LiveHub::run() {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto timer = std::make_shared<asio::steady_timer>(executor);
+  {
+    const std::lock_guard lock(mutex_);
+    timer_ = timer;
+  }
+  auto next = std::chrono::steady_clock::now();
+  for (int count = 1; !closed_.load(std::memory_order_acquire); ++count) {
+    next += kPulseEvery;
+    timer->expires_at(next);
+    error_code ignored;
+    co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    if (closed_.load(std::memory_order_acquire)) break;
+    if (pulse_) publish(pulse_());
+    if (count % kPulsesPerComment == 0) push(std::make_shared<Message>());
+    // After a stall there is one pulse, not all that were missed.
+    next = std::max(next, std::chrono::steady_clock::now() - kPulseEvery);
+  }
+}
+
+void LiveHub::close() {
+  closed_.store(true, std::memory_order_release);
+  const std::lock_guard lock(mutex_);
+  for (Reader* reader : readers_) reader->signal.notify();
+  if (timer_) {
+    asio::post(timer_->get_executor(), [timer = timer_] { timer->cancel(); });
+  }
+}
+
+std::size_t LiveHub::readers() const {
+  const std::lock_guard lock(mutex_);
+  return readers_.size();
+}
+
+std::size_t LiveHub::kept() const {
+  const std::lock_guard lock(mutex_);
+  return ring_.size();
+}
+
+}  // namespace streamobs::serve

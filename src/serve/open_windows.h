@@ -1,0 +1,77 @@
+// The newest early rows of windows that are still open, so that a query sees the present too.
+//
+// One per engine. process() is called with every record on one strand; rows() on any. A row that
+// has closed stays for a while, until the store is sure to have it: no row is ever seen nowhere.
+// Early rows are a view, not history: nothing here survives a restart.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "event/record.h"
+#include "store/query.h"
+
+namespace streamobs::serve {
+
+class OpenWindows {
+ public:
+  /// Rows held for each window; when there are more, the oldest windows go first,
+  /// and of the oldest only the first keys are shown.
+  static constexpr std::size_t kRowsMax = 100'000;
+  /// How long a closed row is kept, for the store to commit it.
+  static constexpr Duration kClosedKept = 10 * kSecond;
+
+  explicit OpenWindows(const Clock& clock) : clock_(clock) {}
+
+  void process(const Record& record);
+
+  /// Rows that fit the query's times and keys, newest window first, at most `query.limit` rows and
+  /// `query.windows` windows; within a window in no order.
+  std::vector<WindowRow> rows(const store::WindowQuery& query) const;
+
+  /// Rows held, over all windows.
+  std::size_t size() const;
+
+ private:
+  struct Held {
+    WindowRow row;
+    Timestamp closed_at = 0;  ///< Wall time; 0: it is open.
+  };
+  using Instance = std::unordered_map<std::string, Held>;
+  struct Window {
+    std::shared_ptr<const WindowSchema> schema;
+    std::map<Timestamp, Instance, std::greater<>> instances;  ///< By start, newest first.
+    std::size_t rows = 0;
+    std::size_t closed_rows = 0;
+    Timestamp forgotten_at = 0;  ///< When forget_closed() last looked.
+  };
+  void forget_closed(Window& window, Timestamp now);
+  /// Drops windows older than `start` if need be. False: there is no room for a row of it.
+  static bool make_room(Window& window, Timestamp start);
+
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Window, std::less<>> windows_;
+};
+
+/// A text that is the same for two rows only if their keys are: for hashing, not for people.
+std::string row_identity(const WindowRow& row);
+
+/// True where the row fits the query's keys (compared as text).
+bool matches_keys(const WindowSchema& schema, const WindowRow& row,
+                  const store::WindowQuery& query);
+
+/// One answer from both: a closed row wins over an open one of the same window and key, an early
+/// row over a stored unfinished one. Newest first, then by key; cut to the query's `windows` and
+/// `limit`.
+std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<WindowRow> early,
+                                  const store::WindowQuery& query);
+
+}  // namespace streamobs::serve

@@ -1,0 +1,118 @@
+#include "serve/parameters.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "serve/text.h"
+
+namespace streamobs::serve {
+
+namespace {
+
+Result<Timestamp> read_time(std::string_view name, std::string_view text) {
+  const auto time = parse_time(text);
+  if (time) return *time;
+  return fail(
+      ErrorCode::invalid,
+      fmt::format("{} = \"{}\" is not a time; write RFC 3339 (2024-01-09T12:34:00Z) or epoch "
+                  "milliseconds",
+                  name, text));
+}
+
+Result<std::size_t> read_count(std::string_view name, std::string_view text) {
+  std::size_t count = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (problem == std::errc() && end == text.data() + text.size() && count >= 1 &&
+      count <= kRowsMax) {
+    return count;
+  }
+  return fail(ErrorCode::invalid,
+              fmt::format("{} = \"{}\" is not a whole number from 1 to {}", name, text, kRowsMax));
+}
+
+/// The parameters that WindowQuery and ListQuery have in common. False: it is none of them.
+template <class Query>
+Result<bool> read_common(std::string_view name, std::string_view value, Query& query) {
+  if (name == "from" || name == "to") {
+    const auto time = read_time(name, value);
+    if (!time) return time.error();
+    (name == "from" ? query.from : query.to) = *time;
+    return true;
+  }
+  if (name == "limit") {
+    const auto limit = read_count(name, value);
+    if (!limit) return limit.error();
+    query.limit = *limit;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string enumerate(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i != 0) out += i + 1 == names.size() ? " and " : ", ";
+    out += names[i];
+  }
+  return out.empty() ? "none" : out;
+}
+
+Result<> check_parameters(const QueryParameters& parameters,
+                          const std::vector<std::string>& names) {
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const std::string_view name = parameters[i].first;
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("unknown parameter \"{}\"; there is {}", name, enumerate(names)));
+    }
+    for (std::size_t k = 0; k < i; ++k) {
+      if (parameters[k].first == name) {
+        return fail(ErrorCode::invalid, fmt::format("parameter \"{}\" is given twice", name));
+      }
+    }
+  }
+  return {};
+}
+
+Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
+                                             const WindowSchema& schema) {
+  std::vector<std::string> names = {"from", "to", "windows", "limit"};
+  for (const ResultColumn& key : schema.keys) names.push_back(key.name);
+  if (const auto checked = check_parameters(parameters, names); !checked) return checked.error();
+  store::WindowQuery query;
+  query.window = schema.window;
+  for (const auto& [name, value] : parameters) {
+    const auto common = read_common(name, value, query);
+    if (!common) return common.error();
+    if (*common) continue;
+    if (name == "windows") {
+      const auto windows = read_count(name, value);
+      if (!windows) return windows.error();
+      query.windows = *windows;
+    } else {
+      query.keys.emplace_back(name, value);
+    }
+  }
+  return query;
+}
+
+Result<store::ListQuery> read_list_query(const QueryParameters& parameters,
+                                         const std::vector<std::string>& names) {
+  std::vector<std::string> all = {"from", "to", "limit"};
+  all.insert(all.end(), names.begin(), names.end());
+  if (const auto checked = check_parameters(parameters, all); !checked) return checked.error();
+  store::ListQuery query;
+  for (const auto& [name, value] : parameters) {
+    const auto common = read_common(name, value, query);
+    if (!common) return common.error();
+    if (!*common) query.equal.emplace_back(name, value);
+  }
+  return query;
+}
+
+}  // namespace streamobs::serve

@@ -1,0 +1,35 @@
+// Query parameters checked and turned into questions for the store. Synchronous; any strand.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "event/window_result.h"
+#include "store/query.h"
+
+namespace streamobs::serve {
+
+/// As decoded from the query string, in order.
+using QueryParameters = std::vector<std::pair<std::string_view, std::string_view>>;
+
+inline constexpr std::size_t kRowsMax = 100'000;
+
+/// from, to, windows, limit, and the window's keys by name. Anything else is an error that lists
+/// what there is.
+Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
+                                             const WindowSchema& schema);
+
+/// from, to, limit, and equality on `names`.
+Result<store::ListQuery> read_list_query(const QueryParameters& parameters,
+                                         const std::vector<std::string>& names);
+
+/// An error unless each parameter is one of `names` and comes once.
+Result<> check_parameters(const QueryParameters& parameters, const std::vector<std::string>& names);
+
+/// "a, b and c".
+std::string enumerate(const std::vector<std::string>& names);
+
+}  // namespace streamobs::serve

@@ -1,0 +1,96 @@
+// What the API says of the engine itself. Plain data, filled by the app.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "event/schema.h"
+#include "event/window_result.h"
+
+namespace streamobs::serve {
+
+/// A stream as the config declares it.
+struct StreamInfo {
+  std::string stream;
+  std::string time_field;
+  std::vector<Field> fields;
+  std::vector<std::string> paths;  ///< HTTP paths that take its events.
+};
+
+/// A stream as it stands now.
+struct StreamState {
+  std::string stream;
+  std::uint64_t received = 0;
+  std::uint64_t accepted = 0;
+  std::map<std::string, std::uint64_t> rejected;  ///< By reason.
+  std::optional<Timestamp> watermark;             ///< None: no event yet.
+  bool idle = false;
+};
+
+/// A window as the config declares it.
+struct WindowInfo {
+  std::shared_ptr<const WindowSchema> schema;
+  Duration allowed_lateness = 0;
+  Duration emit_every = 0;
+};
+
+struct StageState {
+  std::string stage;
+  std::uint64_t items = 0;
+  std::string unit;            ///< What is counted: "events", "batches", "rows".
+  std::optional<double> fill;  ///< How full its input is, 0 to 1; none where it has no queue.
+  std::uint64_t errors = 0;
+};
+
+struct SourceState {
+  std::string source;
+  std::string type;
+  std::string stream;
+  std::string state;  ///< "running", "done", "failed" …
+  std::uint64_t events = 0;
+  std::string detail;
+};
+
+struct RuleState {
+  std::string rule;
+  std::string window;
+  std::string key;
+  std::string phase;
+  int history_windows = 0;
+  int warmup_windows = 0;
+  std::optional<Timestamp> last_window_end;
+};
+
+struct StoreState {
+  std::string path;
+  std::uint64_t bytes = 0;
+  std::uint64_t rows_written = 0;
+  std::uint64_t outbox = 0;  ///< Records waiting to be written.
+  std::optional<Timestamp> last_commit_at;
+};
+
+struct PipelineState {
+  std::size_t threads = 0;
+  std::size_t lanes = 0;
+  std::vector<StageState> stages;
+  std::vector<SourceState> sources;
+  std::vector<RuleState> rules;
+  StoreState store;
+};
+
+/// The live message of every second.
+struct Pulse {
+  double events_per_second = 0;
+  std::uint64_t events_total = 0;
+  std::uint64_t rejected_total = 0;
+  std::uint64_t late_total = 0;
+  std::optional<double> watermark_lag_seconds;
+  std::uint64_t windows_open = 0;
+};
+
+}  // namespace streamobs::serve

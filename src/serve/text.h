@@ -1,0 +1,21 @@
+// Text from outside on its way into JSON, and times on their way in.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace streamobs::serve {
+
+/// `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD: the payload of a
+/// refused event may be anything.
+std::string valid_utf8(std::string_view text);
+
+/// RFC 3339 ("2024-01-09T12:34:00Z", any offset, fraction cut to microseconds, a space for the T)
+/// or epoch milliseconds. A space for the `+` of an offset is taken: that is what an unescaped `+`
+/// in a query string becomes.
+std::optional<Timestamp> parse_time(std::string_view text);
+
+}  // namespace streamobs::serve

@@ -1,0 +1,130 @@
+#include "source/http_ingest.h"
+
+#include <charconv>
+#include <memory>
+#include <utility>
+
+#include "base/json_writer.h"
+
+namespace streamobs::source {
+
+namespace {
+
+/// What the routes share; lives in their handlers.
+struct Ingest {
+  std::vector<StreamRoute> streams;
+  IngestPort* port;
+};
+
+const StreamRoute* find(const Ingest& ingest, std::string_view name) {
+  for (const StreamRoute& route : ingest.streams) {
+    if (route.stream == name) return &route;
+  }
+  return nullptr;
+}
+
+http::Response no_such_stream(const Ingest& ingest, std::string_view name) {
+  std::string detail = "there is no stream \"" + std::string(name) + "\"; there ";
+  detail += ingest.streams.size() == 1 ? "is" : "are";
+  if (ingest.streams.empty()) detail += " none: declare one as [stream.NAME]";
+  for (std::size_t i = 0; i < ingest.streams.size(); ++i) {
+    detail += (i == 0 ? " " : ", ") + ingest.streams[i].stream;
+  }
+  return http::problem(404, detail);
+}
+
+http::Response answer(const IngestOutcome& outcome) {
+  http::Response response;
+  switch (outcome.status) {
+    case IngestOutcome::Status::taken:
+      response.status = outcome.accepted == 0 ? 400 : 200;
+      response.body = ingest_answer(outcome);
+      return response;
+    case IngestOutcome::Status::overloaded:
+      response =
+          http::problem(429, "the pipeline is full; send it again after Retry-After seconds");
+      response.headers.emplace_back("Retry-After", "1");
+      return response;
+    case IngestOutcome::Status::stopping:
+      response = http::problem(503, "the engine is shutting down; send it again");
+      response.headers.emplace_back("Retry-After", "5");
+      return response;
+    case IngestOutcome::Status::failed:
+      break;
+  }
+  return http::problem(503, outcome.message.empty()
+                                ? "the events could not be taken; the log says why"
+                                : outcome.message);
+}
+
+asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
+                           http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  if (stream == nullptr) {
+    exchange.respond(no_such_stream(ingest, request.parameter("stream")));
+    co_return;
+  }
+  if (!request.body || request.body->empty()) {
+    exchange.respond(http::problem(
+        400, "the body is empty; send a JSON object, an array of objects, or NDJSON"));
+    co_return;
+  }
+  Block block;
+  block.stream_id = stream->stream_id;
+  block.format = Format::json;
+  block.bytes = request.body;
+  block.origin.source_id = stream->source_id;
+  block.origin.received_at = request.received_at;
+  block.origin.name = request.remote;
+  const IngestOutcome outcome = co_await ingest.port->submit(request.lane, std::move(block));
+  exchange.respond(answer(outcome));
+}
+
+void append_number(std::string& out, std::uint64_t number) {
+  char digits[20];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+}  // namespace
+
+std::string ingest_answer(const IngestOutcome& outcome) {
+  std::string out;
+  out.reserve(64);
+  out += R"({"accepted": )";
+  append_number(out, outcome.accepted);
+  out += R"(, "rejected": )";
+  append_number(out, outcome.rejected);
+  out += R"(, "errors": [)";
+  bool first = true;
+  for (const RefusedEvent& refused : outcome.errors) {
+    if (!first) out += ", ";
+    first = false;
+    out += R"({"index": )";
+    append_number(out, refused.index);
+    out += R"(, "reason": ")";
+    append_json_escaped(out, refused.reason);
+    out += R"(", "detail": ")";
+    append_json_escaped(out, refused.detail);
+    out += R"("})";
+  }
+  out += "]}";
+  return out;
+}
+
+void add_ingest_routes(http::Router& router, std::vector<StreamRoute> streams, IngestPort& port) {
+  const auto ingest = std::make_shared<const Ingest>(Ingest{std::move(streams), &port});
+  http::RouteFlags flags;
+  flags.ingest = true;
+  router.add("POST", "/v1/events/{stream}", flags, [ingest](http::Exchange& exchange) {
+    return take(*ingest, find(*ingest, exchange.request().parameter("stream")), exchange);
+  });
+  for (const StreamRoute& stream : ingest->streams) {
+    for (const std::string& path : stream.paths) {
+      router.add("POST", path, flags, [ingest, &stream](http::Exchange& exchange) {
+        return take(*ingest, &stream, exchange);
+      });
+    }
+  }
+}
+
+}  // namespace streamobs::source

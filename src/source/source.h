@@ -1,0 +1,92 @@
+// A source as the topology runs it: a coroutine that pushes numbered blocks until its input, or the
+// engine, ends.
+//
+// Made at wiring time, run once on a strand of its own, kept until it has ended. What blocks runs
+// on the blocking pool. Its progress may be read on any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "flow/asio.h"
+#include "flow/blocking_pool.h"
+#include "source/block_sink.h"
+#include "source/options.h"
+
+namespace streamobs::source {
+
+enum class State : std::uint8_t {
+  starting,
+  running,  ///< Reading, or waiting for the engine.
+  waiting,  ///< Nothing to read at the moment.
+  ended,    ///< Its input is over, or it was stopped.
+  failed,   ///< run() has returned an error.
+};
+std::string_view to_text(State state);
+
+/// What a source has done so far. Written by the source, read by anybody.
+struct Progress {
+  std::atomic<State> state{State::starting};
+  std::atomic<std::uint64_t> blocks{0};
+  std::atomic<std::uint64_t> bytes{0};        ///< Pushed, uncompressed.
+  std::atomic<std::uint64_t> input_bytes{0};  ///< Read from the input, compressed where it is.
+  std::atomic<std::uint64_t> input_bytes_total{0};  ///< 0: unknown.
+  std::atomic<std::uint64_t> files{0};              ///< Read to their end, or being followed.
+};
+
+struct SourceSetup {
+  SourceOptions options;
+  std::uint32_t source_id = 0;
+  std::uint32_t stream_id = 0;
+  std::size_t event_bytes_max = 1 << 20;  ///< The stream's limit for one event.
+  std::size_t block_bytes = 1 << 20;
+};
+
+/// What a source needs around it; all of it outlives the source.
+struct SourceRuntime {
+  BlockSink& sink;
+  flow::BlockingPool& pool;
+  const Clock& clock;
+  const std::atomic<bool>& stop;  ///< Becomes true once: end soon (within some 100 ms).
+  /// Called on the source's strand after each block; may be empty.
+  std::function<void(const Progress&)> on_progress;
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+  /// Returns when a bounded input has been read to its end, when told to stop, or with the error
+  /// that ended it. Called once.
+  virtual asio::awaitable<Result<>> run() = 0;
+  const Progress& progress() const { return progress_; }
+
+ protected:
+  Source(SourceSetup setup, SourceRuntime runtime)
+      : setup_(std::move(setup)), runtime_(std::move(runtime)) {}
+
+  bool stopping() const { return runtime_.stop.load(std::memory_order_relaxed); }
+  /// Numbers the block, stamps it with its arrival and pushes it. `block` has bytes, format,
+  /// offset, line, name and header. False: end.
+  asio::awaitable<bool> push(Block block);
+  /// Sleeps, but not much longer than until told to stop.
+  asio::awaitable<void> pause(Duration duration);
+  Result<> ended();
+  Result<> failed(const Error& error);
+
+  SourceSetup setup_;
+  SourceRuntime runtime_;
+  Progress progress_;
+
+ private:
+  std::uint64_t number_ = 0;
+};
+
+/// Fails for a scenario that does not exist. Files are looked for when it runs.
+Result<std::unique_ptr<Source>> make_source(SourceSetup setup, SourceRuntime runtime);
+
+}  // namespace streamobs::source

@@ -1,0 +1,177 @@
+#include "window/admission.h"
+
+#include <algorithm>
+
+#include "window/admission_impl.h"
+
+namespace streamobs::window {
+
+Admission::Admission(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lanes)
+    : impl_(std::make_unique<Impl>(std::move(plan), lanes)) {}
+
+Admission::~Admission() = default;
+
+bool Admission::must_order(std::size_t rows, std::size_t rows_in_flight) const {
+  return impl_->must_order(rows, rows_in_flight);
+}
+
+void Admission::set_ordered(bool ordered) {
+  if (impl_->alone()) return;
+  if (ordered) {
+    // Counts stay exact while ordered, so going on in order needs no second look.
+    if (!impl_->is_ordered()) impl_->recount();
+  } else if (impl_->is_ordered()) {
+    impl_->freeze_full();
+  }
+  impl_->ordered.store(ordered, std::memory_order_relaxed);
+}
+
+Admission::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std::size_t lanes_in)
+    : plan(std::move(plan_in)),
+      lanes(std::max<std::size_t>(lanes_in, 1), nullptr),
+      windows(plan->windows.size()),
+      watermarks(lanes.size(), kMinTimestamp) {}
+
+void Admission::Impl::join(std::size_t lane, const OpenInstances* instances) {
+  lanes.at(lane) = instances;
+}
+
+void Admission::Impl::leave(std::size_t lane) { lanes.at(lane) = nullptr; }
+
+bool Admission::Impl::must_order(std::size_t rows, std::size_t rows_in_flight) const {
+  if (alone()) return false;
+  for (const WindowPlan& window : plan->windows) {
+    if (window.keys.empty()) continue;
+    const Window& state = windows[window.index];
+    const std::size_t most = state.largest.load(std::memory_order_relaxed) +
+                             state.inserted.load(std::memory_order_relaxed) + rows_in_flight + rows;
+    if (most > window.max_keys) return true;
+  }
+  return false;
+}
+
+const WindowInstance* Admission::Impl::held_by(std::size_t lane, std::size_t window,
+                                               Timestamp start) const {
+  if (lanes[lane] == nullptr) return nullptr;
+  const std::vector<InstancePtr>& instances = (*lanes[lane])[window];
+  const auto at = find_instance(instances, start);
+  if (at == instances.end() || (*at)->interval.start != start) return nullptr;
+  return at->get();
+}
+
+std::size_t Admission::Impl::count_keys(std::size_t window, Timestamp start) const {
+  std::vector<const WindowInstance*> holders;
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    if (const WindowInstance* instance = held_by(lane, window, start)) holders.push_back(instance);
+  }
+  if (holders.size() == 1) return holders[0]->table.keys();
+  KeySet all;
+  for (const WindowInstance* holder : holders) {
+    for (std::uint32_t slot = 0; slot < holder->table.size(); ++slot) {
+      const GroupKey& key = holder->table.key(slot);
+      if (!key.is_overflow()) all.insert(key, key.hash(), false);
+    }
+  }
+  return all.size();
+}
+
+void Admission::Impl::update_largest(std::size_t window) {
+  std::size_t largest = 0;
+  const std::size_t cap = plan->windows[window].max_keys;
+  for (auto at = keys.lower_bound({window, kMinTimestamp});
+       at != keys.end() && at->first.first == window; ++at) {
+    if (at->second < cap) largest = std::max(largest, at->second);
+  }
+  windows[window].largest.store(largest, std::memory_order_relaxed);
+}
+
+void Admission::Impl::recount() {
+  keys.clear();
+  for (std::size_t window = 0; window < windows.size(); ++window) {
+    for (const OpenInstances* lane : lanes) {
+      if (lane == nullptr) continue;
+      for (const InstancePtr& instance : (*lane)[window]) {
+        const Place place{window, instance->interval.start};
+        if (keys.contains(place)) continue;
+        keys[place] = instance->frozen ? instance->frozen->size()
+                                       : count_keys(window, instance->interval.start);
+      }
+    }
+    update_largest(window);
+    windows[window].inserted.store(0, std::memory_order_relaxed);
+  }
+}
+
+bool Admission::Impl::admit_ordered(const WindowPlan& window, Timestamp start, std::size_t lane,
+                                    const GroupKey& key, std::uint32_t hash) {
+  for (std::size_t other = 0; other < lanes.size(); ++other) {
+    if (other == lane) continue;
+    const WindowInstance* const instance = held_by(other, window.index, start);
+    if (instance != nullptr && instance->table.find(key, hash) != GroupTable::kNone) return true;
+  }
+  std::size_t& count = keys[{window.index, start}];
+  if (count >= window.max_keys) return false;
+  ++count;
+  std::atomic<std::size_t>& largest = windows[window.index].largest;
+  if (count >= window.max_keys) {
+    update_largest(window.index);
+  } else if (count > largest.load(std::memory_order_relaxed)) {
+    largest.store(count, std::memory_order_relaxed);
+  }
+  return true;
+}
+
+void Admission::Impl::freeze_full() {
+  const std::lock_guard lock(mutex);
+  for (const auto& [place, count] : keys) {
+    const auto [window, start] = place;
+    if (count < plan->windows[window].max_keys) continue;
+    std::shared_ptr<const KeySet> all;
+    for (const Frozen& known : frozen) {
+      if (known.window == window && known.start == start) all = known.keys;
+    }
+    Timestamp closes_at = kMinTimestamp;
+    if (all == nullptr) {
+      auto set = std::make_shared<KeySet>();
+      for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+        const WindowInstance* const instance = held_by(lane, window, start);
+        if (instance == nullptr) continue;
+        closes_at = plan->windows[window].closes_at(instance->interval);
+        for (std::uint32_t slot = 0; slot < instance->table.size(); ++slot) {
+          const GroupKey& key = instance->table.key(slot);
+          if (!key.is_overflow()) set->insert(key, key.hash(), true);
+        }
+      }
+      if (set->size() < count) continue;  // It has been closed since it was counted.
+      all = std::move(set);
+      frozen.push_back({window, start, closes_at, all});
+    }
+    for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+      if (lanes[lane] == nullptr) continue;
+      const std::vector<InstancePtr>& instances = (*lanes[lane])[window];
+      const auto at = find_instance(instances, start);
+      if (at != instances.end() && (*at)->interval.start == start) (*at)->frozen = all;
+    }
+  }
+  frozen_count.store(frozen.size(), std::memory_order_relaxed);
+}
+
+std::shared_ptr<const KeySet> Admission::Impl::frozen_keys(std::size_t window, Timestamp start) {
+  if (frozen_count.load(std::memory_order_relaxed) == 0) return nullptr;
+  const std::lock_guard lock(mutex);
+  for (const Frozen& f : frozen) {
+    if (f.window == window && f.start == start) return f.keys;
+  }
+  return nullptr;
+}
+
+void Admission::Impl::passed(std::size_t lane, Timestamp watermark) {
+  if (frozen_count.load(std::memory_order_relaxed) == 0) return;
+  const std::lock_guard lock(mutex);
+  watermarks[lane] = std::max(watermarks[lane], watermark);
+  const Timestamp all_passed = *std::min_element(watermarks.begin(), watermarks.end());
+  std::erase_if(frozen, [&](const Frozen& f) { return f.closes_at <= all_passed; });
+  frozen_count.store(frozen.size(), std::memory_order_relaxed);
+}
+
+}  // namespace streamobs::window

@@ -1,0 +1,388 @@
+#include "window/aggregate/sketch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+namespace streamobs::window {
+
+namespace sketch {
+
+namespace {
+
+/// The mantissas (in units of 2^-32) at which each bucket of an octave begins.
+struct Bounds {
+  std::array<double, kBucketsPerOctave + 1> lower;
+
+  Bounds() {
+    for (int r = 0; r < kBucketsPerOctave; ++r) {
+      std::uint64_t low = 0;
+      std::uint64_t high = std::uint64_t{1} << 32;
+      while (low < high) {  // The smallest mantissa in bucket r: bucket_of never falls.
+        const std::uint64_t middle = (low + high) / 2;
+        const double x = std::bit_cast<double>((std::uint64_t{1023} << 52) | (middle << 20));
+        if (bucket_of(x) >= r) {
+          high = middle;
+        } else {
+          low = middle + 1;
+        }
+      }
+      lower[static_cast<std::size_t>(r)] = 1 + static_cast<double>(low) * 0x1p-32;
+    }
+    lower[kBucketsPerOctave] = 2;
+  }
+};
+
+}  // namespace
+
+double value_of(std::int32_t bucket) {
+  static const Bounds bounds;
+  std::int32_t octave = bucket / kBucketsPerOctave;
+  std::int32_t within = bucket % kBucketsPerOctave;
+  if (within < 0) {
+    within += kBucketsPerOctave;
+    --octave;
+  }
+  const double lower = bounds.lower[static_cast<std::size_t>(within)];
+  const double upper = bounds.lower[static_cast<std::size_t>(within) + 1];
+  return std::ldexp(2 * lower * upper / (lower + upper), octave);
+}
+
+}  // namespace sketch
+
+namespace {
+
+template <class T>
+T* counts_as(std::byte* counts) {
+  return reinterpret_cast<T*>(counts);
+}
+
+std::uint64_t count_at(const std::byte* counts, std::uint8_t width, std::uint32_t i) {
+  if (width == 1) return static_cast<std::uint8_t>(counts[i]);
+  if (width == 4) return reinterpret_cast<const std::uint32_t*>(counts)[i];
+  return reinterpret_cast<const std::uint64_t*>(counts)[i];
+}
+
+void set_count(std::byte* counts, std::uint8_t width, std::uint32_t i, std::uint64_t n) {
+  if (width == 1) {
+    counts[i] = static_cast<std::byte>(n);
+  } else if (width == 4) {
+    counts_as<std::uint32_t>(counts)[i] = static_cast<std::uint32_t>(n);
+  } else {
+    counts_as<std::uint64_t>(counts)[i] = n;
+  }
+}
+
+std::uint8_t width_for(std::uint64_t n) {
+  if (n <= 0xff) return 1;
+  return n <= 0xffffffff ? 4 : 8;
+}
+
+/// The lowest bucket that is kept apart when `top` is the highest.
+std::int32_t floor_of(std::int32_t top) { return top - (sketch::kMaxBuckets - 1); }
+
+}  // namespace
+
+std::uint64_t BucketStore::at(std::uint32_t i) const { return count_at(counts, width, i); }
+
+void BucketStore::widen(std::uint8_t width_wanted, Arena& arena) {
+  auto* const wider =
+      static_cast<std::byte*>(arena.allocate_cleared(std::size_t{length} * width_wanted));
+  for (std::uint32_t i = 0; i < length; ++i) set_count(wider, width_wanted, i, at(i));
+  arena.release(counts, std::size_t{length} * width);
+  counts = wider;
+  width = width_wanted;
+}
+
+void BucketStore::make_room(std::int32_t bucket, std::int32_t top, Arena& arena) {
+  const bool fresh = length == 0;
+  const std::int32_t old_low = fresh ? bucket : base;
+  const std::int32_t old_high = fresh ? bucket : base + length - 1;
+  const std::int32_t slack = 4 + length / 4;
+  std::int32_t low = std::min(old_low, bucket);
+  std::int32_t high = std::max(old_high, bucket);
+  if (fresh || low < old_low) low -= slack;
+  if (fresh || high > old_high) high += slack;
+  // Never below the lowest bucket kept; and what lies beyond the greatest value is only slack.
+  low = std::max(low, floor_of(top));
+  high = std::min(high, low + sketch::kMaxBuckets - 1);
+
+  std::uint64_t folded = 0;  // What the buckets below `low` hold goes to `low`.
+  const auto kept_from = static_cast<std::uint32_t>(std::max(0, std::min(low - old_low, int{length})));
+  for (std::uint32_t i = 0; i < kept_from; ++i) folded += at(i);
+
+  const auto new_length = static_cast<std::uint16_t>(high - low + 1);
+  const std::uint8_t new_width = std::max<std::uint8_t>(width, 1);
+  auto* const room =
+      static_cast<std::byte*>(arena.allocate_cleared(std::size_t{new_length} * new_width));
+  if (!fresh) {
+    const std::int32_t kept_to = std::min(old_high, high);
+    for (std::int32_t b = std::max(old_low, low); b <= kept_to; ++b) {
+      set_count(room, new_width, static_cast<std::uint32_t>(b - low),
+                at(static_cast<std::uint32_t>(b - old_low)));
+    }
+    arena.release(counts, std::size_t{length} * width);
+  }
+  counts = room;
+  base = low;
+  length = new_length;
+  width = new_width;
+  if (folded != 0) add(low, folded, top, arena);
+}
+
+void BucketStore::add(std::int32_t bucket, std::uint64_t n, std::int32_t top, Arena& arena) {
+  bucket = std::max(bucket, floor_of(top));
+  if (length == 0 || bucket < base || bucket >= base + length) make_room(bucket, top, arena);
+  const auto i = static_cast<std::uint32_t>(bucket - base);
+  const std::uint64_t sum = at(i) + n;
+  if (width_for(sum) > width) widen(width_for(sum), arena);
+  set_count(counts, width, i, sum);
+}
+
+BucketStore SketchState::positive() const {
+  BucketStore store;
+  store.counts = payload.spilled.counts;
+  store.base = base;
+  store.length = length;
+  store.width = width;
+  return store;
+}
+
+void SketchState::set_positive(const BucketStore& store) {
+  payload.spilled.counts = store.counts;
+  base = store.base;
+  length = store.length;
+  width = store.width;
+}
+
+void SketchState::add_positive(std::int32_t bucket, std::uint64_t n, Arena& arena) {
+  BucketStore store = positive();
+  store.add(bucket, n, top(), arena);
+  set_positive(store);
+}
+
+void SketchState::add_negative(std::int32_t bucket, std::uint64_t n, Arena& arena) {
+  if (payload.spilled.negative == nullptr) {
+    payload.spilled.negative = new (arena.allocate(sizeof(BucketStore))) BucketStore;
+  }
+  payload.spilled.negative->add(bucket, n, sketch::bucket_of(-min), arena);
+}
+
+void SketchState::spill(Arena& arena) {
+  const auto buckets = payload.buckets;
+  const std::size_t used = inline_used;
+  payload.spilled = Spilled{nullptr, nullptr, 0};
+  inline_used = 0;
+  width = 1;  // From here on the counts are spilled, even while there are none.
+  length = 0;
+  for (std::size_t i = 0; i < used; ++i) {
+    if (buckets[i] == kZeroBucket) {
+      ++payload.spilled.zeros;
+    } else {
+      add_positive(buckets[i], 1, arena);
+    }
+  }
+}
+
+void SketchState::add_slowly(double x, std::int32_t bucket, Arena& arena) {
+  if (empty()) {
+    min = max = x;
+  } else {
+    min = x < min ? x : min;
+    max = x > max ? x : max;
+  }
+  const bool zero = std::fabs(x) < sketch::kSmallest;
+  if (width == 0) {
+    const bool fits = zero || (x > 0 && bucket > INT16_MIN && bucket <= INT16_MAX);
+    if (fits && inline_used < kInline) {
+      payload.buckets[inline_used++] = zero ? kZeroBucket : static_cast<std::int16_t>(bucket);
+      return;
+    }
+    spill(arena);
+  }
+  if (zero) {
+    ++payload.spilled.zeros;
+  } else if (x > 0) {
+    add_positive(bucket, 1, arena);
+  } else {
+    add_negative(sketch::bucket_of(-x), 1, arena);
+  }
+}
+
+template <class F>
+void SketchState::each(const BucketStore& store, std::int32_t top, F&& f) {
+  if (store.length == 0) return;
+  const std::int32_t floor = floor_of(top);
+  std::uint64_t folded = 0;
+  for (std::uint32_t i = 0; i < store.length; ++i) {
+    const std::int32_t bucket = store.base + static_cast<std::int32_t>(i);
+    const std::uint64_t n = store.at(i);
+    if (bucket <= floor) {
+      folded += n;
+      if (bucket == floor && folded != 0) f(floor, folded);
+    } else if (n != 0) {
+      f(bucket, n);
+    }
+  }
+}
+
+template <class F>
+void SketchState::each_positive(F&& f) const {
+  if (width != 0) {
+    if (length != 0) each(positive(), top(), f);
+    return;
+  }
+  auto buckets = payload.buckets;
+  std::sort(buckets.begin(), buckets.begin() + inline_used);
+  // The spread of inline numbers may exceed kMaxBuckets too: the same floor holds.
+  std::int32_t open = 0;
+  std::uint64_t n = 0;
+  for (std::size_t i = 0; i < inline_used; ++i) {
+    if (buckets[i] == kZeroBucket) continue;
+    const std::int32_t bucket = std::max<std::int32_t>(buckets[i], floor_of(top()));
+    if (n != 0 && bucket != open) {
+      f(open, n);
+      n = 0;
+    }
+    open = bucket;
+    ++n;
+  }
+  if (n != 0) f(open, n);
+}
+
+template <class F>
+void SketchState::each_negative(F&& f) const {
+  if (width == 0 || payload.spilled.negative == nullptr) return;
+  each(*payload.spilled.negative, sketch::bucket_of(-min), f);
+}
+
+std::uint64_t SketchState::zeros() const {
+  if (width != 0) return payload.spilled.zeros;
+  return static_cast<std::uint64_t>(std::count(
+      payload.buckets.begin(), payload.buckets.begin() + inline_used, kZeroBucket));
+}
+
+std::uint64_t SketchState::count() const {
+  if (width == 0) return inline_used;
+  std::uint64_t n = zeros();
+  each_positive([&](std::int32_t, std::uint64_t count) { n += count; });
+  each_negative([&](std::int32_t, std::uint64_t count) { n += count; });
+  return n;
+}
+
+void SketchState::merge(const SketchState& other, Arena& arena) {
+  if (other.empty()) return;
+  if (empty()) {
+    min = other.min;
+    max = other.max;
+  } else {
+    min = std::min(min, other.min);
+    max = std::max(max, other.max);
+  }
+  if (other.width == 0) {
+    const std::size_t used = other.inline_used;
+    if (width == 0 && inline_used + used <= kInline) {
+      for (std::size_t i = 0; i < used; ++i) {
+        payload.buckets[inline_used++] = other.payload.buckets[i];
+      }
+      return;
+    }
+  }
+  if (width == 0) spill(arena);
+  payload.spilled.zeros += other.zeros();
+  other.each_positive([&](std::int32_t bucket, std::uint64_t n) { add_positive(bucket, n, arena); });
+  other.each_negative([&](std::int32_t bucket, std::uint64_t n) { add_negative(bucket, n, arena); });
+}
+
+double SketchState::quantile(double p) const {
+  const std::uint64_t n = count();
+  const auto rank = static_cast<std::uint64_t>(p * static_cast<double>(n - 1));
+  if (rank == 0) return min;
+  if (rank >= n - 1) return max;
+  std::uint64_t negatives = 0;
+  each_negative([&](std::int32_t, std::uint64_t count) { negatives += count; });
+  double value = 0;
+  std::uint64_t before = 0;
+  if (rank < negatives) {
+    // Negative buckets run upwards in size, so from the greatest value down.
+    const std::uint64_t from_the_top = negatives - 1 - rank;
+    bool found = false;
+    each_negative([&](std::int32_t bucket, std::uint64_t count) {
+      if (!found && from_the_top < before + count) {
+        value = -sketch::value_of(bucket);
+        found = true;
+      }
+      before += count;
+    });
+  } else if (rank >= negatives + zeros()) {
+    const std::uint64_t from_the_bottom = rank - negatives - zeros();
+    bool found = false;
+    each_positive([&](std::int32_t bucket, std::uint64_t count) {
+      if (!found && from_the_bottom < before + count) {
+        value = sketch::value_of(bucket);
+        found = true;
+      }
+      before += count;
+    });
+  }
+  return std::clamp(value, min, max);
+}
+
+void SketchState::encode(std::string& out) const {
+  put_u8(out, empty() ? 0 : 1);
+  if (empty()) return;
+  put_double(out, min);
+  put_double(out, max);
+  put_varint(out, zeros());
+  const auto put_buckets = [&out](auto&& each_bucket) {
+    std::uint64_t n = 0;
+    each_bucket([&](std::int32_t, std::uint64_t) { ++n; });
+    put_varint(out, n);
+    std::int32_t last = 0;
+    each_bucket([&](std::int32_t bucket, std::uint64_t count) {
+      put_varint(out, zigzag(std::int64_t{bucket} - last));
+      put_varint(out, count);
+      last = bucket;
+    });
+  };
+  put_buckets([this](auto&& f) { each_positive(f); });
+  put_buckets([this](auto&& f) { each_negative(f); });
+}
+
+bool SketchState::decode(ByteReader& in, Arena& arena) {
+  const std::uint8_t form = in.u8();
+  if (!in.ok() || form > 1) return false;
+  if (form == 0) return true;
+  const double least = in.number();
+  const double greatest = in.number();
+  if (!in.ok() || !std::isfinite(least) || !std::isfinite(greatest) || least > greatest) return false;
+  spill(arena);
+  min = least;
+  max = greatest;
+  payload.spilled.zeros = in.varint();
+  for (const bool positive_sign : {true, false}) {
+    const std::uint64_t n = in.varint();
+    const double largest = positive_sign ? max : -min;
+    if (!in.ok() || n > sketch::kMaxBuckets || (n != 0 && largest < sketch::kSmallest)) return false;
+    const std::int64_t highest = n == 0 ? 0 : sketch::bucket_of(largest);
+    std::int64_t bucket = 0;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      const std::int64_t step = unzigzag(in.varint());
+      const std::uint64_t count = in.varint();
+      if (!in.ok() || count == 0 || (i != 0 && step <= 0) || step > 1'000'000 || step < -1'000'000) {
+        return false;
+      }
+      bucket += step;
+      if (bucket > highest || bucket < highest - (sketch::kMaxBuckets - 1)) return false;
+      if (positive_sign) {
+        add_positive(static_cast<std::int32_t>(bucket), count, arena);
+      } else {
+        add_negative(static_cast<std::int32_t>(bucket), count, arena);
+      }
+    }
+  }
+  return in.ok() && count() != 0;
+}
+
+}  // namespace streamobs::window

@@ -1,0 +1,25 @@
+#include "window/closing.h"
+
+#include <algorithm>
+
+#include "window/plan.h"
+
+namespace streamobs::window {
+
+std::vector<ClosingGrid> closing_grids(const StreamWindowsPlan& plan) {
+  std::vector<ClosingGrid> grids;
+  for (const WindowPlan& window : plan.windows) {
+    grids.push_back({window.assigner.step(), window.allowed_lateness});
+  }
+  return grids;
+}
+
+Timestamp closing_watermark(const StreamWindowsPlan& plan, Timestamp t) {
+  Timestamp latest = t;
+  for (const WindowPlan& window : plan.windows) {
+    latest = std::max(latest, window.closes_at(window.assigner.at(t)));
+  }
+  return latest;
+}
+
+}  // namespace streamobs::window

@@ -1,0 +1,160 @@
+// compile_windows: options → plan. Keys and conditions here, the select list in select_compiler.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "window/plan.h"
+#include "window/program_outputs.h"
+#include "window/select_compiler.h"
+#include "window/window_plan.h"
+
+namespace streamobs::window {
+
+namespace {
+
+bool has_errors(const Diagnostics& diagnostics, std::size_t from) {
+  return std::any_of(diagnostics.begin() + static_cast<std::ptrdiff_t>(from), diagnostics.end(),
+                     [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
+}
+
+class WindowCompiler {
+ public:
+  WindowCompiler(const WindowOptions& options, ProgramOutputs& outputs, Diagnostics& diagnostics)
+      : options_(options), outputs_(outputs), diagnostics_(diagnostics) {}
+
+  WindowPlan compile(const StreamSchema& stream, std::size_t index) {
+    WindowPlan plan;
+    plan.index = index;
+    plan.name = options_.name.text;
+    plan.allowed_lateness = options_.allowed_lateness;
+    plan.max_keys = options_.max_keys;
+    compile_time(plan);
+    const std::vector<CompiledKey> keys = compile_keys(plan);
+    compile_where(plan);
+    if (options_.select.empty()) {
+      complain(options_.name.place, "it selects nothing",
+               "add a table [window." + plan.name + ".select], for example requests = \"count(*)\"");
+      return plan;
+    }
+    SelectCompiler select(options_, keys, outputs_, diagnostics_);
+    auto metrics = select.compile(plan);
+    if (!metrics) return plan;
+    auto schema = std::make_shared<WindowSchema>();
+    schema->window = plan.name;
+    schema->stream = stream.stream;
+    schema->size = options_.size;
+    for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
+    schema->metrics = std::move(*metrics);
+    for (const AccumulatorPlan& a : plan.accumulators) schema->accumulators.push_back(a.text);
+    plan.schema = std::move(schema);
+    return plan;
+  }
+
+ private:
+  void complain(const SourcePlace& place, std::string_view what, std::string hint) {
+    Diagnostic d;
+    d.place = place;
+    d.message = fmt::format("window {}: {}", options_.name.text, what);
+    d.hint = std::move(hint);
+    diagnostics_.push_back(std::move(d));
+  }
+
+  void compile_time(WindowPlan& plan) {
+    const SourcePlace& place = options_.size_text.place.line != 0 ? options_.size_text.place
+                                                                  : options_.name.place;
+    if (options_.size <= 0) {
+      complain(place, "size must be more than nothing", "for example size = \"1m\"");
+      return;
+    }
+    if (options_.allowed_lateness < 0) {
+      complain(place, "allowed_lateness cannot be negative", "for example \"10s\"");
+    }
+    if (options_.max_keys == 0) {
+      complain(place, "max_keys must be at least 1", "leave it out for 100000");
+    }
+    if (options_.timezone.empty()) {
+      plan.assigner = Assigner(options_.size);
+      return;
+    }
+    if (options_.size % kDay != 0) {
+      complain(place, "with a timezone, size must be whole days",
+               "size = \"1d\"; shorter windows need no timezone");
+      return;
+    }
+    auto zone = TimeZone::load(options_.timezone);
+    if (!zone) {
+      complain(place, zone.error().message, "for example timezone = \"Europe/Berlin\"");
+      return;
+    }
+    plan.assigner = Assigner(options_.size, *zone);
+  }
+
+  std::vector<CompiledKey> compile_keys(WindowPlan& plan) {
+    std::vector<CompiledKey> keys;
+    for (const NamedExpression& by : options_.by) {
+      const expr::NodePtr node = expr::parse(by.expression, diagnostics_);
+      if (!node) continue;
+      const auto output = outputs_.add(node, by.expression, diagnostics_);
+      if (!output) continue;
+      const DataType type = outputs_.type(*output);
+      if (type.kind == Kind::null || type.kind == Kind::interval) {
+        diagnostics_.push_back(expr::diagnose(
+            by.expression, node->span,
+            type.kind == Kind::null ? "this key is always NULL" : "an interval cannot be a key",
+            type.kind == Kind::null ? "leave it out"
+                                    : "make it a number: extract(epoch from x)"));
+        continue;
+      }
+      keys.push_back({by.name.empty() ? by.expression.text : by.name.text, expr::to_sql(*node),
+                      type});
+      plan.keys.push_back(*output);
+      plan.key_types.push_back(type);
+    }
+    return keys;
+  }
+
+  void compile_where(WindowPlan& plan) {
+    if (options_.where.empty()) return;
+    const expr::NodePtr node = expr::parse(options_.where, diagnostics_);
+    if (!node) return;
+    const auto output = outputs_.add(node, options_.where, diagnostics_, Kind::boolean);
+    if (output) plan.where = *output;
+  }
+
+  const WindowOptions& options_;
+  ProgramOutputs& outputs_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace
+
+std::shared_ptr<const StreamWindowsPlan> compile_windows(const StreamSchema& schema,
+                                                         const expr::Scope& scope,
+                                                         const expr::NodePtr& filter,
+                                                         const SourceText& filter_source,
+                                                         const std::vector<WindowOptions>& windows,
+                                                         Diagnostics& diagnostics) {
+  const std::size_t before = diagnostics.size();
+  ProgramOutputs outputs(scope);
+  auto plan = std::make_shared<StreamWindowsPlan>();
+  plan->stream = schema.stream;
+  if (filter) {
+    const auto output = outputs.add(filter, filter_source, diagnostics, Kind::boolean);
+    if (output) plan->filter = *output;
+  }
+  for (const WindowOptions& options : windows) {
+    WindowCompiler compiler(options, outputs, diagnostics);
+    plan->windows.push_back(compiler.compile(schema, plan->windows.size()));
+  }
+  if (has_errors(diagnostics, before)) return nullptr;
+  plan->program = outputs.build();
+  return plan;
+}
+
+std::vector<std::shared_ptr<const WindowSchema>> result_schemas(const StreamWindowsPlan& plan) {
+  std::vector<std::shared_ptr<const WindowSchema>> schemas;
+  for (const WindowPlan& window : plan.windows) schemas.push_back(window.schema);
+  return schemas;
+}
+
+}  // namespace streamobs::window

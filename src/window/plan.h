@@ -1,0 +1,72 @@
+// What compile_windows makes: see window_plan.h. Private to this folder; immutable once made.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "event/schema.h"
+#include "event/window_result.h"
+#include "expr/program.h"
+#include "window/aggregate/functions.h"
+#include "window/assigner.h"
+#include "window/options.h"
+
+namespace streamobs::window {
+
+inline constexpr int kNoOutput = -1;
+
+/// Where a key's header stands in a group's row; the accumulators follow.
+inline constexpr std::size_t kKeyBytes = 16;
+
+/// One accumulator of a group's row.
+struct AccumulatorPlan {
+  AccumulatorKind kind{};
+  DataType type;               ///< Of the argument; null for count(*).
+  int argument = kNoOutput;    ///< Output of the stream's program.
+  int filter = kNoOutput;
+  std::size_t offset = 0;      ///< In the row.
+  const AccumulatorOps* ops = nullptr;
+  std::string text;            ///< "sketch(latency_ms) filter (where …)": names it in the schema.
+};
+
+/// One aggregate call of the select list: a result read from an accumulator.
+struct AggregatePlan {
+  std::size_t accumulator = 0;
+  Finish finish{};
+  double parameter = 0;
+  DataType type;
+};
+
+struct WindowPlan {
+  std::size_t index = 0;       ///< In the config, among the windows of its stream.
+  std::string name;
+  Assigner assigner;
+  Duration allowed_lateness = 0;
+  std::size_t max_keys = 0;
+  std::vector<int> keys;       ///< Outputs of the stream's program.
+  std::vector<DataType> key_types;
+  int where = kNoOutput;
+  std::vector<AccumulatorPlan> accumulators;
+  std::vector<AggregatePlan> aggregates;
+  std::size_t row_bytes = 0;
+  bool flat = true;            ///< No accumulator keeps anything outside the row.
+  std::shared_ptr<const WindowSchema> schema;
+  /// The select list over the columns (keys, then aggregates); its outputs are the metrics.
+  std::shared_ptr<const expr::Program> select;
+
+  Timestamp closes_at(const Interval& interval) const {
+    return saturating_add(interval.end, allowed_lateness);
+  }
+};
+
+struct StreamWindowsPlan {
+  std::string stream;
+  std::shared_ptr<const expr::Program> program;  ///< Keys, arguments and filters of all windows.
+  int filter = kNoOutput;                        ///< The stream's own.
+  std::vector<WindowPlan> windows;
+};
+
+}  // namespace streamobs::window

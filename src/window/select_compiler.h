@@ -1,0 +1,69 @@
+// Compiles one window's select list: finds the aggregate calls, plans their accumulators, and
+// makes a program of what is left over them. Used only while a config is compiled.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "expr/program.h"
+#include "window/options.h"
+#include "window/plan.h"
+#include "window/program_outputs.h"
+
+namespace streamobs::window {
+
+/// A key column that has been compiled: what the select list may call it.
+struct CompiledKey {
+  std::string name;
+  std::string sql;   ///< Of its expression.
+  DataType type;
+};
+
+class SelectCompiler {
+ public:
+  SelectCompiler(const WindowOptions& options, const std::vector<CompiledKey>& keys,
+                 ProgramOutputs& outputs, Diagnostics& diagnostics)
+      : options_(options), keys_(keys), outputs_(outputs), diagnostics_(diagnostics) {}
+
+  /// Fills the plan's accumulators, aggregates and select program; returns the metric columns, or
+  /// nothing where there were mistakes.
+  std::optional<std::vector<ResultColumn>> compile(WindowPlan& plan);
+
+ private:
+  struct Item {
+    const NamedExpression* options = nullptr;
+    expr::NodePtr node;               ///< Aggregate calls replaced by columns.
+    std::vector<std::size_t> uses;    ///< Other items it names.
+    enum class State { fresh, visiting, done, failed } state = State::fresh;
+  };
+
+  bool check_names();
+  bool parse_items(WindowPlan& plan);
+  /// Items in an order in which each comes after those it uses; false on a cycle.
+  bool order_items(std::vector<std::size_t>& order);
+  bool visit(std::size_t item, std::vector<std::size_t>& order);
+  expr::NodePtr replace_aggregates(const expr::NodePtr& root, const SourceText& source,
+                                   WindowPlan& plan, bool& ok);
+  /// The column that stands for an aggregate call; empty where the call is wrong.
+  std::string add_aggregate(const expr::Node& call, const SourceText& source, WindowPlan& plan);
+  bool check_call(const expr::Node& call, const SourceText& source);
+  std::optional<double> quantile_of(const expr::Node& call, const SourceText& source);
+  std::size_t add_accumulator(WindowPlan& plan, const Signature& signature, DataType type,
+                              const expr::Node& call, int argument, int filter);
+  bool check_column(const expr::Node& column, const SourceText& source);
+  std::size_t item_named(const std::string& name) const;
+  bool key_named(const std::string& name) const;
+  void complain(const SourceText& source, expr::Span span, std::string message, std::string hint);
+
+  const WindowOptions& options_;
+  const std::vector<CompiledKey>& keys_;
+  ProgramOutputs& outputs_;
+  Diagnostics& diagnostics_;
+  std::vector<Item> items_;
+  std::vector<std::string> aggregate_columns_;  ///< Names, one for each aggregate of the plan.
+};
+
+}  // namespace streamobs::window

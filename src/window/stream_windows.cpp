@@ -1,0 +1,392 @@
+#include "window/stream_windows.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "base/time_format.h"
+#include "event/row_json.h"
+#include "expr/program.h"
+#include "window/admission_impl.h"
+#include "window/instance.h"
+#include "window/key_resolver.h"
+#include "window/plan.h"
+#include "window/slice_update.h"
+
+namespace streamobs::window {
+
+namespace {
+
+constexpr std::size_t kSliceRows = expr::Evaluator::kMaxRows;
+
+using RowList = std::array<std::uint16_t, kSliceRows>;
+
+}  // namespace
+
+struct StreamWindows::Impl {
+  Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std::size_t lane_in,
+       Admission& admission_in);
+  ~Impl() { admission.leave(lane); }
+
+  ProcessCounts process(const EventBatch& batch, DeadLetters& late);
+  PartialPtr take(Timestamp watermark, bool all);
+  PartialPtr copy_open(std::size_t index);
+
+  /// What is known of the slice in hand.
+  struct Slice {
+    const EventBatch* batch = nullptr;
+    std::size_t begin = 0;
+    std::size_t rows = 0;
+    const Timestamp* times = nullptr;
+    Timestamp newest_before = kMinTimestamp;  ///< Of the partition, before the slice.
+    Timestamp newest_after = kMinTimestamp;
+  };
+
+  void run_slice(const Slice& slice, ProcessCounts& counts, DeadLetters& late);
+  void run_window(const WindowPlan& window, const Slice& slice,
+                  std::span<const std::uint16_t> rows, ProcessCounts& counts, DeadLetters& late);
+  std::span<const std::uint16_t> drop_late(const WindowPlan& window, const Slice& slice,
+                                           std::span<const std::uint16_t> rows,
+                                           ProcessCounts& counts, DeadLetters& late);
+  void add_dead_letter(const WindowPlan& window, const Slice& slice, std::size_t row,
+                       Timestamp watermark, DeadLetters& late) const;
+  void split(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
+             ProcessCounts& counts);
+  void update(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
+              ProcessCounts& counts);
+  WindowInstance& instance_at(const WindowPlan& window, Timestamp t);
+
+  /// The stream's watermark when the newest time before a row was `newest`.
+  static Timestamp watermark_at(const Stamp& stamp, Timestamp newest) {
+    return std::max(stamp.floor_time, std::min(stamp.others_time, newest));
+  }
+
+  std::shared_ptr<const StreamWindowsPlan> plan;
+  std::size_t lane;
+  Admission::Impl& admission;
+  expr::Evaluator evaluator;
+  KeyResolver resolver;
+  SliceUpdate slice_update;
+
+  OpenInstances open;
+  struct WindowState {
+    WindowInstance* current = nullptr;  ///< The instance used last.
+    bool changed = false;               ///< Since the last copy.
+    std::size_t copies_to_skip = 0;
+  };
+  std::vector<WindowState> states;
+  std::vector<std::uint64_t> late_counts;
+
+  std::vector<ColumnView> views;    ///< Of the batch.
+  std::vector<ColumnView> inputs;   ///< Of the slice.
+  std::vector<ColumnView> key_columns;
+  RowList all_rows;
+  RowList passing;     ///< The stream's filter.
+  RowList in_window;   ///< The window's condition.
+  RowList on_time;
+  RowList one_instance;
+  RowList other_instances;
+  std::array<std::uint32_t, kSliceRows> slots;
+  std::size_t letters_left = 0;
+};
+
+StreamWindows::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std::size_t lane_in,
+                          Admission& admission_in)
+    : plan(std::move(plan_in)),
+      lane(lane_in),
+      admission(admission_in.impl()),
+      evaluator(plan->program),
+      resolver(admission, lane),
+      open(plan->windows.size()),
+      states(plan->windows.size()),
+      late_counts(plan->windows.size()) {
+  for (std::size_t i = 0; i < kSliceRows; ++i) all_rows[i] = static_cast<std::uint16_t>(i);
+  admission.join(lane, &open);
+}
+
+ProcessCounts StreamWindows::Impl::process(const EventBatch& batch, DeadLetters& late) {
+  ProcessCounts counts;
+  std::fill(late_counts.begin(), late_counts.end(), 0);
+  counts.late = late_counts;
+  letters_left = kMaxDeadLetters;
+  resolver.begin(batch);
+  views.clear();
+  for (const Column& column : batch.columns) views.push_back(column.view());
+  inputs.resize(views.size());
+
+  Slice slice;
+  slice.batch = &batch;
+  slice.newest_after = batch.stamp.partition_time;
+  for (std::size_t begin = 0; begin < batch.rows; begin += kSliceRows) {
+    slice.begin = begin;
+    slice.rows = std::min(kSliceRows, batch.rows - begin);
+    slice.times = batch.time.data() + begin;
+    slice.newest_before = slice.newest_after;
+    for (std::size_t i = 0; i < slice.rows; ++i) {
+      slice.newest_after = std::max(slice.newest_after, slice.times[i]);
+    }
+    run_slice(slice, counts, late);
+  }
+  return counts;
+}
+
+void StreamWindows::Impl::run_slice(const Slice& slice, ProcessCounts& counts, DeadLetters& late) {
+  for (const std::size_t i : plan->program->inputs_used()) {
+    inputs[i] = views[i].slice(slice.begin);
+  }
+  evaluator.run(inputs, slice.rows, slice.batch->origin.received_at);
+  std::span<const std::uint16_t> rows(all_rows.data(), slice.rows);
+  if (plan->filter != kNoOutput) {
+    const std::size_t n = rows_where(evaluator.output(static_cast<std::size_t>(plan->filter)),
+                                     rows, passing.data());
+    counts.filtered += slice.rows - n;
+    rows = {passing.data(), n};
+  }
+  if (rows.empty()) return;
+  for (const WindowPlan& window : plan->windows) run_window(window, slice, rows, counts, late);
+}
+
+void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slice,
+                                     std::span<const std::uint16_t> rows, ProcessCounts& counts,
+                                     DeadLetters& late) {
+  if (window.where != kNoOutput) {
+    const std::size_t n = rows_where(evaluator.output(static_cast<std::size_t>(window.where)),
+                                     rows, in_window.data());
+    rows = {in_window.data(), n};
+    if (rows.empty()) return;
+  }
+  Timestamp oldest = kMaxTimestamp;
+  Timestamp newest = kMinTimestamp;
+  for (const std::uint16_t row : rows) {
+    oldest = std::min(oldest, slice.times[row]);
+    newest = std::max(newest, slice.times[row]);
+  }
+  // No row is late if the oldest is not, even by the watermark that follows the slice.
+  const WindowState& state = states[window.index];
+  const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
+  const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
+  if (window.closes_at(first) <= watermark_at(slice.batch->stamp, slice.newest_after)) {
+    rows = drop_late(window, slice, rows, counts, late);
+    if (rows.empty()) return;
+    split(window, slice, rows, counts);
+  } else if (newest < first.end) {
+    update(window, slice, rows, counts);
+  } else {
+    split(window, slice, rows, counts);
+  }
+}
+
+std::span<const std::uint16_t> StreamWindows::Impl::drop_late(
+    const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
+    ProcessCounts& counts, DeadLetters& late) {
+  Timestamp newest = slice.newest_before;
+  Interval interval = window.assigner.at(slice.times[rows.front()]);
+  std::size_t next_row = 0;
+  std::size_t n = 0;
+  for (const std::uint16_t row : rows) {
+    // Every row before this one counts, also those that filters leave out.
+    for (; next_row < row; ++next_row) newest = std::max(newest, slice.times[next_row]);
+    const Timestamp t = slice.times[row];
+    if (!interval.contains(t)) interval = window.assigner.at(t);
+    const Timestamp watermark = watermark_at(slice.batch->stamp, newest);
+    if (window.closes_at(interval) > watermark) {
+      on_time[n++] = row;
+      continue;
+    }
+    ++late_counts[window.index];
+    if (letters_left == 0) {
+      ++counts.late_unsent;
+      continue;
+    }
+    --letters_left;
+    add_dead_letter(window, slice, row, watermark, late);
+  }
+  return {on_time.data(), n};
+}
+
+void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice& slice,
+                                          std::size_t row, Timestamp watermark,
+                                          DeadLetters& late) const {
+  const EventBatch& batch = *slice.batch;
+  const std::size_t at = slice.begin + row;
+  const Interval interval = window.assigner.at(slice.times[row]);
+  DeadLetter letter;
+  letter.reason = std::string(reason::late);
+  letter.detail = fmt::format("the window {} that ended {} had closed: the watermark was {}",
+                              window.name, to_rfc3339(interval.end), to_rfc3339(watermark));
+  letter.stream = plan->stream;
+  letter.origin = batch.origin.name;
+  letter.event_index = at < batch.event_index.size() ? batch.event_index[at]
+                                                     : static_cast<std::uint32_t>(at);
+  letter.position = batch.origin.first_line + letter.event_index;
+  letter.window = window.name;
+  letter.received_at = batch.origin.received_at;
+  letter.payload = row_to_json(batch, at);
+  if (letter.payload.size() > DeadLetter::kMaxPayload) {
+    std::size_t size = DeadLetter::kMaxPayload;
+    // Not within a UTF-8 sequence.
+    while ((static_cast<unsigned char>(letter.payload[size]) & 0xc0) == 0x80) --size;
+    letter.payload.resize(size);
+  }
+  late.push_back(std::move(letter));
+}
+
+void StreamWindows::Impl::split(const WindowPlan& window, const Slice& slice,
+                                std::span<const std::uint16_t> rows, ProcessCounts& counts) {
+  // One instance after the other takes its rows, the others stay in their order. A slice that
+  // meets very many instances would make that slow: then runs of one instance are enough.
+  constexpr int kMaxPasses = 16;
+  for (int pass = 0; !rows.empty() && pass < kMaxPasses; ++pass) {
+    const Interval interval = instance_at(window, slice.times[rows.front()]).interval;
+    std::size_t mine = 0;
+    std::size_t others = 0;
+    for (const std::uint16_t row : rows) {
+      const bool is_mine = interval.contains(slice.times[row]);
+      one_instance[mine] = row;
+      mine += is_mine ? 1 : 0;
+      other_instances[others] = row;  // Never ahead of the row being read, so in place.
+      others += is_mine ? 0 : 1;
+    }
+    update(window, slice, {one_instance.data(), mine}, counts);
+    rows = {other_instances.data(), others};
+  }
+  while (!rows.empty()) {
+    const Interval interval = instance_at(window, slice.times[rows.front()]).interval;
+    std::size_t n = 1;
+    while (n < rows.size() && interval.contains(slice.times[rows[n]])) ++n;
+    update(window, slice, rows.first(n), counts);
+    rows = rows.subspan(n);
+  }
+}
+
+WindowInstance& StreamWindows::Impl::instance_at(const WindowPlan& window, Timestamp t) {
+  WindowState& state = states[window.index];
+  if (state.current != nullptr && state.current->interval.contains(t)) return *state.current;
+  const Interval interval = window.assigner.at(t);
+  std::vector<InstancePtr>& instances = open[window.index];
+  auto at = instances.begin() + (find_instance(instances, interval.start) - instances.cbegin());
+  if (at == instances.end() || (*at)->interval.start != interval.start) {
+    at = instances.insert(at, std::make_unique<WindowInstance>(window, interval));
+    (*at)->frozen = admission.frozen_keys(window.index, interval.start);
+  }
+  state.current = at->get();
+  return *state.current;
+}
+
+void StreamWindows::Impl::update(const WindowPlan& window, const Slice& slice,
+                                 std::span<const std::uint16_t> rows, ProcessCounts& counts) {
+  WindowInstance& instance = instance_at(window, slice.times[rows.front()]);
+  key_columns.clear();
+  for (const int key : window.keys) {
+    key_columns.push_back(evaluator.output(static_cast<std::size_t>(key)));
+  }
+  resolver.resolve(instance, key_columns, rows, slots.data());
+  if (instance.table.has_overflow()) {
+    const std::uint32_t overflow = instance.table.overflow_slot();
+    counts.overflow_rows += static_cast<std::uint64_t>(
+        std::count(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(rows.size()),
+                   overflow));
+  }
+  slice_update.apply(instance, evaluator,
+                     {rows, slice.times, slice.batch->stamp.sequence,
+                      static_cast<std::uint32_t>(slice.begin)},
+                     slots.data());
+  states[window.index].changed = true;
+}
+
+PartialPtr StreamWindows::Impl::take(Timestamp watermark, bool all) {
+  PartialPtr partial;
+  for (const WindowPlan& window : plan->windows) {
+    std::vector<InstancePtr>& instances = open[window.index];
+    // Closing times rise with starts, so what closes stands in front.
+    std::size_t n = 0;
+    while (n < instances.size() &&
+           (all || window.closes_at(instances[n]->interval) <= watermark)) {
+      ++n;
+    }
+    if (n == 0) continue;
+    if (partial == nullptr) {
+      partial.reset(new Partial);
+      partial->plan = plan;
+      partial->lane = lane;
+    }
+    const auto end = instances.begin() + static_cast<std::ptrdiff_t>(n);
+    std::move(instances.begin(), end, std::back_inserter(partial->instances));
+    instances.erase(instances.begin(), end);
+    states[window.index].current = nullptr;
+  }
+  return partial;
+}
+
+PartialPtr StreamWindows::Impl::copy_open(std::size_t index) {
+  WindowState& state = states.at(index);
+  if (!state.changed) return nullptr;
+  if (state.copies_to_skip > 0) {
+    --state.copies_to_skip;
+    return nullptr;
+  }
+  std::size_t keys = 0;
+  PartialPtr partial(new Partial);
+  partial->plan = plan;
+  partial->lane = lane;
+  partial->is_view = true;
+  partial->view_window = index;
+  for (const InstancePtr& instance : open[index]) {
+    auto copy = std::make_unique<WindowInstance>(plan->windows[index], instance->interval);
+    copy->table.copy(instance->table);
+    keys += copy->table.size();
+    partial->instances.push_back(std::move(copy));
+  }
+  state.changed = false;
+  state.copies_to_skip = keys / kOftenCopiedKeys;
+  return partial;
+}
+
+StreamWindows::StreamWindows(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lane,
+                             Admission& admission)
+    : impl_(std::make_unique<Impl>(std::move(plan), lane, admission)) {}
+
+StreamWindows::~StreamWindows() = default;
+
+ProcessCounts StreamWindows::process(const EventBatch& batch, DeadLetters& late) {
+  return impl_->process(batch, late);
+}
+
+PartialPtr StreamWindows::take_closed(Timestamp watermark) {
+  PartialPtr partial = impl_->take(watermark, false);
+  impl_->admission.passed(impl_->lane, watermark);
+  return partial;
+}
+
+PartialPtr StreamWindows::copy_open(std::size_t index) { return impl_->copy_open(index); }
+
+PartialPtr StreamWindows::take_all() { return impl_->take(kMaxTimestamp, true); }
+
+std::size_t StreamWindows::open_instances() const {
+  std::size_t n = 0;
+  for (const auto& instances : impl_->open) n += instances.size();
+  return n;
+}
+
+std::size_t StreamWindows::keys() const {
+  std::size_t n = 0;
+  for (const auto& instances : impl_->open) {
+    for (const InstancePtr& instance : instances) n += instance->table.size();
+  }
+  return n;
+}
+
+std::size_t StreamWindows::bytes() const {
+  std::size_t n = 0;
+  for (const auto& instances : impl_->open) {
+    for (const InstancePtr& instance : instances) {
+      n += sizeof(WindowInstance) + instance->table.bytes() +
+           instance->direct.slots.capacity() * sizeof(std::uint32_t);
+    }
+  }
+  return n;
+}
+
+}  // namespace streamobs::window

@@ -1,0 +1,491 @@
+// The dashboard in a real browser.
+//
+//   BASE_URL=http://127.0.0.1:8080/ npm test    against a running streamobs
+//   MOCK=1 npm test                             against mock_server.mjs, with more cases
+//
+// In the environment besides: DASHBOARD_DIR (a built page for the mock; else it is built), TOKEN,
+// CHROMIUM (/usr/bin/chromium), SCREENSHOT_DIR (none are taken without it), ANOMALY_WAIT_S: how long
+// a real engine may take until its config has made an anomaly (180).
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { start_mock } from "./mock_server.mjs";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const mocked = process.env.MOCK === "1";
+const anomaly_wait_ms = (mocked ? 30 : Number(process.env.ANOMALY_WAIT_S ?? 180)) * 1000;
+const screenshot_dir = process.env.SCREENSHOT_DIR;
+
+if (!mocked && !process.env.BASE_URL) {
+  console.error("say what to test: BASE_URL=http://127.0.0.1:8080/ npm test, or MOCK=1 npm test");
+  process.exit(2);
+}
+
+let browser;
+let base_url = process.env.BASE_URL;
+let page_dir = process.env.DASHBOARD_DIR;
+let temporary_dir;
+const servers = [];
+
+async function mock(options) {
+  const server = await start_mock(page_dir, options);
+  servers.push(server);
+  return server;
+}
+
+before(async () => {
+  if (mocked && !page_dir) {
+    temporary_dir = mkdtempSync(path.join(os.tmpdir(), "streamobs-page-"));
+    page_dir = temporary_dir;
+    execFileSync("node", ["build.mjs", "--outDir", page_dir], {
+      cwd: path.join(here, "../../src/serve/dashboard"),
+      stdio: "inherit",
+    });
+  }
+  if (mocked) base_url = (await mock({})).url;
+  if (!base_url.endsWith("/")) base_url += "/";
+  if (screenshot_dir) mkdirSync(screenshot_dir, { recursive: true });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  for (const server of servers) await server.close();
+  if (temporary_dir) rmSync(temporary_dir, { recursive: true });
+});
+
+/** A page that writes down whatever goes wrong on it, in `page.troubles`. */
+async function open({
+  url = base_url,
+  width = 1440,
+  height = 1000,
+  theme = "light",
+  wait_live = true,
+} = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: theme,
+    reducedMotion: "reduce",
+  });
+  const page = await context.newPage();
+  page.troubles = [];
+  const origin = new URL(url).origin;
+  await page.addInitScript((token) => {
+    if (token) sessionStorage.setItem("streamobs.token", token);
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) =>
+      window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`),
+    );
+  }, process.env.TOKEN ?? "");
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()))
+      page.troubles.push(`console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => page.troubles.push(`exception: ${error.stack}`));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(`${origin}/`))
+      page.troubles.push(`foreign request: ${request.url()}`);
+  });
+  await page.goto(url);
+  if (wait_live) await page.waitForSelector('#connection[data-state="live"]', { timeout: 20_000 });
+  return page;
+}
+
+async function troubles(page) {
+  const violations = await page.evaluate(() => window.violations);
+  return [...page.troubles, ...violations.map((text) => `CSP ${text}`)];
+}
+
+/** Waits until every chart of the window has points. */
+async function wait_for_charts(page, timeout = anomaly_wait_ms) {
+  await page.waitForFunction(
+    () => {
+      const charts = [...document.querySelectorAll(".chart")];
+      return charts.length > 0 && charts.some((chart) => Number(chart.dataset.points) > 0);
+    },
+    undefined,
+    { timeout },
+  );
+}
+
+/** What sticks out of the window on the right, apart from what can be scrolled in its own box. */
+function overflowing(page) {
+  return page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    const out = [];
+    if (document.documentElement.scrollWidth > width)
+      out.push(`the page: ${document.documentElement.scrollWidth}`);
+    for (const element of document.querySelectorAll("body *")) {
+      if (element.closest(".scroll, .plot, .hidden, .skip, svg, dialog:not([open])")) continue;
+      const box = element.getBoundingClientRect();
+      if (box.width > 0 && box.right > width + 1)
+        out.push(`${element.tagName}.${element.className} ${box.right}`);
+    }
+    return out;
+  });
+}
+
+/** Texts whose contrast is below WCAG 2.1 AA. */
+function low_contrast(page) {
+  return page.evaluate(() => {
+    // A canvas turns any CSS colour into numbers.
+    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const rgba = (color) => {
+      context.clearRect(0, 0, 1, 1);
+      context.fillStyle = color;
+      context.fillRect(0, 0, 1, 1);
+      return [...context.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = ([r, g, b]) => {
+      const f = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+    };
+    const background = (element) => {
+      for (let at = element; at; at = at.parentElement) {
+        const color = rgba(getComputedStyle(at).backgroundColor);
+        if (color[3] === 255) return color;
+      }
+      return [255, 255, 255, 255];
+    };
+    const out = [];
+    for (const element of document.querySelectorAll("body *")) {
+      const own = [...element.childNodes].some(
+        (node) => node.nodeType === 3 && node.textContent.trim() !== "",
+      );
+      if (
+        !own ||
+        element.closest("noscript, [hidden], dialog:not([open]), option") ||
+        !element.checkVisibility()
+      )
+        continue;
+      const style = getComputedStyle(element);
+      const a = luminance(rgba(style.color));
+      const b = luminance(background(element));
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      const size = parseFloat(style.fontSize);
+      const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+      if (ratio < (large ? 3 : 4.5))
+        out.push(
+          `${ratio.toFixed(2)} ${element.tagName}.${element.className} "${element.textContent.slice(0, 30)}"`,
+        );
+    }
+    return out;
+  });
+}
+
+test("the page comes with headers that keep strangers out and assets in the cache", async () => {
+  const response = await fetch(base_url);
+  assert.equal(response.status, 200);
+  assert.match(response.headers.get("content-type"), /^text\/html/);
+  const csp = response.headers.get("content-security-policy") ?? "";
+  for (const directive of [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "img-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ]) {
+    assert.ok(csp.includes(directive), `${directive} is not in: ${csp}`);
+  }
+  assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+  assert.match(response.headers.get("cache-control") ?? "", /no-cache|no-store/);
+  const html = await response.text();
+  assert.doesNotMatch(
+    html,
+    /<style|style=|\son\w+=|https?:\/\//,
+    "nothing inline, no address outside",
+  );
+  const types = {
+    ".js": /javascript/,
+    ".css": /^text\/css/,
+    ".svg": /^image\/svg\+xml/,
+    ".txt": /^text\/plain/,
+  };
+  const assets = [...html.matchAll(/(?:src|href)="(assets\/[^"]+)"/g)].map((match) => match[1]);
+  assert.ok(assets.length >= 4);
+  for (const asset of new Set(assets)) {
+    const answer = await fetch(new URL(asset, base_url));
+    assert.equal(answer.status, 200, asset);
+    assert.match(answer.headers.get("content-type"), types[path.extname(asset)], asset);
+    assert.match(answer.headers.get("cache-control") ?? "", /immutable/, asset);
+    await answer.arrayBuffer();
+  }
+});
+
+test("it shows live charts, an anomaly and its incident, without a word on the console", async () => {
+  const page = await open();
+  await wait_for_charts(page);
+
+  // Lines are on the canvas, in the colours of the legend.
+  const painted = await page.evaluate(() =>
+    [...document.querySelectorAll(".chart")]
+      .filter((chart) => Number(chart.dataset.points) > 0)
+      .map((chart) => {
+        const color = getComputedStyle(chart.querySelector(".legend .swatch"))
+          .backgroundColor.match(/\d+/g)
+          .map(Number);
+        const canvas = chart.querySelector("canvas");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        let pixels = 0;
+        for (let at = 0; at < data.length; at += 4) {
+          if (data[at + 3] > 200 && color.every((c, i) => Math.abs(c - data[at + i]) < 30))
+            ++pixels;
+        }
+        return { metric: chart.dataset.metric, pixels };
+      }),
+  );
+  assert.ok(painted.length > 0);
+  for (const { metric, pixels } of painted)
+    assert.ok(pixels > 8, `${metric}: ${pixels} pixels of the first series`);
+
+  const total = '[data-kpi="events_total"] .kpi-value';
+  await page.waitForSelector(`${total}[title]`);
+  const first = await page.getAttribute(total, "title");
+  await page.waitForFunction(
+    ([selector, old]) => document.querySelector(selector).title !== old,
+    [total, first],
+    { timeout: 15_000 },
+  );
+  assert.match(await page.textContent('[data-kpi="events_per_second"] .kpi-value'), /\d/);
+
+  await page.waitForSelector(".incident", { timeout: anomaly_wait_ms });
+  await page.waitForFunction(
+    () => [...document.querySelectorAll(".chart")].some((c) => Number(c.dataset.marks) > 0),
+    undefined,
+    { timeout: anomaly_wait_ms },
+  );
+  await page.waitForFunction(
+    () => Number(document.querySelector('[data-kpi="anomalies"] .kpi-value').textContent) > 0,
+  );
+  const card = page.locator(".incident").first();
+  assert.match(
+    await card.locator('[data-part="severity"]').textContent(),
+    /^(low|medium|high|critical)$/,
+  );
+  assert.match(await card.locator('[data-part="status"]').textContent(), /^(Open|Resolved)$/);
+  assert.ok((await card.locator("h3").textContent()).length > 3);
+  assert.ok((await card.locator(".explanation").textContent()).length > 10);
+  await card.locator("summary").click();
+  assert.ok(await card.locator(".evidence li").first().isVisible());
+
+  assert.ok((await page.locator("#stages .stage").count()) >= 8, "the stages of the pipeline");
+  assert.match(await page.textContent("#foot"), /streamobs \d/);
+  assert.deepEqual(await low_contrast(page), []);
+  assert.deepEqual(await troubles(page), []);
+  await page.context().close();
+});
+
+test("the cursor and the keyboard show values", async () => {
+  const page = await open();
+  await wait_for_charts(page);
+  const chart = page.locator('.chart:not([data-points="0"])').first();
+  const over = await chart.locator(".u-over").boundingBox();
+  await page.mouse.move(over.x + over.width * 0.97, over.y + over.height / 2);
+  await chart.locator(".tip").waitFor({ state: "visible" });
+  assert.match(await chart.locator(".tip-time").textContent(), /\d\d:\d\d/);
+  await page.mouse.move(2, 2);
+  await chart.locator(".tip").waitFor({ state: "hidden" });
+  await chart.locator(".plot").focus();
+  await page.keyboard.press("End");
+  await chart.locator(".tip").waitFor({ state: "visible" });
+  const title = await chart.locator(".tip-time").getAttribute("title");
+  assert.match(title, /UTC$/);
+  await page.keyboard.press("Home");
+  assert.ok(await chart.locator(".tip").isVisible());
+  await page.keyboard.press("Escape");
+  assert.ok(await chart.locator(".tip").isHidden());
+  assert.deepEqual(await troubles(page), []);
+  await page.context().close();
+});
+
+test("range and groups can be chosen, and the range is kept in the address", async () => {
+  const page = await open();
+  await wait_for_charts(page);
+  await page.locator("#ranges label", { hasText: "15 min" }).click();
+  await page.waitForFunction(() => location.hash.includes("range=15m"));
+  await wait_for_charts(page);
+  const chips = page.locator(".chip");
+  if ((await chips.count()) > 1) {
+    const before = await page.locator(".chart").first().locator(".legend li").count();
+    await chips.first().click();
+    await page.waitForFunction(
+      (count) => document.querySelector(".chart").querySelectorAll(".legend li").length === count,
+      before - 1,
+    );
+    assert.equal(await chips.first().getAttribute("aria-pressed"), "false");
+  }
+  await page.reload();
+  await page.waitForSelector('#ranges input[value="15m"]:checked', { state: "attached" });
+  assert.deepEqual(await troubles(page), []);
+  await page.context().close();
+});
+
+test("the theme follows the system until it is chosen, and the choice is kept", async () => {
+  const page = await open({ theme: "dark" });
+  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  assert.equal(await page.getAttribute("html", "data-theme"), "dark");
+  const dark = await background();
+  assert.deepEqual(await low_contrast(page), []);
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.waitForSelector('html[data-theme="light"]');
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.waitForSelector('html[data-theme="dark"]');
+  await page.click("#theme");
+  assert.equal(await page.getAttribute("html", "data-theme"), "light");
+  assert.notEqual(await background(), dark);
+  await page.reload();
+  assert.equal(await page.getAttribute("html", "data-theme"), "light");
+  assert.deepEqual(await troubles(page), []);
+  await page.context().close();
+});
+
+for (const width of [360, 390, 768, 1024, 1440, 2560]) {
+  test(`nothing sticks out at ${width} px`, async () => {
+    const page = await open({ width });
+    await wait_for_charts(page);
+    await page.waitForSelector("#stages .stage");
+    assert.deepEqual(await overflowing(page), []);
+    await page.context().close();
+  });
+}
+
+if (screenshot_dir) {
+  for (const theme of ["light", "dark"]) {
+    for (const [name, width, height] of [
+      ["wide", 1440, 1000],
+      ["narrow", 390, 844],
+    ]) {
+      test(`screenshot ${theme} ${name}`, async () => {
+        const page = await open({ theme, width, height });
+        await wait_for_charts(page);
+        await page.waitForSelector(".incident", { timeout: anomaly_wait_ms });
+        await page.waitForSelector("#stages .stage");
+        await page.screenshot({
+          path: path.join(screenshot_dir, `dashboard-${theme}-${name}.png`),
+          fullPage: true,
+        });
+        await page.context().close();
+      });
+    }
+  }
+}
+
+// What a real engine does not do on demand.
+if (mocked) {
+  test("data never become markup", async () => {
+    const page = await open();
+    await page.waitForSelector(".incident .evidence li", { state: "attached" });
+    await page.waitForSelector(".letter", { state: "attached" });
+    assert.match(await page.textContent("body"), /<b>markup in data stays text<\/b>/);
+    assert.match(await page.textContent("#letters"), /<img src=x onerror=alert\(1\)>/);
+    assert.equal(await page.locator("#letters img, .evidence b").count(), 0);
+    await page.context().close();
+  });
+
+  test("an incident leads to its group and window", async () => {
+    const page = await open({ url: `${base_url}#window=endpoint_cost` });
+    await wait_for_charts(page);
+    await page.locator(".incident", { hasText: "Latency spike" }).locator("button").click();
+    await page.waitForSelector('.chart[data-metric="p95_latency_ms"]');
+    await page.waitForFunction(() => location.hash.includes("window=service_metrics"));
+    await page.context().close();
+  });
+
+  test("the token is asked for once and kept for the tab", async () => {
+    const { url } = await mock({ token: "secret" });
+    const page = await open({ url, wait_live: false });
+    await page.fill("#token-input", "guess");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() =>
+      /not it/.test(document.querySelector("#token-text").textContent),
+    );
+    await page.keyboard.press("Escape");
+    assert.ok(await page.locator("#token-dialog").isVisible(), "Escape does not close it");
+    await page.fill("#token-input", "secret");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector('#connection[data-state="live"]');
+    await wait_for_charts(page);
+    await page.reload();
+    await page.waitForSelector('#connection[data-state="live"]');
+    assert.ok(await page.locator("#token-dialog").isHidden());
+    assert.deepEqual(
+      (await troubles(page)).filter((text) => !/401/.test(text)),
+      [],
+    );
+    await page.context().close();
+  });
+
+  test("a lost connection comes back", async () => {
+    const { url, mock: engine } = await mock({});
+    const page = await open({ url });
+    await wait_for_charts(page);
+    engine.drop();
+    await page.waitForSelector('#connection[data-state="reconnecting"]');
+    await page.waitForSelector('#connection[data-state="live"]', { timeout: 15_000 });
+    await page.context().close();
+  });
+
+  test("an engine without data says what to do", async () => {
+    const { url } = await mock({ empty: true });
+    const page = await open({ url });
+    await page.waitForSelector("#charts-empty code");
+    assert.match(await page.textContent("#charts-empty"), /v1\/events\/requests/);
+    await page.waitForFunction(() =>
+      /warming up: 3 of 5 windows/.test(document.querySelector("#incidents-empty").textContent),
+    );
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+
+  test("data of long ago are found", async () => {
+    const { url } = await mock({ past: true });
+    const page = await open({ url });
+    await wait_for_charts(page);
+    assert.match(await page.textContent("#range-note"), /No data in the last hour/);
+    await page.waitForFunction(() => document.querySelectorAll(".incident").length === 2);
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+
+  test("a thousand groups: eight are drawn over the whole range, the others can be found", async () => {
+    const { url } = await mock({ groups: 1000 });
+    const page = await open({ url: `${url}#window=endpoint_cost&range=6h` });
+    await wait_for_charts(page);
+    assert.equal(await page.locator(".chip").count(), 8);
+    assert.match(await page.textContent('[data-part="group-note"]'), /992 groups not drawn/);
+    // One answer only reaches back 20 windows; those drawn have been asked for one by one.
+    await page.waitForFunction(
+      () => Number(document.querySelector(".chart").dataset.points) > 8 * 300,
+    );
+    await page.locator(".chip").first().click();
+    await page.locator(".picker summary").click();
+    await page.fill(".picker input[type=search]", "resource-777/");
+    await page.locator(".picker-list label").first().click();
+    await page.waitForFunction(() =>
+      /resource-777/.test(document.querySelector(".chips").textContent),
+    );
+    await page.keyboard.press("Escape");
+    assert.deepEqual(await overflowing(page), []);
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+}

@@ -1,0 +1,464 @@
+// What a tired user reads at three in the morning: typical mistakes and the whole of the answer.
+// When a message changes on purpose, read the new one aloud before pasting it here.
+#include <cstdlib>
+#include <string>
+
+#include "config/config.h"
+#include "support/catch.h"
+
+namespace streamobs::config {
+namespace {
+
+struct Mistake {
+  const char* what;
+  std::string toml;
+  std::string answer;
+};
+
+const std::string kStream = R"~([stream.requests]
+time = "event_time"
+fields = { service = "string", latency_ms = "float" }
+)~";
+const std::string kWindow = R"~([window.service_metrics]
+size = "1m"
+by = ["service"]
+select = { n = "count(*)" }
+)~";
+
+const Mistake kMistakes[] = {
+    {"nothing in the file", "",
+     R"~(obs.toml:1:1: error: no stream is declared: there is nothing to do
+      hint: begin with [stream.NAME] and its time and fields; config/obs.toml is an example
+)~"},
+    {"a key of the top level misspelt",
+     R"~(data_dri = "./data"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:1:1: error: unknown key "data_dri" at the top level
+    1 | data_dri = "./data"
+      | ^^^^^^^^
+      hint: did you mean "data_dir"?
+)~"},
+    {"a section misspelt",
+     R"~([htpp]
+listen = "127.0.0.1:80"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:1:2: error: unknown key "htpp" at the top level
+    1 | [htpp]
+      |  ^^^^
+      hint: did you mean "http"?
+)~"},
+    {"a duration without quotes", kStream + R"~([window.m]
+size = 1m
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:5:8: error: 1m is not a number
+    5 | size = 1m
+      |        ^^
+      hint: texts, durations and sizes go in quotes: size = "1m"
+)~"},
+    {"a duration without unit", kStream + R"~([window.m]
+size = 60
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:5:8: error: size: a duration needs a unit
+    5 | size = 60
+      |        ^^
+      hint: size = "60s" if you mean seconds; units are ms, s, m, h, d, w
+)~"},
+    {"a duration with a long unit", kStream + R"~([window.m]
+size = "1 minute"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:5:8: error: size: "1 minute" is not a duration
+    5 | size = "1 minute"
+      |        ^^^^^^^^^^
+      hint: whole numbers with units, the largest first: "500ms", "10s", "1h30m", "7d"
+)~"},
+    {"no closing quote", kStream + R"~([window.m]
+size = "1m
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:5:11: error: the text has no closing quote
+    5 | size = "1m
+      |           ^
+      hint: close it on the same line; longer texts go between three quotes: """…"""
+)~"},
+    {"a table twice", kStream + kWindow + kWindow,
+     R"~(obs.toml:8:1: error: the table window.service_metrics is there already, on line 4
+    8 | [window.service_metrics]
+      | ^^^^^^^^^^^^^^^^^^^^^^^^
+      hint: TOML wants all keys of a table in one place: move them together, or rename one
+)~"},
+    {"a key twice", kStream + R"~([window.m]
+size = "1m"
+size = "5m"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:1: error: "size" has a value already, on line 5
+    6 | size = "5m"
+      | ^^^^
+      hint: remove one of the two
+)~"},
+    {"an address for everybody",
+     R"~([http]
+listen = "0.0.0.0:8080"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:10: error: listen: 0.0.0.0 can be reached from other machines, and there is no token
+    2 | listen = "0.0.0.0:8080"
+      |          ^^^^^^^^^^^^^^
+      hint: set token = "env:NAME" and insecure = true (there is no TLS yet), or listen on 127.0.0.1 behind a proxy
+)~"},
+    {"an address without port",
+     R"~([http]
+listen = "localhost"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:10: error: listen: "localhost" has no port
+    2 | listen = "localhost"
+      |          ^^^^^^^^^^^
+      hint: for example "127.0.0.1:8080", "[::1]:8080" or "localhost:0"
+)~"},
+    {"a secret in the file",
+     R"~([http]
+token = "hunter2-hunter2-hunter2"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:9: error: token: a secret must not stand in the config
+      hint: secrets come from the environment or from a file: "env:STREAMOBS_TOKEN" or "file:/run/secrets/token"
+)~"},
+    {"a secret under a misspelt key",
+     R"~([http]
+tokn = "hunter2-hunter2-hunter2"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:1: error: unknown key "tokn" in [http]
+      hint: did you mean "token"?
+)~"},
+    {"a secret that is not there",
+     R"~([http]
+token = "env:STREAMOBS_NO_SUCH_VARIABLE"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:9: error: token: the environment variable STREAMOBS_NO_SUCH_VARIABLE is not set
+    2 | token = "env:STREAMOBS_NO_SUCH_VARIABLE"
+      |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      hint: set it before the start: STREAMOBS_NO_SUCH_VARIABLE=$(openssl rand -hex 32) streamobs …
+)~"},
+    {"no limit",
+     R"~([http]
+body_bytes_max = 0
+header_bytes_max = "8 megs"
+connections_max = -1
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:18: error: body_bytes_max: there must be a limit
+    2 | body_bytes_max = 0
+      |                  ^
+      hint: from 1B to 1GiB
+obs.toml:3:20: error: header_bytes_max: expected a number of bytes, found the text "8 megs"
+    3 | header_bytes_max = "8 megs"
+      |                    ^^^^^^^^
+      hint: a whole number, or a text such as "64KB" or "8MiB"
+obs.toml:4:19: error: connections_max: -1 is out of range
+    4 | connections_max = -1
+      |                   ^^
+      hint: from 1 to 100000
+)~"},
+    {"an unknown type of field",
+     R"~([stream.s]
+time = "t"
+fields = { latency_ms = "flaot", amount = "money" }
+)~" + kWindow,
+     R"~(obs.toml:3:25: error: field latency_ms: there is no type "flaot"
+    3 | fields = { latency_ms = "flaot", amount = "money" }
+      |                         ^^^^^^^
+      hint: did you mean "float"? types are string, int, float, bool, decimal(2), timestamp and map
+obs.toml:3:43: error: field amount: there is no type "money"
+    3 | fields = { latency_ms = "flaot", amount = "money" }
+      |                                           ^^^^^^^
+      hint: types are string, int, float, bool, decimal(2), timestamp and map
+)~"},
+    {"a required field that is not declared",
+     R"~([stream.s]
+time = "t"
+fields = { service = "string" }
+required = ["servce"]
+)~" + kWindow,
+     R"~(obs.toml:4:14: error: required: there is no field "servce"
+    4 | required = ["servce"]
+      |              ^^^^^^
+      hint: did you mean "service"?
+)~"},
+    {"no time",
+     R"~([stream.s]
+fields = { service = "string" }
+)~" + kWindow,
+     R"~(obs.toml:1:9: error: [stream.s] has no time
+    1 | [stream.s]
+      |         ^
+      hint: which field says when the event happened? time = "timestamp"
+)~"},
+    {"a window of a stream that is not there", kStream + R"~([window.m]
+from = "request"
+size = "1m"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:5:9: error: from: there is no stream "request"
+    5 | from = "request"
+      |         ^^^^^^^
+      hint: did you mean "requests"?
+)~"},
+    {"a key without brackets", kStream + R"~([window.m]
+size = "1m"
+by = "service"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:6: error: by: expected a list of keys, found the text "service"
+    6 | by = "service"
+      |      ^^^^^^^^^
+      hint: write by = ["service"]
+)~"},
+    {"a key that is an expression", kStream + R"~([window.m]
+size = "1m"
+by = ["lower(service)"]
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:8: error: by: "lower(service)" cannot name a column
+    6 | by = ["lower(service)"]
+      |        ^^^^^^^^^^^^^^
+      hint: give it a name: by = { my_key = "lower(service)" }
+)~"},
+    {"a window's name that SQL does not take", kStream + R"~([window.service-metrics]
+size = "1m"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:4:9: error: "service-metrics" cannot name a window
+    4 | [window.service-metrics]
+      |         ^^^^^^^^^^^^^^^
+      hint: its results are an SQL view of this name: use letters, digits and _, and begin with a letter
+)~"},
+    {"a hopping window", kStream + R"~([window.m]
+size = "1m"
+slide = "10s"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:1: error: unknown key "slide" in [window.m]
+    6 | slide = "10s"
+      | ^^^^^
+      hint: hopping windows come with a later release; windows are tumbling for now
+)~"},
+    {"the names of other products", kStream + R"~([window.m]
+size = "1m"
+group_by = ["service"]
+lateness = "10s"
+metrics = { n = "count(*)" }
+)~",
+     R"~(obs.toml:4:9: error: [window.m] has no select
+    4 | [window.m]
+      |         ^
+      hint: what is to be computed? select = { request_count = "count(*)" }
+obs.toml:6:1: error: unknown key "group_by" in [window.m]
+    6 | group_by = ["service"]
+      | ^^^^^^^^
+      hint: it is called "by" here
+obs.toml:7:1: error: unknown key "lateness" in [window.m]
+    7 | lateness = "10s"
+      | ^^^^^^^^
+      hint: did you mean "allowed_lateness"?
+obs.toml:8:1: error: unknown key "metrics" in [window.m]
+    8 | metrics = { n = "count(*)" }
+      | ^^^^^^^
+      hint: it is called "select" here
+)~"},
+    {"a rule on a window that is not there", kStream + kWindow + R"~([rule.r]
+on = "service_metric"
+when = "n > 1"
+severity = "urgent"
+)~",
+     R"~(obs.toml:9:7: error: on: there is no window "service_metric"
+    9 | on = "service_metric"
+      |       ^^^^^^^^^^^^^^
+      hint: did you mean "service_metrics"?
+obs.toml:11:12: error: severity: "urgent" is none of low, medium, high and critical
+   11 | severity = "urgent"
+      |            ^^^^^^^^
+)~"},
+    {"a rule without condition", kStream + kWindow + R"~([rule.r]
+on = "service_metrics"
+)~",
+     R"~(obs.toml:8:7: error: [rule.r] has no when
+    8 | [rule.r]
+      |       ^
+      hint: what is an anomaly? when = "error_rate > 0.05"
+)~"},
+    {"kafka and http as sources",
+     R"~([source.k]
+type = "kafka"
+[source.h]
+type = "http"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:8: error: type: Kafka is not there yet
+    2 | type = "kafka"
+      |        ^^^^^^^
+      hint: the Kafka source comes with a later release; until then: file, stdin, HTTP
+obs.toml:4:8: error: type: HTTP needs no source
+    4 | type = "http"
+      |        ^^^^^^
+      hint: remove this table: every stream can be posted to, at /v1/events/STREAM
+)~"},
+    {"a source without name",
+     R"~([source]
+type = "demo"
+rate = 10
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:1:2: error: this source has no name
+    1 | [source]
+      |  ^^^^^^
+      hint: give it one: [source.NAME], with a NAME of your choice
+)~"},
+    {"keys of another type of source",
+     R"~([source.f]
+type = "file"
+path = "x.csv"
+rate = 10
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:4:8: error: rate: means nothing for a source of type file
+    4 | rate = 10
+      |        ^^
+      hint: it is for demo sources; remove it, or change the type
+)~"},
+    {"paths that clash",
+     R"~([stream.a]
+time = "t"
+paths = ["/in", "/api/v1/x"]
+[stream.b]
+time = "t"
+paths = ["/in"]
+[window.m]
+from = "a"
+size = "1m"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:3:18: error: paths: /api belongs to the engine
+    3 | paths = ["/in", "/api/v1/x"]
+      |                  ^^^^^^^^^
+      hint: choose a path outside of it; /v1/events/STREAM is there anyway
+obs.toml:6:11: error: paths: /in is taken by stream a
+    6 | paths = ["/in"]
+      |           ^^^
+      hint: events of one path go to one stream
+)~"},
+    {"YAML's way",
+     R"~(http:
+  listen: "x"
+)~",
+     R"~(obs.toml:1:5: error: expected = after the key
+    1 | http:
+      |     ^
+      hint: TOML writes [http] on a line of its own, and its keys below it
+)~"},
+    {"True",
+     R"~([http]
+insecure = True
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:12: error: True is not TOML's way to write it
+    2 | insecure = True
+      |            ^^^^
+      hint: write true, in lower case and without quotes
+)~"},
+    {"an expression without quotes", kStream + R"~([window.m]
+size = "1m"
+select = { n = count(*) }
+)~",
+     R"~(obs.toml:6:16: error: this is no value
+    6 | select = { n = count(*) }
+      |                ^
+      hint: texts, durations, sizes and expressions go in quotes: "1m", "count(*)"
+)~"},
+    {"a stream that nothing reads", kStream,
+     R"~(obs.toml:1:9: warning: no window reads the stream requests: its events are only counted
+    1 | [stream.requests]
+      |         ^^^^^^^^
+      hint: add [window.NAME] with from = "requests"
+)~"},
+};
+
+}  // namespace
+
+TEST_CASE("every typical mistake gets its answer") {
+  ::unsetenv("STREAMOBS_NO_SUCH_VARIABLE");
+  for (const Mistake& mistake : kMistakes) {
+    INFO(mistake.what);
+    Diagnostics diagnostics;
+    const bool accepted = parse(mistake.toml, "obs.toml", diagnostics).has_value();
+    CHECK(to_text(diagnostics, false) == mistake.answer);
+    CHECK(accepted == (mistake.answer.find(": error: ") == std::string::npos));
+  }
+}
+
+TEST_CASE("colours are only there when asked for") {
+  Diagnostics diagnostics;
+  parse("x = 1\n", "obs.toml", diagnostics);
+  CHECK(to_text(diagnostics, false).find('\x1b') == std::string::npos);
+  CHECK(to_text(diagnostics, true).find("\x1b[1;31merror") != std::string::npos);
+}
+
+TEST_CASE("what a file says cannot steer a terminal") {
+  Diagnostics diagnostics;
+  parse("\"a\\u001b[2J\" = 1\n", "obs\x1b.toml", diagnostics);
+  CHECK(to_text(diagnostics, false).find('\x1b') == std::string::npos);
+}
+
+TEST_CASE("a caret stands under its column") {
+  // Tabs and characters of several bytes before it.
+  const std::string toml =
+      "[stream.s]\ntime = \"t\"\n\tfields = { \"größe\" = \"int\", x = \"wrong\" }\n";
+  Diagnostics diagnostics;
+  CHECK_FALSE(parse(toml, "f", diagnostics).has_value());
+  REQUIRE(diagnostics.size() == 1);
+  CHECK(diagnostics[0].place.line == 3);
+  CHECK(diagnostics[0].place.column == 34);
+  CHECK(diagnostics[0].excerpt ==
+        "\tfields = { \"größe\" = \"int\", x = \"wrong\" }\n\t" + std::string(32, ' ') + "^^^^^^^");
+}
+
+TEST_CASE("a long line is cut around its caret") {
+  const std::string toml = "[stream.s]\ntime = \"t\"\nfields = { " + std::string(400, ' ') +
+                           "x = \"wrong\" }" + std::string(400, ' ') + "\n";
+  Diagnostics diagnostics;
+  CHECK_FALSE(parse(toml, "f", diagnostics).has_value());
+  REQUIRE(diagnostics.size() == 1);
+  const std::string& excerpt = diagnostics[0].excerpt;
+  CHECK(excerpt.size() < 300);
+  CHECK(excerpt.find("\"wrong\"") != std::string::npos);
+  CHECK(excerpt.find("^^^^^^^") != std::string::npos);
+}
+
+TEST_CASE("all mistakes are told at once and in the order of the file") {
+  Diagnostics diagnostics;
+  CHECK_FALSE(parse("[rule.r]\nseverity = \"x\"\n[http]\nlisten = 5\n[window.w]\nsize = 1\n", "f",
+                    diagnostics)
+                  .has_value());
+  REQUIRE(diagnostics.size() >= 6);
+  for (std::size_t i = 1; i < diagnostics.size(); ++i) {
+    CHECK(diagnostics[i - 1].place.line <= diagnostics[i].place.line);
+  }
+}
+
+TEST_CASE("a file full of mistakes is not answered without end") {
+  std::string toml;
+  for (int i = 0; i < 5'000; ++i) toml += "key_" + std::to_string(i) + " = 1\n";
+  Diagnostics diagnostics;
+  CHECK_FALSE(parse(toml, "f", diagnostics).has_value());
+  REQUIRE(diagnostics.size() == 101);
+  CHECK(diagnostics.back().message == "4901 more problems are not listed");
+}
+
+}  // namespace streamobs::config

@@ -1,0 +1,469 @@
+// From text to typed options: every key, every default, every place.
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/listen.h"
+#include "support/catch.h"
+
+namespace streamobs::config {
+namespace {
+
+constexpr std::string_view kMinimal = "[stream.s]\ntime = \"t\"\n";
+
+Config parse_good(const std::string& toml) {
+  Diagnostics diagnostics;
+  auto config = parse(toml, "test.toml", diagnostics);
+  INFO(to_text(diagnostics, false));
+  REQUIRE(config.has_value());
+  return *config;
+}
+
+std::string messages(const std::string& toml) {
+  Diagnostics diagnostics;
+  parse(toml, "test.toml", diagnostics);
+  return to_text(diagnostics, false);
+}
+
+bool mentions(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// The line and column of `part` in `text`, counted here by hand.
+SourcePlace place_of(std::string_view text, std::string_view part) {
+  const std::size_t at = text.find(part);
+  REQUIRE(at != std::string_view::npos);
+  SourcePlace place{"test.toml", 1, 1};
+  for (const char c : text.substr(0, at)) {
+    ++place.column;
+    if (c == '\n') {
+      ++place.line;
+      place.column = 1;
+    }
+  }
+  return place;
+}
+
+void check_place(const SourceText& text, const std::string& toml, std::string_view part) {
+  INFO(part);
+  const SourcePlace expected = place_of(toml, part);
+  CHECK(text.place.file == "test.toml");
+  CHECK(text.place.line == expected.line);
+  CHECK(text.place.column == expected.column);
+}
+
+}  // namespace
+
+TEST_CASE("a config without http or data_dir is complete") {
+  const Config config = parse_good(std::string(kMinimal));
+  CHECK(config.data_dir == "./data");
+  CHECK(config.store.path == "./data/streamobs.db");
+  CHECK(config.threads == 0);
+  CHECK(config.http.enabled);
+  CHECK(config.http.listen.text == "127.0.0.1:8080");
+  CHECK(config.http.token.empty());
+  CHECK(config.http.body_bytes_max == 8u << 20);
+  CHECK(config.streams.at(0).max_future == 10 * kMinute);
+  CHECK(config.streams.at(0).timezone == "UTC");
+}
+
+TEST_CASE("every key reaches its option") {
+  ::setenv("STREAMOBS_TEST_TOKEN", "0123456789abcdef0123", 1);
+  const Config config = parse_good(R"~(
+data_dir = "/var/lib/x/"
+threads = 3
+lanes = 2
+[log]
+level = "warn"
+format = "json"
+[http]
+listen = "[::]:0"
+token = "env:STREAMOBS_TEST_TOKEN"
+insecure = true
+allowed_hosts = ["obs.example.com"]
+header_bytes_max = "16KiB"
+header_timeout = "2s"
+body_bytes_max = "1MB"
+inflated_bytes_max = 3000000
+body_rate_min = 100
+keep_alive_timeout = "1m30s"
+connections_max = 10
+live_connections_max = 4
+[store]
+rows_per_transaction = 50
+commit_every = "1s"
+busy_timeout = "3s"
+keep_dead_letters = "2d"
+[incidents]
+gap = "1m"
+resolve_after = "2m"
+evidence = ["fine"]
+[source.f]
+type = "file"
+stream = "s"
+format = "csv"
+paths = ["a.csv", "b*.csv.gz"]
+follow = true
+[source.in]
+type = "stdin"
+format = "access_log"
+[source.d]
+type = "demo"
+scenario = "logs"
+rate = 2.5
+seed = 7
+anomaly_share = 0
+history = "1h"
+[stream.s]
+time = "at"
+fields = { a = "string", b = { type = "decimal(2)", path = "x.y", aliases = ["z"], required = true }, meta.id = "int", "tags" = "map" }
+required = ["a", "at"]
+derive = { c = "b * 2" }
+filter = "b > 0"
+check = { sane = "b < 9" }
+timezone = "UTC"
+max_future = "1h"
+idle_timeout = "5s"
+max_event_bytes = "64KB"
+paths = ["/in/s"]
+[window.fine]
+from = "s"
+size = "1d"
+timezone = "UTC"
+by = { key = "lower(a)" }
+where = "a <> ''"
+select = { n = "count(*)", total = "sum(b)" }
+allowed_lateness = "30s"
+max_keys = 5
+emit_every = "500ms"
+[rule.r]
+on = "fine"
+when = "n > 5"
+for = "2d"
+severity = "critical"
+metric = "n"
+description = "too many: {n}"
+warmup = 3
+keep_firing_for = "1d"
+)~");
+  CHECK(config.data_dir == "/var/lib/x/");
+  CHECK(config.store.path == "/var/lib/x/streamobs.db");
+  CHECK(config.threads == 3);
+  CHECK(config.lanes == 2);
+  CHECK(config.log_level == log::Level::warn);
+  CHECK(config.log_format == log::Format::json);
+
+  CHECK(config.http.listen.text == "[::]:0");
+  CHECK(config.http.token == "0123456789abcdef0123");
+  CHECK(config.http.insecure);
+  CHECK(config.http.allowed_hosts == std::vector<std::string>{"obs.example.com"});
+  CHECK(config.http.header_bytes_max == 16384);
+  CHECK(config.http.header_timeout == 2 * kSecond);
+  CHECK(config.http.body_bytes_max == 1'000'000);
+  CHECK(config.http.inflated_bytes_max == 3'000'000);
+  CHECK(config.http.body_rate_min == 100);
+  CHECK(config.http.keep_alive_timeout == 90 * kSecond);
+  CHECK(config.http.connections_max == 10);
+  CHECK(config.http.live_connections_max == 4);
+
+  CHECK(config.store.rows_per_transaction == 50);
+  CHECK(config.store.commit_every == kSecond);
+  CHECK(config.store.busy_timeout == 3 * kSecond);
+  CHECK(config.store.keep_dead_letters == 2 * kDay);
+  CHECK(config.incidents.gap == kMinute);
+  CHECK(config.incidents.resolve_after == 2 * kMinute);
+  CHECK(config.incidents.evidence.at(0).text == "fine");
+
+  REQUIRE(config.sources.size() == 3);
+  CHECK(config.sources[0].type == source::Type::file);
+  CHECK(config.sources[0].format == Format::csv);
+  CHECK(config.sources[0].follow);
+  REQUIRE(config.sources[0].paths.size() == 2);
+  CHECK(config.sources[0].paths[1].text == "b*.csv.gz");
+  CHECK(config.sources[1].type == source::Type::standard_input);
+  CHECK(config.sources[1].format == Format::access_log);
+  CHECK(config.sources[1].stream.text == "s");
+  CHECK(config.sources[2].scenario.text == "logs");
+  CHECK(config.sources[2].rate == 2.5);
+  CHECK(config.sources[2].seed == 7);
+  CHECK(config.sources[2].anomaly_share == 0);
+  CHECK(config.sources[2].history == kHour);
+
+  const decode::StreamOptions& stream = config.streams.at(0);
+  CHECK(stream.time.text == "at");
+  REQUIRE(stream.fields.size() == 4);
+  CHECK(stream.fields[0].required);
+  CHECK(stream.fields[1].name.text == "b");
+  CHECK(stream.fields[1].type == DataType{Kind::decimal, 2});
+  CHECK(stream.fields[1].path == "x.y");
+  CHECK(stream.fields[1].aliases == std::vector<std::string>{"z"});
+  CHECK(stream.fields[1].required);
+  CHECK(stream.fields[2].name.text == "meta.id");
+  CHECK_FALSE(stream.fields[2].required);
+  CHECK(stream.fields[3].type.kind == Kind::map);
+  CHECK(stream.derive.at(0).name.text == "c");
+  CHECK(stream.derive.at(0).expression.text == "b * 2");
+  CHECK(stream.filter.text == "b > 0");
+  CHECK(stream.checks.at(0).name.text == "sane");
+  CHECK(stream.max_future == kHour);
+  CHECK(stream.idle_timeout == 5 * kSecond);
+  CHECK(stream.max_event_bytes == 64'000);
+  CHECK(stream.paths.at(0).text == "/in/s");
+
+  const window::WindowOptions& window = config.windows.at(0);
+  CHECK(window.size == kDay);
+  CHECK(window.size_text.text == "1d");
+  CHECK(window.timezone == "UTC");
+  CHECK(window.by.at(0).name.text == "key");
+  CHECK(window.by.at(0).expression.text == "lower(a)");
+  CHECK(window.where.text == "a <> ''");
+  CHECK(window.select.at(1).expression.text == "sum(b)");
+  CHECK(window.allowed_lateness == 30 * kSecond);
+  CHECK(window.max_keys == 5);
+  CHECK(window.emit_every == 500 * kMillisecond);
+
+  const detect::RuleOptions& rule = config.rules.at(0);
+  CHECK(rule.on.text == "fine");
+  CHECK(rule.when.text == "n > 5");
+  CHECK(rule.hold == 2 * kDay);
+  CHECK(rule.severity == Severity::critical);
+  CHECK(rule.metric.text == "n");
+  CHECK(rule.description.text == "too many: {n}");
+  CHECK(rule.warmup_windows == 3);
+  CHECK(rule.keep_firing_for == kDay);
+}
+
+TEST_CASE("tables and keys keep the order of the file") {
+  const Config config = parse_good(R"~(
+[window.zulu]
+size = "1m"
+select = { z = "count(*)", a = "count(*)", m = "count(*)" }
+[window.alpha]
+size = "1m"
+[window.mike.select]
+n = "count(*)"
+[window.alpha.select]
+y = "count(*)"
+b = "count(*)"
+[window.mike]
+size = "1m"
+[stream.s]
+time = "t"
+fields = { z = "int", a = "int" }
+)~");
+  REQUIRE(config.windows.size() == 3);
+  CHECK(config.windows[0].name.text == "zulu");
+  CHECK(config.windows[1].name.text == "alpha");
+  CHECK(config.windows[2].name.text == "mike");
+  CHECK(config.windows[0].select.at(0).name.text == "z");
+  CHECK(config.windows[0].select.at(2).name.text == "m");
+  CHECK(config.windows[1].select.at(0).name.text == "y");
+  CHECK(config.streams.at(0).fields.at(0).name.text == "z");
+}
+
+TEST_CASE("an expression's place is its first character, whatever the quotes") {
+  const std::string toml = R"~([stream.s]
+time = "t"
+filter = 'single > 1'
+derive = { d1 = "double + 1", d2 = '''triple + 2''' }
+[stream.s.check]
+  next_line = """
+below > 3"""
+	tab = """same > 4"""
+[window.w]
+size = "1m"
+by = [ "key_one", 'key_two' ]
+[window.w.select]
+"quoted" = "count(*)"
+)~";
+  const Config config = parse_good(toml);
+  const decode::StreamOptions& stream = config.streams.at(0);
+  check_place(stream.name, toml, "s]");
+  check_place(stream.time, toml, "t\"\nfilter");
+  check_place(stream.filter, toml, "single");
+  check_place(stream.derive.at(0).expression, toml, "double");
+  check_place(stream.derive.at(0).name, toml, "d1");
+  check_place(stream.derive.at(1).expression, toml, "triple");
+  check_place(stream.checks.at(0).expression, toml, "below");
+  check_place(stream.checks.at(1).expression, toml, "same");
+  const window::WindowOptions& window = config.windows.at(0);
+  check_place(window.by.at(0).expression, toml, "key_one");
+  check_place(window.by.at(1).expression, toml, "key_two");
+  check_place(window.select.at(0).expression, toml, "count(*)");
+  CHECK(stream.checks.at(0).expression.text == "below > 3");
+}
+
+TEST_CASE("places hold under CRLF and behind a byte order mark") {
+  const std::string crlf = "[stream.s]\r\ntime = \"t\"\r\nfilter = \"\"\"\r\nhere > 1\"\"\"\r\n";
+  const Config config = parse_good(crlf);
+  CHECK(config.streams.at(0).filter.place.line == 4);
+  CHECK(config.streams.at(0).filter.place.column == 1);
+  const Config marked = parse_good("\xEF\xBB\xBF" + crlf);
+  CHECK(marked.streams.at(0).filter.place.line == 4);
+}
+
+TEST_CASE("the only stream is meant where none is named") {
+  const Config config = parse_good(
+      "[stream.s]\ntime=\"t\"\n[source.d]\ntype=\"demo\"\n[window.w]\nsize=\"1m\"\n"
+      "select={n=\"count(*)\"}\n");
+  CHECK(config.sources.at(0).stream.text == "s");
+  CHECK(config.windows.at(0).from.text == "s");
+  CHECK(
+      mentions(messages("[stream.a]\ntime=\"t\"\n[stream.b]\ntime=\"t\"\n[window.w]\nsize=\"1m\"\n"
+                        "select={n=\"count(*)\"}\n"),
+               "does not say which stream"));
+}
+
+TEST_CASE("early results can be switched off") {
+  const std::string window =
+      std::string(kMinimal) + "[window.w]\nsize=\"1m\"\nselect={n=\"count(*)\"}\nemit_every=";
+  CHECK(parse_good(window + "false\n").windows.at(0).emit_every == 0);
+  CHECK(parse_good(window + "\"0s\"\n").windows.at(0).emit_every == 0);
+  CHECK(mentions(messages(window + "true\n"), "how often"));
+  CHECK(mentions(messages(window + "\"1ms\"\n"), "ten times a second"));
+}
+
+TEST_CASE("names that become part of SQL, addresses and labels are checked") {
+  const auto window = [](const std::string& name) {
+    return messages(std::string(kMinimal) + "[window." + name +
+                    "]\nsize=\"1m\"\nselect={n=\"count(*)\"}\n");
+  };
+  CHECK(window("ok_1").empty());
+  for (const char* name : {"anomalies", "Incidents", "dead_letters", "sqlite_x", "streamobs_x"}) {
+    INFO(name);
+    CHECK(mentions(window(name), "of its own"));
+  }
+  for (const char* name : {"1st", "a-b", "\"a b\"", "\"\"", "\"a.b\"", "\"x'; drop table y\""}) {
+    INFO(name);
+    CHECK(mentions(window(name), "cannot name a window"));
+  }
+  CHECK(mentions(messages("[stream.\"a/b\"]\ntime=\"t\"\n"), "cannot name a stream"));
+  const auto select = [](const std::string& columns) {
+    return messages(std::string(kMinimal) + "[window.w]\nsize=\"1m\"\nby={k=\"a\"}\nselect={" +
+                    columns + "}\n");
+  };
+  CHECK(mentions(select("window_start=\"min(a)\""), "already"));
+  CHECK(mentions(select("K=\"count(*)\""), "already"));
+  CHECK(mentions(select("n=\"count(*)\",N=\"count(*)\""), "already"));
+  CHECK(mentions(select("\"a b\"=\"count(*)\""), "cannot name a column"));
+  CHECK(mentions(messages(std::string(kMinimal) +
+                          "[window.w]\nsize=\"1m\"\nselect={n=\"1\"}\n[window.W]\nsize=\"1m\"\n"
+                          "select={n=\"1\"}\n"),
+                 "there is a window W already"));
+  CHECK(mentions(messages("[stream.s]\ntime=\"t\"\ncheck={late=\"a\"}\n"), "engine's own"));
+  CHECK(mentions(messages("[stream.s]\ntime=\"t\"\nfields={a=\"int\"}\nderive={a=\"1\"}\n"),
+                 "already"));
+}
+
+TEST_CASE("limits without a limit are refused") {
+  for (const char* line :
+       {"body_bytes_max = 0", "body_bytes_max = -5", "body_bytes_max = \"unlimited\"",
+        "body_bytes_max = \"99999999999GiB\"", "header_bytes_max = 1", "connections_max = 0",
+        "connections_max = 1000000000", "header_timeout = \"0s\"", "header_timeout = \"10d\"",
+        "body_rate_min = 0", "keep_alive_timeout = \"0s\"", "body_bytes_max = inf",
+        "connections_max = 4\nlive_connections_max = 5"}) {
+    INFO(line);
+    CHECK(mentions(messages("[http]\n" + std::string(line) + "\n" + std::string(kMinimal)),
+                   "error: "));
+  }
+  // Fewer connections than the default of live ones is no mistake of the user's.
+  CHECK(parse_good("[http]\nconnections_max = 4\n" + std::string(kMinimal))
+            .http.live_connections_max == 4);
+}
+
+TEST_CASE("only loopback is free of conditions") {
+  ::setenv("STREAMOBS_TEST_TOKEN", "0123456789abcdef0123", 1);
+  const auto http = [](const std::string& keys) {
+    return messages("[http]\n" + keys + std::string("\n") + std::string(kMinimal));
+  };
+  const std::string token = "token=\"env:STREAMOBS_TEST_TOKEN\"\n";
+  for (const char* address :
+       {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:0", "[::ffff:127.0.0.1]:1"}) {
+    INFO(address);
+    CHECK_FALSE(mentions(http("listen=\"" + std::string(address) + "\""), "error"));
+  }
+  for (const char* address : {"0.0.0.0:1", "[::]:1", "192.168.1.1:1", "[::ffff:10.0.0.1]:1"}) {
+    INFO(address);
+    const std::string listen = "listen=\"" + std::string(address) + "\"\n";
+    CHECK(mentions(http(listen), "there is no token"));
+    CHECK(mentions(http(listen + token), "no TLS"));
+    CHECK(mentions(http(listen + "insecure=true"), "there is no token"));
+    CHECK_FALSE(mentions(http(listen + token + "insecure=true"), "error"));
+  }
+  for (const char* address :
+       {"127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", ":8080", "::1:80", "1.2.3:80",
+        "[127.0.0.1]:80", "example.com:80", "127.0.0.1:80x", "[::1]", "127.0.0.1: 80"}) {
+    INFO(address);
+    CHECK(mentions(http("listen=\"" + std::string(address) + "\""), "error: listen: "));
+  }
+}
+
+TEST_CASE("--listen is held to the same rules") {
+  Config config = parse_good(std::string(kMinimal));
+  Diagnostics diagnostics;
+  CHECK(set_listen(config, "127.0.0.1:0", diagnostics));
+  CHECK(config.http.listen.text == "127.0.0.1:0");
+  CHECK(diagnostics.empty());
+  CHECK_FALSE(set_listen(config, "0.0.0.0:80", diagnostics));
+  CHECK(mentions(to_text(diagnostics, false), "--listen: error: listen: 0.0.0.0"));
+  set_data_dir(config, "/tmp/elsewhere");
+  CHECK(config.store.path == "/tmp/elsewhere/streamobs.db");
+}
+
+TEST_CASE("secrets come from the environment or a file and are never shown") {
+  const std::string secret = "s3cr3t-s3cr3t-s3cr3t";
+  const auto http = [](const std::string& keys) {
+    Diagnostics diagnostics;
+    parse("[http]\n" + keys + "\n" + std::string(kMinimal), "test.toml", diagnostics);
+    return to_text(diagnostics, false);
+  };
+  for (const std::string& line :
+       {"token = \"" + secret + "\"", "tokn = \"" + secret + "\"", "token = \"" + secret,
+        "token = '''\n" + secret, "token = [\"" + secret + "\"]", "auth_token = \"" + secret + "\"",
+        "token = \"" + secret + "\" listen = 5", "token = " + secret, "Token: \"" + secret + "\"",
+        "password = \"" + secret + "\"", "token = \"x\\q" + secret + "\""}) {
+    INFO(line);
+    const std::string text = http(line);
+    CHECK(mentions(text, "error: "));
+    CHECK_FALSE(mentions(text, secret));
+  }
+  const std::string inline_table = messages("http = { token = \"" + secret + "\", listen = 5 }\n");
+  CHECK(mentions(inline_table, "listen: expected"));
+  CHECK_FALSE(mentions(inline_table, secret));
+
+  ::setenv("STREAMOBS_TEST_EMPTY", "", 1);
+  CHECK(mentions(http("token=\"env:STREAMOBS_TEST_EMPTY\""), "is empty"));
+  ::setenv("STREAMOBS_TEST_BAD", (secret + " \n").c_str(), 1);
+  const std::string bad = http("token=\"env:STREAMOBS_TEST_BAD\"");
+  CHECK(mentions(bad, "spaces, control"));
+  CHECK_FALSE(mentions(bad, secret));
+
+  const std::string path = "/tmp/streamobs_config_test_" + std::to_string(::getpid());
+  std::ofstream(path) << secret << "\n";
+  CHECK(parse_good("[http]\ntoken=\"file:" + path + "\"\n" + std::string(kMinimal)).http.token ==
+        secret);
+  std::ofstream(path, std::ios::trunc) << "\n";
+  CHECK(mentions(http("token=\"file:" + path + "\""), "is empty"));
+  std::ofstream(path, std::ios::trunc) << std::string(5000, 'x');
+  CHECK(mentions(http("token=\"file:" + path + "\""), "longer than"));
+  std::remove(path.c_str());
+  CHECK(mentions(http("token=\"file:" + path + "\""), "cannot read the file"));
+  CHECK(mentions(http("token=\"file:/tmp\""), "cannot read the file"));
+  ::setenv("STREAMOBS_TEST_SHORT", "abc", 1);
+  CHECK(mentions(http("token=\"env:STREAMOBS_TEST_SHORT\""), "warning: token"));
+}
+
+TEST_CASE("a file that cannot be read is an error with its name") {
+  Diagnostics diagnostics;
+  CHECK_FALSE(load("/nonexistent/obs.toml", diagnostics).has_value());
+  CHECK(mentions(to_text(diagnostics, false), "/nonexistent/obs.toml: error: cannot read"));
+  diagnostics.clear();
+  CHECK_FALSE(load("/tmp", diagnostics).has_value());
+  CHECK(mentions(to_text(diagnostics, false), "cannot read the config"));
+}
+
+}  // namespace streamobs::config

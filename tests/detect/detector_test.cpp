@@ -1,0 +1,426 @@
+#include "detect/detector.h"
+
+#include <iterator>
+#include <map>
+#include <random>
+#include <set>
+
+#include "base/time_format.h"
+#include "detect/rows.h"
+#include "support/catch.h"
+
+namespace streamobs::detect {
+namespace {
+
+const char* const kSurge = "error_rate > 3 * baseline(error_rate, '1h') and request_count >= 20";
+
+std::string said(const AnomalyPtr& a) {
+  return key_text({a->keys[0].value}) + "@" + std::to_string((a->window_start - kBase) / kMinute) +
+         (a->resolved ? " over" : "");
+}
+
+std::vector<std::string> said(const std::vector<AnomalyPtr>& anomalies) {
+  std::vector<std::string> out;
+  for (const AnomalyPtr& a : anomalies) out.push_back(said(a));
+  return out;
+}
+
+using Said = std::vector<std::string>;
+
+TEST_CASE("a surge is raised with its figures once the baseline is warm", "[detect]") {
+  Run run({rule(kSurge)});
+  for (int minute = 0; minute < 5; ++minute) {
+    // High values while warming up say nothing: there is nothing yet to compare with.
+    CHECK(run.feed({{minute, "checkout", minute == 2 ? 0.25 : 0.0}}).empty());
+  }
+  const auto raised = run.feed({{5, "checkout", 0.31}});
+  REQUIRE(raised.size() == 1);
+  const Anomaly& a = *raised[0];
+  CHECK(a.rule == "error_surge");
+  CHECK(a.window == "service_metrics");
+  CHECK(a.severity == Severity::high);
+  CHECK(a.metric_name == "error_rate");
+  CHECK(a.metric_value == 0.31);
+  CHECK(a.baseline_value.value() == Approx(0.05));
+  CHECK(a.threshold_value.value() == Approx(0.15));
+  CHECK(a.window_start == kBase + 5 * kMinute);
+  CHECK(a.window_end == kBase + 6 * kMinute);
+  CHECK(a.detected_at == a.window_end);
+  CHECK(a.keys == std::vector<NamedValue>{{"service", Value::of_string("checkout")}});
+  CHECK_FALSE(a.resolved);
+  CHECK(a.description ==
+        "error_rate of checkout was 0.31 in the minute from 12:39 (UTC), 6.2 times its baseline of "
+        "0.05; the rule allows 0.15");
+  CHECK(a.id.rfind("error_surge:2024-01-09T12:39:00Z:", 0) == 0);
+  CHECK(a.id.size() == std::string("error_surge:2024-01-09T12:39:00Z:").size() + 16);
+}
+
+TEST_CASE("too few requests raise nothing", "[detect]") {
+  Run run({rule(kSurge)});
+  for (int minute = 0; minute < 6; ++minute) run.feed({{minute}});
+  CHECK(run.feed({{6, "checkout", 0.9, 19}}).empty());
+  CHECK(run.feed({{7, "checkout", 0.9, 20}}).size() == 1);
+}
+
+TEST_CASE("baselines agree with a naive reference on random histories", "[detect][baseline]") {
+  std::mt19937_64 random(17);
+  for (int round = 0; round < 20; ++round) {
+    // Gaps, NULLs, several keys, several windows at once. `x >= 0` raises on every row whose
+    // baseline is not NULL, so that each anomaly shows the value.
+    const int span_minutes = 8 + static_cast<int>(random() % 60);
+    RuleOptions mean =
+        rule("error_rate + 1 > baseline(error_rate, '" + std::to_string(span_minutes) + "m') - 1");
+    mean.metric = "error_rate";
+    mean.warmup_windows = 1 + static_cast<int>(random() % 7);
+    RuleOptions plain =
+        rule("error_rate > baseline(error_rate, '" + std::to_string(span_minutes) + "m') - 10");
+    plain.name = "plain";
+    plain.warmup_windows = mean.warmup_windows;
+    RuleOptions most =
+        rule("error_rate > baseline_max(error_rate, '" + std::to_string(span_minutes) + "m') - 10");
+    most.name = "most";
+    most.warmup_windows = mean.warmup_windows;
+    RuleOptions least =
+        rule("error_rate > baseline_min(error_rate, '" + std::to_string(span_minutes) + "m') - 10");
+    least.name = "least";
+    least.warmup_windows = mean.warmup_windows;
+    RuleOptions before = rule("error_rate > previous(error_rate) - 10");
+    before.name = "before";
+    Run run({mean, plain, most, least, before});
+
+    std::map<std::string, std::map<int, std::optional<double>>> rows;  // The reference's memory.
+    std::vector<ServiceRow> pending;
+    std::set<std::string> keys{"a", "b", "c"};
+    for (int minute = 0; minute < 250; ++minute) {
+      for (const std::string& key : keys) {
+        if (random() % 5 == 0) continue;
+        std::optional<double> value;
+        if (random() % 7 != 0) value = static_cast<double>(random() % 1000) / 1000;
+        rows[key][minute] = value;
+        pending.push_back({minute, key, value});
+      }
+      if (random() % 4 != 0 && !pending.empty()) {
+        run.feed(pending);
+        pending.clear();
+      }
+    }
+    run.feed(pending);
+
+    struct Expected {
+      double mean, max, min;
+    };
+    std::map<std::pair<std::string, int>, Expected> expected;
+    std::map<std::pair<std::string, int>, double> expected_before;
+    for (const auto& [key, history] : rows) {
+      for (const auto& [minute, value] : history) {
+        if (!value) continue;
+        double sum = 0;
+        double most_seen = -1;
+        double least_seen = 2;
+        int count = 0;
+        for (int m = minute - span_minutes; m < minute; ++m) {
+          const auto at = history.find(m);
+          if (at == history.end() || !at->second) continue;
+          ++count;
+          sum += *at->second;
+          most_seen = std::max(most_seen, *at->second);
+          least_seen = std::min(least_seen, *at->second);
+        }
+        if (count >= mean.warmup_windows) {
+          expected[{key, minute}] = {sum / count, most_seen, least_seen};
+        }
+        const auto here = history.find(minute);
+        if (here != history.begin() && std::prev(here)->second) {
+          expected_before[{key, minute}] = *std::prev(here)->second;
+        }
+      }
+    }
+
+    std::map<std::string, std::size_t> seen;
+    for (const AnomalyPtr& a : run.all) {
+      if (a->resolved) continue;
+      ++seen[a->rule];
+      const std::pair<std::string, int> at{a->keys[0].value.text,
+                                           static_cast<int>((a->window_start - kBase) / kMinute)};
+      if (a->rule == "before") {
+        REQUIRE(expected_before.count(at) == 1);
+        REQUIRE(a->baseline_value.value() == expected_before[at]);
+        continue;
+      }
+      INFO(a->rule << " " << at.first << "@" << at.second);
+      REQUIRE(expected.count(at) == 1);
+      if (a->rule == "plain") {
+        REQUIRE(a->baseline_value.value() == Approx(expected[at].mean).epsilon(1e-12));
+      } else if (a->rule == "most") {
+        REQUIRE(a->baseline_value.value() == expected[at].max);
+      } else if (a->rule == "least") {
+        REQUIRE(a->baseline_value.value() == expected[at].min);
+      }
+    }
+    CHECK(seen["plain"] == expected.size());
+    CHECK(seen["most"] == expected.size());
+    CHECK(seen["least"] == expected.size());
+    CHECK(seen["error_surge"] == expected.size());
+    CHECK(seen["before"] == expected_before.size());
+  }
+}
+
+TEST_CASE("what is said does not depend on how many windows close at once", "[detect]") {
+  std::mt19937_64 random(23);
+  std::vector<std::vector<ServiceRow>> minutes;
+  for (int minute = 0; minute < 300; ++minute) {
+    std::vector<ServiceRow> rows;
+    for (const char* key : {"a", "b", "c", "d"}) {
+      if (random() % 6 == 0) continue;
+      const bool surge = random() % 10 < 2;
+      rows.push_back(
+          {minute, key, surge ? 0.5 : 0.04 + 0.0001 * static_cast<double>(random() % 100)});
+    }
+    minutes.push_back(std::move(rows));
+  }
+  RuleOptions surge = rule(kSurge);
+  surge.keep_firing_for = 3 * kMinute;
+  RuleOptions second = rule("error_rate > 0.4");
+  second.name = "high";
+  second.hold = kMinute;
+  std::vector<std::string> first;
+  for (const std::size_t at_once : {1, 2, 7, 100}) {
+    Run run({surge, second});
+    for (std::size_t i = 0; i < minutes.size(); i += at_once) {
+      std::vector<ServiceRow> rows;
+      for (std::size_t m = i; m < std::min(minutes.size(), i + at_once); ++m) {
+        rows.insert(rows.end(), minutes[m].begin(), minutes[m].end());
+      }
+      run.feed(rows);
+    }
+    std::vector<std::string> text;
+    for (const AnomalyPtr& a : run.all) {
+      text.push_back(a->id + " " + a->description + " " +
+                     (a->resolved ? to_rfc3339(a->resolved_at.value()) : ""));
+    }
+    CHECK(text.size() > 50);
+    if (first.empty()) first = text;
+    // The last batch shows what a later one would show otherwise: compare all but the tail.
+    CHECK(std::set<std::string>(text.begin(), text.end()) ==
+          std::set<std::string>(first.begin(), first.end()));
+    CHECK(text == first);
+  }
+}
+
+TEST_CASE("`for` waits until the condition has held for that long", "[detect][for]") {
+  const auto with_hold = [](Duration hold) {
+    RuleOptions options = rule("error_rate > 0.2");
+    options.hold = hold;
+    return options;
+  };
+  const auto feed = [](Run& run, const std::string& pattern) {
+    // One letter a minute: x true, . false, ? NULL, space: no row.
+    Said out;
+    for (std::size_t m = 0; m < pattern.size(); ++m) {
+      if (pattern[m] == ' ') continue;
+      std::optional<double> value;
+      if (pattern[m] != '?') value = pattern[m] == 'x' ? 0.5 : 0.0;
+      for (const AnomalyPtr& a : run.feed({{static_cast<int>(m), "s", value}})) {
+        if (!a->resolved) out.push_back(std::to_string((a->window_start - kBase) / kMinute));
+      }
+    }
+    return out;
+  };
+  Run at_once({with_hold(0)});
+  CHECK(feed(at_once, "x.xx") == Said{"0", "2", "3"});
+  Run one({with_hold(kMinute)});
+  CHECK(feed(one, "x.xx.xxx") == Said{"3", "6", "7"});
+  Run two({with_hold(2 * kMinute)});
+  CHECK(feed(two, "xx.xxx.xx?xxxx") == Said{"5", "12", "13"});
+  Run less({with_hold(30 * kSecond)});
+  CHECK(feed(less, "xx") == Said{"1"});
+  // A minute without a row breaks the streak.
+  Run gap({with_hold(kMinute)});
+  CHECK(feed(gap, "x xx x") == Said{"3"});
+}
+
+TEST_CASE("all open anomalies resolve once the rule has been quiet", "[detect][resolve]") {
+  RuleOptions options = rule("error_rate > 0.2");
+  Run at_once({options});
+  CHECK(said(at_once.feed({{0, "s", 0.5}})) == Said{"s@0"});
+  CHECK(said(at_once.feed({{1, "s", 0.5}})) == Said{"s@1"});
+  const auto over = at_once.feed({{2, "s", 0.1}});
+  CHECK(said(over) == Said{"s@0 over", "s@1 over"});
+  CHECK(over[0]->resolved_at == kBase + 3 * kMinute);
+  CHECK(over[0]->id == at_once.all[0]->id);
+  CHECK(at_once.feed({{3, "s", 0.1}}).empty());
+
+  options.keep_firing_for = 2 * kMinute;
+  Run later({options});
+  later.feed({{0, "s", 0.5}});
+  CHECK(later.feed({{1, "s", 0.1}}).empty());
+  CHECK(said(later.feed({{2, "s", 0.5}})) == Said{"s@2"});
+  CHECK(later.feed({{3, "s", std::nullopt}}).empty());
+  const auto both = later.feed({{4, "s", 0.1}});
+  CHECK(said(both) == Said{"s@0 over", "s@2 over"});
+  CHECK(both[1]->resolved_at == kBase + 5 * kMinute);
+}
+
+TEST_CASE("a key that vanishes resolves by the time of the others", "[detect][resolve]") {
+  RuleOptions options = rule("error_rate > 0.2");
+  options.keep_firing_for = kMinute;
+  Run run({options});
+  run.feed({{0, "s", 0.5}, {0, "t", 0.1}});
+  const auto over = run.feed({{1, "t", 0.1}});
+  CHECK(said(over) == Said{"s@0 over"});
+  CHECK(over[0]->resolved_at == kBase + 2 * kMinute);
+
+  // A later row of the key itself shows it as well, at the time it was due.
+  Run alone({options});
+  alone.feed({{0, "s", 0.5}});
+  const auto again = alone.feed({{7, "s", 0.5}});
+  CHECK(said(again) == Said{"s@0 over", "s@7"});
+  CHECK(again[0]->resolved_at == kBase + 2 * kMinute);
+}
+
+TEST_CASE("a window that falls silent resolves by the stream's other windows",
+          "[detect][resolve]") {
+  Run run({rule("error_rate > 0.2")});
+  run.feed({{0, "s", 0.5}});
+  auto other = service_schema();
+  other->window = "other";
+  const auto tick = [&](int minute) {
+    return run.feed(batch_of(other, {row_of({minute, "s", 0.5})}));
+  };
+  // The rule's own rows may still come in the same round.
+  CHECK(tick(1).empty());
+  const auto over = tick(2);
+  CHECK(said(over) == Said{"s@0 over"});
+  CHECK(over[0]->resolved_at == kBase + 2 * kMinute);
+
+  auto elsewhere = service_schema();
+  elsewhere->stream = "elsewhere";
+  elsewhere->window = "far";
+  run.feed({{10, "s", 0.5}});
+  run.feed(batch_of(elsewhere, {row_of({20, "s", 0.5})}));
+  CHECK(run.feed(batch_of(elsewhere, {row_of({21, "s", 0.5})})).empty());
+}
+
+TEST_CASE("a window that closes a second time replaces the first", "[detect][revision]") {
+  Run run({rule(kSurge)});
+  for (int minute = 0; minute < 6; ++minute) run.feed({{minute}});
+  REQUIRE(run.feed({{6, "checkout", 0.5}}).size() == 1);
+  // The newest one turns out to have been harmless: withdrawn, and no part of the baseline.
+  CHECK(said(run.feed({{6, "checkout", 0.05}})) == Said{"checkout@6 over"});
+  const auto next = run.feed({{7, "checkout", 0.5}});
+  REQUIRE(said(next) == Said{"checkout@7"});
+  CHECK(next[0]->baseline_value.value() == Approx(0.05));
+  // The same window again, worse: the same anomaly, with new figures.
+  const auto worse = run.feed({{7, "checkout", 0.6}});
+  REQUIRE(said(worse) == Said{"checkout@7"});
+  CHECK(worse[0]->id == next[0]->id);
+  CHECK(worse[0]->metric_value == 0.6);
+  // An older one, corrected behind a newer one.
+  run.feed({{8, "checkout", 0.7}});
+  const auto older = run.feed({{7, "checkout", 0.05}});
+  CHECK(said(older) == Said{"checkout@7 over"});
+  const auto over = run.feed({{9, "checkout", 0.05}});
+  CHECK(said(over) == Said{"checkout@8 over"});
+}
+
+TEST_CASE("open rows, the overflow group and other records are ignored", "[detect]") {
+  Run run({rule("error_rate > 0.2")});
+  WindowRow open = row_of({0, "s", 0.5});
+  open.closed = false;
+  CHECK(run.feed(batch_of(service_schema(), {open})).empty());
+  WindowRow overflow = row_of({0, "__overflow__", 0.5});
+  overflow.overflow = true;
+  CHECK(run.feed(batch_of(service_schema(), {overflow})).empty());
+  Records out;
+  run.detector->process(Record(std::make_shared<const Anomaly>()), out);
+  run.detector->process(Record(WindowBatchPtr()), out);
+  CHECK(out.empty());
+  CHECK(run.detector->states(10).empty());
+}
+
+TEST_CASE("the end of a stream is not a time", "[detect]") {
+  Run run({rule("error_rate > 0.2")});
+  auto batch = std::make_shared<WindowBatch>(*batch_of(std::vector<ServiceRow>{{0, "s", 0.5}}));
+  batch->watermark = kMaxTimestamp;
+  const auto raised = run.feed(WindowBatchPtr(batch));
+  REQUIRE(raised.size() == 1);
+  CHECK(raised[0]->detected_at == kBase + kMinute);
+}
+
+TEST_CASE("several rules may judge one window", "[detect]") {
+  RuleOptions latency = rule("p95_latency_ms > 2 * 500");
+  latency.name = "latency_spike";
+  Run run({rule("error_rate > 0.2"), latency});
+  const auto raised = run.feed({{0, "s", 0.5, 100, 1234.5}});
+  REQUIRE(raised.size() == 2);
+  CHECK(raised[1]->rule == "latency_spike");
+  CHECK(raised[1]->metric_name == "p95_latency_ms");
+  CHECK(raised[1]->metric_value == 1234.5);
+  CHECK(raised[1]->threshold_value == 1000);
+  CHECK_FALSE(raised[1]->baseline_value.has_value());
+  CHECK(raised[1]->description ==
+        "p95_latency_ms of s was 1,234 in the minute from 12:34 (UTC); the rule allows 1,000");
+}
+
+TEST_CASE("people see how far a rule has warmed up", "[detect][states]") {
+  Run run({rule(kSurge)});
+  for (int minute = 0; minute < 3; ++minute) run.feed({{minute, "a"}, {minute, "b"}});
+  auto states = run.detector->states(10);
+  REQUIRE(states.size() == 2);
+  CHECK(states[0].rule == "error_surge");
+  CHECK(states[0].window == "service_metrics");
+  CHECK(states[0].key == "a");
+  CHECK(states[0].phase == "warming_up");
+  CHECK(states[0].history_windows == 3);
+  CHECK(states[0].warmup_windows == 5);
+  CHECK(states[0].last_window_end == kBase + 3 * kMinute);
+
+  for (int minute = 3; minute < 5; ++minute) run.feed({{minute, "a"}, {minute, "b"}});
+  CHECK(run.detector->states(10)[1].phase == "ok");
+  run.feed({{5, "a"}, {5, "b", 0.9}});
+  states = run.detector->states(10);
+  CHECK(states[0].key == "b");
+  CHECK(states[0].phase == "firing");
+  CHECK(run.detector->states(1).size() == 1);
+
+  RuleOptions slow = rule("error_rate > 0.2");
+  slow.hold = kMinute;
+  Run pending({slow});
+  pending.feed({{0, "a", 0.9}});
+  CHECK(pending.detector->states(1)[0].phase == "pending");
+  CHECK(pending.detector->states(1)[0].warmup_windows == 0);
+}
+
+TEST_CASE("memory stays bounded by the number of keys", "[detect][bounds]") {
+  Run run({rule("error_rate > 0.2")});
+  // The first key fires, and is then forgotten: its anomaly must not stay open for ever.
+  run.feed({{0, "first", 0.5}});
+  std::vector<ServiceRow> rows;
+  bool resolved = false;
+  for (std::size_t i = 0; i < Detector::kMaxKeys + 100; ++i) {
+    rows.push_back({0, "k" + std::to_string(i), 0.1});
+    if (rows.size() == 1000) {
+      for (const AnomalyPtr& a : run.feed(rows)) resolved = resolved || a->resolved;
+      rows.clear();
+    }
+  }
+  for (const AnomalyPtr& a : run.feed(rows)) resolved = resolved || a->resolved;
+  CHECK(resolved);
+  CHECK(run.detector->evicted_keys() == 101);
+  CHECK(run.detector->states(1'000'000).size() == Detector::kMaxKeys);
+}
+
+TEST_CASE("a key that fires for ever keeps a bounded number of open anomalies",
+          "[detect][bounds]") {
+  Run run({rule("error_rate > 0.2")});
+  std::size_t open = 0;
+  for (int minute = 0; minute < 1'500; ++minute) {
+    for (const AnomalyPtr& a : run.feed({{minute, "s", 0.5}})) open += a->resolved ? -1 : 1;
+  }
+  CHECK(open == Detector::kMaxOpenPerKey);
+  for (const AnomalyPtr& a : run.feed({{1'500, "s", 0.1}})) open += a->resolved ? -1 : 1;
+  CHECK(open == 0);
+}
+
+}  // namespace
+}  // namespace streamobs::detect

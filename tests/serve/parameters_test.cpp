@@ -1,0 +1,3 @@
+#include "serve/parameters.h"
+#include "support/catch.h"
+TEST_CASE("placeholder") { CHECK(streamobs::serve::enumerate({"a","b"}) == "a and b"); }

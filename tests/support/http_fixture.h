@@ -1,0 +1,83 @@
+// A server on a free port of loopback, run by two threads with two lanes, as in the engine.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "http/server.h"
+#include "support/catch.h"
+#include "support/http_client.h"
+
+namespace streamobs::test {
+
+class TestServer {
+ public:
+  /// Runs until stop() or destruction. `router` must be complete.
+  explicit TestServer(const http::Router& router, http::HttpOptions options = {})
+      : work_(io.get_executor()) {
+    options.listen = SourceText("127.0.0.1:0");
+    for (int i = 0; i < 2; ++i) lanes_.emplace_back(asio::make_strand(io));
+    const auto next_home = [this, next = std::size_t{0}]() mutable {
+      const std::size_t lane = next++ % lanes_.size();
+      return http::Home{lanes_[lane], lane};
+    };
+    const auto on_failure = [this](const std::string&, std::exception_ptr) { ++failures; };
+    server.emplace(asio::make_strand(io), std::move(options), router, registry, clock, next_home,
+                   on_failure);
+    const auto endpoint = server->listen();
+    REQUIRE(endpoint.has_value());
+    port = endpoint->port;
+    tasks.spawn(asio::make_strand(io), "serve", server->serve());
+    for (int i = 0; i < 2; ++i) {
+      threads_.emplace_back([this] { io.run(); });
+    }
+  }
+  ~TestServer() { stop(); }
+
+  void stop(Duration deadline = 5 * kSecond) {
+    if (threads_.empty()) return;
+    server->stop_accepting();
+    std::atomic<bool> drained{false};
+    asio::co_spawn(asio::make_strand(io), server->drain(deadline),
+                   [&drained](std::exception_ptr) { drained = true; });
+    while (!drained || tasks.running() != 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    work_.reset();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    CHECK(failures == 0);
+  }
+  HttpClient connect() const { return HttpClient(port); }
+
+  asio::io_context io;
+  SystemClock clock;
+  telemetry::Registry registry;
+  std::atomic<int> failures{0};
+  std::uint16_t port = 0;
+  flow::TaskGroup tasks{[this](const std::string&, std::exception_ptr) { ++failures; }};
+  std::optional<http::Server> server;
+
+ private:
+  asio::executor_work_guard<asio::io_context::executor_type> work_;
+  std::vector<asio::any_io_executor> lanes_;
+  std::vector<std::thread> threads_;
+};
+
+/// Waits until `done()`; false when it has not come true in time.
+inline bool wait_until(const std::function<bool()>& done,
+                       std::chrono::milliseconds timeout = std::chrono::milliseconds(10'000)) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
+}
+
+}  // namespace streamobs::test
