@@ -1,10 +1,13 @@
 # streamobs_library(NAME DEPS a b c): one static library for each folder of src/.
 #
-# DEPS are folders (or imported targets). They are what the folder may include; the test
-# tests/house/includes_test.py holds them against the rules of docs/architecture.md.
+# EXCLUDE names files that belong to another target. DEPS are folders (or imported targets). They are what the folder may include; the test
+# tests/house/test_includes.py holds them against the rules of docs/architecture.md.
 function(streamobs_library name)
   cmake_parse_arguments(ARG "" "" "DEPS;EXCLUDE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp")
+  foreach(left_out IN LISTS ARG_EXCLUDE)
+    list(REMOVE_ITEM sources "${CMAKE_CURRENT_SOURCE_DIR}/${name}/${left_out}")
+  endforeach()
   if(NOT sources)
     add_library(streamobs_${name} INTERFACE)
     set(scope INTERFACE)

@@ -17,7 +17,6 @@ constexpr Choice<log::Format> kFormats[] = {
     {"auto", log::Format::automatic}, {"text", log::Format::text}, {"json", log::Format::json}};
 
 constexpr std::int64_t kThreadsMax = 256;
-constexpr std::size_t kKiB = 1 << 10;
 constexpr std::size_t kMiB = 1 << 20;
 constexpr std::size_t kGiB = 1 << 30;
 

@@ -21,7 +21,7 @@ constexpr Choice<Format> kFormats[] = {{"json", Format::json},
 constexpr std::string_view kScenarios[] = {"services", "transactions", "metrics", "logs", "llm"};
 constexpr std::string_view kTypes[] = {"file", "stdin", "demo"};
 
-constexpr double kRateMax = 10e6;
+constexpr double kRateMax = 1e6;  ///< What the demo source keeps up with.
 constexpr double kAnomalyShareMax = 0.3;  ///< More would be the normal state.
 
 /// Which keys only one kind of source understands.

@@ -14,11 +14,15 @@ namespace {
 using window::NamedExpression;
 using window::WindowOptions;
 
-/// Columns every result has.
-constexpr std::string_view kReservedColumns[] = {"window_start", "window_end", "closed",
-                                                 "revision"};
-/// Views of the store that are there anyway. Names with the prefix sqlite_ belong to SQLite.
-constexpr std::string_view kReservedViews[] = {"anomalies", "incidents", "dead_letters"};
+/// Columns that every result has, in the API, the view or the table behind it.
+constexpr std::string_view kReservedColumns[] = {"window_start", "window_end", "closed", "revision",
+                                                 "window",       "overflow",   "state",  "_key"};
+/// Views and tables that the store has anyway, and the beginnings of others: its tables behind the
+/// views are window_NAME, and sqlite_ is SQLite's own.
+constexpr std::string_view kReservedViews[] = {"anomalies",        "anomaly",      "incidents",
+                                               "incident",         "dead_letters", "dead_letter",
+                                               "dead_letter_count"};
+constexpr std::string_view kReservedPrefixes[] = {"sqlite_", "window_", "streamobs_"};
 
 constexpr Choice<Severity> kSeverities[] = {{"low", Severity::low},
                                             {"medium", Severity::medium},
@@ -34,15 +38,18 @@ std::string lower(std::string_view text) {
 
 void check_window_name(const Entry& entry, Report& report) {
   const std::string name = lower(entry.key);
-  const bool reserved = std::find(std::begin(kReservedViews), std::end(kReservedViews), name) !=
-                            std::end(kReservedViews) ||
-                        name.starts_with("sqlite_") || name.starts_with("streamobs_");
+  const bool reserved =
+      std::find(std::begin(kReservedViews), std::end(kReservedViews), name) !=
+          std::end(kReservedViews) ||
+      std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                  [&](std::string_view prefix) { return name.starts_with(prefix); });
   if (!is_identifier(entry.key)) {
     report.error(entry.key_span, fmt::format("\"{}\" cannot name a window", entry.key),
                  "its results are an SQL view of this name: use letters, digits and _, and begin "
                  "with a letter");
   } else if (reserved) {
-    report.error(entry.key_span, fmt::format("the database has a {} of its own", entry.key),
+    report.error(entry.key_span,
+                 fmt::format("the database keeps the name {} for itself", entry.key),
                  "choose another name for the window");
   }
 }
@@ -61,7 +68,7 @@ void add_column(std::vector<NamedExpression>& out, const NamedExpression& column
   } else if (std::find(std::begin(kReservedColumns), std::end(kReservedColumns), name) !=
              std::end(kReservedColumns)) {
     report.error(span_of(column.name),
-                 fmt::format("{}: every result has a column {} already", what, column.name.text),
+                 fmt::format("{}: results have a column {} already", what, column.name.text),
                  "choose another name");
   } else if (std::any_of(window.by.begin(), window.by.end(), same) ||
              std::any_of(window.select.begin(), window.select.end(), same)) {

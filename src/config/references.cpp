@@ -104,20 +104,6 @@ void check_rules(const Config& config, const std::vector<std::string_view>& wind
   }
 }
 
-/// A stream that nothing reads is no error, but hardly what its writer meant.
-void warn_of_idle_streams(const Config& config, Report& report) {
-  for (const decode::StreamOptions& stream : config.streams) {
-    const bool read = std::any_of(
-        config.windows.begin(), config.windows.end(),
-        [&](const window::WindowOptions& w) { return w.from.text == stream.name.text; });
-    if (read) continue;
-    report.warning(
-        span_of(stream.name),
-        fmt::format("no window reads the stream {}: its events are only counted", stream.name.text),
-        fmt::format("add [window.NAME] with from = \"{}\"", stream.name.text));
-  }
-}
-
 }  // namespace
 
 void check_references(Config& config, Report& report) {
@@ -136,8 +122,6 @@ void check_references(Config& config, Report& report) {
   for (const SourceText& name : config.incidents.evidence) {
     check_name(name, "evidence", "window", windows, report);
   }
-  // After an error it would often be only its echo.
-  if (!report.has_errors()) warn_of_idle_streams(config, report);
 }
 
 }  // namespace streamobs::config

@@ -45,7 +45,8 @@ std::string mask_secrets(std::string text) {
     for (std::size_t at = lower.find(word); at != std::string::npos;
          at = lower.find(word, at + word.size())) {
       std::size_t i = at + word.size();
-      while (i < text.size() && (is_word(text[i]) || text[i] == '-')) ++i;
+      // The end of a name: auth_token is a secret, prompt_tokens is not.
+      if (i < text.size() && is_word(text[i])) continue;
       while (i < text.size() && (text[i] == ' ' || text[i] == '\t' || text[i] == '"')) ++i;
       if (i >= text.size() || (text[i] != '=' && text[i] != ':')) continue;
       ++i;

@@ -120,9 +120,8 @@ class HazardScanner {
 /// The line, taken apart as `key = value`, where it looks like that.
 struct Assignment {
   std::string_view key;
-  std::string_view value;  ///< Without a comment; as far as one can tell.
-  std::uint32_t value_column =
-      0;  ///< In bytes from 1; the lines in question are ASCII up to there.
+  std::string_view value;          ///< Without a comment; as far as one can tell.
+  std::uint32_t value_column = 0;  ///< In bytes: lines with bare values are mostly ASCII.
 };
 
 std::optional<Assignment> as_assignment(std::string_view line) {

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/short_text.h"
 #include "decode/json_reader.h"
 #include "event/dead_letter.h"
 
@@ -10,7 +11,7 @@ namespace streamobs::decode {
 
 namespace {
 
-constexpr std::size_t kPadding = 16;
+constexpr std::size_t kPadding = ShortText::kMax;
 
 constexpr std::string_view kNames[] = {"remote_addr", "ident",  "remote_user", "time_local",
                                        "request",     "status", "bytes",       "referer",

@@ -51,7 +51,8 @@ class BatchWriter {
   void set_int(std::size_t column, std::int64_t v) { places_[column].ints[row_] = v; }
   void set_float(std::size_t column, double v) { places_[column].floats[row_] = v; }
   void set_bool(std::size_t column, bool v) { places_[column].bools[row_] = v ? 1 : 0; }
-  /// `text` lives as long as the batch, and 16 bytes from its start on are readable if `padded`.
+  /// `text` lives as long as the batch, and ShortText::kMax bytes from its start on are readable if
+  /// `padded`.
   void set_text(std::size_t column, std::string_view text, bool padded) {
     Place& place = places_[column];
     if (place.ids != nullptr) [[likely]] {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/short_text.h"
 #include "decode/json_reader.h"
 #include "event/dead_letter.h"
 
@@ -12,7 +13,7 @@ namespace streamobs::decode {
 
 namespace {
 
-constexpr std::size_t kPadding = 16;
+constexpr std::size_t kPadding = ShortText::kMax;
 
 std::string_view view(const char* begin, const char* end) {
   return {begin, static_cast<std::size_t>(end - begin)};

@@ -1,5 +1,6 @@
 #include "decode/decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "decode/access_log_reader.h"
@@ -10,12 +11,14 @@
 #include "decode/json_block.h"
 #include "decode/json_reader.h"
 #include "decode/row_reader.h"
+#include "decode/shapes.h"
 #include "decode/time_text.h"
 
 namespace streamobs::decode {
 
 struct Decoder::Impl {
-  Impl(std::shared_ptr<const StreamPlan> p, const std::vector<std::string>& source_names)
+  Impl(std::shared_ptr<const StreamPlan> p, const std::vector<std::string>& source_names,
+       DecoderOptions options)
       : plan(std::move(p)),
         index(plan->schema),
         times(plan->zone),
@@ -23,7 +26,8 @@ struct Decoder::Impl {
         json(index, refusal),
         rows(*plan, index, times, json, writer, refusal),
         collector(*plan, source_names, writer, rows, refusal),
-        json_block(index, json, refusal, collector),
+        shapes(plan->schema, index, times, json, rows, writer),
+        json_block(index, json, shapes, writer, collector, refusal, options.shapes),
         csv(index, writer, collector),
         access_log(index, writer, collector) {}
 
@@ -35,6 +39,7 @@ struct Decoder::Impl {
   JsonReader json;
   RowReader rows;
   EventCollector collector;
+  Shapes shapes;
   JsonBlock json_block;
   CsvReader csv;
   AccessLogReader access_log;
@@ -42,8 +47,8 @@ struct Decoder::Impl {
 };
 
 Decoder::Decoder(std::shared_ptr<const StreamPlan> plan,
-                 const std::vector<std::string>& source_names)
-    : impl_(std::make_unique<Impl>(std::move(plan), source_names)) {}
+                 const std::vector<std::string>& source_names, DecoderOptions options)
+    : impl_(std::make_unique<Impl>(std::move(plan), source_names, options)) {}
 
 Decoder::~Decoder() = default;
 

@@ -44,42 +44,28 @@ std::uint32_t FieldIndex::add_path(const std::string& path) {
   return e.match.slot;
 }
 
-std::size_t FieldIndex::place(std::string_view path, std::uint64_t& low,
-                              std::uint64_t& high) const {
-  if (path.size() <= ShortText::kMax) {
-    const ShortText text = ShortText::from_padded(path.data(), path.size());
-    low = text.low;
-    high = text.high;
-    return text.hash(path.size()) >> 32;
-  }
-  low = hash_bytes(path);
-  high = 0;
-  return low;
+ShortText FieldIndex::key_of(std::string_view path) {
+  if (path.size() <= ShortText::kMax) return ShortText::from_padded(path.data(), path.size());
+  return {{hash_bytes(path), 0, 0, 0}};
 }
 
 FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
-  std::string padded(path);
-  padded.append(ShortText::kMax, '\0');
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  std::size_t i = place({padded.data(), path.size()}, low, high) & mask_;
+  const std::string padded = std::string(path) + std::string(ShortText::kMax, '\0');
+  const ShortText key = key_of({padded.data(), path.size()});
+  std::size_t i = key.hash() >> 32 & mask_;
   while (table_[i].size != 0 && table_[i].path != path) i = (i + 1) & mask_;
   Entry& e = table_[i];
-  e.low = low;
-  e.high = high;
+  e.key = key;
   e.size = static_cast<std::uint32_t>(path.size());
   e.path = std::string(path);
   return e;
 }
 
 FieldIndex::Match FieldIndex::find(std::string_view path) const {
-  if (path.empty()) return {};
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  std::size_t i = place(path, low, high) & mask_;
-  for (; table_[i].size != 0; i = (i + 1) & mask_) {
+  const ShortText key = key_of(path);
+  for (std::size_t i = key.hash() >> 32 & mask_; table_[i].size != 0; i = (i + 1) & mask_) {
     const Entry& e = table_[i];
-    if (e.low == low && e.high == high && e.size == path.size() &&
+    if (e.key == key && e.size == path.size() &&
         (path.size() <= ShortText::kMax || e.path == path)) {
       return e.match;
     }

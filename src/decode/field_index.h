@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/short_text.h"
 #include "event/schema.h"
 
 namespace streamobs::decode {
@@ -24,7 +25,8 @@ class FieldIndex {
     std::uint32_t slot = kNone;  ///< kNone: no column comes from here.
     bool prefix = false;         ///< Some path goes on below this one.
   };
-  /// What stands at `path` (keys joined by dots). 16 bytes from path.data() must be readable.
+  /// What stands at `path` (keys joined by dots). ShortText::kMax bytes from path.data() on must
+  /// be readable.
   Match find(std::string_view path) const;
 
   std::size_t slots() const { return paths_.size(); }
@@ -43,14 +45,14 @@ class FieldIndex {
 
  private:
   struct Entry {
-    std::uint64_t low = 0, high = 0;  ///< Short paths: their bytes. Long ones: hash, 0.
-    std::uint32_t size = 0;           ///< 0: free (a path is never empty).
+    ShortText key;           ///< Short paths: their bytes. Long ones: their hash.
+    std::uint32_t size = 0;  ///< 0: free (a path is never empty).
     Match match;
     std::string path;
   };
   std::uint32_t add_path(const std::string& path);
   Entry& entry(std::string_view path);
-  std::size_t place(std::string_view path, std::uint64_t& low, std::uint64_t& high) const;
+  static ShortText key_of(std::string_view path);
 
   std::vector<std::string> paths_;
   std::vector<std::vector<std::uint32_t>> column_slots_;

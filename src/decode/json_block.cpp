@@ -24,12 +24,15 @@ const char* skip_byte_order_mark(const char* p, const char* end) {
 
 }  // namespace
 
-JsonBlock::JsonBlock(const FieldIndex& index, JsonReader& reader, Refusal& refusal,
-                     EventCollector& collector)
-    : index_(index),
-      reader_(reader),
-      refusal_(refusal),
+JsonBlock::JsonBlock(const FieldIndex& index, JsonReader& reader, Shapes& shapes,
+                     BatchWriter& writer, EventCollector& collector, Refusal& refusal,
+                     bool use_shapes)
+    : reader_(reader),
+      shapes_(shapes),
+      writer_(writer),
       collector_(collector),
+      refusal_(refusal),
+      use_shapes_(use_shapes),
       tokens_(index.slots()) {}
 
 void JsonBlock::read_any(const char* p, const char* end) {
@@ -46,7 +49,8 @@ void JsonBlock::read_any(const char* p, const char* end) {
 bool JsonBlock::read_single(const char* p, const char* end) {
   const char* const line_end = find_newline(p, end);
   if (p == end || *p != '{' || line_end == end) return false;
-  const char* const object_end = reader_.read_value(p, end);
+  Token whole;
+  const char* const object_end = reader_.read_value(p, end, 1, whole);
   if (object_end == nullptr || object_end <= line_end) return false;
   if (JsonReader::skip_space(object_end, end) != end) return false;
   if (!collector_.refuse_if_too_long(p, object_end)) read_element(p, end);
@@ -56,13 +60,37 @@ bool JsonBlock::read_single(const char* p, const char* end) {
 void JsonBlock::read_lines(const char* p, const char* end) {
   p = skip_byte_order_mark(p, end);
   while (p < end) {
+    if (const char* const behind = read_by_shape(p, end); behind != nullptr) {
+      // The line's end, as nearly all have it; anything else is the plain reader's business.
+      if (*behind == '\n' || behind == end) [[likely]] {
+        collector_.accept(p, behind);
+        p = behind + 1;
+        continue;
+      }
+      if (*behind == '\r' && behind[1] == '\n') {
+        collector_.accept(p, behind);
+        p = behind + 2;
+        continue;
+      }
+    }
     const char* const line_end = find_newline(p, end);
     read_line(p, line_end);
     p = line_end + 1;
   }
 }
 
+/// The event at `p` in the writer's row, and what is behind it; null if the plain reader must see
+/// it.
+inline const char* JsonBlock::read_by_shape(const char* p, const char* end) {
+  if (!use_shapes_) return nullptr;
+  writer_.prepare_row();
+  const char* const behind = shapes_.read(p, end);
+  if (behind == nullptr) return nullptr;
+  return static_cast<std::size_t>(behind - p) <= collector_.max_event_bytes() ? behind : nullptr;
+}
+
 void JsonBlock::read_line(const char* begin, const char* end) {
+  if (use_shapes_) writer_.reset_row();
   begin = skip_blanks(begin, end);
   while (end > begin && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) --end;
   if (begin == end) {
@@ -76,8 +104,13 @@ void JsonBlock::read_line(const char* begin, const char* end) {
   } else if (object_end != end) {
     collector_.refuse(begin, end, reason::not_json, "something follows the object on its line");
   } else {
-    collector_.take(tokens_.data(), begin, end);
+    take(begin, end);
   }
+}
+
+/// The plain reader's event becomes a row, and the shapes learn from it, or a dead letter.
+void JsonBlock::take(const char* begin, const char* end) {
+  if (collector_.take(tokens_.data(), begin, end) && use_shapes_) shapes_.learn(begin, end);
 }
 
 /// `p` stands at the bracket. Every element is an event, judged by itself, as a line would be.
@@ -118,10 +151,15 @@ void JsonBlock::read_array(const char* p, const char* end) {
 /// Takes or refuses the element at `p` and returns what is behind it; null if its end cannot be
 /// found, and then the rest of the array has been refused with it.
 const char* JsonBlock::read_element(const char* p, const char* end) {
+  if (const char* const behind = read_by_shape(p, end); behind != nullptr) {
+    collector_.accept(p, behind);
+    return behind;
+  }
+  if (use_shapes_) writer_.reset_row();
   const char* element_end = reader_.read_event(p, end, tokens_.data());
   if (element_end != nullptr) {
     if (!collector_.refuse_if_too_long(p, element_end)) {
-      collector_.take(tokens_.data(), p, element_end);
+      take(p, element_end);
     }
     return element_end;
   }

@@ -10,14 +10,15 @@
 
 #include "decode/event_collector.h"
 #include "decode/json_reader.h"
+#include "decode/shapes.h"
 
 namespace streamobs::decode {
 
 class JsonBlock {
  public:
   /// All of them outlive this.
-  JsonBlock(const FieldIndex& index, JsonReader& reader, Refusal& refusal,
-            EventCollector& collector);
+  JsonBlock(const FieldIndex& index, JsonReader& reader, Shapes& shapes, BatchWriter& writer,
+            EventCollector& collector, Refusal& refusal, bool use_shapes);
 
   /// Any of the three forms.
   void read_any(const char* p, const char* end);
@@ -28,13 +29,17 @@ class JsonBlock {
   void read_array(const char* p, const char* end);
   bool read_single(const char* p, const char* end);
   void read_line(const char* begin, const char* end);
+  const char* read_by_shape(const char* p, const char* end);
+  void take(const char* begin, const char* end);
   const char* read_element(const char* p, const char* end);
   const char* end_of_broken(const char* p, const char* end) const;
 
-  const FieldIndex& index_;
   JsonReader& reader_;
-  Refusal& refusal_;
+  Shapes& shapes_;
+  BatchWriter& writer_;
   EventCollector& collector_;
+  Refusal& refusal_;
+  bool use_shapes_;
   std::vector<Token> tokens_;  ///< One for each slot.
 };
 

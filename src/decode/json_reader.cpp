@@ -16,7 +16,7 @@ namespace streamobs::decode {
 
 namespace {
 
-constexpr std::size_t kPadding = 16;
+constexpr std::size_t kPadding = ShortText::kMax;
 
 /// The value of four hexadecimal digits, or -1.
 int read_hex4(const char* p, const char* end) {
@@ -146,12 +146,11 @@ const char* JsonReader::read_event(const char* p, const char* end, Token* tokens
   return object(p, 1, Search::yes);
 }
 
-const char* JsonReader::read_value(const char* p, const char* end, int depth) {
+const char* JsonReader::read_value(const char* p, const char* end, int depth, Token& token) {
   begin_ = p;
   end_ = end;
   keys_.clear();
   key_text_.clear();
-  Token token;
   return value(p, depth, token, Search::no);
 }
 
@@ -325,14 +324,15 @@ const char* JsonReader::escape(const char* p) {
 /// False if the object whose keys start at `base` has `text` already. With many keys the question
 /// is put off until the object ends.
 bool JsonReader::add_key(std::size_t base, std::string_view text) {
+  // The first eight bytes and the last; of a text shorter than that, those there are.
+  const std::uint64_t few =
+      ~std::uint64_t{0} >> (8 * (8 - std::min<std::size_t>(text.size(), 8)) & 63);
   Key key{0, 0, text.data(), text.size()};
-  if (text.size() <= ShortText::kMax) {
-    const ShortText words = ShortText::from_padded(text.data(), text.size());
-    key.low = words.low;
-    key.high = words.high;
-  } else {
+  if (text.size() >= 8) {
     key.low = load_word(text.data());
     key.high = load_word(text.data() + text.size() - 8);
+  } else if (!text.empty()) {
+    key.low = load_word(text.data()) & few;
   }
   if (keys_.size() - base < kFewKeys) {
     for (std::size_t i = base; i < keys_.size(); ++i) {

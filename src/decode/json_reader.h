@@ -28,11 +28,12 @@ class JsonReader {
 
   /// Reads the object that starts at `p` and fills the tokens of its slots (the others stay
   /// absent). Returns where it ends; on a mistake fills the refusal and returns null. `end` bounds
-  /// the text; 16 bytes behind it are readable and the first of them is a control character.
+  /// the text; ShortText::kMax bytes behind it are readable and the first of them is a control
+  /// character.
   const char* read_event(const char* p, const char* end, Token* tokens);
 
-  /// The same for any value that stands `depth` deep, without looking for fields.
-  const char* read_value(const char* p, const char* end, int depth = 1);
+  /// Reads any value, which stands `depth` deep, into `token`, without looking for fields.
+  const char* read_value(const char* p, const char* end, int depth, Token& token);
 
   static const char* skip_space(const char* p, const char* end) {
     while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')) ++p;

@@ -15,7 +15,7 @@ namespace streamobs::decode {
 namespace {
 
 /// Behind unescaped text, so that it can be interned without copying.
-constexpr std::size_t kPadding = 16;
+constexpr std::size_t kPadding = ShortText::kMax;
 
 bool is_text_token(const Token& token) {
   return token.kind == Token::Kind::string || token.kind == Token::Kind::text;
@@ -89,8 +89,7 @@ bool RowReader::read(const Token* tokens) {
       writer_.set_null(column);
       continue;
     }
-    if (!read_column(column, *token)) return false;
-    if (column == index_.time_column() && !read_event_time(field(column), *token)) return false;
+    if (!read_value(column, *token)) return false;
   }
   return true;
 }
@@ -201,7 +200,8 @@ bool RowReader::read_map(std::size_t column, const Token& token) {
   std::copy(text.begin(), text.end(), copy);
   std::fill_n(copy + text.size(), kPadding, '\0');
   const char* const end = copy + text.size();
-  if (text.empty() || *copy != '{' || json_.read_value(copy, end) != end) {
+  Token ignored;
+  if (text.empty() || *copy != '{' || json_.read_value(copy, end, 1, ignored) != end) {
     return wrong_type(column, token);
   }
   writer_.set_text(column, {copy, text.size()}, true);

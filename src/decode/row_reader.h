@@ -30,6 +30,13 @@ class RowReader {
   /// refused, and the refusal says why. Fields are looked at in the schema's order.
   bool read(const Token* tokens);
 
+  /// One column from one value that is neither absent nor null; the event's time with it, if this
+  /// is its column.
+  bool read_value(std::size_t column, const Token& token) {
+    return read_column(column, token) &&
+           (column != index_.time_column() || read_event_time(field(column), token));
+  }
+
  private:
   bool read_column(std::size_t column, const Token& token);
   bool read_event_time(const Field& field, const Token& token);

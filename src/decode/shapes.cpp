@@ -13,9 +13,8 @@ namespace streamobs::decode {
 namespace {
 
 constexpr unsigned kShortRun = 7;  // Digits of a number that one word shows to be complete.
-constexpr std::int64_t kPowers[] = {1,         10,         100,         1'000,
-                                    10'000,    100'000,    1'000'000,   10'000'000,
-                                    100'000'000};
+constexpr std::int64_t kPowers[] = {1,       10,        100,        1'000,      10'000,
+                                    100'000, 1'000'000, 10'000'000, 100'000'000};
 
 std::uint32_t load_4(const char* p) {
   std::uint32_t word;
@@ -23,10 +22,14 @@ std::uint32_t load_4(const char* p) {
   return word;
 }
 
-bool is_null(const char* p) { return load_4(p) == load_4("null"); }
+bool is_null(const char* p) {
+  return load_4(p) == load_4("null");
+}
 
 /// A number goes on here in a way that the short ways do not read.
-bool goes_on(char c) { return c == '.' || c == 'e' || c == 'E'; }
+bool goes_on(char c) {
+  return c == '.' || c == 'e' || c == 'E';
+}
 
 }  // namespace
 
@@ -60,7 +63,7 @@ void Shapes::clear() {
 // Reading
 
 inline bool Shapes::matches(const char* p, const Edge& edge) {
-  if (!equal_16(p, edge.literal, edge.masks[0])) return false;
+  if (!equal_16(p, edge.literal, edge.masks[0]) || p[edge.size] == edge.never) return false;
   if (edge.size <= 16) return true;
   if (!equal_16(p + 16, edge.literal + 16, edge.masks[1])) return false;
   return edge.size <= 32 || equal_16(p + 32, edge.literal + 32, edge.masks[2]);
@@ -83,7 +86,6 @@ Shapes::Edge* Shapes::find_other(Node& node, const char* p) {
 const char* Shapes::read(const char* p, const char* end) {
   ++reads_;
   std::uint64_t seen = 0;
-  Timestamp time = kMinTimestamp;
   Node* node = nodes_.data();
   for (;;) {
     Edge* edge = node->first;
@@ -91,7 +93,8 @@ const char* Shapes::read(const char* p, const char* end) {
       edge = find_other(*node, p);
       if (edge == nullptr) return nullptr;
     }
-    if ((seen & edge->bits) != 0) [[unlikely]] return nullptr;
+    if ((seen & edge->bits) != 0) [[unlikely]]
+      return nullptr;
     seen |= edge->bits;
     p += edge->size;
     switch (edge->op) {
@@ -100,34 +103,55 @@ const char* Shapes::read(const char* p, const char* end) {
           if (!set_absent(absent)) return nullptr;
         }
         return p;
-      case Op::time: p = read_time(p, end, *edge, time); break;
-      case Op::text: p = read_text(p, end, *edge); break;
-      case Op::integer: p = read_integer(p, end, *edge); break;
-      case Op::floating: p = read_floating(p, end, *edge); break;
-      case Op::decimal: p = read_decimal(p, end, *edge); break;
-      case Op::boolean: p = read_boolean(p, end, *edge); break;
-      case Op::other: p = read_other(p, end, *edge); break;
-      case Op::skip: p = skip_value(p, end, *edge); break;
+      case Op::time:
+        p = read_time(p, end, *edge);
+        break;
+      case Op::text:
+        p = read_text(p, end, *edge);
+        break;
+      case Op::integer:
+        p = read_integer(p, end, *edge);
+        break;
+      case Op::floating:
+        p = read_floating(p, end, *edge);
+        break;
+      case Op::decimal:
+        p = read_decimal(p, end, *edge);
+        break;
+      case Op::boolean:
+        p = read_boolean(p, end, *edge);
+        break;
+      case Op::other:
+        p = read_other(p, end, *edge);
+        break;
+      case Op::skip:
+        p = skip_value(p, end, *edge);
+        break;
     }
-    if (p == nullptr) [[unlikely]] return nullptr;
+    if (p == nullptr) [[unlikely]]
+      return nullptr;
     node = edge->target;
   }
 }
 
-inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge,
-                                     Timestamp& time) {
+inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge) {
+  Timestamp time = 0;
   const char* const value_end = *p == '"' ? times_.parse_quoted(p + 1, time) : nullptr;
-  if (value_end == nullptr) [[unlikely]] return read_other(p, end, edge);
-  if (time > rows_.time_limit()) [[unlikely]] return nullptr;
+  if (value_end == nullptr) [[unlikely]]
+    return read_other(p, end, edge);
+  if (time > rows_.time_limit()) [[unlikely]]
+    return nullptr;
   writer_.set_time(time);
   return value_end + 1;
 }
 
 inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge) {
-  if (*p != '"') [[unlikely]] return read_other(p, end, edge);
+  if (*p != '"') [[unlikely]]
+    return read_other(p, end, edge);
   bool non_ascii = false;
   const char* const close = scan_string(++p, non_ascii);
-  if (*close != '"') [[unlikely]] return read_other(p - 1, end, edge);
+  if (*close != '"') [[unlikely]]
+    return read_other(p - 1, end, edge);
   const std::string_view text(p, static_cast<std::size_t>(close - p));
   if (non_ascii && !is_utf8(text)) return nullptr;
   writer_.set_text(edge.column, text, true);
@@ -169,7 +193,8 @@ inline const char* Shapes::read_floating(const char* p, const char* end, const E
     value = exact_quotient(digits, places.count);
     after += 1 + places.count;
   }
-  if ((*after | 0x20) == 'e') [[unlikely]] return read_other(begin, end, edge);
+  if ((*after | 0x20) == 'e') [[unlikely]]
+    return read_other(begin, end, edge);
   writer_.set_float(edge.column, negative ? -value : value);
   return after;
 }
@@ -192,7 +217,8 @@ inline const char* Shapes::read_decimal(const char* p, const char* end, const Ed
     value += static_cast<std::int64_t>(places.value) * kPowers[edge.scale - places.count];
     after += 1 + places.count;
   }
-  if ((*after | 0x20) == 'e') [[unlikely]] return read_other(begin, end, edge);
+  if ((*after | 0x20) == 'e') [[unlikely]]
+    return read_other(begin, end, edge);
   writer_.set_int(edge.column, negative ? -value : value);
   return after;
 }
@@ -212,7 +238,7 @@ const char* Shapes::read_other(const char* p, const char* end, const Edge& edge)
     return p + 4;
   }
   Token token;
-  p = json_.read_value(p, end, edge.depth, token);
+  p = read_plainly(p, end, edge, token);
   return p != nullptr && rows_.read_value(edge.column, token) ? p : nullptr;
 }
 
@@ -225,7 +251,15 @@ inline const char* Shapes::skip_value(const char* p, const char* end, const Edge
     return scan_json_number(p, end);
   }
   Token token;
-  return json_.read_value(p, end, edge.depth, token);
+  return read_plainly(p, end, edge, token);
+}
+
+/// A value that may go on over the end of the line, where the plain reader would have to stop, is
+/// left to that.
+const char* Shapes::read_plainly(const char* p, const char* end, const Edge& edge, Token& token) {
+  p = json_.read_value(p, end, edge.depth, token);
+  if (p == nullptr || token.kind == Token::Kind::string) return p;
+  return token.text.find('\n') == std::string_view::npos ? p : nullptr;
 }
 
 /// Columns whose keys the event does not have.
@@ -284,18 +318,23 @@ bool Shapes::learn_object(const char* p, const char* end, int depth, const std::
     std::uint64_t bit = 0;
     if (!bit_of(child_place, match.slot, bit) || (bits & bit) != 0) return false;
     bits |= bit;
-    const bool opened = *p == '{' && *JsonReader::skip_space(p + 1, end) != '}' &&
-                        (match.prefix || (told_apart_ && match.slot == FieldIndex::kNone));
-    if (opened) {
+    const bool opens = match.prefix || (told_apart_ && match.slot == FieldIndex::kNone);
+    if (opens && *p == '{') {
       if (match.slot != FieldIndex::kNone) return false;
-      if (!learn_object(p, end, depth + 1, child_place, child_path, bits)) return false;
-      bits = 0;
-      p = closing_;
+      const char* const inside = JsonReader::skip_space(p + 1, end);
+      if (*inside == '}') {
+        p = inside + 1;  // Becomes part of the next literal.
+      } else {
+        if (!learn_object(p, end, depth + 1, child_place, child_path, bits)) return false;
+        bits = 0;
+        p = closing_;
+      }
     } else {
       Step step{};
       step.literal = literal_;
       step.value = p;
       step.depth = static_cast<std::uint8_t>(depth + 1);
+      step.never = opens ? '{' : '\0';
       step.bits = bits;
       step.path = path_id(child_place);
       if (!choose_op(step, match.slot)) return false;
@@ -330,14 +369,23 @@ bool Shapes::choose_op(Step& step, std::uint32_t slot) const {
     return true;
   }
   switch (type.kind) {
-    case Kind::string: step.op = Op::text; break;
-    case Kind::integer: step.op = Op::integer; break;
-    case Kind::floating: step.op = Op::floating; break;
-    case Kind::boolean: step.op = Op::boolean; break;
+    case Kind::string:
+      step.op = Op::text;
+      break;
+    case Kind::integer:
+      step.op = Op::integer;
+      break;
+    case Kind::floating:
+      step.op = Op::floating;
+      break;
+    case Kind::boolean:
+      step.op = Op::boolean;
+      break;
     case Kind::decimal:
       if (type.scale < std::size(kPowers)) step.op = Op::decimal;
       break;
-    default: break;
+    default:
+      break;
   }
   return true;
 }
@@ -371,6 +419,7 @@ bool Shapes::insert(const char* end) {
   last.literal = literal_;
   last.value = end;
   last.op = Op::end;
+  last.never = '\x01';  // Zeros may follow: the padding.
   steps_.push_back(last);
   std::uint64_t seen = 0;
   for (const Step& step : steps_) {
@@ -429,10 +478,12 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
   }
   edge.op = step.op;
   edge.depth = step.depth;
+  edge.never = step.never;
   edge.column = static_cast<std::uint16_t>(step.column);
   edge.bits = step.bits;
   edge.target = target;
-  if (step.op != Op::end && step.op != Op::skip) edge.scale = schema_.fields[step.column].type.scale;
+  if (step.op != Op::end && step.op != Op::skip)
+    edge.scale = schema_.fields[step.column].type.scale;
   edge.next = from.first;
   from.first = &edge;
   return &edge;

@@ -55,31 +55,32 @@ class Shapes {
 
  private:
   enum class Op : std::uint8_t {
-    end,       ///< No value: the event ends here.
-    time,      ///< The event time, where its column holds nothing else.
+    end,   ///< No value: the event ends here.
+    time,  ///< The event time, where its column holds nothing else.
     text,
     integer,
     floating,
-    decimal,   ///< Of a scale small enough for the short way.
+    decimal,  ///< Of a scale small enough for the short way.
     boolean,
-    other,     ///< Through the plain reader: maps, times in columns of their own.
-    skip,      ///< Not declared: checked and left.
+    other,  ///< Through the plain reader: maps, times in columns of their own.
+    skip,   ///< Not declared: checked and left.
   };
   struct Node;
   struct Edge {
     char literal[kMaxLiteral];
-    std::uint16_t masks[3];   ///< Of each 16 bytes of the literal, which count.
+    std::uint16_t masks[3];  ///< Of each 16 bytes of the literal, which count.
     std::uint16_t size;
     Op op;
     std::uint8_t scale;
-    std::uint8_t depth;       ///< Of the value.
+    std::uint8_t depth;  ///< Of the value.
+    char never;  ///< The value must not start with it: '{' where another edge opens objects.
     std::uint16_t column;
-    std::uint64_t bits;       ///< The keys in the literal.
+    std::uint64_t bits;  ///< The keys in the literal.
     Node* target;
-    Edge* next;               ///< Another edge from the same node.
+    Edge* next;  ///< Another edge from the same node.
   };
   struct Node {
-    Edge* first = nullptr;    ///< The one taken last.
+    Edge* first = nullptr;  ///< The one taken last.
   };
   /// A value of the event being learned.
   struct Step {
@@ -88,6 +89,7 @@ class Shapes {
     const char* value_end;
     Op op;
     std::uint8_t depth;
+    char never;
     std::size_t column;
     std::uint64_t bits;
     std::uint32_t path;
@@ -95,7 +97,7 @@ class Shapes {
 
   static bool matches(const char* p, const Edge& edge);
   static Edge* find_other(Node& node, const char* p);
-  const char* read_time(const char* p, const char* end, const Edge& edge, Timestamp& time);
+  const char* read_time(const char* p, const char* end, const Edge& edge);
   const char* read_text(const char* p, const char* end, const Edge& edge);
   const char* read_integer(const char* p, const char* end, const Edge& edge);
   const char* read_floating(const char* p, const char* end, const Edge& edge);
@@ -103,6 +105,7 @@ class Shapes {
   const char* read_boolean(const char* p, const char* end, const Edge& edge);
   const char* read_other(const char* p, const char* end, const Edge& edge);
   const char* skip_value(const char* p, const char* end, const Edge& edge);
+  const char* read_plainly(const char* p, const char* end, const Edge& edge, Token& token);
   bool set_absent(std::uint64_t absent);
 
   bool learn_object(const char* p, const char* end, int depth, const std::string& place,
@@ -120,19 +123,22 @@ class Shapes {
   JsonReader& json_;
   RowReader& rows_;
   BatchWriter& writer_;
-  bool possible_ = true;             ///< False: more columns than a word has bits.
-  std::uint64_t column_bits_ = 0;    ///< One for each column.
+  bool possible_ = true;           ///< False: more columns than a word has bits.
+  std::uint64_t column_bits_ = 0;  ///< One for each column.
   std::uint64_t reads_ = 0;
 
-  std::vector<Node> nodes_;  ///< Never reallocated.
-  std::vector<Edge> edges_;  ///< Never reallocated.
+  std::vector<Node> nodes_;                                           ///< Never reallocated.
+  std::vector<Edge> edges_;                                           ///< Never reallocated.
   std::map<std::pair<std::uint32_t, std::uint64_t>, Node*> node_of_;  ///< By path and keys seen.
-  std::map<std::string, std::uint32_t> path_ids_;  ///< Keys joined by '\x1f', which no key contains.
-  std::map<std::string, unsigned> bits_;           ///< Of keys that are no column's.
+  std::map<std::string, std::uint32_t>
+      path_ids_;                          ///< Keys joined by '\x1f', which no key contains.
+  std::map<std::string, unsigned> bits_;  ///< Of keys that are no column's.
 
-  std::vector<Step> steps_;  ///< Scratch of learn().
-  const char* literal_ = nullptr;
-  bool told_apart_ = true;  ///< Nodes know which keys have been seen; undeclared objects are opened.
+  std::vector<Step> steps_;        ///< Scratch of learn().
+  const char* literal_ = nullptr;  ///< Where the next step's literal begins.
+  const char* closing_ = nullptr;  ///< Behind the object that was taken apart last.
+  bool told_apart_ =
+      true;  ///< Nodes know which keys have been seen; undeclared objects are opened.
   bool full_ = false;
   std::uint64_t cleared_at_ = 0;
   std::uint32_t idle_ = 0;  ///< How many calls to learn() are left out next, after fruitless ones.

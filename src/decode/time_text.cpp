@@ -216,43 +216,4 @@ bool TimeParser::learn_minute(const char* p, Minute& m) const {
   return true;
 }
 
-const TimeParser::Minute* TimeParser::minute(const char* p) {
-  Minute& m = minutes_[static_cast<unsigned char>(p[15]) & 15];
-  if (load_word(p) != m.low || load_word(p + 8) != m.high) [[unlikely]] {
-    if (!learn_minute(p, m)) return nullptr;
-  }
-  return &m;
-}
-
-const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
-  const Minute* const m = minute(p);
-  if (m == nullptr) return nullptr;
-  p += 16;
-  const unsigned tens = static_cast<unsigned char>(p[1] - '0');
-  const unsigned ones = static_cast<unsigned char>(p[2] - '0');
-  if (p[0] != ':' || tens > 5 || ones > 9) return nullptr;
-  Duration within = (tens * 10 + ones) * kSecond;
-  p += 3;
-  if (*p == '.') {
-    static constexpr std::int64_t kUnits[] = {0, 100'000, 10'000, 1'000, 100, 10, 1};
-    const DigitRun run = scan_digits(p + 1);
-    if (run.count == 0 || run.count > 6) return nullptr;
-    within += static_cast<std::int64_t>(run.value) * kUnits[run.count];
-    p += 1 + run.count;
-  }
-  if (p[0] == 'Z' && p[1] == '"') {
-    time = m->utc + within;
-    return p + 1;
-  }
-  if (p[0] == '"' && m->has_local) {
-    time = m->local + within;
-    return p;
-  }
-  if (equal_16(p, "+00:00\"\0\0\0\0\0\0\0\0", 0x7f)) {
-    time = m->utc + within;
-    return p + 6;
-  }
-  return nullptr;
-}
-
 }  // namespace streamobs::decode

@@ -24,7 +24,7 @@ struct Token {
   };
   Kind kind = Kind::absent;
   bool escaped = false;
-  /// Text behind which 16 more bytes can be read.
+  /// Text from whose start on ShortText::kMax bytes can be read.
   bool padded = true;
   std::string_view text;
 };

@@ -286,11 +286,10 @@ class RuleCompiler {
     if (!wanted.empty()) {
       plan_.metric = metric_index(wanted.text);
       if (!plan_.metric) {
-        const std::string near = metric_names().suggestion(wanted.text);
         complain(
             wanted.place,
             fmt::format("window {} has no numeric metric '{}'", plan_.schema->window, wanted.text),
-            near.empty() ? "" : fmt::format("did you mean {}?", near));
+            metric_names().suggestion(wanted.text));
         return;
       }
       std::erase_if(comparisons, [&](const Comparison& c) { return c.metric != *plan_.metric; });
@@ -356,11 +355,10 @@ std::shared_ptr<const DetectPlan> compile_rules(
     const auto window = std::find_if(windows.begin(), windows.end(),
                                      [&](const auto& w) { return w->window == rule.on.text; });
     if (window == windows.end()) {
-      const std::string near = window_names.suggestion(rule.on.text);
       complain(rule.on,
                fmt::format("rule {}: there is no window '{}'", rule.name.text, rule.on.text),
-               near.empty() ? "`on` names one of the [window.…] sections"
-                            : fmt::format("did you mean {}?", near));
+               windows.empty() ? "add a [window.…] section for it to judge"
+                               : window_names.suggestion(rule.on.text));
       continue;
     }
     RuleCompiler compiler(rule, *window, diagnostics);

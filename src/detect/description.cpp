@@ -48,16 +48,13 @@ std::optional<Piece> placeholder(std::string_view name, const WindowSchema& sche
 
 std::string known_placeholders(std::string_view wrong, const WindowSchema& schema) {
   expr::Scope names;
-  std::string all;
   const auto add = [&](std::string_view name) {
     names.add_column(std::string(name), {Kind::string, 0});
-    all += fmt::format("{}{{{}}}", all.empty() ? "" : ", ", name);
   };
   for (const ResultColumn& column : schema.keys) add(column.name);
   for (const ResultColumn& column : schema.metrics) add(column.name);
   for (const Placeholder& p : kPlaceholders) add(p.name);
-  const std::string near = names.suggestion(wrong);
-  return near.empty() ? fmt::format("known are {}", all) : fmt::format("did you mean {}?", near);
+  return names.suggestion(wrong);
 }
 
 std::string value_text(const Value& value) {

@@ -15,27 +15,22 @@ std::uint64_t next_serial() {
   static std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
-}
+}  // namespace
 
 Dictionary::Dictionary(std::size_t capacity)
-    : serial_(next_serial()),
-      capacity_(std::min(capacity, kMaxEntries)),
-      table_(64),
-      shift_(64 - 6) {}
+    : capacity_(std::min(capacity, kMaxEntries)), table_(64), shift_(64 - 6) {}
 
-Dictionary::Key Dictionary::key_of(std::string_view text) {
-  if (text.size() <= ShortText::kMax) return {ShortText::from(text.data(), text.size())};
-  if (text.size() > 2 * ShortText::kMax) return {ShortText{hash_bytes(text), 0}};
-  // Up to 32 bytes: both halves, overlapping in the middle; words that differ mix differently.
-  const char* const p = text.data();
-  const char* const q = p + text.size() - ShortText::kMax;
-  return {ShortText{load_word(p) ^ hash_word(load_word(p + 8)),
-                    load_word(q + 8) ^ hash_word(load_word(q) + 1)}};
+ShortText Dictionary::key_of(std::string_view text) {
+  // A NUL at the end would look like padding: such text is kept by its hash, as long text is.
+  if (text.size() <= ShortText::kMax && (text.empty() || text.back() != '\0')) {
+    return ShortText::from(text.data(), text.size());
+  }
+  return {{hash_bytes(text), text.size(), 0, ~std::uint64_t{0}}};
 }
 
-std::size_t Dictionary::slot_of(const Key& key, std::string_view text) const {
+std::size_t Dictionary::slot_of(const ShortText& key, std::string_view text) const {
   const std::size_t mask = table_.size() - 1;
-  std::size_t i = first_slot(key, text.size());
+  std::size_t i = first_slot(key);
   while (table_[i].id != kNone && !holds(table_[i], key, text)) i = (i + 1) & mask;
   return i;
 }
@@ -44,7 +39,7 @@ Dictionary::Id Dictionary::find(std::string_view text) const {
   return table_[slot_of(key_of(text), text)].id;
 }
 
-Dictionary::Id Dictionary::intern_slow(std::string_view text, const Key& key) {
+Dictionary::Id Dictionary::intern_slow(std::string_view text, const ShortText& key) {
   const std::size_t slot = slot_of(key, text);
   if (table_[slot].id != kNone) return table_[slot].id;
   if (size_ == capacity_ || bytes_ + text.size() > kMaxBytes) return kNone;
@@ -66,8 +61,8 @@ Dictionary::Id Dictionary::intern_slow(std::string_view text, const Key& key) {
     chunks_[id / kChunk] = std::make_unique<std::array<std::string_view, kChunk>>();
   (*chunks_[id / kChunk])[id % kChunk] = kept;
   ++size_;
-  table_[slot] = {key.words, static_cast<std::uint32_t>(text.size()), id};
-  if (size_ * 2 > table_.size()) grow_table();
+  table_[slot] = {key, id};
+  if (size_ * 4 > table_.size()) grow_table();
   return id;
 }
 
@@ -78,7 +73,7 @@ void Dictionary::grow_table() {
   const std::size_t mask = table_.size() - 1;
   for (const Slot& slot : old) {
     if (slot.id == kNone) continue;
-    std::size_t i = first_slot({slot.words}, slot.size);
+    std::size_t i = first_slot(slot.key);
     while (table_[i].id != kNone) i = (i + 1) & mask;
     table_[i] = slot;
   }

@@ -30,10 +30,11 @@ class Dictionary {
 
   /// The id of `text`, added if it is new; kNone when it is new and the dictionary is full.
   Id intern(std::string_view text) { return intern(text, key_of(text)); }
-  /// The same for text from whose start on 16 bytes can be read, however short it is: faster.
+  /// The same for text from whose start on ShortText::kMax bytes can be read, however short it is:
+  /// faster.
   Id intern_padded(std::string_view text) {
     return intern(text, text.size() <= ShortText::kMax
-                            ? Key{ShortText::from_padded(text.data(), text.size())}
+                            ? ShortText::from_padded(text.data(), text.size())
                             : key_of(text));
   }
   /// The id of `text` if it is in here, else kNone.
@@ -48,37 +49,30 @@ class Dictionary {
 
  private:
   static constexpr std::size_t kChunk = 1024;
-  /// A short text's bytes; for a longer one its hash, and a second word to compare.
-  struct Key {
-    ShortText words;
-  };
   struct Slot {
-    ShortText words;
-    std::uint32_t size = 0;
+    ShortText key;  ///< A short text's bytes; the hash of a longer one, and its size.
     Id id = kNone;
   };
-  static Key key_of(std::string_view text);
-  std::size_t first_slot(const Key& key, std::size_t size) const {
-    return key.words.hash(size) >> shift_;
-  }
+  static ShortText key_of(std::string_view text);
+  std::size_t first_slot(const ShortText& key) const { return key.hash() >> shift_; }
   /// True if `slot` holds `text`, whose key is `key`.
-  bool holds(const Slot& slot, const Key& key, std::string_view text) const {
-    return slot.words == key.words && slot.size == text.size() && slot.id != kNone &&
+  bool holds(const Slot& slot, const ShortText& key, std::string_view text) const {
+    return slot.key == key && slot.id != kNone &&
            (text.size() <= ShortText::kMax || (*this)[slot.id] == text);
   }
-  Id intern(std::string_view text, const Key& key) {
-    const Slot& slot = table_[first_slot(key, text.size())];
+  Id intern(std::string_view text, const ShortText& key) {
+    const Slot& slot = table_[first_slot(key)];
     return holds(slot, key, text) ? slot.id : intern_slow(text, key);
   }
-  Id intern_slow(std::string_view text, const Key& key);
-  std::size_t slot_of(const Key& key, std::string_view text) const;
+  Id intern_slow(std::string_view text, const ShortText& key);
+  std::size_t slot_of(const ShortText& key, std::string_view text) const;
   void grow_table();
 
   std::uint64_t serial_;
   std::size_t capacity_;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
-  std::vector<Slot> table_;  ///< Open addressing, at most half full.
+  std::vector<Slot> table_;  ///< Open addressing, at most a quarter full.
   unsigned shift_;           ///< The table takes the hash's upper 64 - shift_ bits.
   std::array<std::unique_ptr<std::array<std::string_view, kChunk>>, kMaxEntries / kChunk> chunks_;
   std::vector<std::unique_ptr<char[]>> text_;  ///< What the entries point into.

@@ -115,10 +115,14 @@ class Writer {
       case Op::call:
         call(node);
         break;
-      case Op::negate:
-        out_ += "-";
-        operand(*node.args[0], kPrimary);
+      case Op::negate: {
+        // -5 would be read back as one literal.
+        const bool number = node.args[0]->op == Op::literal;
+        out_ += number ? "-(" : "-";
+        operand(*node.args[0], number ? 0 : kPrimary);
+        if (number) out_ += ')';
         break;
+      }
       case Op::logical_not:
         out_ += "not ";
         operand(*node.args[0], 3);

@@ -5,7 +5,7 @@
 #include <ctime>
 #include <utility>
 
-#include <boost/asio/write.hpp>
+#include <boost/asio/error.hpp>
 
 #include "http/chunked.h"
 #include "http/connection.h"
@@ -99,6 +99,9 @@ asio::awaitable<void> Connection::read_sized_body() {
   } else if (expired_) {
     const Refusal refusal{408, "the body came slower than body_rate_min"};
     refuse(refusal, "body_timeout");
+  } else if (error == asio::error::eof) {
+    const Refusal refusal{400, "the request ends within its body"};
+    refuse(refusal, "bad_request");
   }
 }
 
@@ -139,6 +142,10 @@ asio::awaitable<void> Connection::read_chunked_body() {
       const Refusal slow{408, "the body came slower than body_rate_min"};
       refuse(slow, "body_timeout");
       co_return;
+    }
+    if (error == asio::error::eof) {
+      const Refusal cut{400, "the request ends within its body"};
+      refuse(cut, "bad_request");
     }
     if (error) co_return;
   }

@@ -39,11 +39,9 @@ bool check(const IncidentOptions& options,
     const auto window = std::find_if(windows.begin(), windows.end(),
                                      [&](const auto& w) { return w->window == name.text; });
     if (window == windows.end()) {
-      const std::string near = names.suggestion(name.text);
-      complain(name,
-               fmt::format("incidents: there is no window '{}' to take evidence from", name.text),
-               near.empty() ? "`evidence` lists [window.…] sections"
-                            : fmt::format("did you mean {}?", near));
+      complain(
+          name, fmt::format("incidents: there is no window '{}' to take evidence from", name.text),
+          windows.empty() ? "`evidence` lists [window.…] sections" : names.suggestion(name.text));
       continue;
     }
     const bool useful = std::any_of(windows.begin(), windows.end(),

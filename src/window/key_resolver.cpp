@@ -174,6 +174,9 @@ void KeyResolver::resolve(WindowInstance& instance, std::span<const ColumnView> 
   if (instance.table.size() > kPrefetchGroups) {
     for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_entry(hashes_[i]);
     for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_row(hashes_[i]);
+    if (keys_[0].is_long()) {  // A hint only: keys tend to be alike.
+      for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_text(hashes_[i]);
+    }
   }
   for (std::size_t i = 0; i < n; ++i) slots[i] = find_or_admit(instance, keys_[i], hashes_[i]);
 }

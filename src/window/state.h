@@ -58,7 +58,6 @@ class WindowState {
   std::unique_ptr<Arena> arena_;
 };
 
-struct WindowPlan;
 /// Appends the state of a group's row.
 void encode_state(const WindowPlan& plan, const std::byte* row, std::string& out);
 

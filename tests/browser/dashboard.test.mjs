@@ -344,6 +344,8 @@ test("the theme follows the system until it is chosen, and the choice is kept", 
   const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   assert.equal(await page.getAttribute("html", "data-theme"), "dark");
   const dark = await background();
+  await wait_for_charts(page);
+  await page.waitForSelector("#stages .stage");
   assert.deepEqual(await low_contrast(page), []);
   await page.emulateMedia({ colorScheme: "light" });
   await page.waitForSelector('html[data-theme="light"]');
@@ -379,6 +381,12 @@ if (screenshot_dir) {
         await wait_for_charts(page);
         await page.waitForSelector(".incident", { timeout: anomaly_wait_ms });
         await page.waitForSelector("#stages .stage");
+        // With rates and some seconds of history it looks as a reader sees it.
+        await page.waitForFunction(
+          () =>
+            /\/s/.test(document.querySelector("#stages").textContent) &&
+            /\d/.test(document.querySelector('[data-kpi="events_total"] .kpi-value').textContent),
+        );
         await page.screenshot({
           path: path.join(screenshot_dir, `dashboard-${theme}-${name}.png`),
           fullPage: true,

@@ -382,12 +382,6 @@ select = { n = count(*) }
       |                ^
       hint: texts, durations, sizes and expressions go in quotes: "1m", "count(*)"
 )~"},
-    {"a stream that nothing reads", kStream,
-     R"~(obs.toml:1:9: warning: no window reads the stream requests: its events are only counted
-    1 | [stream.requests]
-      |         ^^^^^^^^
-      hint: add [window.NAME] with from = "requests"
-)~"},
 };
 
 }  // namespace

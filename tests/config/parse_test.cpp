@@ -333,9 +333,10 @@ TEST_CASE("names that become part of SQL, addresses and labels are checked") {
                     "]\nsize=\"1m\"\nselect={n=\"count(*)\"}\n");
   };
   CHECK(window("ok_1").empty());
-  for (const char* name : {"anomalies", "Incidents", "dead_letters", "sqlite_x", "streamobs_x"}) {
+  for (const char* name :
+       {"anomalies", "Incidents", "dead_letters", "sqlite_x", "window_x", "streamobs_x"}) {
     INFO(name);
-    CHECK(mentions(window(name), "of its own"));
+    CHECK(mentions(window(name), "for itself"));
   }
   for (const char* name : {"1st", "a-b", "\"a b\"", "\"\"", "\"a.b\"", "\"x'; drop table y\""}) {
     INFO(name);

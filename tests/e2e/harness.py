@@ -29,7 +29,7 @@ SHARED = pathlib.Path(os.environ.get("STREAMOBS_SHARED_DATA", ROOT / "../shared/
 def run(*arguments, check=True, **options):
     """Runs the binary to its end."""
     done = subprocess.run([str(BINARY), *map(str, arguments)], capture_output=True, text=True,
-                          timeout=300, **options)
+                          errors="replace", timeout=300, **options)
     if check:
         assert done.returncode == 0, f"exit {done.returncode}\n{done.stderr}"
     return done

@@ -150,7 +150,7 @@ def test_sales_over_http_are_the_same_however_they_are_cut(kind, cut, tmp_path):
     numbers = ("Quantity", "UnitPrice")
     lines = []
     for row in rows:
-        text = json.dumps({k: v for k, v in row.items() if k not in numbers})
+        text = json.dumps({k: v or None for k, v in row.items() if k not in numbers})
         lines.append(f'{text[:-1]}, "Quantity": {row["Quantity"]}, "UnitPrice": {row["UnitPrice"]}}}'
                      .encode() + b"\n")
     bodies = [b"".join(lines[i:i + cut]) for i in range(0, len(lines), cut)]

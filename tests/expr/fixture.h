@@ -23,6 +23,7 @@ struct TestColumn {
              TextArena& arena, bool as_dictionary = false)
       : name(std::move(name_in)), type(type_in) {
     column.type = type;
+    as_dictionary = as_dictionary && is_text(type.kind);
     if (as_dictionary) dictionary = std::make_shared<Dictionary>(1 << 16);
     column.dictionary = dictionary;
     for (const Value& value : values) {

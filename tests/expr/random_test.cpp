@@ -61,7 +61,7 @@ class Generator {
       case 3: return "(" + integer() + " * " + number(depth - 1) + ")";
       case 4: return "(" + number(depth - 1) + " / " + number(depth - 1) + ")";
       case 5: return "(" + number(depth - 1) + " % " + number(depth - 1) + ")";
-      case 6: return "(-" + number(depth - 1) + ")";
+      case 6: return "(- " + number(depth - 1) + ")";
       case 7: return "abs(" + number(depth - 1) + ")";
       case 8: return one_of({"coalesce(", "greatest(", "least("}) + number(depth - 1) + ", " +
                      number(depth - 1) + ", " + number(0) + ")";

@@ -41,6 +41,7 @@ TEST_CASE("normal form: white space, case, needless parentheses") {
       {"- 5", "-5"},
       {"2 - -5", "2 - -5"},
       {"-(-5)", "-(-5)"},
+      {"-(5)", "-(5)"},
       {"a::INT + 1", "cast(a as int) + 1"},
       {"cast(a as numeric(12,2))", "cast(a as decimal(2))"},
       {"(-a)::int", "cast(-a as int)"},

@@ -355,9 +355,26 @@ TEST_CASE("broken chunks get 400 and an end", "[http]") {
     INFO(bad.substr(0, 60));
     HttpClient client = server.connect();
     client.send(chunked + bad);
+    // Some are broken only in the light of what follows: here, of nothing.
+    client.finish_sending();
+    CHECK(status_of(client.receive()) == 400);
+    CHECK(client.wait_closed());
+  }
+}
+
+TEST_CASE("what comes after broken chunks is not taken for a request", "[http]") {
+  App app;
+  TestServer server(app.router);
+  const std::string chunked = "POST /body HTTP/1.1\r\nHost: localhost\r\n" + std::string(kJson) +
+                              "Transfer-Encoding: chunked\r\n\r\n";
+  for (const char* bad : {"0x2\r\nab\r\n0\r\n\r\n", "2\nab\n0\n\n", "2\r\nabc\r\n0\r\n\r\n"}) {
+    INFO(bad);
+    HttpClient client = server.connect();
+    client.send(chunked + bad + get("/open"));
     CHECK(status_of(client.receive()) == 400);
     client.finish_sending();
     CHECK(client.wait_closed());
+    CHECK(client.received().empty());
   }
 }
 

@@ -107,6 +107,7 @@ class MetricChart {
   private readonly tip_: HTMLElement;
   private readonly chart_: uPlot;
   private readonly colors_: string[];
+  private readonly severity_colors_ = new Map<Severity, string>();
   private unit_: Unit = "plain";
   private data_: ChartData;
   private frames_: Frames = { seconds: [], rows: [] };
@@ -292,13 +293,19 @@ class MetricChart {
     const half = this.data_.store.step_ms / 2000;
     ctx.save();
     clip(u);
+    // One band a window, however many groups and rules see something in it: they would add up.
+    const own = (mark: Mark): boolean => mark.metric === this.metric_.name;
+    const bands = new Map<number, Mark>();
     for (const mark of this.marks_) {
-      const own = mark.metric === this.metric_.name;
+      const old = bands.get(mark.start);
+      if (!old || (own(mark) && !own(old))) bands.set(mark.start, mark);
+    }
+    for (const mark of bands.values()) {
       const left = u.valToPos(mark.start / 1000 - half, "x", true);
       const right = u.valToPos(mark.start / 1000 + half, "x", true);
       const width = Math.max(right - left, 2 * devicePixelRatio);
-      ctx.globalAlpha = own ? 0.2 : 0.07;
-      ctx.fillStyle = css_color(`--${mark.severity}`);
+      ctx.globalAlpha = own(mark) ? 0.2 : 0.07;
+      ctx.fillStyle = this.severity_color(mark.severity);
       ctx.fillRect(left, u.bbox.top, width, u.bbox.height);
     }
     ctx.restore();
@@ -312,7 +319,7 @@ class MetricChart {
     clip(u);
     for (const mark of this.marks_) {
       if (mark.metric !== this.metric_.name) continue;
-      const color = css_color(`--${mark.severity}`);
+      const color = this.severity_color(mark.severity);
       const x = u.valToPos(mark.start / 1000, "x", true);
       ctx.fillStyle = color;
       ctx.beginPath();
@@ -328,6 +335,16 @@ class MetricChart {
       ctx.stroke();
     }
     ctx.restore();
+  }
+
+  /** Asked of the page once a chart: a busy day has a thousand marks. */
+  private severity_color(severity: Severity): string {
+    let color = this.severity_colors_.get(severity);
+    if (color === undefined) {
+      color = css_color(`--${severity}`);
+      this.severity_colors_.set(severity, color);
+    }
+    return color;
   }
 
   private leave(): void {

@@ -73,6 +73,7 @@ export class LiveClient {
       console.info("live stream:", error instanceof Error ? error.message : error);
     }
     if (this.abort_ !== abort) return;
+    abort.abort(); // Whatever went wrong, nothing of this connection may stay open.
     this.set_state("reconnecting");
     const wait = Math.min(kRetryMaxMs, this.retry_ms_ * 2 ** Math.min(this.failures_, 5));
     ++this.failures_;

@@ -236,7 +236,8 @@ class App {
           };
           store.info.keys.forEach((key, index) => {
             const value = group.keys[index];
-            if (value !== null && value !== undefined) parameters[key.name] = String(value);
+            // A key called "limit" cannot be asked for: the parameter of that name comes first.
+            if (value != null && !(key.name in parameters)) parameters[key.name] = String(value);
           });
           store.add(await this.api_.window_rows(store.info.window, parameters), new Set(ids));
         }),

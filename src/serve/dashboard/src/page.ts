@@ -35,9 +35,9 @@ import {
 import { kRanges, type Range } from "./range";
 import type { State } from "./state";
 import { show_table } from "./table";
-import { kSeriesMax, type Group } from "./store";
+import { group_label, kSeriesMax, type Group } from "./store";
 import { current_theme, toggle_theme } from "./theme";
-import type { Incident } from "./types";
+import type { Incident, Scalar } from "./types";
 
 const kTableRows = 48;
 const kBuckets = 24;
@@ -293,7 +293,9 @@ export class Page {
       store,
       groups,
       slots: ids.map((id) => selection.slot(id)),
-      labels: groups.map((group, at) => group?.label ?? label_of(ids[at]!)),
+      labels: groups.map(
+        (group, at) => group?.label ?? group_label(JSON.parse(ids[at]!) as Scalar[]),
+      ),
       from: view.from,
       to: view.to,
       marks: state.marks(),
@@ -310,7 +312,8 @@ export class Page {
     by_id("charts").hidden = !has_rows;
     this.table_box_.hidden = !has_rows;
     const empty = by_id("charts-empty");
-    empty.hidden = has_rows || !state.loaded || state.error !== "";
+    const known = state.loaded && state.error === "" && (!state.window || data !== null);
+    empty.hidden = has_rows || !known;
     if (!empty.hidden) this.draw_empty(empty);
     if (!has_rows) {
       if (!data) this.charts_.clear();
@@ -402,10 +405,4 @@ export class Page {
     show_letters(by_id("letters"), letters.rows, now);
     by_id("letters-empty").hidden = letters.rows.length > 0;
   }
-}
-
-/** The name of a group that has no rows in the store (yet), from its id. */
-function label_of(id: string): string {
-  const keys = JSON.parse(id) as (string | null)[];
-  return keys.length === 0 ? "all" : keys.map((key) => key ?? "(none)").join(" · ");
 }

@@ -26,7 +26,7 @@ const kPulses = 60;
 export class State {
   connection: LiveState = "connecting";
   error = "";
-  loaded = false;
+  loaded = false; ///< Once everything has been; then the numbers are facts.
   range: Range = kRanges[1]!;
   wanted_window: string | null = null;
   windows: WindowInfo[] = [];
@@ -90,7 +90,6 @@ export class State {
     if (!window || window.window === this.window?.window) return false;
     this.window = window;
     this.store = null;
-    this.loaded = false;
     this.selection.clear();
     return true;
   }

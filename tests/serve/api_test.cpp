@@ -1,0 +1,348 @@
+#include "serve/api.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <simdjson.h>
+
+#include "serve/assets.h"
+#include "support/catch.h"
+#include "support/http_fixture.h"
+
+namespace {
+
+using namespace streamobs;  // NOLINT
+using test::get;
+using test::HttpClient;
+using test::HttpResponse;
+using test::TestServer;
+
+constexpr Timestamp kNoon = 1'704'801'600 * kSecond;  // 2024-01-09T12:00:00Z
+
+std::shared_ptr<const WindowSchema> make_schema() {
+  WindowSchema schema;
+  schema.window = "service_metrics";
+  schema.stream = "requests";
+  schema.size = kMinute;
+  schema.keys = {{"service", {Kind::string, 0}}};
+  schema.metrics = {{"request_count", {Kind::integer, 0}},
+                    {"error_rate", {Kind::floating, 0}},
+                    {"total", {Kind::decimal, 2}}};
+  return std::make_shared<const WindowSchema>(std::move(schema));
+}
+
+WindowRow row(Timestamp start, const std::string& service, std::int64_t count, bool closed) {
+  WindowRow out;
+  out.start = start;
+  out.end = start + kMinute;
+  out.closed = closed;
+  out.keys = {Value::of_string(service)};
+  out.metrics = {Value::of_int(count), Value::of_null({Kind::floating, 0}),
+                 Value::of_decimal(1234, 2)};
+  return out;
+}
+
+Anomaly make_anomaly() {
+  Anomaly a;
+  a.id = "a1";
+  a.rule = "error_surge";
+  a.window = "service_metrics";
+  a.severity = Severity::high;
+  a.detected_at = kNoon + kMinute;
+  a.window_start = kNoon;
+  a.window_end = kNoon + kMinute;
+  a.keys = {{"service", Value::of_string("checkout")}};
+  a.metric_name = "error_rate";
+  a.metric_value = 0.5;
+  a.threshold_value = 0.25;
+  a.description = "much \"too\" many";
+  return a;
+}
+
+Incident make_incident() {
+  Incident i;
+  i.id = "i1";
+  i.keys = {{"service", Value::of_string("checkout")}};
+  i.severity = Severity::critical;
+  i.started_at = kNoon;
+  i.last_seen_at = kNoon + kMinute;
+  i.title = "title";
+  i.explanation = "words";
+  i.evidence = {"one", "two"};
+  i.anomaly_ids = {"a1"};
+  i.anomaly_count = 1;
+  i.revision = 2;
+  return i;
+}
+
+class FakeQueries final : public serve::Queries {
+ public:
+  asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) override {
+    window_query = std::move(query);
+    Result<std::vector<WindowRow>> out = rows;
+    if (fails) out = fail(ErrorCode::unavailable, "the store is busy; try again");
+    co_return out;
+  }
+  asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override {
+    list_query = std::move(query);
+    Result<std::vector<Anomaly>> out = std::vector<Anomaly>{make_anomaly()};
+    co_return out;
+  }
+  asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override {
+    list_query = std::move(query);
+    Result<std::vector<Incident>> out = std::vector<Incident>{make_incident()};
+    co_return out;
+  }
+  asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
+      store::ListQuery query) override {
+    list_query = std::move(query);
+    store::StoredDeadLetter stored;
+    stored.id = 9;
+    stored.letter.reason = "bad_utf8";
+    stored.letter.stream = "requests";
+    stored.letter.received_at = kNoon;
+    stored.letter.payload = "{\"a\":\"\xff\"}";
+    Result<std::vector<store::StoredDeadLetter>> out = std::vector<store::StoredDeadLetter>{stored};
+    co_return out;
+  }
+  asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() override {
+    store::DeadLetterCount count;
+    count.stream = "requests";
+    count.reason = "bad_utf8";
+    count.count = 3;
+    Result<std::vector<store::DeadLetterCount>> out = std::vector<store::DeadLetterCount>{count};
+    co_return out;
+  }
+
+  bool fails = false;
+  std::vector<WindowRow> rows;
+  store::WindowQuery window_query;
+  store::ListQuery list_query;
+};
+
+constexpr std::string_view kPage = "<!doctype html><title>t</title>";
+constexpr serve::Asset kAssets[] = {
+    {"/index.html", "text/html; charset=utf-8", kPage, false},
+    {"/assets/app-1.js", "text/javascript; charset=utf-8", "let a = 1;", true},
+};
+
+struct App {
+  explicit App(http::HttpOptions options = {})
+      : open_windows(clock), live(clock, registry, nullptr) {
+    serve::ApiContext context;
+    context.version = "0.1.0";
+    context.started_at = kNoon;
+    context.clock = &clock;
+    context.registry = &registry;
+    context.queries = &queries;
+    context.open_windows = &open_windows;
+    context.live = &live;
+    serve::StreamInfo stream;
+    stream.stream = "requests";
+    stream.time_field = "event_time";
+    Field field;
+    field.name = "latency_ms";
+    field.type = {Kind::floating, 0};
+    field.required = true;
+    stream.fields = {field};
+    stream.paths = {"/v1/extra"};
+    context.streams = {stream};
+    serve::WindowInfo window;
+    window.schema = schema;
+    window.allowed_lateness = 10 * kSecond;
+    window.emit_every = 2 * kSecond;
+    context.windows = {window};
+    context.stream_states = [] {
+      serve::StreamState state;
+      state.stream = "requests";
+      state.received = 5;
+      state.accepted = 4;
+      state.rejected = {{"bad_time", 1}};
+      state.watermark = kNoon;
+      return std::vector<serve::StreamState>{state};
+    };
+    context.pipeline = [] {
+      serve::PipelineState state;
+      state.threads = 2;
+      state.lanes = 2;
+      state.stages = {{"decode", 7, "events", 0.5, 1}};
+      state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
+      state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
+      state.store.path = "x.db";
+      return state;
+    };
+    context.not_ready = [this] { return reason; };
+    add_api_routes(router, std::move(context));
+    serve::add_asset_routes(router, kAssets);
+    server.emplace(router, std::move(options));
+  }
+  HttpResponse ask(const std::string& request) {
+    HttpClient client = server->connect();
+    const auto response = client.ask(request);
+    REQUIRE(response);
+    if (response->header("content-type").find("json") != std::string::npos) {
+      simdjson::dom::parser parser;
+      INFO(response->body);
+      CHECK(parser.parse(response->body).error() == simdjson::SUCCESS);
+    }
+    return *response;
+  }
+  HttpResponse fetch(const std::string& path) { return ask(get(path)); }
+
+  ManualClock clock{kNoon + 90 * kSecond};
+  telemetry::Registry registry;
+  FakeQueries queries;
+  serve::OpenWindows open_windows;
+  serve::LiveHub live;
+  std::optional<std::string> reason;
+  const std::shared_ptr<const WindowSchema> schema = make_schema();
+  http::Router router;
+  std::optional<TestServer> server;
+};
+
+}  // namespace
+
+TEST_CASE("streams and windows are listed", "[serve]") {
+  App app;
+  CHECK(app.fetch("/api/v1/streams").body ==
+        R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
+        R"("type":"float","required":true}],"paths":["/v1/extra"],"received":5,"accepted":4,)"
+        R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","idle":false}]})");
+  CHECK(app.fetch("/api/v1/windows").body ==
+        R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
+        R"("allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
+        R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
+        R"({"name":"total","type":"decimal(2)"
+}]
+}]
+})");
+  CHECK(app.fetch("/api/v1/streams?x=1").status == 400);
+}
+
+TEST_CASE("window rows come from the store, with open ones beside them", "[serve]") {
+  App app;
+  app.queries.rows = {row(kNoon, "checkout", 10, true)};
+  WindowBatch batch;
+  batch.schema = app.schema;
+  batch.rows = {row(kNoon + kMinute, "checkout", 3, false), row(kNoon, "checkout", 9, false)};
+  app.open_windows.process(std::make_shared<const WindowBatch>(batch));
+  const HttpResponse response = app.fetch(
+      "/api/v1/windows/"
+      "service_metrics?from=2024-01-09T11:00:00%2B00:00&windows=5&service=checkout");
+  CHECK(response.status == 200);
+  CHECK(response.header("content-type") == "application/json");
+  CHECK(response.body ==
+        R"({"window":"service_metrics","rows":[{"window_start":"2024-01-09T12:01:00Z",)"
+        R"("window_end":"2024-01-09T12:02:00Z","closed":false,"revision":0,"service":"checkout",)"
+        R"("request_count":3,"error_rate":null,"total":12.34},{"window_start":)"
+        R"("2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z","closed":true,"revision":0,)"
+        R"("service":"checkout","request_count":10,"error_rate":null,"total":12.34}]})");
+  CHECK(app.queries.window_query.from == kNoon - kHour);
+  CHECK(app.queries.window_query.windows == 5);
+  CHECK(app.queries.window_query.keys[0].second == "checkout");
+
+  const HttpResponse unknown = app.fetch("/api/v1/windows/nope");
+  CHECK(unknown.status == 404);
+  CHECK(unknown.body.find("service_metrics") != std::string::npos);
+  CHECK(app.fetch("/api/v1/windows/service_metrics?servce=a").status == 400);
+  CHECK(app.fetch("/api/v1/windows/service_metrics?limit=0").status == 400);
+  app.queries.fails = true;
+  CHECK(app.fetch("/api/v1/windows/service_metrics").status == 503);
+}
+
+TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
+  App app;
+  CHECK(
+      app.fetch("/api/v1/anomalies?severity=high&service=checkout&limit=7").body ==
+      R"({"rows":[{"id":"a1","rule":"error_surge","anomaly_type":"error_surge","window":)"
+      R"("service_metrics","severity":"high","detected_at":"2024-01-09T12:01:00Z","window_start":)"
+      R"("2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z","keys":{"service":"checkout"},)"
+      R"("metric_name":"error_rate","metric_value":0.5,"baseline_value":null,"threshold_value":0.25,)"
+      R"("description":"much \"too\" many","resolved":false,"resolved_at":null}]})");
+  CHECK(app.queries.list_query.limit == 7);
+  CHECK(app.queries.list_query.equal == std::vector<std::pair<std::string, std::string>>{
+                                            {"severity", "high"}, {"service", "checkout"}});
+  CHECK(app.fetch("/api/v1/anomalies?severity=bad").status == 400);
+  CHECK(app.fetch("/api/v1/anomalies?status=open").status == 400);
+  CHECK(
+      app.fetch("/api/v1/incidents?status=open").body ==
+      R"({"rows":[{"id":"i1","keys":{"service":"checkout"},"severity":"critical","status":"open",)"
+      R"("started_at":"2024-01-09T12:00:00Z","last_seen_at":"2024-01-09T12:01:00Z",)"
+      R"("resolved_at":null,"title":"title","explanation":"words","evidence":["one","two"],)"
+      R"("anomaly_count":1,"anomaly_ids":["a1"],"narrated_by":"template","revision":2}]})");
+  CHECK(app.fetch("/api/v1/incidents?status=shut").status == 400);
+  CHECK(app.fetch("/api/v1/dead-letters?reason=bad_utf8").body ==
+        "{\"rows\":[{\"id\":9,\"reason\":\"bad_utf8\",\"detail\":\"\",\"stream\":\"requests\","
+        "\"source\":\"\",\"origin\":\"\",\"position\":0,\"window\":null,\"received_at\":"
+        "\"2024-01-09T12:00:00Z\",\"payload\":\"{\\\"a\\\":\\\"\xef\xbf\xbd\\\"}\"}],\"counts\":"
+        "[{\"stream\":\"requests\",\"reason\":\"bad_utf8\",\"count\":3}]}");
+}
+
+TEST_CASE("the pipeline is shown", "[serve]") {
+  App app;
+  CHECK(app.fetch("/api/v1/pipeline").body ==
+        R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
+        R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
+        R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
+        R"("events":7,"detail":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
+        R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
+        R"("last_window_end":"2024-01-09T12:00:00Z"}],"store":{"path":"x.db","bytes":0,)"
+        R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
+}
+
+TEST_CASE("health, metrics and version", "[serve]") {
+  http::HttpOptions options;
+  options.token = "t";
+  App app(options);
+  for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy", "/readyz", "/-/ready"}) {
+    CHECK(app.fetch(path).status == 200);
+  }
+  app.reason = "the store is not open yet";
+  const HttpResponse not_ready = app.fetch("/readyz");
+  CHECK(not_ready.status == 503);
+  CHECK(not_ready.body.find("the store is not open yet") != std::string::npos);
+  CHECK(app.fetch("/livez").status == 200);
+  CHECK(app.fetch("/metrics").status == 401);
+  CHECK(app.fetch("/version").status == 401);
+  CHECK(app.fetch("/api/v1/live").status == 401);
+  const std::string token = "Authorization: Bearer t\r\n";
+  CHECK(app.ask(get("/version", token)).body == R"({"version":"0.1.0"})");
+  app.registry.counter("test_things_total", "Things.").add(3);
+  const HttpResponse text = app.ask(get("/metrics", token));
+  CHECK(text.header("content-type") == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK(text.body.find("test_things_total 3\n") != std::string::npos);
+  const HttpResponse open =
+      app.ask(get("/metrics", token + "Accept: application/openmetrics-text; version=1.0.0\r\n"));
+  CHECK(open.header("content-type").rfind("application/openmetrics-text", 0) == 0);
+  CHECK(open.body.find("# EOF") != std::string::npos);
+}
+
+TEST_CASE("the page is served, without a token, and kept as long as it may be", "[serve]") {
+  http::HttpOptions options;
+  options.token = "t";
+  App app(options);
+  const HttpResponse page = app.fetch("/");
+  CHECK(page.status == 200);
+  CHECK(page.body == kPage);
+  CHECK(page.header("content-type") == "text/html; charset=utf-8");
+  CHECK(page.header("cache-control") == "no-cache");
+  CHECK(page.header("content-security-policy").find("default-src 'none'") == 0);
+  CHECK(app.fetch("/index.html").body == kPage);
+  const HttpResponse script = app.fetch("/assets/app-1.js");
+  CHECK(script.body == "let a = 1;");
+  CHECK(script.header("cache-control") == "public, max-age=31536000, immutable");
+  const std::string etag = page.header("etag");
+  REQUIRE(etag.size() == 18);
+  CHECK(etag != script.header("etag"));
+  for (const std::string& known : {etag, "W/" + etag, "\"x\", " + etag, std::string("*")}) {
+    const HttpResponse same = app.ask(get("/", "If-None-Match: " + known + "\r\n"));
+    CHECK(same.status == 304);
+    CHECK(same.header("content-length").empty());
+  }
+  CHECK(app.ask(get("/", "If-None-Match: \"other\"\r\n")).status == 200);
+  CHECK(app.fetch("/assets/..%2f..%2fetc%2fpasswd").status == 401);
+  CHECK(app.ask(get("/assets/../index.html", "Authorization: Bearer t\r\n")).status == 404);
+  CHECK(serve::content_type_of("/a/b.css") == "text/css; charset=utf-8");
+  CHECK(serve::content_type_of("/a/b") == "application/octet-stream");
+}

@@ -1,0 +1,146 @@
+#include "source/http_ingest.h"
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "support/catch.h"
+#include "support/http_fixture.h"
+
+namespace {
+
+using namespace streamobs;  // NOLINT
+using source::IngestOutcome;
+using source::RefusedEvent;
+using source::StreamRoute;
+using test::get;
+using test::HttpClient;
+using test::HttpResponse;
+using test::post;
+using test::TestServer;
+
+/// Answers what it is told to, and keeps what it was given.
+class FakePort final : public source::IngestPort {
+ public:
+  asio::awaitable<IngestOutcome> submit(std::size_t lane, Block block) override {
+    const std::lock_guard lock(mutex);
+    lanes.push_back(lane);
+    blocks.push_back(std::move(block));
+    co_return outcome;
+  }
+  std::mutex mutex;
+  IngestOutcome outcome;
+  std::vector<std::size_t> lanes;
+  std::vector<Block> blocks;
+};
+
+struct App {
+  App() {
+    StreamRoute requests;
+    requests.stream = "requests";
+    requests.stream_id = 3;
+    requests.source_id = 7;
+    StreamRoute llm;
+    llm.stream = "llm_request";
+    llm.stream_id = 4;
+    llm.source_id = 8;
+    llm.paths = {"/v1/llm/request", "/v1/llm/other"};
+    add_ingest_routes(router, {requests, llm}, port);
+  }
+  FakePort port;
+  http::Router router;
+};
+
+IngestOutcome taken(std::uint64_t accepted, std::uint64_t rejected,
+                    std::vector<RefusedEvent> errors = {}) {
+  IngestOutcome outcome;
+  outcome.accepted = accepted;
+  outcome.rejected = rejected;
+  outcome.errors = std::move(errors);
+  return outcome;
+}
+
+}  // namespace
+
+TEST_CASE("a posted body becomes a block of its stream", "[source]") {
+  App app;
+  app.port.outcome = taken(2, 0);
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const Timestamp before = SystemClock().now();
+  const auto response = client.ask(post("/v1/events/requests", "{}\n{}"));
+  REQUIRE(response);
+  CHECK(response->status == 200);
+  CHECK(response->header("content-type") == "application/json");
+  CHECK(response->body == R"({"accepted": 2, "rejected": 0, "errors": []})");
+  CHECK(client.ask(post("/v1/llm/request", "[1]"))->status == 200);
+  CHECK(client.ask(post("/v1/llm/other", "[2]"))->status == 200);
+  CHECK(client.ask(post("/v1/events/llm_request", "[3]"))->status == 200);
+
+  const std::lock_guard lock(app.port.mutex);
+  REQUIRE(app.port.blocks.size() == 4);
+  const Block& first = app.port.blocks[0];
+  CHECK(first.stream_id == 3);
+  CHECK(first.format == Format::json);
+  CHECK(first.bytes->view() == "{}\n{}");
+  CHECK(first.origin.source_id == 7);
+  CHECK(first.origin.number == 0);
+  CHECK(first.origin.name == "127.0.0.1");
+  CHECK(first.origin.received_at >= before);
+  CHECK(first.origin.received_at <= SystemClock().now());
+  // The parser may look behind the end.
+  CHECK(first.bytes->capacity() >= first.bytes->size());
+  for (std::size_t i = 1; i < 4; ++i) CHECK(app.port.blocks[i].stream_id == 4);
+  // A connection stays on its lane.
+  for (const std::size_t lane : app.port.lanes) CHECK(lane == app.port.lanes[0]);
+}
+
+TEST_CASE("the client is told what became of its events", "[source]") {
+  App app;
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto ask = [&](IngestOutcome outcome) {
+    app.port.outcome = std::move(outcome);
+    const auto response = client.ask(post("/v1/events/requests", "{}"));
+    REQUIRE(response);
+    return *response;
+  };
+  const HttpResponse some =
+      ask(taken(2, 1, {{1, "wrong_type", "latency_ms: expected float, got \"fast\""}}));
+  CHECK(some.status == 200);
+  CHECK(some.body ==
+        R"({"accepted": 2, "rejected": 1, "errors": [{"index": 1, "reason": "wrong_type", )"
+        R"("detail": "latency_ms: expected float, got \"fast\""}]})");
+  const HttpResponse none = ask(taken(0, 2, {{0, "not_json", "a"}, {1, "a\"b", "c"}}));
+  CHECK(none.status == 400);
+  CHECK(none.body ==
+        R"({"accepted": 0, "rejected": 2, "errors": [{"index": 0, "reason": )"
+        R"("not_json", "detail": "a"}, {"index": 1, "reason": "a\"b", "detail": "c"}]})");
+  const HttpResponse full = ask({IngestOutcome::Status::overloaded, ""});
+  CHECK(full.status == 429);
+  CHECK(full.header("retry-after") == "1");
+  CHECK(full.header("content-type") == "application/problem+json");
+  const HttpResponse stopping = ask({IngestOutcome::Status::stopping, ""});
+  CHECK(stopping.status == 503);
+  CHECK_FALSE(stopping.header("retry-after").empty());
+  const HttpResponse failed = ask({IngestOutcome::Status::failed, "the disk is gone"});
+  CHECK(failed.status == 503);
+  CHECK(failed.body.find("the disk is gone") != std::string::npos);
+}
+
+TEST_CASE("what is no stream, or no body, is said so", "[source]") {
+  App app;
+  app.port.outcome = taken(1, 0);
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto unknown = client.ask(post("/v1/events/request", "{}"));
+  REQUIRE(unknown);
+  CHECK(unknown->status == 404);
+  CHECK(unknown->body.find("requests, llm_request") != std::string::npos);
+  CHECK(client.ask(post("/v1/events/requests", ""))->status == 400);
+  CHECK(client.ask(post("/v1/events/a%20%22b", "{}"))->status == 404);
+  CHECK(client.ask(get("/v1/events/requests"))->status == 405);
+  CHECK(client.ask(post("/v1/events/requests", "{}", "Content-Type: text/csv\r\n"))->status == 415);
+  const std::lock_guard lock(app.port.mutex);
+  CHECK(app.port.blocks.empty());
+}
