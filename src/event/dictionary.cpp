@@ -18,14 +18,14 @@ std::uint64_t next_serial() {
 }  // namespace
 
 Dictionary::Dictionary(std::size_t capacity)
-    : capacity_(std::min(capacity, kMaxEntries)), table_(64), shift_(64 - 6) {}
+    : capacity_(std::min(capacity, kMaxEntries)), serial_(next_serial()), table_(64), shift_(64 - 6) {}
 
 ShortText Dictionary::key_of(std::string_view text) {
   // A NUL at the end would look like padding: such text is kept by its hash, as long text is.
   if (text.size() <= ShortText::kMax && (text.empty() || text.back() != '\0')) {
     return ShortText::from(text.data(), text.size());
   }
-  return {{hash_bytes(text), text.size(), 0, ~std::uint64_t{0}}};
+  return {{hash_bytes(text), text.size(), 0, kHashed}};
 }
 
 std::size_t Dictionary::slot_of(const ShortText& key, std::string_view text) const {

@@ -49,6 +49,7 @@ class Dictionary {
 
  private:
   static constexpr std::size_t kChunk = 1024;
+  static constexpr std::uint64_t kHashed = ~std::uint64_t{0};  ///< No UTF-8 has it.
   struct Slot {
     ShortText key;  ///< A short text's bytes; the hash of a longer one, and its size.
     Id id = kNone;
@@ -58,7 +59,7 @@ class Dictionary {
   /// True if `slot` holds `text`, whose key is `key`.
   bool holds(const Slot& slot, const ShortText& key, std::string_view text) const {
     return slot.key == key && slot.id != kNone &&
-           (text.size() <= ShortText::kMax || (*this)[slot.id] == text);
+           (key.words[3] != kHashed || (*this)[slot.id] == text);
   }
   Id intern(std::string_view text, const ShortText& key) {
     const Slot& slot = table_[first_slot(key)];

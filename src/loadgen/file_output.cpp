@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kEventsPerWrite = 4'096;
 constexpr Duration kNapMax = 50 * kMillisecond;
+constexpr int kExitIo = 74;
 
 /// The open descriptors by stream; closes what it opened.
 class Files {
@@ -38,17 +39,19 @@ class Files {
     }
     return {};
   }
-  Result<> write(std::vector<Lines>& lines) {
+  /// False: whoever read stdout has gone (`| head`), which is no error.
+  Result<bool> write(const std::vector<Lines>& lines) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
       std::string_view rest = lines[i].text;
       while (!rest.empty()) {
         const ssize_t written = ::write(fds_[i], rest.data(), rest.size());
         if (written < 0 && errno == EINTR) continue;
+        if (written < 0 && errno == EPIPE && fds_[i] == STDOUT_FILENO) return false;
         if (written < 0) return failed(paths_[i]);
         rest.remove_prefix(static_cast<std::size_t>(written));
       }
     }
-    return {};
+    return true;
   }
 
  private:
@@ -88,8 +91,9 @@ void run_to_file(Feed& feed, const std::string& path, const RunHooks& hooks, Rep
   Files files;
   const SystemClock clock;
   std::vector<Lines> lines;
-  Result<> result = files.open(path, feed.scenario().streams());
-  while (result && !feed.done(clock.now()) && !hooks.interrupted()) {
+  const Result<> opened = files.open(path, feed.scenario().streams());
+  Result<bool> result = opened ? Result<bool>(true) : Result<bool>(opened.error());
+  while (result && *result && !feed.done(clock.now()) && !hooks.interrupted()) {
     const Timestamp now = clock.now();
     clear(lines);
     if (feed.generate(kEventsPerWrite, now, lines) == 0) {
@@ -100,7 +104,7 @@ void run_to_file(Feed& feed, const std::string& path, const RunHooks& hooks, Rep
     result = files.write(lines);
     hooks.tick(report);
   }
-  if (result) {
+  if (result && *result) {
     clear(lines);
     lines.resize(feed.scenario().streams().size());
     feed.finish(lines);
@@ -108,7 +112,7 @@ void run_to_file(Feed& feed, const std::string& path, const RunHooks& hooks, Rep
     result = files.write(lines);
   }
   if (!result) {
-    report.exit_code = 74;
+    report.exit_code = kExitIo;
     report.error = result.error().message;
   }
 }

@@ -50,6 +50,10 @@ void Scenario::next(Timestamp at, std::vector<Lines>& out) {
 
 void Scenario::finish(std::vector<Lines>& out) {
   flush(out);
+  close_truth();
+}
+
+void Scenario::close_truth() {
   if (truth_) truth_->finish(last_at_);
 }
 

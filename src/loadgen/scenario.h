@@ -58,6 +58,9 @@ class Scenario {
   /// Appends what is still outstanding, for instance responses to requests already sent.
   void finish(std::vector<Lines>& out);
 
+  /// Closes the truth's open minutes; part of finish(), and enough for a run that was broken off.
+  void close_truth();
+
   /// Null unless ScenarioOptions::with_truth.
   Truth* truth() { return truth_.get(); }
 

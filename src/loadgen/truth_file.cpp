@@ -40,6 +40,7 @@ void TruthFile::drain(Truth& truth) {
 }
 
 Result<> TruthFile::finish(Scenario& scenario, const Report& report) {
+  scenario.close_truth();
   drain(*scenario.truth());
   if (!held_.empty()) held_.erase(held_.size() - 2);  // The comma and newline after the last row.
   std::string tail = std::move(held_);

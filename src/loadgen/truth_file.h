@@ -27,7 +27,8 @@ class TruthFile {
 
   /// Writes the minutes that have closed. Write errors are kept and come out of finish().
   void drain(Truth& truth);
-  /// After Scenario::finish(). The file is complete when this succeeds.
+  /// After the run, whether it came to its end or was broken off. The file is complete when this
+  /// succeeds.
   Result<> finish(Scenario& scenario, const Report& report);
 
  private:

@@ -26,7 +26,7 @@ namespace streamobs::source {
 class Follower {
  public:
   /// More files than this at a time are not followed; the log says so.
-  static constexpr std::size_t kFilesMax = 1'024;
+  static constexpr std::size_t kFilesMax = 256;
 
   Follower(std::vector<std::string> patterns, BlockReaderOptions options, BufferPool& pool);
   ~Follower();

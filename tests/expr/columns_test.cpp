@@ -127,7 +127,8 @@ TEST_CASE("many dictionaries, one after another at the same address") {
 }
 
 TEST_CASE("an all-NULL column with an empty dictionary") {
-  const Compiled c(text_scope(), {"s = 'a'", "lower(s)", "s is null", "coalesce(s, '?')", "s || s"});
+  const Compiled c(text_scope(),
+                   {"s = 'a'", "lower(s)", "s is null", "coalesce(s, '?')", "s || s"});
   Evaluator evaluator(c.program);
   Dictionary dictionary;
   const std::vector<Dictionary::Id> ids(4, 0);
@@ -261,10 +262,27 @@ TEST_CASE("hostile map texts are walked without harm") {
   scope.add_column("m", {Kind::map, 0});
   const Compiled c(scope, {"m['k']", "m['']"});
   Evaluator evaluator(c.program);
-  const std::string_view maps[] = {
-      "",   "{",  "}",    "{\"",    "{\"k",      "{\"k\"",       "{\"k\":",        "{\"k\":\"",
-      "[]", "{}", "null", "{\"k\\", "{\"k\":\"\\", "{\"k\":\"\\u", "{\"k\":\"\\u1\"", "{\"k\":}",
-      "{\"k\":[[[", "{\"\\u006b\":1}", "{\"k\":\"\\ud83d\"}", "{,,,", "{\"\":\"x\"}"};
+  const std::string_view maps[] = {"",
+                                   "{",
+                                   "}",
+                                   "{\"",
+                                   "{\"k",
+                                   "{\"k\"",
+                                   "{\"k\":",
+                                   "{\"k\":\"",
+                                   "[]",
+                                   "{}",
+                                   "null",
+                                   "{\"k\\",
+                                   "{\"k\":\"\\",
+                                   "{\"k\":\"\\u",
+                                   "{\"k\":\"\\u1\"",
+                                   "{\"k\":}",
+                                   "{\"k\":[[[",
+                                   "{\"\\u006b\":1}",
+                                   "{\"k\":\"\\ud83d\"}",
+                                   "{,,,",
+                                   "{\"\":\"x\"}"};
   std::vector<ColumnView> in(1);
   for (const std::string_view& map : maps) {
     // On the heap and exactly as long as it is, so that a sanitizer sees a step too far.

@@ -30,8 +30,12 @@ struct TestColumn {
       column.nulls.push_back(value.null);
       column.has_nulls = column.has_nulls || value.null;
       switch (type.kind) {
-        case Kind::boolean: column.bools.push_back(!value.null && value.integer != 0); break;
-        case Kind::floating: column.floats.push_back(value.null ? 0 : value.floating); break;
+        case Kind::boolean:
+          column.bools.push_back(!value.null && value.integer != 0);
+          break;
+        case Kind::floating:
+          column.floats.push_back(value.null ? 0 : value.floating);
+          break;
         case Kind::string:
         case Kind::map:
           if (as_dictionary) {
@@ -40,7 +44,9 @@ struct TestColumn {
             column.strings.push_back(value.null ? std::string_view() : arena.keep(value.text));
           }
           break;
-        default: column.ints.push_back(value.null ? 0 : value.integer); break;
+        default:
+          column.ints.push_back(value.null ? 0 : value.integer);
+          break;
       }
     }
   }

@@ -25,27 +25,40 @@ class Generator {
   std::string boolean(int depth) {
     if (depth <= 0) return one_of({"b1", "b2", "true", "false", "null", "i1 > 3", "s1 = 'ab'"});
     switch (pick(15)) {
-      case 0: return "(" + boolean(depth - 1) + " and " + boolean(depth - 1) + ")";
-      case 1: return boolean(depth - 1) + " or " + boolean(depth - 1);
-      case 2: return "(not " + boolean(depth - 1) + ")";
+      case 0:
+        return "(" + boolean(depth - 1) + " and " + boolean(depth - 1) + ")";
+      case 1:
+        return boolean(depth - 1) + " or " + boolean(depth - 1);
+      case 2:
+        return "(not " + boolean(depth - 1) + ")";
       case 3:
-      case 4: return "(" + number(depth - 1) + comparison() + number(depth - 1) + ")";
-      case 5: return "(" + text(depth - 1) + comparison() + text(depth - 1) + ")";
-      case 6: return "(" + number(depth - 1) + negation() + "in (" + number(0) + ", " + number(0) +
-                     ", " + number(depth - 2) + "))";
-      case 7: return "(" + text(depth - 1) + negation() + "in ('ab', " + text(0) + ", 'B'))";
-      case 8: return "(" + number(depth - 1) + negation() + "between " + number(depth - 1) +
-                     " and " + number(depth - 1) + ")";
-      case 9: return "(" + text(depth - 1) + negation() + one_of({"like ", "ilike "}) + pattern() +
-                     ")";
-      case 10: return "(" + number(depth - 1) + " is" + negation() + "null)";
-      case 11: return "((" + boolean(depth - 1) + ") is" + negation() + one_of({"true)", "false)"});
-      case 12: return "(" + number(depth - 1) + " is" + negation() + "distinct from " +
-                      number(depth - 1) + ")";
-      case 13: return "(" + text(depth - 1) + " is" + negation() + "distinct from " +
-                      text(depth - 1) + ")";
-      default: return "case when " + boolean(depth - 1) + " then " + boolean(depth - 1) + " else " +
-                      boolean(depth - 1) + " end";
+      case 4:
+        return "(" + number(depth - 1) + comparison() + number(depth - 1) + ")";
+      case 5:
+        return "(" + text(depth - 1) + comparison() + text(depth - 1) + ")";
+      case 6:
+        return "(" + number(depth - 1) + negation() + "in (" + number(0) + ", " + number(0) + ", " +
+               number(depth - 2) + "))";
+      case 7:
+        return "(" + text(depth - 1) + negation() + "in ('ab', " + text(0) + ", 'B'))";
+      case 8:
+        return "(" + number(depth - 1) + negation() + "between " + number(depth - 1) + " and " +
+               number(depth - 1) + ")";
+      case 9:
+        return "(" + text(depth - 1) + negation() + one_of({"like ", "ilike "}) + pattern() + ")";
+      case 10:
+        return "(" + number(depth - 1) + " is" + negation() + "null)";
+      case 11:
+        return "((" + boolean(depth - 1) + ") is" + negation() + one_of({"true)", "false)"});
+      case 12:
+        return "(" + number(depth - 1) + " is" + negation() + "distinct from " + number(depth - 1) +
+               ")";
+      case 13:
+        return "(" + text(depth - 1) + " is" + negation() + "distinct from " + text(depth - 1) +
+               ")";
+      default:
+        return "case when " + boolean(depth - 1) + " then " + boolean(depth - 1) + " else " +
+               boolean(depth - 1) + " end";
     }
   }
 
@@ -56,31 +69,48 @@ class Generator {
     }
     switch (pick(12)) {
       case 0:
-      case 1: return "(" + number(depth - 1) + " + " + number(depth - 1) + ")";
-      case 2: return "(" + number(depth - 1) + " - " + number(depth - 1) + ")";
-      case 3: return "(" + integer() + " * " + number(depth - 1) + ")";
-      case 4: return "(" + number(depth - 1) + " / " + number(depth - 1) + ")";
-      case 5: return "(" + number(depth - 1) + " % " + number(depth - 1) + ")";
-      case 6: return "(- " + number(depth - 1) + ")";
-      case 7: return "abs(" + number(depth - 1) + ")";
-      case 8: return one_of({"coalesce(", "greatest(", "least("}) + number(depth - 1) + ", " +
-                     number(depth - 1) + ", " + number(0) + ")";
-      case 9: return "nullif(" + number(depth - 1) + ", " + number(depth - 1) + ")";
-      case 10: return "length(" + text(depth - 1) + ")";
-      default: return "cast(" + number(depth - 1) + " as " + one_of({"int", "float"}) + ")";
+      case 1:
+        return "(" + number(depth - 1) + " + " + number(depth - 1) + ")";
+      case 2:
+        return "(" + number(depth - 1) + " - " + number(depth - 1) + ")";
+      case 3:
+        return "(" + integer() + " * " + number(depth - 1) + ")";
+      case 4:
+        return "(" + number(depth - 1) + " / " + number(depth - 1) + ")";
+      case 5:
+        return "(" + number(depth - 1) + " % " + number(depth - 1) + ")";
+      case 6:
+        return "(- " + number(depth - 1) + ")";
+      case 7:
+        return "abs(" + number(depth - 1) + ")";
+      case 8:
+        return one_of({"coalesce(", "greatest(", "least("}) + number(depth - 1) + ", " +
+               number(depth - 1) + ", " + number(0) + ")";
+      case 9:
+        return "nullif(" + number(depth - 1) + ", " + number(depth - 1) + ")";
+      case 10:
+        return "length(" + text(depth - 1) + ")";
+      default:
+        return "cast(" + number(depth - 1) + " as " + one_of({"int", "float"}) + ")";
     }
   }
 
   std::string text(int depth) {
     if (depth <= 0) return one_of({"s1", "s2", "'ab'", "''", "'B'", "s1"});
     switch (pick(6)) {
-      case 0: return "(" + text(depth - 1) + " || " + text(depth - 1) + ")";
-      case 1: return one_of({"lower(", "upper("}) + text(depth - 1) + ")";
-      case 2: return "coalesce(" + text(depth - 1) + ", " + text(depth - 1) + ")";
-      case 3: return "case when " + boolean(depth - 1) + " then " + text(depth - 1) + " when " +
-                     boolean(depth - 1) + " then " + text(depth - 1) + " end";
-      case 4: return "nullif(" + text(depth - 1) + ", " + text(depth - 1) + ")";
-      default: return "cast(" + integer() + " as string)";
+      case 0:
+        return "(" + text(depth - 1) + " || " + text(depth - 1) + ")";
+      case 1:
+        return one_of({"lower(", "upper("}) + text(depth - 1) + ")";
+      case 2:
+        return "coalesce(" + text(depth - 1) + ", " + text(depth - 1) + ")";
+      case 3:
+        return "case when " + boolean(depth - 1) + " then " + text(depth - 1) + " when " +
+               boolean(depth - 1) + " then " + text(depth - 1) + " end";
+      case 4:
+        return "nullif(" + text(depth - 1) + ", " + text(depth - 1) + ")";
+      default:
+        return "cast(" + integer() + " as string)";
     }
   }
 
@@ -88,8 +118,8 @@ class Generator {
   std::string comparison() { return one_of({" = ", " <> ", " < ", " <= ", " > ", " >= "}); }
   std::string negation() { return one_of({" ", " not "}); }
   std::string pattern() {
-    return one_of({"'a%'", "'%b'", "'%b%'", "'_b%'", "'ab'", "'%a%b%'", "'\\%%'", "'A_'", "s2",
-                   "'%'"});
+    return one_of(
+        {"'a%'", "'%b'", "'%b%'", "'_b%'", "'ab'", "'%a%b%'", "'\\%%'", "'A_'", "s2", "'%'"});
   }
 
  private:
@@ -98,10 +128,11 @@ class Generator {
 
 enum class Shape { plain, dictionary, no_nulls, constant };
 
-std::vector<Value> random_values(DataType type, std::size_t rows, bool nulls, std::mt19937& random) {
+std::vector<Value> random_values(DataType type, std::size_t rows, bool nulls,
+                                 std::mt19937& random) {
   static const char* const kTexts[] = {"ab", "AB", "", "b", "B", "abc", "%b", "a_b", "xaxb", "zzz"};
-  static constexpr std::int64_t kInts[] = {0,  1,   -1, 2,  3, 7, 10, 100, -100, INT64_MAX,
-                                           INT64_MIN, 250, 25, 5};
+  static constexpr std::int64_t kInts[] = {0,   1,    -1,        2,         3,   7,  10,
+                                           100, -100, INT64_MAX, INT64_MIN, 250, 25, 5};
   static constexpr double kFloats[] = {0, 1, -1, 2.5, 0.25, 1e10, -3, 1e300, 7, 10};
   std::vector<Value> values;
   for (std::size_t i = 0; i < rows; ++i) {
@@ -137,9 +168,9 @@ bool same(const Value& engine, const Value& reference) {
 bool has_mixed_branches(const NodePtr& node) {
   bool mixed = false;
   walk(node, [&](const Node& n) {
-    const bool branches = n.op == Op::case_when ||
-                          (n.op == Op::call && (n.name == "coalesce" || n.name == "greatest" ||
-                                                n.name == "least"));
+    const bool branches =
+        n.op == Op::case_when ||
+        (n.op == Op::call && (n.name == "coalesce" || n.name == "greatest" || n.name == "least"));
     mixed = mixed || branches;
   });
   return mixed;

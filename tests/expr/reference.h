@@ -20,7 +20,8 @@ class Reference {
 
   Value eval(const Node& n) const {
     switch (n.op) {
-      case Op::literal: return n.literal;
+      case Op::literal:
+        return n.literal;
       case Op::column:
         for (std::size_t i = 0; i < names_.size(); ++i) {
           if (names_[i] == n.name) return row_[i];
@@ -29,7 +30,8 @@ class Reference {
       case Op::logical_and: {
         const Value a = eval(*n.args[0]);
         const Value b = eval(*n.args[1]);
-        if ((!a.null && a.integer == 0) || (!b.null && b.integer == 0)) return Value::of_bool(false);
+        if ((!a.null && a.integer == 0) || (!b.null && b.integer == 0))
+          return Value::of_bool(false);
         return a.null || b.null ? null() : Value::of_bool(true);
       }
       case Op::logical_or: {
@@ -38,8 +40,10 @@ class Reference {
         if ((!a.null && a.integer != 0) || (!b.null && b.integer != 0)) return Value::of_bool(true);
         return a.null || b.null ? null() : Value::of_bool(false);
       }
-      case Op::logical_not: return inverted(eval(*n.args[0]));
-      case Op::is_null: return Value::of_bool(eval(*n.args[0]).null != n.negated);
+      case Op::logical_not:
+        return inverted(eval(*n.args[0]));
+      case Op::is_null:
+        return Value::of_bool(eval(*n.args[0]).null != n.negated);
       case Op::is_true:
       case Op::is_false: {
         const Value a = eval(*n.args[0]);
@@ -100,22 +104,33 @@ class Reference {
         if (a.null || b.null) return null();
         return Value::of_string(a.to_string() + b.to_string());
       }
-      case Op::cast: return cast(eval(*n.args[0]), n.type);
-      case Op::call: return call(n);
-      case Op::element: throw std::logic_error("not in the reference");
-      default: break;
+      case Op::cast:
+        return cast(eval(*n.args[0]), n.type);
+      case Op::call:
+        return call(n);
+      case Op::element:
+        throw std::logic_error("not in the reference");
+      default:
+        break;
     }
     const Value a = eval(*n.args[0]);
     const Value b = eval(*n.args[1]);
     if (a.null || b.null) return null();
     switch (n.op) {
-      case Op::equal: return Value::of_bool(order(a, b) == 0);
-      case Op::not_equal: return Value::of_bool(order(a, b) != 0);
-      case Op::less: return Value::of_bool(order(a, b) < 0);
-      case Op::less_equal: return Value::of_bool(order(a, b) <= 0);
-      case Op::greater: return Value::of_bool(order(a, b) > 0);
-      case Op::greater_equal: return Value::of_bool(order(a, b) >= 0);
-      default: return arithmetic(n.op, a, b);
+      case Op::equal:
+        return Value::of_bool(order(a, b) == 0);
+      case Op::not_equal:
+        return Value::of_bool(order(a, b) != 0);
+      case Op::less:
+        return Value::of_bool(order(a, b) < 0);
+      case Op::less_equal:
+        return Value::of_bool(order(a, b) <= 0);
+      case Op::greater:
+        return Value::of_bool(order(a, b) > 0);
+      case Op::greater_equal:
+        return Value::of_bool(order(a, b) >= 0);
+      default:
+        return arithmetic(n.op, a, b);
     }
   }
 
@@ -157,8 +172,8 @@ class Reference {
       return y == 0 ? null() : real(std::fmod(x, y));
     }
     const bool decimal = a.type.kind == Kind::decimal || b.type.kind == Kind::decimal;
-    const int scale = op == Op::multiply ? a.type.scale + b.type.scale
-                                         : std::max(a.type.scale, b.type.scale);
+    const int scale =
+        op == Op::multiply ? a.type.scale + b.type.scale : std::max(a.type.scale, b.type.scale);
     const DataType type = {decimal ? Kind::decimal : Kind::integer,
                            static_cast<std::uint8_t>(scale)};
     if (op == Op::multiply) return exact(static_cast<__int128>(a.integer) * b.integer, type);
@@ -201,8 +216,8 @@ class Reference {
       Value best = null();
       for (const Value& v : args) {
         if (v.null) continue;
-        const bool better = best.null || (n.name == "greatest" ? order(v, best) > 0
-                                                               : order(v, best) < 0);
+        const bool better =
+            best.null || (n.name == "greatest" ? order(v, best) > 0 : order(v, best) < 0);
         if (better) best = v;
       }
       return best;
@@ -245,8 +260,8 @@ class Reference {
     if (t == text.size()) return false;
     if (pattern[p] == '_') return like(text, pattern, t + 1, p + 1, fold);
     if (pattern[p] == '\\' && p + 1 < pattern.size()) ++p;
-    const bool same = fold ? std::tolower(text[t]) == std::tolower(pattern[p])
-                           : text[t] == pattern[p];
+    const bool same =
+        fold ? std::tolower(text[t]) == std::tolower(pattern[p]) : text[t] == pattern[p];
     return same && like(text, pattern, t + 1, p + 1, fold);
   }
 

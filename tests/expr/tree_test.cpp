@@ -60,7 +60,8 @@ TEST_CASE("normal form: white space, case, needless parentheses") {
       {"tags['a']['b']", "tags['a']['b']"},
       {"a is not distinct from b", "a is not distinct from b"},
       {"x ilike 'a%'", "x ilike 'a%'"},
-      {"baseline(error_rate, '1h') * 3 < error_rate", "baseline(error_rate, '1h') * 3 < error_rate"},
+      {"baseline(error_rate, '1h') * 3 < error_rate",
+       "baseline(error_rate, '1h') * 3 < error_rate"},
   };
   for (const auto& [text, expected] : cases) {
     INFO(text);
