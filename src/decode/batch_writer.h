@@ -24,6 +24,55 @@ class BatchWriter {
   /// A longer string ends its column's dictionary: such text does not repeat.
   static constexpr std::size_t kMaxDictionaryText = 1 << 10;
 
+ private:
+  /// Where a column's next value goes; exactly one of the pointers is used.
+  struct Place {
+    std::int64_t* ints = nullptr;
+    double* floats = nullptr;
+    std::uint8_t* bools = nullptr;
+    Dictionary::Id* ids = nullptr;  ///< Null: the column carries plain strings.
+    std::string_view* strings = nullptr;
+    std::uint8_t* nulls = nullptr;  ///< Null until the batch's first null in this column.
+    Dictionary* dictionary = nullptr;
+  };
+
+ public:
+  /// The row being written, held in registers while an event is read.
+  class Row {
+   public:
+    void set_time(Timestamp t) const { time_[row_] = t; }
+    void set_int(std::size_t column, std::int64_t v) const { places_[column].ints[row_] = v; }
+    void set_float(std::size_t column, double v) const { places_[column].floats[row_] = v; }
+    void set_bool(std::size_t column, bool v) const { places_[column].bools[row_] = v ? 1 : 0; }
+    /// `text` lives as long as the batch, and ShortText::kMax bytes from its start on are readable
+    /// if `padded`.
+    void set_text(BatchWriter& writer, std::size_t column, std::string_view text,
+                  bool padded) const {
+      const Place& place = places_[column];
+      if (place.ids != nullptr) {
+        if (text.size() <= kMaxDictionaryText) [[likely]] {
+          const Dictionary::Id id =
+              padded ? place.dictionary->intern_padded(text) : place.dictionary->intern(text);
+          if (id != Dictionary::kNone) [[likely]] {
+            place.ids[row_] = id;
+            return;
+          }
+        }
+        writer.leave_dictionary(column);
+      }
+      place.strings[row_] = text;
+    }
+
+   private:
+    friend class BatchWriter;
+    Row(const Place* places, Timestamp* time, std::size_t row)
+        : places_(places), time_(time), row_(row) {}
+    const Place* places_;
+    Timestamp* time_;
+    std::size_t row_;
+  };
+  Row row() const { return {places_.data(), time_, row_}; }
+
   /// `schema` outlives the writer.
   BatchWriter(const StreamSchema& schema, std::size_t time_column);
 
@@ -47,40 +96,16 @@ class BatchWriter {
   std::size_t rows() const { return row_; }
   EventBatch& batch() { return *batch_; }
 
-  void set_time(Timestamp t) { time_[row_] = t; }
-  void set_int(std::size_t column, std::int64_t v) { places_[column].ints[row_] = v; }
-  void set_float(std::size_t column, double v) { places_[column].floats[row_] = v; }
-  void set_bool(std::size_t column, bool v) { places_[column].bools[row_] = v ? 1 : 0; }
-  /// `text` lives as long as the batch, and ShortText::kMax bytes from its start on are readable if
-  /// `padded`.
+  void set_time(Timestamp t) { row().set_time(t); }
+  void set_int(std::size_t column, std::int64_t v) { row().set_int(column, v); }
+  void set_float(std::size_t column, double v) { row().set_float(column, v); }
+  void set_bool(std::size_t column, bool v) { row().set_bool(column, v); }
   void set_text(std::size_t column, std::string_view text, bool padded) {
-    Place& place = places_[column];
-    if (place.ids != nullptr) [[likely]] {
-      if (text.size() <= kMaxDictionaryText) [[likely]] {
-        const Dictionary::Id id =
-            padded ? place.dictionary->intern_padded(text) : place.dictionary->intern(text);
-        if (id != Dictionary::kNone) [[likely]] {
-          place.ids[row_] = id;
-          return;
-        }
-      }
-      leave_dictionary(column);
-    }
-    place.strings[row_] = text;
+    row().set_text(*this, column, text, padded);
   }
   void set_null(std::size_t column);
 
  private:
-  /// Where a column's next value goes; exactly one of the pointers is used.
-  struct Place {
-    std::int64_t* ints = nullptr;
-    double* floats = nullptr;
-    std::uint8_t* bools = nullptr;
-    Dictionary::Id* ids = nullptr;  ///< Null: the column carries plain strings.
-    std::string_view* strings = nullptr;
-    std::uint8_t* nulls = nullptr;  ///< Null until the batch's first null in this column.
-    Dictionary* dictionary = nullptr;
-  };
   void grow(std::size_t rows);
   void grow_column(std::size_t column, std::size_t rows);
   void leave_dictionary(std::size_t column);

@@ -85,6 +85,7 @@ Shapes::Edge* Shapes::find_other(Node& node, const char* p) {
 
 const char* Shapes::read(const char* p, const char* end) {
   ++reads_;
+  const Row row = writer_.row();
   std::uint64_t seen = 0;
   Node* node = nodes_.data();
   for (;;) {
@@ -104,22 +105,22 @@ const char* Shapes::read(const char* p, const char* end) {
         }
         return p;
       case Op::time:
-        p = read_time(p, end, *edge);
+        p = read_time(p, end, *edge, row);
         break;
       case Op::text:
-        p = read_text(p, end, *edge);
+        p = read_text(p, end, *edge, row);
         break;
       case Op::integer:
-        p = read_integer(p, end, *edge);
+        p = read_integer(p, end, *edge, row);
         break;
       case Op::floating:
-        p = read_floating(p, end, *edge);
+        p = read_floating(p, end, *edge, row);
         break;
       case Op::decimal:
-        p = read_decimal(p, end, *edge);
+        p = read_decimal(p, end, *edge, row);
         break;
       case Op::boolean:
-        p = read_boolean(p, end, *edge);
+        p = read_boolean(p, end, *edge, row);
         break;
       case Op::other:
         p = read_other(p, end, *edge);
@@ -134,18 +135,18 @@ const char* Shapes::read(const char* p, const char* end) {
   }
 }
 
-inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge, Row row) {
   Timestamp time = 0;
   const char* const value_end = *p == '"' ? times_.parse_quoted(p + 1, time) : nullptr;
   if (value_end == nullptr) [[unlikely]]
     return read_other(p, end, edge);
   if (time > rows_.time_limit()) [[unlikely]]
     return nullptr;
-  writer_.set_time(time);
+  row.set_time(time);
   return value_end + 1;
 }
 
-inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge, Row row) {
   if (*p != '"') [[unlikely]]
     return read_other(p, end, edge);
   bool non_ascii = false;
@@ -154,11 +155,11 @@ inline const char* Shapes::read_text(const char* p, const char* end, const Edge&
     return read_other(p - 1, end, edge);
   const std::string_view text(p, static_cast<std::size_t>(close - p));
   if (non_ascii && !is_utf8(text)) return nullptr;
-  writer_.set_text(edge.column, text, true);
+  row.set_text(writer_, edge.column, text, true);
   return close + 1;
 }
 
-inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge, Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
@@ -169,11 +170,12 @@ inline const char* Shapes::read_integer(const char* p, const char* end, const Ed
     return read_other(begin, end, edge);
   }
   const auto value = static_cast<std::int64_t>(run.value);
-  writer_.set_int(edge.column, negative ? -value : value);
+  row.set_int(edge.column, negative ? -value : value);
   return after;
 }
 
-inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge,
+                                         Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
@@ -195,11 +197,11 @@ inline const char* Shapes::read_floating(const char* p, const char* end, const E
   }
   if ((*after | 0x20) == 'e') [[unlikely]]
     return read_other(begin, end, edge);
-  writer_.set_float(edge.column, negative ? -value : value);
+  row.set_float(edge.column, negative ? -value : value);
   return after;
 }
 
-inline const char* Shapes::read_decimal(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_decimal(const char* p, const char* end, const Edge& edge, Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
@@ -219,14 +221,14 @@ inline const char* Shapes::read_decimal(const char* p, const char* end, const Ed
   }
   if ((*after | 0x20) == 'e') [[unlikely]]
     return read_other(begin, end, edge);
-  writer_.set_int(edge.column, negative ? -value : value);
+  row.set_int(edge.column, negative ? -value : value);
   return after;
 }
 
-inline const char* Shapes::read_boolean(const char* p, const char* end, const Edge& edge) {
+inline const char* Shapes::read_boolean(const char* p, const char* end, const Edge& edge, Row row) {
   const bool yes = load_4(p) == load_4("true");
   if (!yes && (load_4(p) != load_4("fals") || p[4] != 'e')) return read_other(p, end, edge);
-  writer_.set_bool(edge.column, yes);
+  row.set_bool(edge.column, yes);
   return p + (yes ? 4 : 5);
 }
 

@@ -54,6 +54,7 @@ class Shapes {
   void learn(const char* begin, const char* end);
 
  private:
+  using Row = BatchWriter::Row;
   enum class Op : std::uint8_t {
     end,   ///< No value: the event ends here.
     time,  ///< The event time, where its column holds nothing else.
@@ -97,12 +98,12 @@ class Shapes {
 
   static bool matches(const char* p, const Edge& edge);
   static Edge* find_other(Node& node, const char* p);
-  const char* read_time(const char* p, const char* end, const Edge& edge);
-  const char* read_text(const char* p, const char* end, const Edge& edge);
-  const char* read_integer(const char* p, const char* end, const Edge& edge);
-  const char* read_floating(const char* p, const char* end, const Edge& edge);
-  const char* read_decimal(const char* p, const char* end, const Edge& edge);
-  const char* read_boolean(const char* p, const char* end, const Edge& edge);
+  const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_floating(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_decimal(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_boolean(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_other(const char* p, const char* end, const Edge& edge);
   const char* skip_value(const char* p, const char* end, const Edge& edge);
   const char* read_plainly(const char* p, const char* end, const Edge& edge, Token& token);

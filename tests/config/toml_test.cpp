@@ -158,6 +158,21 @@ TEST_CASE("broken TOML made here is refused with a place") {
   check_refused(std::string("# \0", 3));
 }
 
+TEST_CASE("letters beyond ASCII stand in texts and comments, and nowhere else") {
+  // toml++ 3.3 runs into undefined behaviour here unless document.cpp keeps it from doing so.
+  for (const char* text : {"é = 1", "a = é", "a = 1 é", "a = 1é", "[é]", "[a] é", "[a é]", "é",
+                           " é", "a é = 1", "a.é = 1", "a = [é]", "a = {é = 1}", "a = {b = 1 é}",
+                           "\u00a0a = 1", "a\u3000= 1", "a = 1\u2028", "a = “x”"}) {
+    INFO(text);
+    check_refused(text);
+    std::string why;
+    CHECK_FALSE(is_toml(text, why));
+  }
+  std::string why;
+  CHECK(is_toml("# é\na = \"é\"\nb = 'é'\n\"é\" = 1 # é\nc = \"\"\"é \\\n  é\"\"\"\n", why));
+  INFO(why);
+}
+
 TEST_CASE("nesting is bounded") {
   for (const std::string& text :
        {"a = " + std::string(100'000, '['), "a = " + std::string(100'000, '{'),
