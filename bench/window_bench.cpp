@@ -3,9 +3,7 @@
 // The window of the services preset over batches that are ready in memory: by service, count(*),
 // count(*) filter, avg, p50, p95, p99 of one float. One lane, one thread, event time stands inside
 // one window, so that what is measured is the update alone; closing is measured apart. CPU time,
-// median of five rounds. No arguments.
-#include <sys/resource.h>
-
+// median of five rounds. `window_bench KEY KEYS` measures one line only.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -122,9 +120,9 @@ std::vector<std::unique_ptr<EventBatch>> make_batches(const StreamSchema& schema
 }
 
 struct Measured {
-  double warm_ns = 0;   ///< Per event, keys known.
-  double cold_ns = 0;   ///< Per event of the first pass, in which keys are new.
-  double close_ns = 0;  ///< Per key: merge, finish, serialise.
+  double warm_ns = 0;             ///< Per event, keys known.
+  double cold_ns = 0;             ///< Per event of the first pass, in which keys are new.
+  double close_ns = 0;            ///< Per key: merge, finish, serialise.
   double bytes_per_key_cold = 0;  ///< After one event for each key.
   double bytes_per_key = 0;
 };
@@ -142,7 +140,8 @@ double cold_bytes(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
 
 Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
   // Few keys: batches that stay in the caches, as they do behind the decoder.
-  const std::size_t events = keys <= 10'000 ? 32 * kBatchRows : std::max<std::size_t>(2'000'000, keys * 2);
+  const std::size_t events =
+      keys <= 10'000 ? 32 * kBatchRows : std::max<std::size_t>(2'000'000, keys * 2);
   const auto batches = make_batches(schema, kind, keys, events);
   const double n = static_cast<double>(batches.size() * kBatchRows);
   const int passes = keys <= 10'000 ? 8 : 1;
@@ -181,18 +180,22 @@ Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   const StreamSchema schema = make_schema();
   fmt::print("{:<12} {:>9} {:>12} {:>12} {:>14} {:>14} {:>16}\n", "key", "keys", "ns/event",
              "first pass", "close ns/key", "cold B/key", "B/key after");
+  const std::string only_name = argc > 1 ? argv[1] : "";
+  const std::size_t only_keys = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
   const auto run = [&](const char* name, KeyKind kind, std::size_t keys) {
+    if (argc > 2 && (only_name != name || only_keys != keys)) return;
     const Measured m = measure(schema, kind, keys);
     fmt::print("{:<12} {:>9} {:>12.1f} {:>12.1f} {:>14.0f} {:>14.0f} {:>16.0f}\n", name, keys,
                m.warm_ns, m.cold_ns, m.close_ns, m.bytes_per_key_cold, m.bytes_per_key);
     std::fflush(stdout);
   };
   for (const std::size_t keys : {1, 50, 10'000}) run("dictionary", KeyKind::dictionary, keys);
-  for (const std::size_t keys : {50, 10'000, 100'000, 1'000'000}) run("string", KeyKind::text, keys);
+  for (const std::size_t keys : {50, 10'000, 100'000, 1'000'000})
+    run("string", KeyKind::text, keys);
   for (const std::size_t keys : {1, 50, 10'000, 100'000, 1'000'000}) {
     run("int", KeyKind::integer, keys);
   }

@@ -52,12 +52,10 @@ struct ShortText {
     if (size != 0) std::memcpy(bytes, p, size);
     return {{load_word(bytes), load_word(bytes + 8), load_word(bytes + 16), load_word(bytes + 24)}};
   }
-  /// Well mixed in its upper half.
+  /// Multiply-shift hashing (Dietzfelbinger et al., 1997): only the uppermost bits are mixed well.
   std::uint64_t hash() const {
-    const std::uint64_t a = (words[0] ^ std::rotl(words[2], 25)) * 0xff51afd7ed558ccdULL;
-    const std::uint64_t b = (words[1] ^ std::rotl(words[3], 41)) * 0xc4ceb9fe1a85ec53ULL;
-    const std::uint64_t mixed = a ^ std::rotl(b, 32);
-    return (mixed ^ mixed >> 32) * 0x9fb21c651e98df25ULL;
+    return (words[0] ^ std::rotl(words[2], 25)) * 0xff51afd7ed558ccdULL +
+           (words[1] ^ std::rotl(words[3], 41)) * 0xc4ceb9fe1a85ec53ULL;
   }
   friend bool operator==(const ShortText& a, const ShortText& b) {
     return ((a.words[0] ^ b.words[0]) | (a.words[1] ^ b.words[1]) | (a.words[2] ^ b.words[2]) |

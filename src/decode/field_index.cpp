@@ -52,7 +52,7 @@ ShortText FieldIndex::key_of(std::string_view path) {
 FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
   const std::string padded = std::string(path) + std::string(ShortText::kMax, '\0');
   const ShortText key = key_of({padded.data(), path.size()});
-  std::size_t i = key.hash() >> 32 & mask_;
+  std::size_t i = key.hash() >> 48 & mask_;
   while (table_[i].size != 0 && table_[i].path != path) i = (i + 1) & mask_;
   Entry& e = table_[i];
   e.key = key;
@@ -63,7 +63,7 @@ FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
 
 FieldIndex::Match FieldIndex::find(std::string_view path) const {
   const ShortText key = key_of(path);
-  for (std::size_t i = key.hash() >> 32 & mask_; table_[i].size != 0; i = (i + 1) & mask_) {
+  for (std::size_t i = key.hash() >> 48 & mask_; table_[i].size != 0; i = (i + 1) & mask_) {
     const Entry& e = table_[i];
     if (e.key == key && e.size == path.size() &&
         (path.size() <= ShortText::kMax || e.path == path)) {

@@ -63,21 +63,22 @@ void Shapes::clear() {
 // Reading
 
 inline bool Shapes::matches(const char* p, const Edge& edge) {
-  if (!equal_16(p, edge.literal, edge.masks[0]) || p[edge.size] == edge.never) return false;
+  if (!equal_16(p, edge.literal, edge.ignore[0])) return false;
   if (edge.size <= 16) return true;
-  if (!equal_16(p + 16, edge.literal + 16, edge.masks[1])) return false;
-  return edge.size <= 32 || equal_16(p + 32, edge.literal + 32, edge.masks[2]);
+  if (!equal_16(p + 16, edge.literal + 16, edge.ignore[1])) return false;
+  return edge.size <= 32 || equal_16(p + 32, edge.literal + 32, edge.ignore[2]);
 }
 
-/// An edge other than the first that matches; it becomes the first.
-Shapes::Edge* Shapes::find_other(Node& node, const char* p) {
-  Edge* before = node.first;
-  if (before == nullptr) return nullptr;
-  for (Edge* edge = before->next; edge != nullptr; before = edge, edge = edge->next) {
-    if (!matches(p, *edge)) continue;
-    before->next = edge->next;
-    edge->next = node.first;
-    node.first = edge;
+/// An edge that matches, other than `except`; it becomes the first.
+Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) {
+  Edge* before = nullptr;
+  for (Edge* edge = node.first; edge != nullptr; before = edge, edge = edge->next) {
+    if (edge == except || !matches(p, *edge)) continue;
+    if (before != nullptr) {
+      before->next = edge->next;
+      edge->next = node.first;
+      node.first = edge;
+    }
     return edge;
   }
   return nullptr;
@@ -91,8 +92,12 @@ const char* Shapes::read(const char* p, const char* end) {
   for (;;) {
     Edge* edge = node->first;
     if (edge == nullptr || !matches(p, *edge)) [[unlikely]] {
-      edge = find_other(*node, p);
+      edge = find_other(*node, p, edge);
       if (edge == nullptr) return nullptr;
+    }
+    if (p[edge->size] == edge->never) [[unlikely]] {
+      edge = find_other(*node, p, edge);
+      if (edge == nullptr || p[edge->size] == edge->never) return nullptr;
     }
     if ((seen & edge->bits) != 0) [[unlikely]]
       return nullptr;
@@ -128,6 +133,8 @@ const char* Shapes::read(const char* p, const char* end) {
       case Op::skip:
         p = skip_value(p, end, *edge);
         break;
+      default:
+        __builtin_unreachable();
     }
     if (p == nullptr) [[unlikely]]
       return nullptr;
@@ -160,18 +167,35 @@ inline const char* Shapes::read_text(const char* p, const char* end, const Edge&
 }
 
 inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge, Row row) {
+  const DigitRun run = scan_digits(p);
+  const char* const after = p + run.count;
+  // One to seven digits, the first not zero, and nothing that makes more of the number.
+  if (*p < '1' || run.count - 1 >= kShortRun || goes_on(*after)) [[unlikely]] {
+    return read_odd_integer(p, end, edge, row);
+  }
+  row.set_int(edge.column, static_cast<std::int64_t>(run.value));
+  return after;
+}
+
+/// Zero, a negative number or a long one.
+const char* Shapes::read_odd_integer(const char* p, const char* end, const Edge& edge, Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
-  const DigitRun run = scan_digits(p);
-  const char* const after = p + run.count;
-  if (run.count == 0 || run.count > kShortRun || (*p == '0' && run.count > 1) || goes_on(*after))
-      [[unlikely]] {
-    return read_other(begin, end, edge);
+  const DigitRun high = scan_digits(p);
+  if (high.count == 0 || (*p == '0' && high.count > 1)) return read_other(begin, end, edge);
+  p += high.count;
+  std::uint64_t value = high.value;
+  if (high.count == 8) {
+    const DigitRun low = scan_digits(p);
+    if (low.count == 8) return read_other(begin, end, edge);
+    p += low.count;
+    value = value * static_cast<std::uint64_t>(kPowers[low.count]) + low.value;
   }
-  const auto value = static_cast<std::int64_t>(run.value);
-  row.set_int(edge.column, negative ? -value : value);
-  return after;
+  if (goes_on(*p)) return read_other(begin, end, edge);
+  const auto magnitude = static_cast<std::int64_t>(value);
+  row.set_int(edge.column, negative ? -magnitude : magnitude);
+  return p;
 }
 
 inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge,
@@ -181,15 +205,14 @@ inline const char* Shapes::read_floating(const char* p, const char* end, const E
   p += negative ? 1 : 0;
   const DigitRun whole = scan_digits(p);
   const char* after = p + whole.count;
-  if (whole.count == 0 || whole.count > kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
+  if (whole.count - 1 >= kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
     return read_other(begin, end, edge);
   }
   double value = static_cast<double>(static_cast<std::int64_t>(whole.value));
   if (*after == '.') {
     const DigitRun places = scan_digits(after + 1);
-    if (places.count == 0 || places.count > kShortRun) [[unlikely]] {
+    if (places.count - 1 >= kShortRun) [[unlikely]]
       return read_other(begin, end, edge);
-    }
     const std::uint64_t digits =
         whole.value * static_cast<std::uint64_t>(kPowers[places.count]) + places.value;
     value = exact_quotient(digits, places.count);
@@ -472,11 +495,11 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
   }
   Edge& edge = edges_.emplace_back();
   edge = {};
-  edge.size = static_cast<std::uint16_t>(step.value - step.literal);
+  edge.size = static_cast<std::uint32_t>(step.value - step.literal);
   std::memcpy(edge.literal, step.literal, edge.size);
   for (unsigned i = 0; i < 3; ++i) {
     const unsigned left = edge.size > 16 * i ? edge.size - 16 * i : 0;
-    edge.masks[i] = static_cast<std::uint16_t>(left >= 16 ? 0xffff : (1u << left) - 1);
+    edge.ignore[i] = left >= 16 ? 0xffff0000 : ~((1u << left) - 1);
   }
   edge.op = step.op;
   edge.depth = step.depth;

@@ -68,9 +68,9 @@ class Shapes {
   };
   struct Node;
   struct Edge {
-    char literal[kMaxLiteral];
-    std::uint16_t masks[3];  ///< Of each 16 bytes of the literal, which count.
-    std::uint16_t size;
+    alignas(16) char literal[kMaxLiteral];
+    std::uint32_t ignore[3];  ///< Of each 16 bytes of the literal, those that do not count.
+    std::uint32_t size;
     Op op;
     std::uint8_t scale;
     std::uint8_t depth;  ///< Of the value.
@@ -97,10 +97,11 @@ class Shapes {
   };
 
   static bool matches(const char* p, const Edge& edge);
-  static Edge* find_other(Node& node, const char* p);
+  static Edge* find_other(Node& node, const char* p, const Edge* except);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_odd_integer(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_floating(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_decimal(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_boolean(const char* p, const char* end, const Edge& edge, Row row);

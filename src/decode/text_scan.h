@@ -50,15 +50,16 @@ inline const char* scan_string(const char* p, bool& non_ascii) {
 #endif
 }
 
-/// True if the `size` ≤ 16 bytes at `p` are those at `literal`; both have 16 readable bytes.
-/// `mask` has the lowest `size` bits set.
-inline bool equal_16(const char* p, const char* literal, std::uint32_t mask) {
+/// True if the first bytes at `p` are those at `literal`, as many as `ignore` has zeros below its
+/// ones (at most 16); both have 16 readable bytes.
+inline bool equal_16(const char* p, const char* literal, std::uint32_t ignore) {
 #if defined(__SSE2__)
   const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(literal));
-  return (static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b))) & mask) == mask;
+  return (static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(a, b))) | ignore) ==
+         0xffffffff;
 #else
-  return std::memcmp(p, literal, static_cast<std::size_t>(std::popcount(mask))) == 0;
+  return std::memcmp(p, literal, static_cast<std::size_t>(std::countr_zero(ignore))) == 0;
 #endif
 }
 

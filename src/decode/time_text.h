@@ -88,7 +88,7 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
     time = m->local + within;
     return p;
   }
-  if (equal_16(p, "+00:00\"\0\0\0\0\0\0\0\0", 0x7f)) {
+  if (equal_16(p, "+00:00\"\0\0\0\0\0\0\0\0", ~std::uint32_t{0x7f})) {
     time = m->utc + within;
     return p + 6;
   }

@@ -194,7 +194,7 @@ void RuleRun::judge_row(const WindowBatch& batch, const WindowRow& row, std::siz
     if (!streak.first_end || row.start > streak.last_true_end) streak.first_end = row.end;
     streak.last_true_end = row.end;
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
-    if (streak.firing) raise(bytes, key, make_anomaly(batch, row, index), out);
+    if (streak.firing) raise(bytes, key, make_anomaly(row, index), out);
     return;
   }
   streak.first_end.reset();
@@ -212,7 +212,7 @@ void RuleRun::judge_again(const WindowBatch& batch, Key& key, const WindowRow& r
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
   if (said == key.open.end()) return;
   if (condition && row.start < key.start) {
-    *said = make_anomaly(batch, row, index);
+    *said = make_anomaly(row, index);
     out.emplace_back(*said);
     return;
   }
@@ -257,15 +257,16 @@ void RuleRun::evict(Records& out) {
   }
 }
 
-AnomalyPtr RuleRun::make_anomaly(const WindowBatch& batch, const WindowRow& row,
-                                 std::size_t index) const {
+AnomalyPtr RuleRun::make_anomaly(const WindowRow& row, std::size_t index) const {
   auto anomaly = std::make_shared<Anomaly>();
   anomaly->id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
                             hash_bytes(key_bytes(row.keys)));
   anomaly->rule = plan_.options.name.text;
   anomaly->window = plan_.schema->window;
   anomaly->severity = plan_.options.severity;
-  anomaly->detected_at = batch.watermark == kMaxTimestamp ? row.end : batch.watermark;
+  // The least watermark that closes the window, not the one that happened to: how events are cut
+  // into batches must not show.
+  anomaly->detected_at = row.end + plan_.schema->allowed_lateness;
   anomaly->window_start = row.start;
   anomaly->window_end = row.end;
   for (std::size_t i = 0; i < row.keys.size(); ++i) {

@@ -72,7 +72,7 @@ class RuleRun {
 
   Key& key_of(const WindowRow& row);
   void evict(Records& out);
-  AnomalyPtr make_anomaly(const WindowBatch& batch, const WindowRow& row, std::size_t index) const;
+  AnomalyPtr make_anomaly(const WindowRow& row, std::size_t index) const;
   void raise(const std::string& key_bytes, Key& key, AnomalyPtr anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);

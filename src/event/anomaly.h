@@ -29,7 +29,7 @@ struct Anomaly {
   std::string rule;         ///< Its name in the config; the anomaly_type of the view.
   std::string window;       ///< Which window's rows it speaks of.
   Severity severity = Severity::medium;
-  Timestamp detected_at = 0;  ///< Event time: the watermark that closed the window.
+  Timestamp detected_at = 0;  ///< Event time: the window's end and its allowed lateness.
   Timestamp window_start = 0;
   Timestamp window_end = 0;
   std::vector<NamedValue> keys;

@@ -18,7 +18,7 @@ std::uint64_t next_serial() {
 }  // namespace
 
 Dictionary::Dictionary(std::size_t capacity)
-    : serial_(next_serial()), capacity_(std::min(capacity, kMaxEntries)), table_(64), shift_(64 - 6) {}
+    : serial_(next_serial()), capacity_(std::min(capacity, kMaxEntries)), table_(512), shift_(64 - 9) {}
 
 ShortText Dictionary::key_of(std::string_view text) {
   // A NUL at the end would look like padding: such text is kept by its hash, as long text is.

@@ -9,7 +9,8 @@
 
 namespace streamobs {
 
-/// The declared columns by their paths' names, in the schema's order; nulls are left out.
+/// The declared columns where their paths put them (metadata.traceId within metadata), in the
+/// schema's order; nulls are left out. Times are written as RFC 3339, whatever form they came in.
 std::string row_to_json(const EventBatch& batch, std::size_t row);
 
 }  // namespace streamobs

@@ -11,6 +11,9 @@ constexpr std::string_view kHead = "POST / HTTP/1.1\r\nTransfer-Encoding: chunke
 /// Chunk extensions mean nothing to us; more of them than this is an attack.
 constexpr std::size_t kExtensionBytesMax = 256;
 constexpr std::size_t kTrailersMax = 32;
+/// "0\r\n\r\n": no chunked body ends with less. Beast 1.81 asserts that it is given as much when it
+/// comes back to a last chunk; so what is less is kept until there is more.
+constexpr std::size_t kLeastBytes = 5;
 }  // namespace
 
 class ChunkedDecoder::Parser final : public BeastRequestParser {
@@ -53,7 +56,7 @@ bool ChunkedDecoder::done() const {
 
 std::optional<Refusal> ChunkedDecoder::feed(std::string_view bytes, std::size_t& eaten) {
   eaten = 0;
-  while (!parser_->is_done() && eaten < bytes.size()) {
+  while (!parser_->is_done() && bytes.size() - eaten >= kLeastBytes) {
     const std::string_view rest = bytes.substr(eaten);
     BeastError error;
     const std::size_t used =

@@ -18,7 +18,9 @@ constexpr Duration kMaintainEvery = kMinute;
 constexpr std::size_t kRecordsPerTake = 256;
 
 std::size_t rows_of(const Record& record) {
-  if (const auto* window = std::get_if<WindowBatchPtr>(&record)) return (*window)->rows.size();
+  if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
+    return (*window)->early ? 0 : (*window)->rows.size();  // Early rows are shown, never stored.
+  }
   if (const auto* letters = std::get_if<DeadLettersPtr>(&record)) return (*letters)->size();
   return 1;
 }
@@ -37,8 +39,9 @@ StoreSink::StoreSink(store::Database& database, flow::Channel<Record>& input,
       commit_seconds_(metrics.histogram("streamobs_store_commit_seconds",
                                         "Time of one transaction.", telemetry::latency_bounds())),
       rows_written_(metrics.counter("streamobs_store_rows_total", "Rows written to the store.")),
-      retries_(metrics.counter("streamobs_store_retries_total",
-                               "Transactions tried again, the store being busy or the disk full.")) {}
+      retries_(
+          metrics.counter("streamobs_store_retries_total",
+                          "Transactions tried again, the store being busy or the disk full.")) {}
 
 asio::awaitable<void> StoreSink::run() {
   Records records;
@@ -100,9 +103,10 @@ asio::awaitable<bool> StoreSink::commit(const Records& records) {
     const Timestamp now = clock_.now();
     if (said_at == kMinTimestamp || now - said_at >= kSayAgain) {
       said_at = now;
-      log::warn("the store cannot take results at the moment; nothing is lost, ingest waits. Free "
-                "the disk, or end the program that holds the database",
-                {{"error", written.error().message}});
+      log::warn(
+          "the store cannot take results at the moment; nothing is lost, ingest waits. Free "
+          "the disk, or end the program that holds the database",
+          {{"error", written.error().message}});
     }
     pause.expires_after(std::chrono::microseconds(wait));
     const auto token = asio::as_tuple(asio::use_awaitable);

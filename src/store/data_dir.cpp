@@ -1,13 +1,12 @@
 #include "store/data_dir.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
@@ -27,18 +26,31 @@ std::string holder(int lock) {
                   : "another process";
 }
 
+/// Makes the directory closed to others from its first moment on, and its parents as mkdir does.
+Result<> make_directory(const std::string& given) {
+  std::filesystem::path path = std::filesystem::path(given).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  std::error_code error;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  if (error) errno = error.value();
+  if (error || (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)) {
+    return because("cannot make the data directory " + given, "Choose another data_dir");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<DataDir> DataDir::open(const std::string& path) {
-  std::error_code error;
-  const bool made = std::filesystem::create_directories(path, error);
-  if (error) {
-    errno = error.value();
-    return because("cannot make the data directory " + path, "Choose another data_dir");
+  if (Result<> made = make_directory(path); made.has_error()) return made.error();
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) {
+    return because("cannot look at the data directory " + path, "Check its owner");
   }
-  if (made) ::chmod(path.c_str(), 0700);
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return because("cannot look at " + path, "");
+  if (!S_ISDIR(info.st_mode)) {
+    errno = ENOTDIR;
+    return because("cannot use the data directory " + path, "Choose another data_dir");
+  }
   if ((info.st_mode & 022) != 0) {
     return fail(ErrorCode::invalid,
                 fmt::format("the data directory {} can be written by other users (mode {:o}). "
@@ -49,6 +61,11 @@ Result<DataDir> DataDir::open(const std::string& path) {
   const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0) return because("cannot write in the data directory " + path, "Check its owner");
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      const Error failed = because("cannot lock " + lock_path, "Is the file system a network one?");
+      ::close(lock);
+      return failed;
+    }
     const std::string who = holder(lock);
     ::close(lock);
     return fail(ErrorCode::unavailable,
@@ -57,7 +74,8 @@ Result<DataDir> DataDir::open(const std::string& path) {
                             path, who));
   }
   const std::string pid = fmt::format("{}", ::getpid());
-  if (::ftruncate(lock, 0) != 0 || ::pwrite(lock, pid.data(), pid.size(), 0) < 0) {
+  if (::ftruncate(lock, 0) != 0 ||
+      ::pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
     const Error failed = because("cannot write " + lock_path, "Is the disk full?");
     ::close(lock);
     return failed;

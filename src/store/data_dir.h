@@ -1,6 +1,7 @@
 // The data directory: made if it is missing, closed to others, and used by one process at a time.
 //
-// Opened first and kept until the engine has ended; the lock goes with the process, however it ends.
+// Opened first and kept until the engine has ended; the lock goes with the process, however it
+// ends.
 #pragma once
 
 #include <string>
@@ -11,7 +12,8 @@ namespace streamobs::store {
 
 class DataDir {
  public:
-  /// `unavailable` where another process has it, `io` where it cannot be made or written.
+  /// `unavailable` where another process has it, `invalid` where other users can write in it, `io`
+  /// where it cannot be made or written.
   static Result<DataDir> open(const std::string& path);
   DataDir(DataDir&& other) noexcept;
   DataDir& operator=(DataDir&& other) noexcept;

@@ -1,17 +1,19 @@
 #include "store/database.h"
 
-#include <sys/stat.h>
-
-#include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
 #include <map>
 #include <mutex>
-#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "store/damage.h"
 #include "store/migrations.h"
 #include "store/record_tables.h"
 #include "store/sqlite.h"
@@ -22,48 +24,71 @@ namespace streamobs::store {
 namespace {
 
 constexpr Duration kQueryTimeMax = 5 * kSecond;
+/// Rows removed in one transaction, and transactions in one call: writing waits no longer than
+/// that.
 constexpr std::int64_t kExpireStep = 1'000;
-constexpr std::uint64_t kJournalWarnBytes = 256 << 20;
+constexpr int kExpireStepsPerCall = 10;
+constexpr std::int64_t kJournalWarnBytes = 256 << 20;
 
 std::uint64_t file_bytes(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
 
+/// Before SQLite opens it, since the journal beside it takes over the database's mode.
+Result<> close_to_others(const std::string& path) {
+  const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (made >= 0) ::close(made);
+  if (made < 0 && errno != EEXIST) {
+    return fail(errno == ENOSPC || errno == EDQUOT ? ErrorCode::unavailable : ErrorCode::io,
+                fmt::format("cannot make the database {}: {}", path, std::strerror(errno)));
+  }
+  for (const char* suffix : {"", "-wal", "-shm"}) ::chmod((path + suffix).c_str(), 0600);
+  return {};
+}
+
 Result<Connection> open_writer(const StoreOptions& options) {
+  if (const Result<> closed = close_to_others(options.path); closed.has_error()) {
+    return closed.error();
+  }
   Result<Connection> writer =
       Connection::open(options.path, Connection::Mode::read_write, options.busy_timeout);
   if (writer.has_error()) return writer;
-  // One connection writes and checkpoints; docs/decisions/sqlite-journal.md says why it must be one.
+  const Result<std::int64_t> version = check_version(*writer);
+  if (version.has_error()) return version.error();
+  // One connection writes and checkpoints; docs/decisions/sqlite-journal.md says why it must be
+  // one.
+  const Result<std::string> journal = writer->query_text("PRAGMA journal_mode = WAL");
+  if (journal.has_error()) return journal.error();
+  if (*journal != "wal") {
+    return fail(
+        ErrorCode::io,
+        fmt::format("the database {} cannot have a write-ahead journal (its mode stays {}): "
+                    "is this a network file system? Choose a data_dir on a local disk",
+                    options.path, *journal));
+  }
+  // legacy_alter_table: a table can be renamed whatever views of their own people have made.
   const Result<> set = writer->execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;"
-      "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;");
+      "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;"
+      "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;"
+      "PRAGMA legacy_alter_table = ON;");
   if (set.has_error()) return set.error();
   return writer;
 }
 
-/// The name of every key of every window, each once, in the windows' order.
-std::vector<std::string> key_names(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
-  static const std::set<std::string> kTaken = {
-      "detected_at",  "window_start",   "window_end",      "anomaly_type", "severity",
-      "metric_name",  "metric_value",   "baseline_value",  "threshold_value",
-      "description",  "resolved",       "resolved_at",     "id"};
-  std::vector<std::string> names;
-  for (const auto& window : windows) {
-    for (const ResultColumn& key : window->keys) {
-      if (kTaken.contains(key.name)) continue;
-      if (std::find(names.begin(), names.end(), key.name) == names.end()) names.push_back(key.name);
-    }
+/// SQL does not tell upper from lower case, and so neither may we.
+struct NameLess {
+  bool operator()(const std::string& a, const std::string& b) const {
+    return sqlite3_stricmp(a.c_str(), b.c_str()) < 0;
   }
-  return names;
-}
+};
 
 }  // namespace
 
 struct Database::Impl {
   StoreOptions options;
   Connection writer;
-  std::map<std::string, WindowTable> tables;
+  std::map<std::string, WindowTable, NameLess> tables;
   RecordWriter records;
   mutable std::mutex reader_mutex;  ///< Queries take turns; each is bounded in time.
   Connection reader;
@@ -75,20 +100,29 @@ struct Database::Impl {
 
   Result<> set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
   Result<std::uint64_t> write_all(const Records& batch);
+  Result<> write_window(const WindowBatch& batch);
+  Result<> fold_journal();
+  Error failed(const Error& error);
 };
 
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Database::~Database() = default;
 
 Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
+  // In one transaction: whoever reads beside us never sees a view missing, and a crash leaves the
+  // database as it was.
+  if (const Result<> begun = writer.execute("BEGIN IMMEDIATE"); begun.has_error()) return begun;
   if (const Result<> done = migrate(writer); done.has_error()) return done;
   for (const auto& schema : windows) {
     const auto [it, added] = tables.try_emplace(schema->window, schema);
+    if (!added) return fail(ErrorCode::invalid, "two windows are named " + schema->window);
     if (const Result<> done = it->second.create(writer); done.has_error()) return done;
-    if (const Result<> done = it->second.prepare(writer); done.has_error()) return done;
   }
-  if (const Result<> done = writer.execute(record_views_sql(key_names(windows))); done.has_error()) {
-    return done;
+  const std::string views = record_views_sql(windows);
+  if (const Result<> done = writer.execute(views); done.has_error()) return done;
+  if (const Result<> done = writer.execute("COMMIT"); done.has_error()) return done;
+  for (auto& [name, table] : tables) {
+    if (const Result<> done = table.prepare(writer); done.has_error()) return done;
   }
   return records.prepare(writer);
 }
@@ -102,79 +136,84 @@ Result<std::unique_ptr<Database>> Database::open(
     if (writer.has_error()) return writer.error();
     impl->writer = std::move(*writer);
     if (const Result<> done = impl->set_up(windows); done.has_error()) return done.error();
+    Result<Connection> reader =
+        Connection::open(options.path, Connection::Mode::read_only, options.busy_timeout);
+    if (reader.has_error()) return reader.error();
+    impl->reader = std::move(*reader);
+    impl->reader.limit_time(kQueryTimeMax);
     return impl;
   };
+  if (damage_noted(options.path)) {
+    const Result<> moved = set_aside(options.path, "found while the engine ran");
+    if (moved.has_error()) return moved.error();
+  }
   Result<std::unique_ptr<Impl>> impl = attempt();
-  if (impl.has_error() && impl.error().code == ErrorCode::corrupt && file_bytes(options.path) != 0 &&
-      impl.error().message.find("newer") == std::string::npos) {
-    const std::string aside = fmt::format("{}.corrupt-{}", options.path, SystemClock().now() / kSecond);
-    log::error("the database is damaged. It is set aside and a new one is started: earlier results "
-               "are only in the file set aside (`sqlite3 FILE .recover` may save some of them)",
-               {{"database", options.path}, {"set_aside", aside}, {"error", impl.error().message}});
-    for (const char* suffix : {"", "-wal", "-shm"}) {
-      ::rename((options.path + suffix).c_str(), (aside + suffix).c_str());
-    }
+  if (impl.has_error() && impl.error().code == ErrorCode::corrupt) {
+    const Result<> moved = set_aside(options.path, impl.error().message);
+    if (moved.has_error()) return moved.error();
     impl = attempt();
   }
   if (impl.has_error()) return impl.error();
-  ::chmod(options.path.c_str(), 0600);
-
-  Result<Connection> reader =
-      Connection::open(options.path, Connection::Mode::read_only, options.busy_timeout);
-  if (reader.has_error()) return reader.error();
-  (*impl)->reader = std::move(*reader);
-  (*impl)->reader.limit_time(kQueryTimeMax);
   return std::unique_ptr<Database>(new Database(std::move(*impl)));
 }
 
 Result<std::uint64_t> Database::Impl::write_all(const Records& batch) {
   std::uint64_t rows = 0;
-  Result<> done;
   for (const Record& record : batch) {
+    Result<> done;
+    std::uint64_t written = 1;
     if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
-      if ((*window)->early) continue;
-      const auto table = tables.find((*window)->schema->window);
-      if (table == tables.end()) {
-        return fail(ErrorCode::internal, "no table for window " + (*window)->schema->window);
-      }
-      for (const WindowRow& row : (*window)->rows) {
-        done = table->second.write(row);
-        if (done.has_error()) return done.error();
-      }
-      rows += (*window)->rows.size();
+      written = (*window)->early ? 0 : (*window)->rows.size();
+      done = write_window(**window);
     } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
       done = records.write(**anomaly);
-      ++rows;
     } else if (const auto* incident = std::get_if<IncidentPtr>(&record)) {
       done = records.write(**incident);
-      ++rows;
     } else {
-      for (const DeadLetter& letter : *std::get<DeadLettersPtr>(record)) {
-        done = records.write(letter);
-        if (done.has_error()) return done.error();
-        ++rows;
-      }
+      const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
+      written = letters.size();
+      done = records.write(letters);
     }
     if (done.has_error()) return done.error();
+    rows += written;
   }
   return rows;
+}
+
+Result<> Database::Impl::write_window(const WindowBatch& batch) {
+  if (batch.early) return {};
+  const auto table = tables.find(batch.schema->window);
+  if (table == tables.end()) {
+    return fail(ErrorCode::internal, "no table for window " + batch.schema->window);
+  }
+  for (const WindowRow& row : batch.rows) {
+    if (const Result<> done = table->second.write(row); done.has_error()) return done;
+  }
+  return {};
+}
+
+/// What a failure of the writing connection leaves behind: a count, or a note for the next start.
+Error Database::Impl::failed(const Error& error) {
+  if (error.code == ErrorCode::unavailable) busy_retries.fetch_add(1, std::memory_order_relaxed);
+  if (error.code != ErrorCode::corrupt) return error;
+  note_damage(options.path, error.message);
+  return fail(error.code, error.message +
+                              ". At the next start the database is set aside and a new "
+                              "one begun");
 }
 
 Result<> Database::write(const Records& records) {
   Impl& impl = *impl_;
   if (const Result<> begun = impl.writer.execute("BEGIN IMMEDIATE"); begun.has_error()) {
-    impl.busy_retries.fetch_add(1, std::memory_order_relaxed);
-    return begun;
+    return impl.failed(begun.error());
   }
   const Result<std::uint64_t> rows = impl.write_all(records);
   const Result<> committed =
       rows.has_error() ? Result<>(rows.error()) : impl.writer.execute("COMMIT");
   if (committed.has_error()) {
+    // SQLite has already rolled back after some failures; then there is nothing more to undo.
     [[maybe_unused]] const Result<> undone = impl.writer.execute("ROLLBACK");
-    if (committed.error().code == ErrorCode::unavailable) {
-      impl.busy_retries.fetch_add(1, std::memory_order_relaxed);
-    }
-    return committed;
+    return impl.failed(committed.error());
   }
   impl.rows_written.fetch_add(*rows, std::memory_order_relaxed);
   impl.transactions.fetch_add(1, std::memory_order_relaxed);
@@ -182,23 +221,37 @@ Result<> Database::write(const Records& records) {
   return {};
 }
 
+Result<> Database::Impl::fold_journal() {
+  int frames = 0;
+  int folded = 0;
+  const int code =
+      sqlite3_wal_checkpoint_v2(writer.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &frames, &folded);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return writer.error("folding the journal");
+  const Result<std::int64_t> page_bytes = writer.query_int("PRAGMA page_size");
+  if (page_bytes.has_error()) return page_bytes.error();
+  const std::int64_t waiting = static_cast<std::int64_t>(frames - folded) * *page_bytes;
+  if (waiting > kJournalWarnBytes) {
+    log::warn(
+        "the database's journal cannot be folded in, because another program keeps reading "
+        "an old state of it. Find and end that program (a sqlite3 shell with an open "
+        "transaction?) before the disk fills",
+        {{"journal", options.path + "-wal"}, {"bytes", waiting}});
+  }
+  return {};
+}
+
 Result<std::uint64_t> Database::maintain(Timestamp now) {
   Impl& impl = *impl_;
   std::uint64_t removed = 0;
-  while (true) {
+  for (int i = 0; i < kExpireStepsPerCall; ++i) {
     const Result<std::int64_t> step =
         impl.records.expire_dead_letters(now - impl.options.keep_dead_letters, kExpireStep);
-    if (step.has_error()) return step.error();
+    if (step.has_error()) return impl.failed(step.error());
     removed += static_cast<std::uint64_t>(*step);
     if (*step < kExpireStep) break;
   }
-  sqlite3_wal_checkpoint_v2(impl.writer.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (const std::uint64_t journal = file_bytes(impl.options.path + "-wal"); journal > kJournalWarnBytes) {
-    log::warn("the database's journal cannot be folded in, because another program keeps reading "
-              "an old state of it. Find and end that program (a sqlite3 shell with an open "
-              "transaction?) before the disk fills",
-              {{"journal", impl.options.path + "-wal"}, {"bytes", journal}});
-  }
+  const Result<> folded = impl.fold_journal();
+  if (folded.has_error()) return impl.failed(folded.error());
   return removed;
 }
 

@@ -29,27 +29,31 @@ struct StoredDeadLetter {
 };
 
 struct StoreStats {
-  std::uint64_t bytes = 0;          ///< The database file and its journal.
+  std::uint64_t bytes = 0;  ///< The database file and its journal.
   std::uint64_t rows_written = 0;
   std::uint64_t transactions = 0;
-  std::uint64_t busy_retries = 0;
-  Timestamp last_commit_at = 0;     ///< 0: none yet.
+  std::uint64_t busy_retries = 0;  ///< Tries that failed, the database being held or the disk full.
+  Timestamp last_commit_at = 0;    ///< 0: none yet.
 };
 
 class Database {
  public:
   /// Opens or creates the database, brings it to this version's schema, and makes one table and one
-  /// view for each window, named and with columns as the config says.
+  /// view for each window, named and with columns as the config says. A damaged database is set
+  /// aside, loudly, and a new one begun. `invalid`: a newer streamobs wrote it. `unavailable`:
+  /// another process holds it. `io`: the disk failed.
   static Result<std::unique_ptr<Database>> open(
       const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows);
   ~Database();
 
   /// Writes records in one transaction, by upsert: the same record again changes nothing.
   /// Early rows of open windows are passed over. `unavailable`: another process holds the database
-  /// beyond the busy timeout and the caller should try again.
+  /// beyond the busy timeout, or the disk is full, and the caller should try again. `corrupt`: the
+  /// database is damaged; it is set aside when it is opened next.
   Result<> write(const Records& records);
 
-  /// Removes what is older than its retention, in small steps; returns rows removed.
+  /// Removes dead letters older than their retention, at most 10,000 a call and in small steps, and
+  /// folds the journal into the database as far as readers let it. Returns rows removed.
   Result<std::uint64_t> maintain(Timestamp now);
 
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;

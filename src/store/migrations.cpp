@@ -1,6 +1,7 @@
 #include "store/migrations.h"
 
 #include <iterator>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -39,29 +40,38 @@ CREATE TABLE dead_letter_count (
   PRIMARY KEY (stream, reason)
 ) WITHOUT ROWID;
 )sql",
+    // 2: what is not to be read off a window's table, so that a change of the config is seen.
+    R"sql(
+CREATE TABLE streamobs_window (
+  name TEXT PRIMARY KEY COLLATE NOCASE, size INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
+constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 
 }  // namespace
 
-Result<> migrate(const Connection& connection) {
+Result<std::int64_t> check_version(const Connection& connection) {
   const Result<std::int64_t> version = connection.query_int("PRAGMA user_version");
+  if (version.has_error()) return version;
+  if (*version < 0 || *version > kNewest) {
+    return fail(
+        ErrorCode::invalid,
+        fmt::format("the database is of version {} and this streamobs knows versions up to "
+                    "{}: a newer streamobs wrote it. Run that one, or give this one another "
+                    "data_dir",
+                    *version, kNewest));
+  }
+  return version;
+}
+
+Result<> migrate(const Connection& connection) {
+  const Result<std::int64_t> version = check_version(connection);
   if (version.has_error()) return version.error();
-  const auto newest = static_cast<std::int64_t>(std::size(kSteps));
-  if (*version > newest) {
-    return fail(ErrorCode::corrupt,
-                fmt::format("the database is of version {}, this streamobs knows up to {}: it was "
-                            "written by a newer one. Use that one, or another data_dir",
-                            *version, newest));
-  }
-  for (std::int64_t step = *version; step < newest; ++step) {
-    const Result<> done = connection.execute(
-        fmt::format("BEGIN IMMEDIATE; {} PRAGMA user_version = {}; COMMIT;", kSteps[step], step + 1));
-    if (done.has_error()) {
-      [[maybe_unused]] const Result<> undone = connection.execute("ROLLBACK");
-      return done.error();
-    }
-  }
-  return {};
+  if (*version == kNewest) return {};
+  std::string sql;
+  for (std::int64_t step = *version; step < kNewest; ++step) sql += kSteps[step];
+  return connection.execute(fmt::format("{} PRAGMA user_version = {};", sql, kNewest));
 }
 
 }  // namespace streamobs::store

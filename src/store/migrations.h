@@ -4,12 +4,17 @@
 // windows' tables follow the config and are not part of this.
 #pragma once
 
+#include <cstdint>
+
 #include "base/result.h"
 #include "store/sqlite.h"
 
 namespace streamobs::store {
 
-/// Brings the database to this program's version in one transaction. A newer one is refused.
+/// The database's version, 0 for a new one. A newer one than this program's is refused (`invalid`):
+/// it is not damaged, and nothing in it may be touched.
+Result<std::int64_t> check_version(const Connection& connection);
+/// Brings the database to this program's version, within the caller's transaction.
 Result<> migrate(const Connection& connection);
 
 }  // namespace streamobs::store

@@ -13,8 +13,8 @@ namespace streamobs::store {
 
 struct WindowQuery {
   std::string window;
-  std::optional<Timestamp> from;  ///< Window starts from here on, inclusive.
-  std::optional<Timestamp> to;    ///< Window starts before this.
+  std::optional<Timestamp> from;       ///< Window starts from here on, inclusive.
+  std::optional<Timestamp> to;         ///< Window starts before this.
   std::optional<std::size_t> windows;  ///< Only the newest N distinct windows.
   std::size_t limit = 1'000;           ///< Rows.
   std::vector<std::pair<std::string, std::string>> keys;  ///< name = value, compared as text.

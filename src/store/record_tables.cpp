@@ -1,5 +1,11 @@
 #include "store/record_tables.h"
 
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <string_view>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/json_writer.h"
@@ -82,6 +88,10 @@ std::optional<Timestamp> optional_time(const Statement& statement, int column) {
   return statement.int_at(column);
 }
 
+std::string json_path(const std::string& name) {
+  return "$." + quoted(name);
+}
+
 /// WHERE and its text parameters, built from what a caller may ask.
 struct Where {
   std::string sql = "1";
@@ -97,10 +107,14 @@ struct Where {
   }
   /// A member of the keys' object, as text.
   void key_equal(const std::string& name, const std::string& value) {
-    parameters.push_back("$." + quoted(name));
+    parameters.push_back(json_path(name));
     const std::size_t path = parameters.size();
-    parameters.push_back(value);
-    sql += fmt::format(" AND CAST(json_extract(keys, ?{}) AS TEXT) = ?{}", path, parameters.size());
+    // `->` gives numbers and booleans as they were written: 12.30 stays 12.30. NULL is like
+    // nothing.
+    equal(fmt::format("CASE json_type(keys, ?{0}) WHEN 'text' THEN json_extract(keys, ?{0}) "
+                      "WHEN 'null' THEN NULL ELSE keys -> ?{0} END",
+                      path),
+          value);
   }
   void bind(Statement& statement) const {
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -112,16 +126,53 @@ struct Where {
 constexpr const char* kSeverityCase =
     "CASE severity WHEN 0 THEN 'low' WHEN 1 THEN 'medium' WHEN 2 THEN 'high' ELSE 'critical' END";
 
+/// The columns that `anomalies` has whatever the windows' keys are.
+constexpr const char* kAnomalyColumns[] = {
+    "detected_at", "window_start", "window_end",     "anomaly_type",    "severity",
+    "metric_name", "metric_value", "baseline_value", "threshold_value", "description",
+    "resolved",    "id",           "resolved_at"};
+
+struct KeyColumn {
+  std::string name;    ///< In the anomalies' keys.
+  std::string column;  ///< In the view, where no two columns may differ by case alone.
+};
+
+/// The keys of all windows, each once, in the windows' order.
+std::vector<KeyColumn> key_columns(
+    const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
+  std::vector<KeyColumn> columns;
+  const auto taken = [&columns](const std::string& column) {
+    const auto same = [&column](const std::string& other) {
+      return sqlite3_stricmp(column.c_str(), other.c_str()) == 0;
+    };
+    return std::any_of(std::begin(kAnomalyColumns), std::end(kAnomalyColumns), same) ||
+           std::any_of(columns.begin(), columns.end(),
+                       [&same](const KeyColumn& other) { return same(other.column); });
+  };
+  for (const auto& window : windows) {
+    for (const ResultColumn& key : window->keys) {
+      const auto known = [&key](const KeyColumn& other) { return other.name == key.name; };
+      if (std::any_of(columns.begin(), columns.end(), known)) continue;
+      std::string column = key.name;
+      while (taken(column)) column.insert(0, "key_");
+      columns.push_back({key.name, std::move(column)});
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
-std::string record_views_sql(const std::vector<std::string>& key_names) {
+std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
   const auto time = [](const std::string& column) { return time_sql(column) + " AS " + column; };
   std::string keys;
-  for (const std::string& name : key_names) {
-    keys += fmt::format(", json_extract(keys, '$.{}') AS {}", quoted(name), quoted(name));
+  for (const KeyColumn& key : key_columns(windows)) {
+    keys += fmt::format(", json_extract(keys, {}) AS {}", quoted_text(json_path(key.name)),
+                        quoted(key.column));
   }
   return fmt::format(
-      "DROP VIEW IF EXISTS anomalies; DROP VIEW IF EXISTS incidents; DROP VIEW IF EXISTS dead_letters;"
+      "DROP VIEW IF EXISTS anomalies; DROP VIEW IF EXISTS incidents; DROP VIEW IF EXISTS "
+      "dead_letters;"
       "CREATE VIEW anomalies AS SELECT {}, {}, {}{}, rule AS anomaly_type, {} AS severity, "
       "metric_name, metric_value, baseline_value, threshold_value, description, resolved, id, {} "
       "FROM anomaly;"
@@ -164,11 +215,13 @@ Result<> RecordWriter::prepare(const Connection& connection) {
        "INSERT INTO dead_letter (reason, detail, stream, source, origin, position, \"window\", "
        "received_at, payload) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)"},
       {&count_,
-       "INSERT INTO dead_letter_count VALUES (?1, ?2, 1) "
-       "ON CONFLICT (stream, reason) DO UPDATE SET count = count + 1"},
+       "INSERT INTO dead_letter_count VALUES (?1, ?2, ?3) "
+       "ON CONFLICT (stream, reason) DO UPDATE SET count = count + excluded.count"},
+      // Ids only grow, so that those beyond the newest kMaxDeadLetters are found by id alone.
+      {&trim_, "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?1"},
       {&expire_,
-       "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE received_at < ?1 OR "
-       "id <= (SELECT max(id) FROM dead_letter) - ?2 LIMIT ?3)"},
+       "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE received_at < ?1 "
+       "ORDER BY received_at LIMIT ?2)"},
   };
   for (const Wanted& wanted : all) {
     if (const Result<> done = prepare_one(*wanted.into, wanted.sql); done.has_error()) return done;
@@ -216,26 +269,34 @@ Result<> RecordWriter::write(const Incident& i) {
   return incident_.run();
 }
 
-Result<> RecordWriter::write(const DeadLetter& letter) {
-  dead_letter_.bind(1, std::string_view(letter.reason));
-  dead_letter_.bind(2, std::string_view(letter.detail));
-  dead_letter_.bind(3, std::string_view(letter.stream));
-  dead_letter_.bind(4, std::string_view(letter.source));
-  dead_letter_.bind(5, std::string_view(letter.origin));
-  dead_letter_.bind(6, static_cast<std::int64_t>(letter.position));
-  dead_letter_.bind(7, std::string_view(letter.window));
-  dead_letter_.bind(8, letter.received_at);
-  dead_letter_.bind_blob(9, letter.payload);
-  if (const Result<> done = dead_letter_.run(); done.has_error()) return done;
-  count_.bind(1, std::string_view(letter.stream));
-  count_.bind(2, std::string_view(letter.reason));
-  return count_.run();
+Result<> RecordWriter::write(const DeadLetters& letters) {
+  std::map<std::pair<std::string_view, std::string_view>, std::int64_t> counts;
+  for (const DeadLetter& letter : letters) {
+    dead_letter_.bind(1, std::string_view(letter.reason));
+    dead_letter_.bind(2, std::string_view(letter.detail));
+    dead_letter_.bind(3, std::string_view(letter.stream));
+    dead_letter_.bind(4, std::string_view(letter.source));
+    dead_letter_.bind(5, std::string_view(letter.origin));
+    dead_letter_.bind(6, static_cast<std::int64_t>(letter.position));
+    dead_letter_.bind(7, std::string_view(letter.window));
+    dead_letter_.bind(8, letter.received_at);
+    dead_letter_.bind_blob(9, letter.payload);
+    if (const Result<> done = dead_letter_.run(); done.has_error()) return done;
+    ++counts[{letter.stream, letter.reason}];
+  }
+  for (const auto& [name, count] : counts) {
+    count_.bind(1, name.first);
+    count_.bind(2, name.second);
+    count_.bind(3, count);
+    if (const Result<> done = count_.run(); done.has_error()) return done;
+  }
+  trim_.bind(1, kMaxDeadLetters);
+  return trim_.run();
 }
 
 Result<std::int64_t> RecordWriter::expire_dead_letters(Timestamp before, std::int64_t step) {
   expire_.bind(1, before);
-  expire_.bind(2, kMaxDeadLetters);
-  expire_.bind(3, step);
+  expire_.bind(2, step);
   return expire_.run_counted();
 }
 
@@ -243,17 +304,22 @@ Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const 
   Where where;
   where.time(query, "detected_at");
   for (const auto& [name, value] : query.equal) {
-    if (name == "rule" || name == "anomaly_type") where.equal("rule", value);
-    else if (name == "severity") where.equal(kSeverityCase, value);
-    else if (name == "window") where.equal("\"window\"", value);
-    else if (name == "resolved") where.equal("iif(resolved, 'true', 'false')", value);
-    else where.key_equal(name, value);
+    if (name == "rule" || name == "anomaly_type")
+      where.equal("rule", value);
+    else if (name == "severity")
+      where.equal(kSeverityCase, value);
+    else if (name == "window")
+      where.equal("\"window\"", value);
+    else if (name == "resolved")
+      where.equal("iif(resolved, 'true', 'false')", value);
+    else
+      where.key_equal(name, value);
   }
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, rule, \"window\", severity, detected_at, window_start, window_end, keys, "
       "metric_name, metric_value, baseline_value, threshold_value, description, resolved, "
       "resolved_at FROM anomaly WHERE {} ORDER BY detected_at DESC, id LIMIT {}",
-      where.sql, query.limit));
+      where.sql, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   Result<Statement> each = prepare_json_each(connection);
   if (each.has_error()) return each.error();
@@ -289,15 +355,18 @@ Result<std::vector<Incident>> read_incidents(const Connection& connection, const
   Where where;
   where.time(query, "started_at");
   for (const auto& [name, value] : query.equal) {
-    if (name == "status") where.equal("iif(resolved_at IS NULL, 'open', 'resolved')", value);
-    else if (name == "severity") where.equal(kSeverityCase, value);
-    else where.key_equal(name, value);
+    if (name == "status")
+      where.equal("iif(resolved_at IS NULL, 'open', 'resolved')", value);
+    else if (name == "severity")
+      where.equal(kSeverityCase, value);
+    else
+      where.key_equal(name, value);
   }
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, keys, severity, started_at, last_seen_at, resolved_at, title, explanation, "
       "evidence, anomaly_ids, anomaly_count, narrated_by, revision FROM incident WHERE {} "
       "ORDER BY started_at DESC, id LIMIT {}",
-      where.sql, query.limit));
+      where.sql, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   Result<Statement> each = prepare_json_each(connection);
   if (each.has_error()) return each.error();
@@ -335,11 +404,19 @@ Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connec
                                                         const ListQuery& query) {
   Where where;
   where.time(query, "received_at");
-  for (const auto& [name, value] : query.equal) where.equal(quoted(name), value);
+  for (const auto& [name, value] : query.equal) {
+    if (name != "reason" && name != "stream" && name != "source" && name != "window") {
+      return fail(ErrorCode::invalid,
+                  fmt::format("dead letters cannot be asked for by '{}', only by "
+                              "reason, stream, source and window",
+                              name));
+    }
+    where.equal(quoted(name), value);
+  }
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, reason, detail, stream, source, origin, position, \"window\", received_at, "
       "payload FROM dead_letter WHERE {} ORDER BY id DESC LIMIT {}",
-      where.sql, query.limit));
+      where.sql, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   where.bind(*select);
   std::vector<StoredDeadLetter> rows;
@@ -372,7 +449,8 @@ Result<std::vector<DeadLetterCount>> read_dead_letter_counts(const Connection& c
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
     if (!*more) return rows;
-    rows.push_back({select->text_at(0), select->text_at(1), static_cast<std::uint64_t>(select->int_at(2))});
+    rows.push_back(
+        {select->text_at(0), select->text_at(1), static_cast<std::uint64_t>(select->int_at(2))});
   }
 }
 

@@ -4,22 +4,21 @@
 // connection the caller reads by.
 #pragma once
 
-#include <map>
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/result.h"
-#include "event/anomaly.h"
-#include "event/dead_letter.h"
+#include "event/record.h"
 #include "store/database.h"
 #include "store/query.h"
 #include "store/sqlite.h"
 
 namespace streamobs::store {
 
-/// The views `anomalies` (with a column for each of `key_names`), `incidents` and `dead_letters`.
-std::string record_views_sql(const std::vector<std::string>& key_names);
+/// The views `anomalies` (with a column for each key of any window), `incidents` and
+/// `dead_letters`. A key that is called like a column of the view shows as key_NAME.
+std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
 
 class RecordWriter {
  public:
@@ -28,8 +27,9 @@ class RecordWriter {
   Result<> prepare(const Connection& connection);
   Result<> write(const Anomaly& anomaly);
   Result<> write(const Incident& incident);
-  Result<> write(const DeadLetter& letter);
-  /// Removes at most `step` dead letters that are older than `before` or beyond kMaxDeadLetters.
+  /// Adds them, and removes the oldest beyond kMaxDeadLetters.
+  Result<> write(const DeadLetters& letters);
+  /// Removes at most `step` dead letters that were received before `before`.
   Result<std::int64_t> expire_dead_letters(Timestamp before, std::int64_t step);
 
  private:
@@ -37,6 +37,7 @@ class RecordWriter {
   Statement incident_;
   Statement dead_letter_;
   Statement count_;
+  Statement trim_;
   Statement expire_;
 };
 

@@ -1,6 +1,9 @@
 #include "store/sqlite.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -10,26 +13,57 @@ namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
+/// How much of a statement stands in an error message.
+constexpr std::size_t kSqlShown = 80;
+
+/// Where the disk is full SQLite does not always say so: growing the -shm file fails as an error of
+/// its own, and a quota as a plain failed write.
+bool is_disk_full(sqlite3* connection, int code) {
+  if ((code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE) return true;
+  if ((code & 0xff) != SQLITE_IOERR) return false;
+  const int number = sqlite3_system_errno(connection);
+  return number == ENOSPC || number == EDQUOT;
+}
+
 ErrorCode code_of(int sqlite_code) {
   switch (sqlite_code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_FULL:
-    case SQLITE_INTERRUPT: return ErrorCode::unavailable;
+    case SQLITE_PROTOCOL:
+      return ErrorCode::unavailable;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return ErrorCode::corrupt;
+    case SQLITE_NOTADB:
+      return ErrorCode::corrupt;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
-    case SQLITE_PERM: return ErrorCode::io;
-    default: return ErrorCode::internal;
+    case SQLITE_PERM:
+      return ErrorCode::io;
+    default:
+      return ErrorCode::internal;
   }
 }
 
 Error error_of(sqlite3* connection, std::string_view doing) {
   const int code = sqlite3_extended_errcode(connection);
-  return fail(code_of(code), fmt::format("SQLite, {}: {} (code {})", doing,
-                                         sqlite3_errmsg(connection), code));
+  if (code == SQLITE_INTERRUPT) {
+    return fail(ErrorCode::unavailable,
+                "the query took too long and was stopped. Ask for a shorter time (from, to), fewer "
+                "windows or fewer rows");
+  }
+  const char* more = doing.size() > kSqlShown ? "…" : "";
+  return fail(is_disk_full(connection, code) ? ErrorCode::unavailable : code_of(code),
+              fmt::format("SQLite, {}{}: {} (code {})", doing.substr(0, kSqlShown), more,
+                          sqlite3_errmsg(connection), code));
+}
+
+std::string in_quotes(std::string_view text, char quote) {
+  std::string out(1, quote);
+  for (const char c : text) {
+    if (c == quote) out += quote;
+    out += c;
+  }
+  return out + quote;
 }
 
 }  // namespace
@@ -41,19 +75,26 @@ struct Connection::Deadline {
 };
 
 std::string quoted(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
+  return in_quotes(name, '"');
+}
+
+std::string quoted_text(std::string_view text) {
+  return in_quotes(text, '\'');
+}
+
+std::int64_t row_limit(std::size_t rows) {
+  constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(std::min(rows, kMost));
 }
 
 Result<bool> Statement::step() {
   switch (sqlite3_step(get())) {
-    case SQLITE_ROW: return true;
-    case SQLITE_DONE: return false;
-    default: return error_of(sqlite3_db_handle(get()), sqlite3_sql(get()));
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return error_of(sqlite3_db_handle(get()), sqlite3_sql(get()));
   }
 }
 
@@ -76,14 +117,16 @@ Result<std::int64_t> Statement::run_counted() {
 
 std::string Statement::text_at(int column) const {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(get(), column));
-  return text == nullptr ? std::string()
-                         : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
+  return text == nullptr
+             ? std::string()
+             : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
 }
 
 std::string Statement::blob_at(int column) const {
   const auto* bytes = static_cast<const char*>(sqlite3_column_blob(get(), column));
-  return bytes == nullptr ? std::string()
-                          : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
+  return bytes == nullptr
+             ? std::string()
+             : std::string(bytes, static_cast<std::size_t>(sqlite3_column_bytes(get(), column)));
 }
 
 Result<Connection> Connection::open(const std::string& path, Mode mode, Duration busy_timeout) {
@@ -100,6 +143,11 @@ Result<Connection> Connection::open(const std::string& path, Mode mode, Duration
   }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout / kMillisecond));
+  if (mode == Mode::read_only) {
+    // It could not anyway: said twice that a reader neither checkpoints nor writes.
+    sqlite3_wal_autocheckpoint(raw, 0);
+    sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
   return connection;
 }
 
@@ -110,7 +158,8 @@ Result<Statement> Connection::prepare(std::string_view sql) const {
   if (code != SQLITE_OK) return error(sql);
   Statement statement;
   statement.statement_.reset(raw);
-  if (deadline_) deadline_->at = std::chrono::steady_clock::now() + std::chrono::microseconds(deadline_->limit);
+  if (deadline_)
+    deadline_->at = std::chrono::steady_clock::now() + std::chrono::microseconds(deadline_->limit);
   return statement;
 }
 
@@ -127,6 +176,14 @@ Result<std::int64_t> Connection::query_int(std::string_view sql) const {
   return *row ? statement->int_at(0) : 0;
 }
 
+Result<std::string> Connection::query_text(std::string_view sql) const {
+  Result<Statement> statement = prepare(sql);
+  if (statement.has_error()) return statement.error();
+  const Result<bool> row = statement->step();
+  if (row.has_error()) return row.error();
+  return *row ? statement->text_at(0) : std::string();
+}
+
 void Connection::limit_time(Duration limit) {
   deadline_ = std::make_shared<Deadline>();
   deadline_->limit = limit;
@@ -136,6 +193,8 @@ void Connection::limit_time(Duration limit) {
   sqlite3_progress_handler(get(), 10'000, expired, deadline_.get());
 }
 
-Error Connection::error(std::string_view doing) const { return error_of(get(), doing); }
+Error Connection::error(std::string_view doing) const {
+  return error_of(get(), doing);
+}
 
 }  // namespace streamobs::store

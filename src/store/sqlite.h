@@ -28,10 +28,12 @@ class Statement {
   void bind(int i, std::int64_t v) { sqlite3_bind_int64(get(), i, v); }
   void bind(int i, double v) { sqlite3_bind_double(get(), i, v); }
   void bind(int i, std::string_view v) {
-    sqlite3_bind_text(get(), i, v.empty() ? "" : v.data(), static_cast<int>(v.size()), SQLITE_STATIC);
+    sqlite3_bind_text(get(), i, v.empty() ? "" : v.data(), static_cast<int>(v.size()),
+                      SQLITE_STATIC);
   }
   void bind_blob(int i, std::string_view v) {
-    sqlite3_bind_blob(get(), i, v.empty() ? "" : v.data(), static_cast<int>(v.size()), SQLITE_STATIC);
+    sqlite3_bind_blob(get(), i, v.empty() ? "" : v.data(), static_cast<int>(v.size()),
+                      SQLITE_STATIC);
   }
 
   /// Goes to the next row; false at the end.
@@ -67,15 +69,17 @@ class Connection {
   static Result<Connection> open(const std::string& path, Mode mode, Duration busy_timeout);
 
   Result<Statement> prepare(std::string_view sql) const;
-  /// Runs statements that return nothing of interest.
+  /// Runs statements that return nothing of interest; any number of them in one text.
   Result<> execute(const std::string& sql) const;
-  /// The first column of the first row.
+  /// The first column of the first row; 0 or empty where there is none.
   Result<std::int64_t> query_int(std::string_view sql) const;
-  /// Stops any statement that runs longer than this, as `unavailable`.
+  Result<std::string> query_text(std::string_view sql) const;
+  /// Stops any statement that runs longer than this after it was prepared, as `unavailable`.
   void limit_time(Duration limit);
 
   sqlite3* get() const { return connection_.get(); }
-  /// The last failure as ours: busy and full are `unavailable`, damage is `corrupt`.
+  /// The last failure as ours: busy, full and out of time are `unavailable`, damage is `corrupt`,
+  /// what else a disk does wrong is `io`.
   Error error(std::string_view doing) const;
 
  private:
@@ -89,5 +93,9 @@ class Connection {
 
 /// A name as SQL takes it whatever is in it: "a ""b""".
 std::string quoted(std::string_view name);
+/// A text likewise: 'it''s'.
+std::string quoted_text(std::string_view text);
+/// A count as LIMIT takes it.
+std::int64_t row_limit(std::size_t rows);
 
 }  // namespace streamobs::store

@@ -1,28 +1,43 @@
 #include "store/window_table.h"
 
+#include <algorithm>
+#include <charconv>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/decimal.h"
+#include "base/duration.h"
 #include "base/log.h"
 
 namespace streamobs::store {
 
 namespace {
 
+/// What stands for the group of all keys beyond max_keys, as in the API.
+constexpr std::string_view kOverflowKey = "__overflow__";
+
 /// The declared type doubles as our note of the column's exact type: SQLite keeps it as written and
 /// takes its affinity from it.
 std::string column_type(DataType type) {
   switch (type.kind) {
-    case Kind::boolean: return "BOOLEAN INTEGER";
-    case Kind::integer: return "INTEGER";
-    case Kind::decimal: return fmt::format("DECIMAL_{} INTEGER", type.scale);
-    case Kind::floating: return "REAL";
-    case Kind::timestamp: return "TIMESTAMP INTEGER";
-    case Kind::interval: return "INTERVAL INTEGER";
-    default: return "TEXT";
+    case Kind::boolean:
+      return "BOOLEAN INTEGER";
+    case Kind::integer:
+      return "INTEGER";
+    case Kind::decimal:
+      return fmt::format("DECIMAL_{} INTEGER", type.scale);
+    case Kind::floating:
+      return "REAL";
+    case Kind::timestamp:
+      return "TIMESTAMP INTEGER";
+    case Kind::interval:
+      return "INTERVAL INTEGER";
+    default:
+      return "TEXT";
   }
 }
 
@@ -52,17 +67,65 @@ Value value_at(const Statement& statement, int column, DataType type) {
   return value;
 }
 
-/// How a column shows in the view: times as text, decimals as numbers.
-std::string shown(const std::string& name, DataType type) {
-  const std::string column = quoted(name);
+/// What the view shows for a column: times as text, decimals as numbers.
+std::string shown(const std::string& column, DataType type) {
   switch (type.kind) {
-    case Kind::timestamp: return time_sql(column) + " AS " + column;
+    case Kind::timestamp:
+      return time_sql(column);
     case Kind::decimal:
-      if (type.scale == 0) return column;
-      // Correctly rounded for up to 15 digits, which is what a SQLite number can hold.
-      return fmt::format("({} / {}.0) AS {}", column, power_of_ten(type.scale), column);
-    default: return column;
+      // The double nearest to the exact value, up to 2^53 units; the table has every digit.
+      return type.scale == 0 ? column
+                             : fmt::format("({} / {}.0)", column, power_of_ten(type.scale));
+    default:
+      return column;
   }
+}
+
+std::string key_column(const ResultColumn& key) {
+  return quoted("key." + key.name);
+}
+
+/// The value of a type whose text form this is; none where no value reads so.
+std::optional<Value> value_of_text(DataType type, const std::string& text) {
+  Value value = Value::of_null(type);
+  value.null = false;
+  const char* end = text.data() + text.size();
+  if (is_text(type.kind)) {
+    value.text = text;
+  } else if (type.kind == Kind::boolean) {
+    value.integer = text == "true" ? 1 : 0;
+  } else if (type.kind == Kind::floating) {
+    if (std::from_chars(text.data(), end, value.floating).ec != std::errc()) return std::nullopt;
+  } else if (type.kind == Kind::interval) {
+    const Result<Duration> duration = parse_duration(text);
+    if (duration.has_error()) return std::nullopt;
+    value.integer = *duration;
+  } else {
+    std::string digits = text;
+    if (type.kind == Kind::decimal) std::erase(digits, '.');
+    end = digits.data() + digits.size();
+    if (std::from_chars(digits.data(), end, value.integer).ec != std::errc()) return std::nullopt;
+  }
+  // Anything read loosely above does not come out the same.
+  if (value.to_string() != text) return std::nullopt;
+  return value;
+}
+
+/// SQL that holds where a key's text form is the parameter's, as the API compares open windows.
+std::string key_filter(const ResultColumn& key, const std::string& wanted, int parameter,
+                       Value& bound) {
+  bound = Value::of_string(wanted);
+  std::string same;
+  if (key.type.kind == Kind::timestamp) {
+    same = fmt::format("{} = ?{}", time_sql(key_column(key)), parameter);
+  } else if (std::optional<Value> value = value_of_text(key.type, wanted)) {
+    bound = std::move(*value);
+    same = fmt::format("{} = ?{}", key_column(key), parameter);
+  } else {
+    same = fmt::format("?{} IS NULL", parameter);  // No value reads so: no row.
+  }
+  const char* overflow = wanted == kOverflowKey ? "overflow OR" : "NOT overflow AND";
+  return fmt::format(" AND ({} {})", overflow, same);
 }
 
 /// A group's identity in the primary key: every value with its length, so that no two groups meet;
@@ -83,6 +146,15 @@ void encode_key(const WindowRow& row, std::string& out) {
   }
 }
 
+Result<bool> has_table(const Connection& connection, const std::string& name) {
+  const Result<std::int64_t> count = connection.query_int(
+      fmt::format("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = {} "
+                  "COLLATE NOCASE",
+                  quoted_text(name)));
+  if (count.has_error()) return count.error();
+  return *count != 0;
+}
+
 }  // namespace
 
 std::string time_sql(const std::string& column) {
@@ -94,103 +166,123 @@ std::string time_sql(const std::string& column) {
       column);
 }
 
-Result<bool> WindowTable::fits(const Connection& connection,
-                               std::vector<const ResultColumn*>& missing) const {
-  std::map<std::string, std::string> there;
-  std::size_t keys_there = 0;
-  Result<Statement> info =
-      connection.prepare(fmt::format("SELECT name, type FROM pragma_table_info({})", quoted(table())));
+Result<std::vector<ResultColumn>> WindowTable::missing_metrics(const Connection& connection,
+                                                               bool& fits) const {
+  struct NameLess {
+    bool operator()(const std::string& a, const std::string& b) const {
+      return sqlite3_stricmp(a.c_str(), b.c_str()) < 0;
+    }
+  };
+  std::map<std::string, std::string, NameLess> there;
+  std::string keys_there;
+  Result<Statement> info = connection.prepare("SELECT name, type FROM pragma_table_info(?1)");
   if (info.has_error()) return info.error();
+  const std::string name = table();
+  info->bind(1, std::string_view(name));
   while (true) {
     const Result<bool> row = info->step();
     if (row.has_error()) return row.error();
     if (!*row) break;
     there[info->text_at(0)] = info->text_at(1);
-    if (info->text_at(0).starts_with("key.")) ++keys_there;
+    if (info->text_at(0).starts_with("key.")) {
+      keys_there += info->text_at(0) + ' ' + info->text_at(1) + ',';
+    }
   }
-  if (there.empty()) return false;
-  if (keys_there != schema_->keys.size()) return false;
+  // The keys' order counts: a group's identity is made of their values in this order.
+  std::string keys_wanted;
   for (const ResultColumn& key : schema_->keys) {
-    const auto column = there.find("key." + key.name);
-    if (column == there.end() || column->second != column_type(key.type)) return false;
+    keys_wanted += "key." + key.name + ' ' + column_type(key.type) + ',';
   }
+  fits = keys_there == keys_wanted;
+  std::vector<ResultColumn> missing;
   for (const ResultColumn& metric : schema_->metrics) {
     const auto column = there.find(metric.name);
     if (column == there.end()) {
-      missing.push_back(&metric);
+      missing.push_back(metric);
     } else if (column->second != column_type(metric.type)) {
-      return false;
+      fits = false;
     }
   }
-  return true;
+  // Windows of another size would stand among the old ones, and over those that start as they do.
+  const Result<std::int64_t> other_size = connection.query_int(
+      fmt::format("SELECT count(*) FROM streamobs_window WHERE name = {} AND size <> {}",
+                  quoted_text(schema_->window), schema_->size));
+  if (other_size.has_error()) return other_size.error();
+  if (*other_size != 0) fits = false;
+  return missing;
 }
 
-Result<> WindowTable::set_aside(const Connection& connection) const {
+Result<> WindowTable::keep_old(const Connection& connection) const {
   for (int n = 1;; ++n) {
-    const std::string name = fmt::format("{}_old{}", table(), n);
-    const auto taken = connection.query_int(
-        fmt::format("SELECT count(*) FROM sqlite_master WHERE name = '{}'", name));
+    // No window and no window's table can have a name that begins so.
+    const std::string name = fmt::format("streamobs_old_{}_{}", schema_->window, n);
+    const Result<bool> taken = has_table(connection, name);
     if (taken.has_error()) return taken.error();
-    if (*taken != 0) continue;
-    log::warn("the keys or types of a window have changed; its earlier rows are kept in a table "
-              "of their own",
-              {{"window", schema_->window}, {"table", name}});
+    if (*taken) continue;
+    log::warn(
+        "the keys, a type or the size of a window has changed; its earlier rows are kept in "
+        "a table of their own",
+        {{"window", schema_->window}, {"table", name}});
     return connection.execute(
         fmt::format("ALTER TABLE {} RENAME TO {}", quoted(table()), quoted(name)));
   }
 }
 
-std::string WindowTable::create_view_sql() const {
-  std::string columns = time_sql("window_start") + " AS window_start, " + time_sql("window_end") +
-                        " AS window_end";
+std::string WindowTable::create_table_sql() const {
+  std::string sql = fmt::format(
+      "CREATE TABLE {} (window_start INTEGER NOT NULL, _key TEXT NOT NULL, "
+      "window_end INTEGER NOT NULL, closed INTEGER NOT NULL, revision INTEGER NOT NULL, "
+      "overflow INTEGER NOT NULL, state BLOB",
+      quoted(table()));
   for (const ResultColumn& key : schema_->keys) {
-    std::string column = shown("key." + key.name, key.type);
-    if (column.find(" AS ") != std::string::npos) column.resize(column.rfind(" AS "));
-    columns += ", " + column + " AS " + quoted(key.name);
+    sql += fmt::format(", {} {}", key_column(key), column_type(key.type));
   }
-  for (const ResultColumn& metric : schema_->metrics) columns += ", " + shown(metric.name, metric.type);
-  return fmt::format("CREATE VIEW {} AS SELECT {}, closed, revision FROM {}",
+  for (const ResultColumn& metric : schema_->metrics) {
+    sql += fmt::format(", {} {}", quoted(metric.name), column_type(metric.type));
+  }
+  return sql + ", PRIMARY KEY (window_start, _key)) WITHOUT ROWID;";
+}
+
+std::string WindowTable::create_view_sql() const {
+  std::string columns = fmt::format("{} AS window_start, {} AS window_end",
+                                    time_sql("window_start"), time_sql("window_end"));
+  for (const ResultColumn& key : schema_->keys) {
+    columns += fmt::format(", iif(overflow, '{}', {}) AS {}", kOverflowKey,
+                           shown(key_column(key), key.type), quoted(key.name));
+  }
+  for (const ResultColumn& metric : schema_->metrics) {
+    columns +=
+        fmt::format(", {} AS {}", shown(quoted(metric.name), metric.type), quoted(metric.name));
+  }
+  return fmt::format("CREATE VIEW {} AS SELECT {}, closed, revision FROM {};",
                      quoted(schema_->window), columns, quoted(table()));
 }
 
 Result<> WindowTable::create(const Connection& connection) {
-  std::vector<const ResultColumn*> missing;
-  const auto exists = connection.query_int(
-      fmt::format("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '{}'", table()));
+  const Result<> dropped =
+      connection.execute(fmt::format("DROP VIEW IF EXISTS {}", quoted(schema_->window)));
+  if (dropped.has_error()) return dropped;
+  Result<bool> exists = has_table(connection, table());
   if (exists.has_error()) return exists.error();
-  bool create_table = *exists == 0;
-  std::string sql = fmt::format("DROP VIEW IF EXISTS {};", quoted(schema_->window));
-  if (const Result<> dropped = connection.execute(sql); dropped.has_error()) return dropped;
-  if (!create_table) {
-    const Result<bool> good = fits(connection, missing);
-    if (good.has_error()) return good.error();
-    if (!*good) {
-      missing.clear();
-      create_table = true;
-      if (const Result<> aside = set_aside(connection); aside.has_error()) return aside;
+  std::string sql;
+  if (*exists) {
+    bool fits = false;
+    const Result<std::vector<ResultColumn>> missing = missing_metrics(connection, fits);
+    if (missing.has_error()) return missing.error();
+    if (!fits) {
+      if (const Result<> kept = keep_old(connection); kept.has_error()) return kept;
+      exists = false;
+    } else {
+      for (const ResultColumn& metric : *missing) {
+        sql += fmt::format("ALTER TABLE {} ADD COLUMN {} {};", quoted(table()), quoted(metric.name),
+                           column_type(metric.type));
+      }
     }
   }
-  sql.clear();
-  if (create_table) {
-    sql = fmt::format(
-        "CREATE TABLE {} (window_start INTEGER NOT NULL, _key TEXT NOT NULL, "
-        "window_end INTEGER NOT NULL, closed INTEGER NOT NULL, revision INTEGER NOT NULL, "
-        "overflow INTEGER NOT NULL, state BLOB",
-        quoted(table()));
-    for (const ResultColumn& key : schema_->keys) {
-      sql += fmt::format(", {} {}", quoted("key." + key.name), column_type(key.type));
-    }
-    for (const ResultColumn& metric : schema_->metrics) {
-      sql += fmt::format(", {} {}", quoted(metric.name), column_type(metric.type));
-    }
-    sql += ", PRIMARY KEY (window_start, _key)) WITHOUT ROWID;";
-  }
-  for (const ResultColumn* metric : missing) {
-    sql += fmt::format("ALTER TABLE {} ADD COLUMN {} {};", quoted(table()), quoted(metric->name),
-                       column_type(metric->type));
-  }
-  sql += create_view_sql();
-  return connection.execute(sql);
+  if (!*exists) sql += create_table_sql();
+  sql += fmt::format("INSERT OR REPLACE INTO streamobs_window (name, size) VALUES ({}, {});",
+                     quoted_text(schema_->window), schema_->size);
+  return connection.execute(sql + create_view_sql());
 }
 
 Result<> WindowTable::prepare(const Connection& connection) {
@@ -242,46 +334,36 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
   if (query.from) where += fmt::format(" AND window_start >= {}", *query.from);
   if (query.to) where += fmt::format(" AND window_start < {}", *query.to);
   std::string filters;
-  int parameter = 0;
-  for (const auto& [name, value] : query.keys) {
-    std::optional<DataType> type;
-    for (const ResultColumn& key : schema_->keys) {
-      if (key.name == name) type = key.type;
+  std::vector<Value> bound;
+  for (const auto& [name, wanted] : query.keys) {
+    const auto same = [&name = name](const ResultColumn& key) { return key.name == name; };
+    const auto key = std::find_if(schema_->keys.begin(), schema_->keys.end(), same);
+    if (key == schema_->keys.end()) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("'{}' is not a key of window {}", name, schema_->window));
     }
-    if (!type) return fail(ErrorCode::invalid, fmt::format("'{}' is not a key of this window", name));
-    ++parameter;
-    const std::string column = quoted("key." + name);
-    switch (type->kind) {
-      case Kind::boolean:
-        filters += fmt::format(" AND CASE {} WHEN 1 THEN 'true' ELSE 'false' END = ?{}", column, parameter);
-        break;
-      case Kind::timestamp: filters += fmt::format(" AND {} = ?{}", time_sql(column), parameter); break;
-      case Kind::decimal:
-        filters += fmt::format(" AND {} = round(CAST(?{} AS REAL) * {})", column, parameter,
-                               power_of_ten(type->scale));
-        break;
-      case Kind::floating: filters += fmt::format(" AND {} = CAST(?{} AS REAL)", column, parameter); break;
-      default: filters += fmt::format(" AND CAST({} AS TEXT) = ?{}", column, parameter);
-    }
+    const int parameter = static_cast<int>(bound.size()) + 1;
+    filters += key_filter(*key, wanted, parameter, bound.emplace_back());
   }
   if (query.windows) {
     // The newest N windows that have a row under these very filters.
     where += fmt::format(
-        " AND window_start >= coalesce((SELECT min(window_start) FROM (SELECT DISTINCT window_start "
+        " AND window_start >= coalesce((SELECT min(window_start) FROM (SELECT DISTINCT "
+        "window_start "
         "FROM {} WHERE {}{} ORDER BY window_start DESC LIMIT {})), -9223372036854775808)",
-        quoted(table()), where, filters, *query.windows);
+        quoted(table()), where, filters, row_limit(*query.windows));
   }
   std::string columns = "window_start, window_end, closed, revision, overflow";
-  for (const ResultColumn& key : schema_->keys) columns += ", " + quoted("key." + key.name);
+  for (const ResultColumn& key : schema_->keys) columns += ", " + key_column(key);
   for (const ResultColumn& metric : schema_->metrics) columns += ", " + quoted(metric.name);
   std::string order = "window_start DESC, overflow";
-  for (const ResultColumn& key : schema_->keys) order += ", " + quoted("key." + key.name);
-  Result<Statement> select =
-      connection.prepare(fmt::format("SELECT {} FROM {} WHERE {}{} ORDER BY {} LIMIT {}", columns,
-                                     quoted(table()), where, filters, order, query.limit));
+  for (const ResultColumn& key : schema_->keys) order += ", " + key_column(key);
+  Result<Statement> select = connection.prepare(
+      fmt::format("SELECT {} FROM {} WHERE {}{} ORDER BY {} LIMIT {}", columns, quoted(table()),
+                  where, filters, order, row_limit(query.limit)));
   if (select.has_error()) return select.error();
-  for (std::size_t i = 0; i < query.keys.size(); ++i) {
-    select->bind(static_cast<int>(i) + 1, std::string_view(query.keys[i].second));
+  for (std::size_t i = 0; i < bound.size(); ++i) {
+    bind_value(*select, static_cast<int>(i) + 1, bound[i]);
   }
   std::vector<WindowRow> rows;
   while (true) {
@@ -296,7 +378,8 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
     row.overflow = select->int_at(4) != 0;
     int column = 5;  // The state stays where it is: nobody who reads rows needs it.
 
-    for (const ResultColumn& key : schema_->keys) row.keys.push_back(value_at(*select, column++, key.type));
+    for (const ResultColumn& key : schema_->keys)
+      row.keys.push_back(value_at(*select, column++, key.type));
     for (const ResultColumn& metric : schema_->metrics) {
       row.metrics.push_back(value_at(*select, column++, metric.type));
     }

@@ -24,7 +24,8 @@ class WindowTable {
   const WindowSchema& schema() const { return *schema_; }
 
   /// Creates the table and its view, or brings an older table to the schema: new metrics become new
-  /// columns; where a key or a type changed, the old table is set aside under another name.
+  /// columns; where the keys, a type or the window's size changed, the old table is kept under
+  /// another name. Within the caller's transaction.
   Result<> create(const Connection& connection);
   Result<> prepare(const Connection& connection);
   /// Inserts or replaces; within the caller's transaction.
@@ -34,8 +35,10 @@ class WindowTable {
 
  private:
   std::string table() const { return "window_" + schema_->window; }
-  Result<bool> fits(const Connection& connection, std::vector<const ResultColumn*>& missing) const;
-  Result<> set_aside(const Connection& connection) const;
+  /// The metrics that the table there is has no column for. `fits`: with those it will do.
+  Result<std::vector<ResultColumn>> missing_metrics(const Connection& connection, bool& fits) const;
+  Result<> keep_old(const Connection& connection) const;
+  std::string create_table_sql() const;
   std::string create_view_sql() const;
 
   std::shared_ptr<const WindowSchema> schema_;

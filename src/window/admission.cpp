@@ -36,7 +36,9 @@ void Admission::Impl::join(std::size_t lane, const OpenInstances* instances) {
   lanes.at(lane) = instances;
 }
 
-void Admission::Impl::leave(std::size_t lane) { lanes.at(lane) = nullptr; }
+void Admission::Impl::leave(std::size_t lane) {
+  lanes.at(lane) = nullptr;
+}
 
 bool Admission::Impl::must_order(std::size_t rows, std::size_t rows_in_flight) const {
   if (alone()) return false;

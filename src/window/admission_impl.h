@@ -41,8 +41,8 @@ struct Admission::Impl {
   /// `lane` has closed everything that `watermark` closes.
   void passed(std::size_t lane, Timestamp watermark);
 
-  void recount();       ///< With every lane at rest.
-  void freeze_full();   ///< With every lane at rest.
+  void recount();      ///< With every lane at rest.
+  void freeze_full();  ///< With every lane at rest.
   bool must_order(std::size_t rows, std::size_t rows_in_flight) const;
 
   struct Window {

@@ -32,8 +32,9 @@ class WindowCompiler {
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
     if (options_.select.empty()) {
-      complain(options_.name.place, "it selects nothing",
-               "add a table [window." + plan.name + ".select], for example requests = \"count(*)\"");
+      complain(
+          options_.name.place, "it selects nothing",
+          "add a table [window." + plan.name + ".select], for example requests = \"count(*)\"");
       return plan;
     }
     SelectCompiler select(options_, keys, outputs_, diagnostics_);
@@ -43,6 +44,7 @@ class WindowCompiler {
     schema->window = plan.name;
     schema->stream = stream.stream;
     schema->size = options_.size;
+    schema->allowed_lateness = options_.allowed_lateness;
     for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
     schema->metrics = std::move(*metrics);
     for (const AccumulatorPlan& a : plan.accumulators) schema->accumulators.push_back(a.text);
@@ -60,8 +62,8 @@ class WindowCompiler {
   }
 
   void compile_time(WindowPlan& plan) {
-    const SourcePlace& place = options_.size_text.place.line != 0 ? options_.size_text.place
-                                                                  : options_.name.place;
+    const SourcePlace& place =
+        options_.size_text.place.line != 0 ? options_.size_text.place : options_.name.place;
     if (options_.size <= 0) {
       complain(place, "size must be more than nothing", "for example size = \"1m\"");
       return;
@@ -101,12 +103,11 @@ class WindowCompiler {
         diagnostics_.push_back(expr::diagnose(
             by.expression, node->span,
             type.kind == Kind::null ? "this key is always NULL" : "an interval cannot be a key",
-            type.kind == Kind::null ? "leave it out"
-                                    : "make it a number: extract(epoch from x)"));
+            type.kind == Kind::null ? "leave it out" : "make it a number: extract(epoch from x)"));
         continue;
       }
-      keys.push_back({by.name.empty() ? by.expression.text : by.name.text, expr::to_sql(*node),
-                      type});
+      keys.push_back(
+          {by.name.empty() ? by.expression.text : by.name.text, expr::to_sql(*node), type});
       plan.keys.push_back(*output);
       plan.key_types.push_back(type);
     }

@@ -54,15 +54,17 @@ KeyPart read_part(ByteReader& in, Kind kind, bool last) {
   return part;
 }
 
-int sign_of(bool less, bool greater) { return static_cast<int>(greater) - static_cast<int>(less); }
+int sign_of(bool less, bool greater) {
+  return static_cast<int>(greater) - static_cast<int>(less);
+}
 
 int compare_parts(const KeyPart& a, const KeyPart& b, Kind kind) {
   if (a.null || b.null) return static_cast<int>(b.null) - static_cast<int>(a.null);
   if (is_text(kind)) return a.text.compare(b.text);
   if (kind == Kind::floating) {
-    return sign_of(a.floating < b.floating, a.floating > b.floating);
+    return sign_of(a.floating<b.floating, a.floating> b.floating);
   }
-  return sign_of(a.integer < b.integer, a.integer > b.integer);
+  return sign_of(a.integer<b.integer, a.integer> b.integer);
 }
 
 }  // namespace
@@ -94,6 +96,8 @@ int compare_keys(const GroupKey& a, const GroupKey& b, const std::vector<DataTyp
   if (a.is_overflow() || b.is_overflow()) {
     return static_cast<int>(a.is_overflow()) - static_cast<int>(b.is_overflow());
   }
+  // Of a single text column the bytes are in order as they stand.
+  if (types.size() == 1 && is_text(types[0].kind)) return a.bytes().compare(b.bytes());
   ByteReader left(a.bytes());
   ByteReader right(b.bytes());
   for (std::size_t i = 0; i < types.size(); ++i) {

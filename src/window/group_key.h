@@ -58,7 +58,8 @@ struct GroupKey {
     const std::uint64_t prefix_bits = 8 * std::min<std::size_t>(size, 4);
     const std::uint64_t rest_bits = 8 * (size - std::min<std::size_t>(size, 4));
     const std::uint64_t prefix = first & ((std::uint64_t{1} << prefix_bits) - 1);
-    const std::uint64_t rest = rest_bits == 64 ? last : last & ((std::uint64_t{1} << rest_bits) - 1);
+    const std::uint64_t rest =
+        rest_bits == 64 ? last : last & ((std::uint64_t{1} << rest_bits) - 1);
     return of_words(static_cast<std::uint64_t>(size) | prefix << 32, rest);
   }
   /// The key of one number that is not null.
@@ -90,8 +91,8 @@ struct GroupKey {
     std::memcpy(words, this, sizeof words);
     // Two words multiplied to 128 bits and folded, as in wyhash. Only in memory, never stored.
     __extension__ using Wide = unsigned __int128;
-    const Wide product = static_cast<Wide>(words[0] ^ 0xa0761d6478bd642fULL) *
-                         (words[1] ^ 0xe7037ed1a0b428dbULL);
+    const Wide product =
+        static_cast<Wide>(words[0] ^ 0xa0761d6478bd642fULL) * (words[1] ^ 0xe7037ed1a0b428dbULL);
     const std::uint64_t mixed =
         static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     return static_cast<std::uint32_t>(mixed ^ (mixed >> 32));

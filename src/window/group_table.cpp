@@ -1,11 +1,10 @@
 #include "window/group_table.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <sys/mman.h>
 
 namespace streamobs::window {
 

@@ -11,6 +11,8 @@ std::vector<InstancePtr>::const_iterator find_instance(const std::vector<Instanc
       [](const InstancePtr& instance, Timestamp s) { return instance->interval.start < s; });
 }
 
-void PartialDeleter::operator()(Partial* partial) const { delete partial; }
+void PartialDeleter::operator()(Partial* partial) const {
+  delete partial;
+}
 
 }  // namespace streamobs::window

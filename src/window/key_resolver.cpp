@@ -131,8 +131,7 @@ void KeyResolver::encode_text(const ColumnView& column, std::span<const std::uin
   }
 }
 
-void KeyResolver::encode(std::span<const ColumnView> columns,
-                         std::span<const std::uint16_t> rows) {
+void KeyResolver::encode(std::span<const ColumnView> columns, std::span<const std::uint16_t> rows) {
   bytes_.clear();
   ends_[0] = 0;
   if (columns.size() == 1 && is_text(columns[0].type.kind)) {

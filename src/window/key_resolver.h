@@ -42,7 +42,7 @@ class KeyResolver {
   Admission::Impl& admission_;
   std::size_t lane_;
   const EventBatch* batch_ = nullptr;
-  std::string bytes_;                          ///< Keys of the slice, one after the other.
+  std::string bytes_;  ///< Keys of the slice, one after the other.
   std::array<std::uint32_t, kMaxRows + 1> ends_;
   std::array<GroupKey, kMaxRows> keys_;
   std::array<std::uint32_t, kMaxRows> hashes_;

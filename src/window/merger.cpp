@@ -24,7 +24,8 @@ std::uint64_t order_hint(const GroupKey& key, const std::vector<DataType>& types
   ByteReader in(key.bytes());
   if (in.u8() == 0) return 0;
   switch (types[0].kind) {
-    case Kind::boolean: return kTop | in.u8();
+    case Kind::boolean:
+      return kTop | in.u8();
     case Kind::floating: {
       const std::uint64_t bits = in.u64();
       return kTop | (((bits & kTop) != 0 ? ~bits : bits | kTop) >> 1);
@@ -39,7 +40,8 @@ std::uint64_t order_hint(const GroupKey& key, const std::vector<DataType>& types
       }
       return hint;
     }
-    default: return kTop | ((in.u64() ^ kTop) >> 1);
+    default:
+      return kTop | ((in.u64() ^ kTop) >> 1);
   }
 }
 
@@ -122,7 +124,8 @@ void WindowMerger::merge(std::vector<PartialPtr> partials, std::uint64_t positio
     }
   }
   if (!instances.empty()) {
-    impl_->emit(Impl::grouped(*impl_->plan, instances), {position, watermark, false, true}, false, out);
+    impl_->emit(Impl::grouped(*impl_->plan, instances), {position, watermark, false, true}, false,
+                out);
     instances.clear();
   }
 
@@ -246,8 +249,7 @@ void WindowMerger::Impl::append_rows(const Group& group, const GroupTable& table
 }
 
 void WindowMerger::Impl::finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
-                                     std::span<const std::byte* const> groups,
-                                     const Round& round) {
+                                     std::span<const std::byte* const> groups, const Round& round) {
   finishers[window.index].finish(rows, groups, round.watermark);
   if (round.early) return;
   for (std::size_t i = 0; i < rows.size(); ++i) encode_state(window, groups[i], rows[i].state);

@@ -18,16 +18,16 @@ struct NamedExpression {
 
 struct WindowOptions {
   SourceText name;
-  SourceText from;                       ///< The stream.
-  SourceText size_text;                  ///< As written, for messages.
-  Duration size = kMinute;               ///< Tumbling: [k · size, (k + 1) · size).
-  std::string timezone;                  ///< For whole days: midnight there; empty: aligned to the epoch.
+  SourceText from;          ///< The stream.
+  SourceText size_text;     ///< As written, for messages.
+  Duration size = kMinute;  ///< Tumbling: [k · size, (k + 1) · size).
+  std::string timezone;     ///< For whole days: midnight there; empty: aligned to the epoch.
   std::vector<NamedExpression> by;
-  SourceText where;                      ///< Only events for which it is true.
+  SourceText where;  ///< Only events for which it is true.
   std::vector<NamedExpression> select;
-  Duration allowed_lateness = 0;         ///< Closes when the watermark has passed its end by this.
-  std::size_t max_keys = 100'000;        ///< Further keys of a window go to the group __overflow__.
-  Duration emit_every = 2 * kSecond;     ///< How often open windows are shown; 0: never.
+  Duration allowed_lateness = 0;      ///< Closes when the watermark has passed its end by this.
+  std::size_t max_keys = 100'000;     ///< Further keys of a window go to the group __overflow__.
+  Duration emit_every = 2 * kSecond;  ///< How often open windows are shown; 0: never.
 };
 
 }  // namespace streamobs::window

@@ -24,12 +24,12 @@ inline constexpr std::size_t kKeyBytes = 16;
 /// One accumulator of a group's row.
 struct AccumulatorPlan {
   AccumulatorKind kind{};
-  DataType type;               ///< Of the argument; null for count(*).
-  int argument = kNoOutput;    ///< Output of the stream's program.
+  DataType type;             ///< Of the argument; null for count(*).
+  int argument = kNoOutput;  ///< Output of the stream's program.
   int filter = kNoOutput;
-  std::size_t offset = 0;      ///< In the row.
+  std::size_t offset = 0;  ///< In the row.
   const AccumulatorOps* ops = nullptr;
-  std::string text;            ///< "sketch(latency_ms) filter (where …)": names it in the schema.
+  std::string text;  ///< "sketch(latency_ms) filter (where …)": names it in the schema.
 };
 
 /// One aggregate call of the select list: a result read from an accumulator.
@@ -41,18 +41,18 @@ struct AggregatePlan {
 };
 
 struct WindowPlan {
-  std::size_t index = 0;       ///< In the config, among the windows of its stream.
+  std::size_t index = 0;  ///< In the config, among the windows of its stream.
   std::string name;
   Assigner assigner;
   Duration allowed_lateness = 0;
   std::size_t max_keys = 0;
-  std::vector<int> keys;       ///< Outputs of the stream's program.
+  std::vector<int> keys;  ///< Outputs of the stream's program.
   std::vector<DataType> key_types;
   int where = kNoOutput;
   std::vector<AccumulatorPlan> accumulators;
   std::vector<AggregatePlan> aggregates;
   std::size_t row_bytes = 0;
-  bool flat = true;            ///< No accumulator keeps anything outside the row.
+  bool flat = true;  ///< No accumulator keeps anything outside the row.
   std::shared_ptr<const WindowSchema> schema;
   /// The select list over the columns (keys, then aggregates); its outputs are the metrics.
   std::shared_ptr<const expr::Program> select;

@@ -9,11 +9,18 @@ void append(Column& column, const Value& value) {
   column.nulls.push_back(value.null ? 1 : 0);
   column.has_nulls = column.has_nulls || value.null;
   switch (column.type.kind) {
-    case Kind::boolean: column.bools.push_back(static_cast<std::uint8_t>(value.integer)); break;
-    case Kind::floating: column.floats.push_back(value.floating); break;
+    case Kind::boolean:
+      column.bools.push_back(static_cast<std::uint8_t>(value.integer));
+      break;
+    case Kind::floating:
+      column.floats.push_back(value.floating);
+      break;
     case Kind::string:
-    case Kind::map: column.strings.push_back(value.text); break;
-    default: column.ints.push_back(value.integer);
+    case Kind::map:
+      column.strings.push_back(value.text);
+      break;
+    default:
+      column.ints.push_back(value.integer);
   }
 }
 

@@ -29,7 +29,7 @@ class RowFinisher {
  private:
   const WindowPlan& plan_;
   expr::Evaluator evaluator_;
-  std::vector<Column> columns_;          ///< Keys, then aggregates.
+  std::vector<Column> columns_;            ///< Keys, then aggregates.
   std::vector<std::vector<Value>> texts_;  ///< What the aggregates' text columns point into.
   std::vector<ColumnView> views_;
   std::uint64_t sums_over_ = 0;

@@ -13,7 +13,9 @@ namespace {
 using Family = AggregateFunction::Family;
 
 /// Aggregates become columns of this name, which no user's name can be.
-std::string column_of(const std::string& sql) { return "aggregate " + sql; }
+std::string column_of(const std::string& sql) {
+  return "aggregate " + sql;
+}
 
 std::string lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -85,10 +87,10 @@ bool SelectCompiler::check_call(const expr::Node& call, const SourceText& source
     if (nested || &node == &call) return;
     if (node.op == expr::Op::call && find_aggregate(node.name) != nullptr) {
       nested = true;
-      complain(source, node.span,
-               fmt::format("{} stands inside {}: aggregates cannot be nested", node.name,
-                           call.name),
-               "give the inner one a name of its own in select, or aggregate it in a second window");
+      complain(
+          source, node.span,
+          fmt::format("{} stands inside {}: aggregates cannot be nested", node.name, call.name),
+          "give the inner one a name of its own in select, or aggregate it in a second window");
     }
   };
   for (const expr::NodePtr& arg : call.args) expr::walk(arg, look);
@@ -132,7 +134,8 @@ std::optional<double> SelectCompiler::quantile_of(const expr::Node& call,
                                : "0.5 is the median, 0.99 what 99 % stay below");
     return std::nullopt;
   }
-  complain(source, p.span, fmt::format("{}: which quantile must be a constant from 0 to 1", call.name),
+  complain(source, p.span,
+           fmt::format("{}: which quantile must be a constant from 0 to 1", call.name),
            "for example quantile(latency_ms, 0.95)");
   return std::nullopt;
 }
@@ -151,8 +154,8 @@ std::size_t SelectCompiler::add_accumulator(WindowPlan& plan, const Signature& s
   a.filter = filter;
   a.ops = &ops_of(signature.kind);
   a.offset = plan.row_bytes;
-  a.text = fmt::format("{}({})", a.ops->name,
-                       argument == kNoOutput ? "*" : expr::to_sql(*call.args[0]));
+  a.text =
+      fmt::format("{}({})", a.ops->name, argument == kNoOutput ? "*" : expr::to_sql(*call.args[0]));
   if (call.filter) a.text += fmt::format(" filter (where {})", expr::to_sql(*call.filter));
   plan.row_bytes += a.ops->size;
   plan.flat = plan.flat && a.ops->flat;
@@ -244,8 +247,8 @@ expr::NodePtr SelectCompiler::replace_aggregates(const expr::NodePtr& root,
         return column(node, "");
       }
     }
-    if (node->op == expr::Op::column && (key_named(node->name) ||
-                                         item_named(node->name) < items_.size())) {
+    if (node->op == expr::Op::column &&
+        (key_named(node->name) || item_named(node->name) < items_.size())) {
       return nullptr;
     }
     const std::string sql = expr::to_sql(*node);
@@ -272,14 +275,35 @@ bool SelectCompiler::check_column(const expr::Node& column, const SourceText& so
   return true;  // The expression compiler says that there is no such column, and what is near.
 }
 
+bool SelectCompiler::has_unknown_function(const expr::NodePtr& node, const SourceText& source,
+                                          const WindowPlan& plan) {
+  // A misspelt aggregate leaves its argument outside any: say what is misspelt, not that. The
+  // expression compiler knows the functions, so it is asked with every name there might be.
+  expr::Scope scope = outputs_.scope();
+  for (std::size_t i = 0; i < plan.aggregates.size(); ++i) {
+    scope.add_column(aggregate_columns_[i], plan.aggregates[i].type);
+  }
+  Diagnostics found;
+  expr::ProgramBuilder probe(scope);
+  if (probe.add(node, source, found)) return false;
+  for (Diagnostic& d : found) {
+    if (!d.message.starts_with("there is no function")) continue;
+    diagnostics_.push_back(std::move(d));
+    return true;
+  }
+  return false;
+}
+
 bool SelectCompiler::parse_items(WindowPlan& plan) {
   bool ok = true;
-  for (const NamedExpression& metric : options_.select) items_.push_back({&metric, nullptr, {}, {}});
+  for (const NamedExpression& metric : options_.select)
+    items_.push_back({&metric, nullptr, {}, {}});
   for (Item& item : items_) {
     const SourceText& source = item.options->expression;
     const expr::NodePtr parsed = expr::parse(source, diagnostics_);
     bool item_ok = parsed != nullptr;
     if (item_ok) item.node = replace_aggregates(parsed, source, plan, item_ok);
+    if (item_ok && has_unknown_function(item.node, source, plan)) item_ok = false;
     if (item_ok) {
       expr::walk(item.node, [&](const expr::Node& node) {
         if (node.op != expr::Op::column) return;
@@ -348,19 +372,9 @@ std::optional<std::vector<ResultColumn>> SelectCompiler::compile(WindowPlan& pla
     const bool usable = std::none_of(item.uses.begin(), item.uses.end(), [&](std::size_t used) {
       return items_[used].state == Item::State::failed;
     });
-    const std::size_t before = diagnostics_.size();
     if (usable && check.add(item.node, item.options->expression, diagnostics_)) continue;
     item.state = Item::State::failed;
     ok = false;
-    for (std::size_t d = before; d < diagnostics_.size(); ++d) {
-      if (!diagnostics_[d].hint.empty()) continue;
-      expr::walk(item.node, [&](const expr::Node& node) {
-        if (node.op != expr::Op::call) return;
-        if (diagnostics_[d].message.find(node.name) == std::string::npos) return;
-        const std::string_view near = nearest_aggregate(node.name);
-        if (!near.empty()) diagnostics_[d].hint = fmt::format("did you mean {}?", near);
-      });
-    }
   }
   if (!ok) return std::nullopt;
 

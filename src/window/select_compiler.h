@@ -18,7 +18,7 @@ namespace streamobs::window {
 /// A key column that has been compiled: what the select list may call it.
 struct CompiledKey {
   std::string name;
-  std::string sql;   ///< Of its expression.
+  std::string sql;  ///< Of its expression.
   DataType type;
 };
 
@@ -35,8 +35,8 @@ class SelectCompiler {
  private:
   struct Item {
     const NamedExpression* options = nullptr;
-    expr::NodePtr node;               ///< Aggregate calls replaced by columns.
-    std::vector<std::size_t> uses;    ///< Other items it names.
+    expr::NodePtr node;             ///< Aggregate calls replaced by columns.
+    std::vector<std::size_t> uses;  ///< Other items it names.
     enum class State { fresh, visiting, done, failed } state = State::fresh;
   };
 
@@ -53,6 +53,8 @@ class SelectCompiler {
   std::optional<double> quantile_of(const expr::Node& call, const SourceText& source);
   std::size_t add_accumulator(WindowPlan& plan, const Signature& signature, DataType type,
                               const expr::Node& call, int argument, int filter);
+  bool has_unknown_function(const expr::NodePtr& node, const SourceText& source,
+                            const WindowPlan& plan);
   bool check_column(const expr::Node& column, const SourceText& source);
   std::size_t item_named(const std::string& name) const;
   bool key_named(const std::string& name) const;

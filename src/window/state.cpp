@@ -26,14 +26,18 @@ void encode_entry(const AccumulatorOps& ops, DataType type, const std::byte* sta
 bool gives(AccumulatorKind kind, Finish how) {
   switch (how) {
     case Finish::count:
-    case Finish::rate_count: return kind == AccumulatorKind::count;
-    case Finish::distinct: return kind == AccumulatorKind::distinct;
+    case Finish::rate_count:
+      return kind == AccumulatorKind::count;
+    case Finish::distinct:
+      return kind == AccumulatorKind::distinct;
     case Finish::sum:
     case Finish::average:
     case Finish::rate_sum:
       return kind == AccumulatorKind::sum_int || kind == AccumulatorKind::sum_float;
-    case Finish::quantile: return kind == AccumulatorKind::sketch;
-    case Finish::value: return kind >= AccumulatorKind::min_int;
+    case Finish::quantile:
+      return kind == AccumulatorKind::sketch;
+    case Finish::value:
+      return kind >= AccumulatorKind::min_int;
   }
   return false;
 }
@@ -43,23 +47,29 @@ bool fits(AccumulatorKind kind, DataType type) {
   if (type.scale > 18 || (type.scale != 0 && type.kind != Kind::decimal)) return false;
   switch (kind) {
     case AccumulatorKind::count:
-    case AccumulatorKind::distinct: return static_cast<std::uint8_t>(type.kind) <= 8;
+    case AccumulatorKind::distinct:
+      return static_cast<std::uint8_t>(type.kind) <= 8;
     case AccumulatorKind::sum_int:
       return type.kind == Kind::integer || type.kind == Kind::decimal;
     case AccumulatorKind::sum_float:
     case AccumulatorKind::min_float:
     case AccumulatorKind::max_float:
     case AccumulatorKind::first_float:
-    case AccumulatorKind::last_float: return type.kind == Kind::floating;
-    case AccumulatorKind::sketch: return is_numeric(type.kind);
+    case AccumulatorKind::last_float:
+      return type.kind == Kind::floating;
+    case AccumulatorKind::sketch:
+      return is_numeric(type.kind);
     case AccumulatorKind::min_int:
-    case AccumulatorKind::max_int: return is_integral(type.kind);
+    case AccumulatorKind::max_int:
+      return is_integral(type.kind);
     case AccumulatorKind::first_int:
-    case AccumulatorKind::last_int: return is_integral(type.kind) || type.kind == Kind::boolean;
+    case AccumulatorKind::last_int:
+      return is_integral(type.kind) || type.kind == Kind::boolean;
     case AccumulatorKind::min_text:
     case AccumulatorKind::max_text:
     case AccumulatorKind::first_text:
-    case AccumulatorKind::last_text: return is_text(type.kind);
+    case AccumulatorKind::last_text:
+      return is_text(type.kind);
   }
   return false;
 }
@@ -130,7 +140,8 @@ Result<> WindowState::merge(const WindowState& other) {
     same = entries_[i].ops == other.entries_[i].ops && entries_[i].type == other.entries_[i].type;
   }
   if (!same) {
-    return fail(ErrorCode::invalid, "these accumulators are of different windows or versions of one");
+    return fail(ErrorCode::invalid,
+                "these accumulators are of different windows or versions of one");
   }
   for (const Entry& e : entries_) {
     e.ops->merge(row() + e.offset, other.row() + e.offset, *arena_);

@@ -45,8 +45,8 @@ struct StreamWindows::Impl {
   };
 
   void run_slice(const Slice& slice, ProcessCounts& counts, DeadLetters& late);
-  void run_window(const WindowPlan& window, const Slice& slice,
-                  std::span<const std::uint16_t> rows, ProcessCounts& counts, DeadLetters& late);
+  void run_window(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
+                  ProcessCounts& counts, DeadLetters& late);
   std::span<const std::uint16_t> drop_late(const WindowPlan& window, const Slice& slice,
                                            std::span<const std::uint16_t> rows,
                                            ProcessCounts& counts, DeadLetters& late);
@@ -79,12 +79,12 @@ struct StreamWindows::Impl {
   std::vector<WindowState> states;
   std::vector<std::uint64_t> late_counts;
 
-  std::vector<ColumnView> views;    ///< Of the batch.
-  std::vector<ColumnView> inputs;   ///< Of the slice.
+  std::vector<ColumnView> views;   ///< Of the batch.
+  std::vector<ColumnView> inputs;  ///< Of the slice.
   std::vector<ColumnView> key_columns;
   RowList all_rows;
-  RowList passing;     ///< The stream's filter.
-  RowList in_window;   ///< The window's condition.
+  RowList passing;    ///< The stream's filter.
+  RowList in_window;  ///< The window's condition.
   RowList on_time;
   RowList one_instance;
   RowList other_instances;
@@ -139,8 +139,8 @@ void StreamWindows::Impl::run_slice(const Slice& slice, ProcessCounts& counts, D
   evaluator.run(inputs, slice.rows, slice.batch->origin.received_at);
   std::span<const std::uint16_t> rows(all_rows.data(), slice.rows);
   if (plan->filter != kNoOutput) {
-    const std::size_t n = rows_where(evaluator.output(static_cast<std::size_t>(plan->filter)),
-                                     rows, passing.data());
+    const std::size_t n =
+        rows_where(evaluator.output(static_cast<std::size_t>(plan->filter)), rows, passing.data());
     counts.filtered += slice.rows - n;
     rows = {passing.data(), n};
   }
@@ -152,8 +152,8 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
                                      std::span<const std::uint16_t> rows, ProcessCounts& counts,
                                      DeadLetters& late) {
   if (window.where != kNoOutput) {
-    const std::size_t n = rows_where(evaluator.output(static_cast<std::size_t>(window.where)),
-                                     rows, in_window.data());
+    const std::size_t n = rows_where(evaluator.output(static_cast<std::size_t>(window.where)), rows,
+                                     in_window.data());
     rows = {in_window.data(), n};
     if (rows.empty()) return;
   }
@@ -178,9 +178,11 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
   }
 }
 
-std::span<const std::uint16_t> StreamWindows::Impl::drop_late(
-    const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
-    ProcessCounts& counts, DeadLetters& late) {
+std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& window,
+                                                              const Slice& slice,
+                                                              std::span<const std::uint16_t> rows,
+                                                              ProcessCounts& counts,
+                                                              DeadLetters& late) {
   Timestamp newest = slice.newest_before;
   Interval interval = window.assigner.at(slice.times[rows.front()]);
   std::size_t next_row = 0;
@@ -218,8 +220,8 @@ void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice&
                               window.name, to_rfc3339(interval.end), to_rfc3339(watermark));
   letter.stream = plan->stream;
   letter.origin = batch.origin.name;
-  letter.event_index = at < batch.event_index.size() ? batch.event_index[at]
-                                                     : static_cast<std::uint32_t>(at);
+  letter.event_index =
+      at < batch.event_index.size() ? batch.event_index[at] : static_cast<std::uint32_t>(at);
   letter.position = batch.origin.first_line + letter.event_index;
   letter.window = window.name;
   letter.received_at = batch.origin.received_at;
@@ -285,14 +287,13 @@ void StreamWindows::Impl::update(const WindowPlan& window, const Slice& slice,
   resolver.resolve(instance, key_columns, rows, slots.data());
   if (instance.table.has_overflow()) {
     const std::uint32_t overflow = instance.table.overflow_slot();
-    counts.overflow_rows += static_cast<std::uint64_t>(
-        std::count(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(rows.size()),
-                   overflow));
+    counts.overflow_rows += static_cast<std::uint64_t>(std::count(
+        slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(rows.size()), overflow));
   }
-  slice_update.apply(instance, evaluator,
-                     {rows, slice.times, slice.batch->stamp.sequence,
-                      static_cast<std::uint32_t>(slice.begin)},
-                     slots.data());
+  slice_update.apply(
+      instance, evaluator,
+      {rows, slice.times, slice.batch->stamp.sequence, static_cast<std::uint32_t>(slice.begin)},
+      slots.data());
   states[window.index].changed = true;
 }
 
@@ -302,8 +303,7 @@ PartialPtr StreamWindows::Impl::take(Timestamp watermark, bool all) {
     std::vector<InstancePtr>& instances = open[window.index];
     // Closing times rise with starts, so what closes stands in front.
     std::size_t n = 0;
-    while (n < instances.size() &&
-           (all || window.closes_at(instances[n]->interval) <= watermark)) {
+    while (n < instances.size() && (all || window.closes_at(instances[n]->interval) <= watermark)) {
       ++n;
     }
     if (n == 0) continue;
@@ -360,9 +360,13 @@ PartialPtr StreamWindows::take_closed(Timestamp watermark) {
   return partial;
 }
 
-PartialPtr StreamWindows::copy_open(std::size_t index) { return impl_->copy_open(index); }
+PartialPtr StreamWindows::copy_open(std::size_t index) {
+  return impl_->copy_open(index);
+}
 
-PartialPtr StreamWindows::take_all() { return impl_->take(kMaxTimestamp, true); }
+PartialPtr StreamWindows::take_all() {
+  return impl_->take(kMaxTimestamp, true);
+}
 
 std::size_t StreamWindows::open_instances() const {
   std::size_t n = 0;

@@ -5,7 +5,8 @@
 // its strand only, lives as long as the engine. Synchronous: no clock, no I/O.
 //
 // What is late follows from the log alone: for each row the watermark is
-//   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before it)))
+//   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before
+//   it)))
 // and the row is late for a window whose end + allowed_lateness ≤ that watermark.
 #pragma once
 
@@ -30,10 +31,11 @@ using PartialPtr = std::unique_ptr<Partial, PartialDeleter>;
 
 /// What one call to process() did, for the counters.
 struct ProcessCounts {
-  std::uint64_t filtered = 0;            ///< Left out by the stream's filter.
-  std::span<const std::uint64_t> late;   ///< For each window of the stream; good until the next call.
-  std::uint64_t late_unsent = 0;         ///< Late rows beyond kMaxDeadLetters: only counted.
-  std::uint64_t overflow_rows = 0;     ///< Counted into an __overflow__ group.
+  std::uint64_t filtered = 0;  ///< Left out by the stream's filter.
+  std::span<const std::uint64_t>
+      late;                         ///< For each window of the stream; good until the next call.
+  std::uint64_t late_unsent = 0;    ///< Late rows beyond kMaxDeadLetters: only counted.
+  std::uint64_t overflow_rows = 0;  ///< Counted into an __overflow__ group.
 };
 
 class StreamWindows {

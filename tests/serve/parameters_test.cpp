@@ -63,7 +63,7 @@ TEST_CASE("a window query is read from its parameters", "[serve]") {
                                                {"limit", "100000"},
                                                {"service", "a b"}},
                                               schema());
-  REQUIRE(query);
+  REQUIRE(query.has_value());
   CHECK(query->window == "w");
   CHECK(query->from == kSecond);
   CHECK(query->to == 2 * kSecond);
@@ -86,10 +86,10 @@ TEST_CASE("a mistaken parameter is named, with what there is", "[serve]") {
   }
   CHECK(ask({{"from", "yesterday"}}).find("is not a time") != std::string::npos);
   const auto list = serve::read_list_query({{"limit", "5"}, {"rule", "r"}}, {"severity", "rule"});
-  REQUIRE(list);
+  REQUIRE(list.has_value());
   CHECK(list->limit == 5);
   CHECK(list->equal == std::vector<std::pair<std::string, std::string>>{{"rule", "r"}});
-  CHECK_FALSE(serve::read_list_query({{"windows", "5"}}, {"severity"}));
+  CHECK_FALSE(serve::read_list_query({{"windows", "5"}}, {"severity"}).has_value());
 }
 
 TEST_CASE("bytes that are no UTF-8 are replaced", "[serve]") {

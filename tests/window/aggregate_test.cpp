@@ -48,9 +48,9 @@ TEST_CASE("float sums are exact: what cancels leaves nothing, and the rest is ro
   REQUIRE(sum_of({1e308, 1, -1e308}, arena).to_double() == 1);
   REQUIRE(sum_of({max, max, -max, -max, tiny}, arena).to_double() == tiny);
   REQUIRE(sum_of({0.1, 0.2, 0.3, -0.6}, arena).to_double() == 0x1p-54 + 0x0p0 - 0x1p-55);
-  REQUIRE(sum_of({0x1p53, 1, 0x1p-60}, arena).to_double() == 0x1p53 + 2);   // Above half: up.
-  REQUIRE(sum_of({0x1p53, 1}, arena).to_double() == 0x1p53);                // Half: to even.
-  REQUIRE(sum_of({0x1p53 + 2, 1}, arena).to_double() == 0x1p53 + 4);        // Half: to even.
+  REQUIRE(sum_of({0x1p53, 1, 0x1p-60}, arena).to_double() == 0x1p53 + 2);  // Above half: up.
+  REQUIRE(sum_of({0x1p53, 1}, arena).to_double() == 0x1p53);               // Half: to even.
+  REQUIRE(sum_of({0x1p53 + 2, 1}, arena).to_double() == 0x1p53 + 4);       // Half: to even.
   REQUIRE(sum_of({-0x1p53, -1, -0x1p-60}, arena).to_double() == -0x1p53 - 2);
   REQUIRE(sum_of({0x1p200, 0x1p147, 0x1p-300}, arena).to_double() == 0x1p200 + 0x1p148);
   REQUIRE(sum_of({tiny, tiny, tiny}, arena).to_double() == 3 * tiny);
@@ -66,9 +66,10 @@ TEST_CASE("float sums do not depend on order or grouping, and survive storage", 
     std::vector<double> values;
     const std::size_t n = 1 + random() % 60;
     for (std::size_t i = 0; i < n; ++i) {
-      const double x = round % 3 == 0 ? random_double(random)
-                                      : std::ldexp(static_cast<double>(static_cast<std::int64_t>(random())),
-                                                   static_cast<int>(random() % 120) - 100);
+      const double x = round % 3 == 0
+                           ? random_double(random)
+                           : std::ldexp(static_cast<double>(static_cast<std::int64_t>(random())),
+                                        static_cast<int>(random() % 120) - 100);
       values.push_back(x);
       if (random() % 3 == 0) values.push_back(-x);
     }
@@ -139,15 +140,15 @@ std::vector<std::vector<double>> samples(std::mt19937_64& random, std::size_t n)
   std::exponential_distribution<double> exponential(0.02);
   std::uniform_real_distribution<double> uniform(0, 1);
   for (std::size_t i = 0; i < n; ++i) {
-    all[0].push_back(std::exp(normal(random) * 2 + 3));           // lognormal
-    all[1].push_back(uniform(random) * 1000);                     // uniform
-    all[2].push_back(normal(random) * 50);                        // both signs
+    all[0].push_back(std::exp(normal(random) * 2 + 3));  // lognormal
+    all[1].push_back(uniform(random) * 1000);            // uniform
+    all[2].push_back(normal(random) * 50);               // both signs
     all[3].push_back(exponential(random));
-    all[4].push_back(std::pow(uniform(random), -1.5));            // heavy tail
-    all[5].push_back(static_cast<double>(random() % 5));          // zeros and ties
-    all[6].push_back(-std::exp(normal(random)) * 1e200);          // huge negatives
-    all[7].push_back(std::exp(normal(random)) * 1e-290);          // tiny
-    all[8].push_back(random() % 2 == 0 ? 1e-9 : -1e12);           // far apart
+    all[4].push_back(std::pow(uniform(random), -1.5));    // heavy tail
+    all[5].push_back(static_cast<double>(random() % 5));  // zeros and ties
+    all[6].push_back(-std::exp(normal(random)) * 1e200);  // huge negatives
+    all[7].push_back(std::exp(normal(random)) * 1e-290);  // tiny
+    all[8].push_back(random() % 2 == 0 ? 1e-9 : -1e12);   // far apart
   }
   return all;
 }
@@ -185,8 +186,7 @@ TEST_CASE("sketch quantiles are within 1 % of the exact ones", "[window][sketch]
   }
 }
 
-TEST_CASE("sketches merge in any tree to the same bytes, and survive storage",
-          "[window][sketch]") {
+TEST_CASE("sketches merge in any tree to the same bytes, and survive storage", "[window][sketch]") {
   std::mt19937_64 random(23);
   for (int round = 0; round < 60; ++round) {
     for (std::vector<double> values : samples(random, 1 + random() % 400)) {

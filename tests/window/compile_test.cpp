@@ -21,20 +21,19 @@ bool contains(const std::string& text, const std::string& part) {
 }  // namespace
 
 TEST_CASE("result columns have the types the functions give", "[window][compile]") {
-  const Compiled c = compile({options(
-      "w", {{"", "service"}, {"minute_of", "status_code % 60"}},
-      {{"n", "count(*)"},
-       {"nx", "count(user_id)"},
-       {"d", "count(distinct service)"},
-       {"si", "sum(user_id)"},
-       {"sd", "sum(amount)"},
-       {"sf", "sum(latency_ms)"},
-       {"ad", "avg(amount)"},
-       {"ms", "min(service)"},
-       {"mt", "max(time)"},
-       {"q", "median(amount)"},
-       {"l", "last(ok)"},
-       {"r", "rate(user_id)"}})});
+  const Compiled c = compile({options("w", {{"", "service"}, {"minute_of", "status_code % 60"}},
+                                      {{"n", "count(*)"},
+                                       {"nx", "count(user_id)"},
+                                       {"d", "count(distinct service)"},
+                                       {"si", "sum(user_id)"},
+                                       {"sd", "sum(amount)"},
+                                       {"sf", "sum(latency_ms)"},
+                                       {"ad", "avg(amount)"},
+                                       {"ms", "min(service)"},
+                                       {"mt", "max(time)"},
+                                       {"q", "median(amount)"},
+                                       {"l", "last(ok)"},
+                                       {"r", "rate(user_id)"}})});
   INFO(text_of(c.diagnostics));
   REQUIRE(c.plan != nullptr);
   const auto schema = result_schemas(*c.plan).at(0);
@@ -43,39 +42,36 @@ TEST_CASE("result columns have the types the functions give", "[window][compile]
   REQUIRE(to_text(schema->keys[1].type) == "int");
   std::string types;
   for (const ResultColumn& metric : schema->metrics) types += to_text(metric.type) + " ";
-  REQUIRE(types ==
-          "int int int int decimal(2) float float string timestamp float bool float ");
+  REQUIRE(types == "int int int int decimal(2) float float string timestamp float bool float ");
 }
 
 TEST_CASE("calls that need the same accumulator share it", "[window][compile]") {
-  const Compiled c = compile(
-      {options("w", {},
-               {{"a", "sum(latency_ms) / count(*)"},
-                {"b", "avg( latency_ms )"},
-                {"p50", "quantile(latency_ms, 0.5)"},
-                {"p99", "percentile(latency_ms, 0.99)"},
-                {"m", "MEDIAN(latency_ms)"},
-                {"n", "COUNT(*)"},
-                {"e", "count(*) filter (where status_code >= 500)"}})});
+  const Compiled c = compile({options("w", {},
+                                      {{"a", "sum(latency_ms) / count(*)"},
+                                       {"b", "avg( latency_ms )"},
+                                       {"p50", "quantile(latency_ms, 0.5)"},
+                                       {"p99", "percentile(latency_ms, 0.99)"},
+                                       {"m", "MEDIAN(latency_ms)"},
+                                       {"n", "COUNT(*)"},
+                                       {"e", "count(*) filter (where status_code >= 500)"}})});
   INFO(text_of(c.diagnostics));
   REQUIRE(c.plan != nullptr);
   const WindowPlan& w = c.plan->windows[0];
   REQUIRE(w.accumulators.size() == 4);
-  REQUIRE(w.schema->accumulators ==
-          std::vector<std::string>{"sum_float(latency_ms)", "count(*)", "sketch(latency_ms)",
-                                   w.accumulators[3].text});
+  REQUIRE(w.schema->accumulators == std::vector<std::string>{"sum_float(latency_ms)", "count(*)",
+                                                             "sketch(latency_ms)",
+                                                             w.accumulators[3].text});
   REQUIRE(contains(w.accumulators[3].text, "filter (where"));
   REQUIRE(w.row_bytes == 16 + 24 + 8 + 48 + 8);
 }
 
 TEST_CASE("metrics may use one another in any order, keys, and key expressions",
           "[window][compile]") {
-  const Compiled c = compile(
-      {options("w", {{"category", "service"}},
-               {{"rate_of_errors", "errors / total"},
-                {"errors", "count(*) filter (where not ok)"},
-                {"total", "count(*)"},
-                {"label", "category || '/' || service"}})});
+  const Compiled c = compile({options("w", {{"category", "service"}},
+                                      {{"rate_of_errors", "errors / total"},
+                                       {"errors", "count(*) filter (where not ok)"},
+                                       {"total", "count(*)"},
+                                       {"label", "category || '/' || service"}})});
   INFO(text_of(c.diagnostics));
   REQUIRE(c.plan != nullptr);
 }
@@ -113,8 +109,9 @@ TEST_CASE("names that clash or are reserved are refused", "[window][compile]") {
 }
 
 TEST_CASE("all mistakes are told at once", "[window][compile]") {
-  const Compiled c = compile({options("a", {{"k", "nosuch"}}, {{"n", "sum(service)"}, {"m", "cnt(*)"}}),
-                              options("b", {}, {{"n", "avg(ok)"}})});
+  const Compiled c =
+      compile({options("a", {{"k", "nosuch"}}, {{"n", "sum(service)"}, {"m", "cnt(*)"}}),
+               options("b", {}, {{"n", "avg(ok)"}})});
   REQUIRE(c.plan == nullptr);
   REQUIRE(c.diagnostics.size() >= 4);
 }

@@ -66,9 +66,7 @@ struct Reference {
   using Groups = std::map<Key, std::vector<Event>>;
 
   Reference(std::vector<WindowSpec> specs_in, std::uint32_t partitions)
-      : specs(std::move(specs_in)),
-        newest(partitions, kMinTimestamp),
-        late(specs.size(), 0) {}
+      : specs(std::move(specs_in)), newest(partitions, kMinTimestamp), late(specs.size(), 0) {}
 
   void add(const Event& e) {
     if (e.status_code == 999) {  // The stream's filter.
@@ -202,7 +200,8 @@ std::vector<WindowOptions> options_of(const std::vector<Reference::WindowSpec>& 
 std::vector<Event> random_events(std::mt19937& random, std::size_t n, std::uint32_t partitions,
                                  int keys) {
   std::vector<Event> events;
-  const Timestamp base = static_cast<Timestamp>(random() % 2 == 0 ? 1'700'000'000 : -5'000) * kSecond;
+  const Timestamp base =
+      static_cast<Timestamp>(random() % 2 == 0 ? 1'700'000'000 : -5'000) * kSecond;
   std::vector<Timestamp> clocks(partitions, base);
   for (std::size_t i = 0; i < n; ++i) {
     Event e;

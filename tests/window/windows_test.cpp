@@ -21,7 +21,7 @@ std::size_t allocations = 0;  // NOLINT: counts every operator new and malloc of
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
 #define COUNTS_ALLOCATIONS 1
 extern "C" {
-void* __libc_malloc(std::size_t size);               // NOLINT
+void* __libc_malloc(std::size_t size);                // NOLINT
 void* __libc_realloc(void* block, std::size_t size);  // NOLINT
 void* malloc(std::size_t size) {
   ++allocations;
@@ -82,8 +82,9 @@ TEST_CASE("a row is late when the watermark before it has passed its window's cl
   REQUIRE(letter.window == "w");
   REQUIRE(letter.stream == "requests");
   REQUIRE(letter.event_index == 4);
-  REQUIRE(letter.payload ==
-          R"({"time":"1970-01-01T00:00:59Z","service":"a","latency_ms":1,"status_code":200,"ok":true})");
+  REQUIRE(
+      letter.payload ==
+      R"({"time":"1970-01-01T00:00:59Z","service":"a","latency_ms":1,"status_code":200,"ok":true})");
   REQUIRE(letter.detail.find("1970-01-01T00:01:10Z") != std::string::npos);
 }
 
@@ -149,9 +150,10 @@ TEST_CASE("rows come by closing time, window, start and key; batches are bounded
     }
   }
   // "slow 0" closes at 120 as "minutes 60" and "all 0" do: then the order of the config decides.
-  REQUIRE(order == std::vector<std::string>{"minutes 0", "minutes 60", "all 0", "slow 0",
-                                            "slow 60"});
-  for (const auto& [window, marks] : last_marks) REQUIRE(marks == 1);
+  REQUIRE(order ==
+          std::vector<std::string>{"minutes 0", "minutes 60", "all 0", "slow 0", "slow 60"});
+  // "minutes 0" closed in a round of its own, by the events themselves.
+  REQUIRE(last_marks == std::map<std::string, int>{{"all", 1}, {"minutes", 2}, {"slow", 1}});
   std::vector<std::string> keys;
   for (const WindowRow* row : all_rows(engine.records)) {
     if (row->start == 0 && row->keys.size() == 1) keys.push_back(row->keys[0].text);
@@ -161,9 +163,9 @@ TEST_CASE("rows come by closing time, window, start and key; batches are bounded
 }
 
 TEST_CASE("NULL keys form a group of their own, apart from empty text", "[window][keys]") {
-  const Compiled c = compile(
-      {options("w", {{"service", "service"}, {"user_id", "user_id"}}, counts()),
-       options("v", {{"service", "service"}}, counts())});
+  const Compiled c =
+      compile({options("w", {{"service", "service"}, {"user_id", "user_id"}}, counts()),
+               options("v", {{"service", "service"}}, counts())});
   for (const bool dictionary : {true, false}) {
     Engine engine(c, 2, 1, 1, dictionary);
     Event none = event(1);
@@ -243,10 +245,12 @@ TEST_CASE("early results are complete even where only some lanes have news", "[w
 }
 
 TEST_CASE("a copy of an open window does not change with it", "[window][open]") {
-  const Compiled c = compile(
-      {options("w", {{"path", "path"}},
-               {{"p", "quantile(latency_ms, 0.5)"}, {"s", "sum(latency_ms)"},
-                {"d", "count(distinct user_id)"}, {"m", "max(path)"}, {"l", "last(path)"}})});
+  const Compiled c = compile({options("w", {{"path", "path"}},
+                                      {{"p", "quantile(latency_ms, 0.5)"},
+                                       {"s", "sum(latency_ms)"},
+                                       {"d", "count(distinct user_id)"},
+                                       {"m", "max(path)"},
+                                       {"l", "last(path)"}})});
   Admission admission(c.plan, 1);
   StreamWindows windows(c.plan, 0, admission);
   BatchMaker maker(c.schema, true);
@@ -266,7 +270,9 @@ TEST_CASE("a copy of an open window does not change with it", "[window][open]") 
     std::vector<PartialPtr> partials;
     partials.push_back(std::move(partial));
     merger.merge(std::move(partials), 1, 0, false, out);
-    return rows_of(out);
+    std::vector<std::string> rows = rows_of(out);
+    for (std::string& row : rows) row.resize(row.find(" s="));  // Early rows have no state.
+    return rows;
   };
   PartialPtr first = windows.copy_open(0);
   windows.process(*batch, late);
@@ -296,7 +302,8 @@ TEST_CASE("windows of very many keys are copied less often", "[window][open]") {
   REQUIRE(copies == "x...x...x");
 }
 
-TEST_CASE("what a shutdown cuts short is not closed and has no state", "[window][merger]") {
+TEST_CASE("what a shutdown cuts short is not closed, but no early view either",
+          "[window][merger]") {
   const Compiled c = compile({options("w", {}, counts())});
   Admission admission(c.plan, 1);
   StreamWindows windows(c.plan, 0, admission);
@@ -316,13 +323,13 @@ TEST_CASE("what a shutdown cuts short is not closed and has no state", "[window]
   const auto rows = all_rows(out);
   REQUIRE(rows.size() == 1);
   REQUIRE_FALSE(rows[0]->closed);
-  REQUIRE(rows[0]->state.empty());
+  REQUIRE_FALSE(rows[0]->state.empty());
+  REQUIRE_FALSE(std::get<WindowBatchPtr>(out[0])->early);
   REQUIRE(std::get<WindowBatchPtr>(out[0])->position == 7);
   REQUIRE(windows.open_instances() == 0);
 }
 
-TEST_CASE("keys beyond the cap: totals stay exact, lanes wait only near the cap",
-          "[window][cap]") {
+TEST_CASE("keys beyond the cap: totals stay exact, lanes wait only near the cap", "[window][cap]") {
   WindowOptions o = options("w", {{"user_id", "user_id"}, {"service", "service"}}, counts());
   o.max_keys = 1000;
   const Compiled c = compile({o});
@@ -468,15 +475,15 @@ TEST_CASE("a sum of integers beyond 64 bits is NULL and counted", "[window][sum]
 
 TEST_CASE("a batch of known keys allocates nothing", "[window][allocation]") {
 #ifdef COUNTS_ALLOCATIONS
-  const Compiled c = compile(
-      {options("w", {{"service", "service"}},
-               {{"n", "count(*)"},
-                {"e", "count(*) filter (where status_code >= 500)"},
-                {"a", "avg(latency_ms)"},
-                {"p50", "quantile(latency_ms, 0.5)"},
-                {"p99", "quantile(latency_ms, 0.99)"},
-                {"m", "max(path)"}}),
-       options("v", {{"path", "path"}, {"user_id", "user_id"}}, counts(), kHour)});
+  const Compiled c =
+      compile({options("w", {{"service", "service"}},
+                       {{"n", "count(*)"},
+                        {"e", "count(*) filter (where status_code >= 500)"},
+                        {"a", "avg(latency_ms)"},
+                        {"p50", "quantile(latency_ms, 0.5)"},
+                        {"p99", "quantile(latency_ms, 0.99)"},
+                        {"m", "max(path)"}}),
+               options("v", {{"path", "path"}, {"user_id", "user_id"}}, counts(), kHour)});
   REQUIRE(c.plan != nullptr);
   Admission admission(c.plan, 1);
   StreamWindows windows(c.plan, 0, admission);

@@ -352,31 +352,55 @@ bool decode_moment_text(std::byte* state, ByteReader& in, Arena& arena) {
 
 template <class T, bool kMax>
 constexpr AccumulatorOps extreme(AccumulatorKind kind, std::string_view name) {
-  return {kind, name, sizeof(ScalarState<T>), true, update_extreme<T, kMax>,
-          merge_extreme<T, kMax>, encode_scalar<T>, decode_scalar<T>};
+  return {kind,
+          name,
+          sizeof(ScalarState<T>),
+          true,
+          update_extreme<T, kMax>,
+          merge_extreme<T, kMax>,
+          encode_scalar<T>,
+          decode_scalar<T>};
 }
 template <bool kMax>
 constexpr AccumulatorOps extreme_text(AccumulatorKind kind, std::string_view name) {
-  return {kind, name, sizeof(TextState), false, update_extreme_text<kMax>,
-          merge_extreme_text<kMax>, encode_text, decode_text};
+  return {kind,
+          name,
+          sizeof(TextState),
+          false,
+          update_extreme_text<kMax>,
+          merge_extreme_text<kMax>,
+          encode_text,
+          decode_text};
 }
 template <class T, bool kLast>
 constexpr AccumulatorOps moment(AccumulatorKind kind, std::string_view name) {
-  return {kind, name, sizeof(MomentState<T>), true, update_moment<T, kLast>,
-          merge_moment<T, kLast>, encode_moment_scalar<T>, decode_moment_scalar<T>};
+  return {kind,
+          name,
+          sizeof(MomentState<T>),
+          true,
+          update_moment<T, kLast>,
+          merge_moment<T, kLast>,
+          encode_moment_scalar<T>,
+          decode_moment_scalar<T>};
 }
 template <bool kLast>
 constexpr AccumulatorOps moment_text(AccumulatorKind kind, std::string_view name) {
-  return {kind, name, sizeof(MomentState<TextState>), false, update_moment_text<kLast>,
-          merge_moment_text<kLast>, encode_moment_text, decode_moment_text};
+  return {kind,
+          name,
+          sizeof(MomentState<TextState>),
+          false,
+          update_moment_text<kLast>,
+          merge_moment_text<kLast>,
+          encode_moment_text,
+          decode_moment_text};
 }
 
 using K = AccumulatorKind;
 constexpr std::array kAccumulators = {
     AccumulatorOps{K::count, "count", sizeof(CountState), true, update_count, merge_count,
                    encode_count, decode_count},
-    AccumulatorOps{K::sum_int, "sum_int", sizeof(IntSumState), true, update_sum_int,
-                   merge_sum_int, encode_sum_int, decode_sum_int},
+    AccumulatorOps{K::sum_int, "sum_int", sizeof(IntSumState), true, update_sum_int, merge_sum_int,
+                   encode_sum_int, decode_sum_int},
     AccumulatorOps{K::sum_float, "sum_float", sizeof(FloatSumState), false, update_sum_float,
                    merge_sum_float, encode_sum_float, decode_sum_float},
     AccumulatorOps{K::sketch, "sketch", sizeof(SketchState), false, update_sketch, merge_sketch,

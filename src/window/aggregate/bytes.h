@@ -10,7 +10,9 @@
 
 namespace streamobs::window {
 
-inline void put_u8(std::string& out, std::uint8_t v) { out.push_back(static_cast<char>(v)); }
+inline void put_u8(std::string& out, std::uint8_t v) {
+  out.push_back(static_cast<char>(v));
+}
 
 inline void put_u64(std::string& out, std::uint64_t v) {
   char bytes[8];
@@ -18,7 +20,9 @@ inline void put_u64(std::string& out, std::uint64_t v) {
   out.append(bytes, 8);
 }
 
-inline void put_double(std::string& out, double v) { put_u64(out, std::bit_cast<std::uint64_t>(v)); }
+inline void put_double(std::string& out, double v) {
+  put_u64(out, std::bit_cast<std::uint64_t>(v));
+}
 
 inline void put_varint(std::string& out, std::uint64_t v) {
   while (v >= 0x80) {

@@ -12,7 +12,9 @@ namespace {
 constexpr int kRanks = 64 - DistinctState::kPrecision + 1;  ///< Registers hold 0 … kRanks.
 
 /// Zero marks an empty place in the set.
-std::uint64_t nonzero(std::uint64_t hash) { return hash == 0 ? 1 : hash; }
+std::uint64_t nonzero(std::uint64_t hash) {
+  return hash == 0 ? 1 : hash;
+}
 
 double sigma(double x) {
   if (x == 1) return HUGE_VAL;

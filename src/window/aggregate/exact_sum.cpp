@@ -67,10 +67,10 @@ void WideSum::add(Uint128 magnitude, int position, bool negative) {
   const int limb = position / 64;
   const int shift = position % 64;
   // Three words: 128 bits moved up by fewer than 64.
-  std::uint64_t words[3] = {static_cast<std::uint64_t>(magnitude << shift),
-                            static_cast<std::uint64_t>((magnitude << shift) >> 64),
-                            shift == 0 ? 0 : static_cast<std::uint64_t>((magnitude >> 64) >>
-                                                                        (64 - shift))};
+  std::uint64_t words[3] = {
+      static_cast<std::uint64_t>(magnitude << shift),
+      static_cast<std::uint64_t>((magnitude << shift) >> 64),
+      shift == 0 ? 0 : static_cast<std::uint64_t>((magnitude >> 64) >> (64 - shift))};
   unsigned char carry = 0;
   for (int i = limb; i < kLimbs; ++i) {
     const std::uint64_t word = i - limb < 3 ? words[i - limb] : 0;

@@ -70,7 +70,7 @@ struct FloatSumState {
   static constexpr int kUnitPosition = 1000;
   static constexpr std::uint64_t kSpilled = std::uint64_t{1} << 63;
 
-  Words128 sum;                     ///< Inline; or, spilled, the address of a WideSum in `low`.
+  Words128 sum;  ///< Inline; or, spilled, the address of a WideSum in `low`.
   std::uint64_t count_and_flag = 0;
 
   std::uint64_t count() const { return count_and_flag & ~kSpilled; }

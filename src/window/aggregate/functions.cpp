@@ -69,7 +69,9 @@ Value scalar(DataType type, std::int64_t v) {
   return out;
 }
 
-double seconds(Duration length) { return static_cast<double>(length) / 1e6; }
+double seconds(Duration length) {
+  return static_cast<double>(length) / 1e6;
+}
 
 /// Integers and decimals: the sum in units of 10^-scale.
 Value finish_int_sum(Finish how, DataType type, const IntSumState& state, Duration length,
@@ -143,14 +145,17 @@ Value finish_value(AccumulatorKind kind, DataType type, const std::byte* state) 
         set_text(s.value);
       }
       break;
-    default: break;
+    default:
+      break;
   }
   return out;
 }
 
 }  // namespace
 
-std::span<const AggregateFunction> aggregate_functions() { return kFunctions; }
+std::span<const AggregateFunction> aggregate_functions() {
+  return kFunctions;
+}
 
 const AggregateFunction* find_aggregate(std::string_view name) {
   for (const AggregateFunction& f : kFunctions) {
@@ -186,13 +191,19 @@ Signature signature_of(Family family, const DataType* type) {
   const bool ordered = is_numeric(kind) || kind == Kind::string || kind == Kind::timestamp;
   const bool keepable = ordered || kind == Kind::boolean || kind == Kind::map;
   switch (family) {
-    case Family::count: return {K::count, Finish::count, kInteger, true};
-    case Family::distinct: return {K::distinct, Finish::distinct, kInteger, true};
-    case Family::sum: return {sum, Finish::sum, *type, is_numeric(kind)};
-    case Family::average: return {sum, Finish::average, kFloating, is_numeric(kind)};
-    case Family::rate: return {sum, Finish::rate_sum, kFloating, is_numeric(kind)};
+    case Family::count:
+      return {K::count, Finish::count, kInteger, true};
+    case Family::distinct:
+      return {K::distinct, Finish::distinct, kInteger, true};
+    case Family::sum:
+      return {sum, Finish::sum, *type, is_numeric(kind)};
+    case Family::average:
+      return {sum, Finish::average, kFloating, is_numeric(kind)};
+    case Family::rate:
+      return {sum, Finish::rate_sum, kFloating, is_numeric(kind)};
     case Family::quantile:
-    case Family::median: return {K::sketch, Finish::quantile, kFloating, is_numeric(kind)};
+    case Family::median:
+      return {K::sketch, Finish::quantile, kFloating, is_numeric(kind)};
     case Family::min:
       return {by_storage(kind, K::min_int, K::min_float, K::min_text), Finish::value, *type,
               ordered};
@@ -231,7 +242,8 @@ Value finish(Finish how, AccumulatorKind kind, DataType type, const std::byte* s
       if (sum.count == 0) return Value::of_null(how == Finish::sum ? type : kFloating);
       return finish_int_sum(how, type, sum, length, overflows);
     }
-    case Finish::value: return finish_value(kind, type, state);
+    case Finish::value:
+      return finish_value(kind, type, state);
     case Finish::quantile: {
       const auto& sketch = as<SketchState>(state);
       if (sketch.empty()) return Value::of_null(kFloating);

@@ -24,11 +24,11 @@ namespace streamobs::window {
 /// The numbers are stored: they are never reused (docs/accumulators.md).
 enum class AccumulatorKind : std::uint8_t {
   count = 1,
-  sum_int = 2,     ///< Integers and decimals, in 128 bits.
+  sum_int = 2,  ///< Integers and decimals, in 128 bits.
   sum_float = 3,
   sketch = 4,
   distinct = 5,
-  min_int = 6,     ///< …_int: integers, decimals, timestamps.
+  min_int = 6,  ///< …_int: integers, decimals, timestamps.
   max_int = 7,
   min_float = 8,
   max_float = 9,
@@ -45,21 +45,21 @@ enum class AccumulatorKind : std::uint8_t {
 /// Rows of one slice, none of them null, and the group each belongs to.
 struct UpdateSlice {
   std::size_t size = 0;
-  std::byte* const* groups = nullptr;     ///< The start of each row's group.
-  const std::uint16_t* rows = nullptr;    ///< Index of each into the columns.
-  ColumnView argument;                    ///< Not constant: `rows` is all zeros then.
+  std::byte* const* groups = nullptr;        ///< The start of each row's group.
+  const std::uint16_t* rows = nullptr;       ///< Index of each into the columns.
+  ColumnView argument;                       ///< Not constant: `rows` is all zeros then.
   const std::uint16_t* positions = nullptr;  ///< Index of each into `times`.
   const Timestamp* times = nullptr;
-  std::uint64_t sequence = 0;             ///< Log position of the batch.
-  std::uint32_t first_row = 0;            ///< Of the slice within the batch.
+  std::uint64_t sequence = 0;   ///< Log position of the batch.
+  std::uint32_t first_row = 0;  ///< Of the slice within the batch.
   Arena* arena = nullptr;
 };
 
 struct AccumulatorOps {
   AccumulatorKind kind;
   std::string_view name;
-  std::uint32_t size;   ///< Bytes in the row, a multiple of 8.
-  bool flat;            ///< Nothing outside the row: copying the bytes copies the state.
+  std::uint32_t size;  ///< Bytes in the row, a multiple of 8.
+  bool flat;           ///< Nothing outside the row: copying the bytes copies the state.
   void (*update)(const UpdateSlice& slice, std::size_t offset);
   void (*merge)(std::byte* into, const std::byte* from, Arena& arena);
   void (*encode)(const std::byte* state, std::string& out);
@@ -73,7 +73,7 @@ const AccumulatorOps& ops_of(AccumulatorKind kind);
 
 /// How a result is read from an accumulator.
 enum class Finish : std::uint8_t {
-  count,       ///< Rows counted.
+  count,  ///< Rows counted.
   distinct,
   sum,         ///< NULL of nothing, and where it does not fit 64 bits.
   average,     ///< The exact sum rounded to a double, divided by the count.
@@ -86,9 +86,20 @@ enum class Finish : std::uint8_t {
 /// One aggregate as users write it.
 struct AggregateFunction {
   std::string_view name;
-  std::string_view usage;      ///< For messages: "quantile(x, p)".
-  enum class Family : std::uint8_t { count, distinct, sum, average, min, max, quantile, median,
-                                     first, last, rate } family;
+  std::string_view usage;  ///< For messages: "quantile(x, p)".
+  enum class Family : std::uint8_t {
+    count,
+    distinct,
+    sum,
+    average,
+    min,
+    max,
+    quantile,
+    median,
+    first,
+    last,
+    rate
+  } family;
 };
 
 const AggregateFunction* find_aggregate(std::string_view name);

@@ -12,7 +12,7 @@ namespace streamobs::window {
 
 /// Text of a row, in the arena. Grows, and keeps its memory.
 struct TextState {
-  char* data = nullptr;   ///< Null: none. (An empty text has memory too.)
+  char* data = nullptr;  ///< Null: none. (An empty text has memory too.)
   std::uint32_t size = 0;
   std::uint32_t capacity = 0;
 

@@ -80,11 +80,26 @@ std::uint8_t width_for(std::uint64_t n) {
 }
 
 /// The lowest bucket that is kept apart when `top` is the highest.
-std::int32_t floor_of(std::int32_t top) { return top - (sketch::kMaxBuckets - 1); }
+std::int32_t floor_of(std::int32_t top) {
+  return top - (sketch::kMaxBuckets - 1);
+}
 
 }  // namespace
 
-std::uint64_t BucketStore::at(std::uint32_t i) const { return count_at(counts, width, i); }
+std::uint64_t BucketStore::at(std::uint32_t i) const {
+  return count_at(counts, width, i);
+}
+
+std::uint64_t BucketStore::total() const {
+  const auto sum = [this](const auto* values) {
+    std::uint64_t n = 0;
+    for (std::uint32_t i = 0; i < length; ++i) n += values[i];
+    return n;
+  };
+  if (width == 1) return sum(counts_as<std::uint8_t>(counts));
+  if (width == 4) return sum(counts_as<std::uint32_t>(counts));
+  return sum(counts_as<std::uint64_t>(counts));
+}
 
 void BucketStore::widen(std::uint8_t width_wanted, Arena& arena) {
   auto* const wider =
@@ -109,7 +124,8 @@ void BucketStore::make_room(std::int32_t bucket, std::int32_t top, Arena& arena)
   high = std::min(high, low + sketch::kMaxBuckets - 1);
 
   std::uint64_t folded = 0;  // What the buckets below `low` hold goes to `low`.
-  const auto kept_from = static_cast<std::uint32_t>(std::max(0, std::min(low - old_low, int{length})));
+  const auto kept_from =
+      static_cast<std::uint32_t>(std::max(0, std::min(low - old_low, int{length})));
   for (std::uint32_t i = 0; i < kept_from; ++i) folded += at(i);
 
   const auto new_length = static_cast<std::uint16_t>(high - low + 1);
@@ -210,20 +226,30 @@ void SketchState::add_slowly(double x, std::int32_t bucket, Arena& arena) {
   }
 }
 
+template <class Count, class F>
+void SketchState::each_of(const Count* counts, const BucketStore& store, std::int32_t top, F&& f) {
+  const std::int32_t floor = floor_of(top);
+  std::uint32_t i = 0;
+  if (store.base <= floor) {
+    std::uint64_t folded = 0;
+    for (; i < store.length && store.base + static_cast<std::int32_t>(i) <= floor; ++i) {
+      folded += counts[i];
+    }
+    if (folded != 0) f(floor, folded);
+  }
+  for (; i < store.length; ++i) {
+    if (counts[i] != 0) f(store.base + static_cast<std::int32_t>(i), std::uint64_t{counts[i]});
+  }
+}
+
 template <class F>
 void SketchState::each(const BucketStore& store, std::int32_t top, F&& f) {
-  if (store.length == 0) return;
-  const std::int32_t floor = floor_of(top);
-  std::uint64_t folded = 0;
-  for (std::uint32_t i = 0; i < store.length; ++i) {
-    const std::int32_t bucket = store.base + static_cast<std::int32_t>(i);
-    const std::uint64_t n = store.at(i);
-    if (bucket <= floor) {
-      folded += n;
-      if (bucket == floor && folded != 0) f(floor, folded);
-    } else if (n != 0) {
-      f(bucket, n);
-    }
+  if (store.width == 1) {
+    each_of(counts_as<std::uint8_t>(store.counts), store, top, f);
+  } else if (store.width == 4) {
+    each_of(counts_as<std::uint32_t>(store.counts), store, top, f);
+  } else {
+    each_of(counts_as<std::uint64_t>(store.counts), store, top, f);
   }
 }
 
@@ -259,15 +285,14 @@ void SketchState::each_negative(F&& f) const {
 
 std::uint64_t SketchState::zeros() const {
   if (width != 0) return payload.spilled.zeros;
-  return static_cast<std::uint64_t>(std::count(
-      payload.buckets.begin(), payload.buckets.begin() + inline_used, kZeroBucket));
+  return static_cast<std::uint64_t>(
+      std::count(payload.buckets.begin(), payload.buckets.begin() + inline_used, kZeroBucket));
 }
 
 std::uint64_t SketchState::count() const {
   if (width == 0) return inline_used;
-  std::uint64_t n = zeros();
-  each_positive([&](std::int32_t, std::uint64_t count) { n += count; });
-  each_negative([&](std::int32_t, std::uint64_t count) { n += count; });
+  std::uint64_t n = zeros() + positive().total();
+  if (payload.spilled.negative != nullptr) n += payload.spilled.negative->total();
   return n;
 }
 
@@ -291,8 +316,10 @@ void SketchState::merge(const SketchState& other, Arena& arena) {
   }
   if (width == 0) spill(arena);
   payload.spilled.zeros += other.zeros();
-  other.each_positive([&](std::int32_t bucket, std::uint64_t n) { add_positive(bucket, n, arena); });
-  other.each_negative([&](std::int32_t bucket, std::uint64_t n) { add_negative(bucket, n, arena); });
+  other.each_positive(
+      [&](std::int32_t bucket, std::uint64_t n) { add_positive(bucket, n, arena); });
+  other.each_negative(
+      [&](std::int32_t bucket, std::uint64_t n) { add_negative(bucket, n, arena); });
 }
 
 double SketchState::quantile(double p) const {
@@ -300,8 +327,8 @@ double SketchState::quantile(double p) const {
   const auto rank = static_cast<std::uint64_t>(p * static_cast<double>(n - 1));
   if (rank == 0) return min;
   if (rank >= n - 1) return max;
-  std::uint64_t negatives = 0;
-  each_negative([&](std::int32_t, std::uint64_t count) { negatives += count; });
+  const bool has_negatives = width != 0 && payload.spilled.negative != nullptr;
+  const std::uint64_t negatives = has_negatives ? payload.spilled.negative->total() : 0;
   double value = 0;
   std::uint64_t before = 0;
   if (rank < negatives) {
@@ -356,7 +383,8 @@ bool SketchState::decode(ByteReader& in, Arena& arena) {
   if (form == 0) return true;
   const double least = in.number();
   const double greatest = in.number();
-  if (!in.ok() || !std::isfinite(least) || !std::isfinite(greatest) || least > greatest) return false;
+  if (!in.ok() || !std::isfinite(least) || !std::isfinite(greatest) || least > greatest)
+    return false;
   spill(arena);
   min = least;
   max = greatest;
@@ -364,13 +392,15 @@ bool SketchState::decode(ByteReader& in, Arena& arena) {
   for (const bool positive_sign : {true, false}) {
     const std::uint64_t n = in.varint();
     const double largest = positive_sign ? max : -min;
-    if (!in.ok() || n > sketch::kMaxBuckets || (n != 0 && largest < sketch::kSmallest)) return false;
+    if (!in.ok() || n > sketch::kMaxBuckets || (n != 0 && largest < sketch::kSmallest))
+      return false;
     const std::int64_t highest = n == 0 ? 0 : sketch::bucket_of(largest);
     std::int64_t bucket = 0;
     for (std::uint64_t i = 0; i < n; ++i) {
       const std::int64_t step = unzigzag(in.varint());
       const std::uint64_t count = in.varint();
-      if (!in.ok() || count == 0 || (i != 0 && step <= 0) || step > 1'000'000 || step < -1'000'000) {
+      if (!in.ok() || count == 0 || (i != 0 && step <= 0) || step > 1'000'000 ||
+          step < -1'000'000) {
         return false;
       }
       bucket += step;

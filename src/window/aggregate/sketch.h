@@ -57,6 +57,7 @@ struct BucketStore {
   std::uint8_t width = 0;
 
   std::uint64_t at(std::uint32_t i) const;
+  std::uint64_t total() const;
   /// Adds `n` to a bucket, making room for it; `top` is the highest bucket there is.
   void add(std::int32_t bucket, std::uint64_t n, std::int32_t top, Arena& arena);
 
@@ -75,7 +76,7 @@ struct SketchState {
   // What follows is BucketStore's fields, in an order that leaves the inline numbers room.
   std::int32_t base = 0;
   std::uint16_t length = 0;
-  std::uint8_t width = 0;        ///< 0: inline; else bytes of a count.
+  std::uint8_t width = 0;  ///< 0: inline; else bytes of a count.
   std::uint8_t inline_used = 0;
   struct Spilled {
     std::byte* counts;
@@ -123,7 +124,8 @@ struct SketchState {
   }
   void merge(const SketchState& other, Arena& arena);
   std::uint64_t count() const;
-  /// The value at rank floor(p · (n − 1)) of the n values in order, from 0. The sketch is not empty.
+  /// The value at rank floor(p · (n − 1)) of the n values in order, from 0. The sketch is not
+  /// empty.
   double quantile(double p) const;
   void encode(std::string& out) const;
   bool decode(ByteReader& in, Arena& arena);
@@ -132,6 +134,8 @@ struct SketchState {
   /// Calls f(bucket, count) for the buckets of a store upwards, the lowest ones merged.
   template <class F>
   static void each(const BucketStore& store, std::int32_t top, F&& f);
+  template <class Count, class F>
+  static void each_of(const Count* counts, const BucketStore& store, std::int32_t top, F&& f);
   template <class F>
   void each_positive(F&& f) const;
   template <class F>
