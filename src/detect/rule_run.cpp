@@ -114,7 +114,7 @@ void RuleRun::judge_slice(const WindowBatch& batch, Rows rows, Records& out) {
       if (newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
       newest_end_ = rows[i]->end;
     }
-    judge_row(batch, *rows[i], i, out);
+    judge_row(*rows[i], i, out);
   }
 }
 
@@ -169,14 +169,13 @@ double RuleRun::history_value(const HistoryCall& call, const Key& key, Timestamp
   return kNull;
 }
 
-void RuleRun::judge_row(const WindowBatch& batch, const WindowRow& row, std::size_t index,
-                        Records& out) {
+void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
   const std::string& bytes = *row_keys_[index];
   Key& key = keys_.find(bytes)->second;
   const ColumnView& when = judge_.output(plan_.when_output);
   const bool condition = !when.is_null(index) && when.bool_at(when.index(index));
   if (row.start <= key.start) {
-    judge_again(batch, key, row, index, condition, out);
+    judge_again(key, row, index, condition, out);
     if (row.start < key.start) return;
     key.streak = key.streak_before;
   } else {
@@ -206,8 +205,8 @@ void RuleRun::judge_row(const WindowBatch& batch, const WindowRow& row, std::siz
 
 // A window that had closed before is corrected: what was said of it is withdrawn or said again.
 // For the newest window the verdict itself is made anew by the caller.
-void RuleRun::judge_again(const WindowBatch& batch, Key& key, const WindowRow& row,
-                          std::size_t index, bool condition, Records& out) {
+void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, bool condition,
+                          Records& out) {
   const auto said = std::find_if(key.open.begin(), key.open.end(),
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
   if (said == key.open.end()) return;

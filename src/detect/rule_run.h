@@ -66,9 +66,8 @@ class RuleRun {
   void fill_columns(Rows rows);
   void look_back(Rows rows);
   double history_value(const HistoryCall& call, const Key& key, Timestamp start) const;
-  void judge_row(const WindowBatch& batch, const WindowRow& row, std::size_t index, Records& out);
-  void judge_again(const WindowBatch& batch, Key& key, const WindowRow& row, std::size_t index,
-                   bool condition, Records& out);
+  void judge_row(const WindowRow& row, std::size_t index, Records& out);
+  void judge_again(Key& key, const WindowRow& row, std::size_t index, bool condition, Records& out);
 
   Key& key_of(const WindowRow& row);
   void evict(Records& out);

@@ -1,0 +1,58 @@
+// How fast rows are stored. Hidden: run with `test_store [.bench]`; prints, asserts only the count.
+#include <chrono>
+
+#include "tests/store/support.h"
+
+namespace {
+
+using namespace streamobs;               // NOLINT
+using namespace streamobs::store;        // NOLINT
+using namespace streamobs::store::test;  // NOLINT
+
+double seconds_since(std::chrono::steady_clock::time_point started) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
+/// Rows as the services preset makes them: one key, six numbers; with a sketch of `state_bytes`.
+double rows_per_second(std::size_t state_bytes, bool again) {
+  const SchemaPtr of = schema("w", {{"service", kText}},
+                              {{"a", kInteger}, {"b", kInteger}, {"c", kFloat}, {"d", kFloat},
+                               {"e", kFloat}, {"f", kMoney}});
+  const TempDir temp;
+  const auto database = open(temp.database(), {of});
+  constexpr int kBatches = 400;
+  constexpr int kRows = 1'000;
+  std::vector<Records> all;
+  for (int i = 0; i < kBatches; ++i) {
+    std::vector<WindowRow> rows;
+    for (int k = 0; k < kRows; ++k) {
+      WindowRow row;
+      row.start = kNoon + i / 10 * kMinute;
+      row.end = row.start + kMinute;
+      row.closed = true;
+      row.keys = {Value::of_string(fmt::format("service-{:05}", i % 10 * kRows + k))};
+      row.metrics = {Value::of_int(k), Value::of_int(i), Value::of_float(k * 0.1),
+                     Value::of_float(1), Value::of_float(2.5), Value::of_decimal(k, 2)};
+      row.state = std::string(state_bytes, 's');
+      rows.push_back(std::move(row));
+    }
+    all.push_back({batch(of, std::move(rows))});
+  }
+  if (again) {
+    for (const Records& records : all) write(*database, records);
+  }
+  const auto started = std::chrono::steady_clock::now();
+  for (const Records& records : all) write(*database, records);
+  const double rate = kBatches * kRows / seconds_since(started);
+  CHECK(database->stats().rows_written == (again ? 2U : 1U) * kBatches * kRows);
+  return rate;
+}
+
+}  // namespace
+
+TEST_CASE("rows stored a second", "[.bench][store]") {
+  for (int round = 0; round < 3; ++round) {
+    fmt::print("insert {:.0f}/s, update {:.0f}/s, insert with 200 bytes of state {:.0f}/s\n",
+               rows_per_second(0, false), rows_per_second(0, true), rows_per_second(200, false));
+  }
+}
