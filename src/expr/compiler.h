@@ -114,6 +114,9 @@ class Compiler {
   int depth_ = 0;
 };
 
+/// The type both can be widened to, if there is one.
+std::optional<DataType> unite(DataType x, DataType y);
+
 /// A literal as a kernel sees it. `value` and `text` (a view of value.text) must outlive the
 /// result.
 ColumnView constant_view(const Value& value, const std::string_view& text);

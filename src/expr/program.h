@@ -106,7 +106,8 @@ class Evaluator {
   void run(std::span<const ColumnView> inputs, std::size_t rows, Timestamp now);
   /// An output of the last run. May be a constant, and may look straight at an input column.
   const ColumnView& output(std::size_t i) const;
-  /// Numbers that left their range so far.
+  /// Numbers that left their range so far. What is computed once for an entry of a dictionary, or
+  /// once for constants, counts once, not for each row.
   std::uint64_t overflows() const;
 
  private:

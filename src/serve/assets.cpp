@@ -47,23 +47,4 @@ void add_asset_routes(http::Router& router, std::span<const Asset> assets) {
   }
 }
 
-std::string_view content_type_of(std::string_view path) {
-  constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-      {".html", "text/html; charset=utf-8"},
-      {".js", "text/javascript; charset=utf-8"},
-      {".css", "text/css; charset=utf-8"},
-      {".svg", "image/svg+xml"},
-      {".json", "application/json"},
-      {".png", "image/png"},
-      {".ico", "image/x-icon"},
-      {".woff2", "font/woff2"},
-      {".txt", "text/plain; charset=utf-8"},
-      {".map", "application/json"},
-      {".webmanifest", "application/manifest+json"}};
-  for (const auto& [ending, type] : kTypes) {
-    if (path.ends_with(ending)) return type;
-  }
-  return "application/octet-stream";
-}
-
 }  // namespace streamobs::serve

@@ -25,7 +25,4 @@ std::span<const Asset> dashboard_assets();
 /// no data, and it is what asks for the token. What `assets` points to must outlive the server.
 void add_asset_routes(http::Router& router, std::span<const Asset> assets);
 
-/// The Content-Type for a file name, by its ending.
-std::string_view content_type_of(std::string_view path);
-
 }  // namespace streamobs::serve

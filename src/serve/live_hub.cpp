@@ -101,12 +101,12 @@ class LiveHub::Reader {
  public:
   Reader(LiveHub& hub, std::optional<std::uint64_t> last_event_id) : hub_(hub) {
     const std::lock_guard lock(hub_.mutex_);
-    seen_ = hub_.last_id_.load(std::memory_order_relaxed);
-    live_from_ = seen_;
+    seen = hub_.last_id_.load(std::memory_order_relaxed);
+    live_from_ = seen;
     if (last_event_id && !hub_.ring_.empty()) {
       // An id that we never gave is of an earlier life: all that is kept is news then.
       const std::uint64_t before_first = hub_.ring_.front()->id() - 1;
-      seen_ = *last_event_id > seen_ ? before_first : std::max(*last_event_id, before_first);
+      seen = *last_event_id > seen ? before_first : std::max(*last_event_id, before_first);
     }
     hub_.readers_.push_back(this);
   }
@@ -119,7 +119,7 @@ class LiveHub::Reader {
 
   bool has_news() const {
     return hub_.closed_.load(std::memory_order_acquire) ||
-           hub_.last_id_.load(std::memory_order_acquire) > seen_;
+           hub_.last_id_.load(std::memory_order_acquire) > seen;
   }
   /// Pulses and comments from before it came tell it nothing.
   bool wants(const Message& message, const std::vector<std::string>& windows) const {
@@ -129,7 +129,7 @@ class LiveHub::Reader {
   }
 
   flow::Signal signal;
-  std::uint64_t seen_ = 0;  ///< Id of the last message taken.
+  std::uint64_t seen = 0;  ///< Id of the last message taken.
 
  private:
   LiveHub& hub_;
@@ -189,14 +189,14 @@ bool LiveHub::collect(Reader& reader, std::vector<MessagePtr>& out) {
   const std::lock_guard lock(mutex_);
   if (ring_.empty()) return true;
   const std::uint64_t first = ring_.front()->id();
-  if (reader.seen_ + 1 < first) return false;
+  if (reader.seen + 1 < first) return false;
   std::size_t bytes = 0;
-  for (std::size_t i = reader.seen_ + 1 - first; i < ring_.size(); ++i) {
+  for (std::size_t i = reader.seen + 1 - first; i < ring_.size(); ++i) {
     if (out.size() == kRoundMessages || bytes >= kRoundBytes) break;
     bytes += ring_[i]->bytes();
     out.push_back(ring_[i]);
   }
-  if (!out.empty()) reader.seen_ = out.back()->id();
+  if (!out.empty()) reader.seen = out.back()->id();
   return true;
 }
 

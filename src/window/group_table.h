@@ -69,24 +69,27 @@ class GroupTable {
   std::uint32_t overflow_slot();
   bool has_overflow() const { return overflow_ != kNone; }
 
-  /// Three steps of fetching what find() will look at, for callers with many keys at once.
+  /// For callers with many keys at once, find() in steps, with the memory fetched ahead: first the
+  /// entry, then the row it leads to (the likely one: only the hash has been compared), then a long
+  /// key's text.
   void prefetch_entry(std::uint32_t hash) const {
     if (size_ != 0) __builtin_prefetch(&entries_[hash & (entries_.size() - 1)]);
   }
-  void prefetch_row(std::uint32_t hash) const {
-    if (size_ == 0) return;
-    const Entry entry = entries_[hash & (entries_.size() - 1)];
-    if (entry.slot == kNone) return;
-    const std::byte* const place = row(entry.slot);
-    for (std::size_t i = 0; i < plan_.row_bytes; i += 64) __builtin_prefetch(place + i, 1);
-  }
-
-  void prefetch_text(std::uint32_t hash) const {
-    if (size_ == 0) return;
-    const Entry entry = entries_[hash & (entries_.size() - 1)];
-    if (entry.slot != kNone && key(entry.slot).is_long()) {
-      __builtin_prefetch(key(entry.slot).tail.text);
+  std::uint32_t likely_slot(std::uint32_t hash) const {
+    if (size_ == 0) return kNone;
+    const std::uint32_t mask = static_cast<std::uint32_t>(entries_.size()) - 1;
+    for (std::uint32_t i = hash & mask;; i = (i + 1) & mask) {
+      const Entry entry = entries_[i];
+      if (entry.slot == kNone || entry.hash == hash) return entry.slot;
     }
+  }
+  void prefetch_row(std::uint32_t slot) const {
+    const std::byte* const place = row(slot);
+    for (std::size_t i = 0; i < plan_.row_bytes; i += 64) __builtin_prefetch(place + i, 1);
+    __builtin_prefetch(place + plan_.row_bytes - 1, 1);  // Rows begin anywhere in a line.
+  }
+  void prefetch_text(std::uint32_t slot) const {
+    if (key(slot).is_long()) __builtin_prefetch(key(slot).tail.text);
   }
 
   /// Adds all of `other` to this one.

@@ -170,14 +170,26 @@ void KeyResolver::resolve(WindowInstance& instance, std::span<const ColumnView> 
   }
   encode(columns, rows);
   for (std::size_t i = 0; i < n; ++i) hashes_[i] = keys_[i].hash();
-  if (instance.table.size() > kPrefetchGroups) {
-    for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_entry(hashes_[i]);
-    for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_row(hashes_[i]);
-    if (keys_[0].is_long()) {  // A hint only: keys tend to be alike.
-      for (std::size_t i = 0; i < n; ++i) instance.table.prefetch_text(hashes_[i]);
+  GroupTable& table = instance.table;
+  if (table.size() <= kPrefetchGroups) {
+    for (std::size_t i = 0; i < n; ++i) slots[i] = find_or_admit(instance, keys_[i], hashes_[i]);
+    return;
+  }
+  for (std::size_t i = 0; i < n; ++i) table.prefetch_entry(hashes_[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    slots[i] = table.likely_slot(hashes_[i]);
+    if (slots[i] != GroupTable::kNone) table.prefetch_row(slots[i]);
+  }
+  if (keys_[0].is_long()) {  // A hint only: keys tend to be alike.
+    for (std::size_t i = 0; i < n; ++i) {
+      if (slots[i] != GroupTable::kNone) table.prefetch_text(slots[i]);
     }
   }
-  for (std::size_t i = 0; i < n; ++i) slots[i] = find_or_admit(instance, keys_[i], hashes_[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    if (slots[i] == GroupTable::kNone || !(table.key(slots[i]) == keys_[i])) {
+      slots[i] = find_or_admit(instance, keys_[i], hashes_[i]);
+    }
+  }
 }
 
 }  // namespace streamobs::window

@@ -1,12 +1,11 @@
 #include "store/data_dir.h"
 
+#include <csignal>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-
-#include "tests/store/support.h"
+#include "store/support.h"
 
 namespace {
 
@@ -15,7 +14,7 @@ using namespace streamobs::store;  // NOLINT
 using test::TempDir;
 
 unsigned mode_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : 0;
 }
 
@@ -73,7 +72,9 @@ TEST_CASE("a second process is told who has the data directory", "[store]") {
   ::waitpid(child, &status, 0);
   CHECK(status == 0);
   // Let go of, it can be had again.
-  { const DataDir gone = std::move(*mine); }
+  {
+    const DataDir gone = std::move(*mine);
+  }
   CHECK(DataDir::open(temp.path()).has_value());
 }
 

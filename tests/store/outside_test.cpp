@@ -1,13 +1,13 @@
 // The store and the world: other processes at the database, a full disk, damage.
-#include <sys/mount.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
+#include <sstream>
+#include <sys/mount.h>
 #include <thread>
+#include <unistd.h>
 
 #include "store/sqlite.h"
-#include "tests/store/support.h"
+#include "store/support.h"
 
 namespace {
 
@@ -72,7 +72,7 @@ Records some_rows(int first, int count) {
 }
 
 std::size_t count(const Database& database) {
-  const auto rows = database.window_rows({.window = "service_metrics", .limit = 1'000'000, .keys = {}});
+  const auto rows = database.window_rows(rows_of("service_metrics"));
   if (rows.has_error()) FAIL(rows.error().message);
   return rows->size();
 }
@@ -151,7 +151,7 @@ TEST_CASE("while an outside writer holds the database we say unavailable and los
   CHECK(waited < std::chrono::seconds(5));
   CHECK(database->stats().busy_retries == 1);
   CHECK(count(*database) == 10);
-  CHECK(database->maintain(kNoon).has_error() == false);  // Nothing to remove: nothing to wait for.
+  CHECK(database->maintain(kNoon).has_value());  // Nothing to remove: nothing to wait for.
   REQUIRE(writer.ask("ROLLBACK; SELECT 'free';") == "free");
   write(*database, some_rows(10, 10));
   CHECK(count(*database) == 20);
@@ -168,8 +168,7 @@ TEST_CASE("a database that another holds at the start is unavailable and not dam
   CHECK(set_aside_files(temp).empty());
 }
 
-TEST_CASE("readers inside and outside beside a writing thread leave a sound database",
-          "[store]") {
+TEST_CASE("readers inside and outside beside a writing thread leave a sound database", "[store]") {
   // As many reads as there is time for, from a process and from our own connection, while we write
   // and checkpoint: the constellation of the WAL-reset bug, but with one writer.
   const TempDir temp;
@@ -275,24 +274,25 @@ TEST_CASE("a file that is no database, or cut, is set aside and a new one begun"
 TEST_CASE("damage found while running is noted and set aside at the next start", "[store]") {
   const TempDir temp;
   write(*open(temp.database(), {services()}), some_rows(0, 5'000));
-  // The first pages hold the schema, which is read at the start; what comes after is data.
-  const auto bytes = std::filesystem::file_size(temp.database());
+  // Only pages of the window's table: the schema, which is read at the start, stays sound.
   const auto page = std::stoul(shell(temp.database(), "PRAGMA page_size;"));
-  const std::string roots = shell(
-      temp.database(),
-      "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = 'window_service_metrics';");
-  const auto root = std::stoul(roots);
-  for (std::size_t at = root; at * page < bytes; ++at) flip(temp.database(), at * page, 64);
+  std::istringstream pages(shell(
+      temp.database(), "SELECT pageno FROM dbstat WHERE name LIKE '%window_service_metrics';"));
+  std::size_t flipped = 0;
+  for (std::size_t number = 0; pages >> number; ++flipped) {
+    flip(temp.database(), (number - 1) * page, 64);
+  }
+  REQUIRE(flipped > 10);
   {
     const auto database = open(temp.database(), {services()});
     CHECK(set_aside_files(temp).empty());
     Result<> written;
-    for (int i = 0; i < 50 && written.has_value(); ++i) written = database->write(some_rows(i * 100, 100));
+    for (int i = 0; i < 50 && written.has_value(); ++i)
+      written = database->write(some_rows(i * 100, 100));
     REQUIRE(written.has_error());
     CHECK(written.error().code == ErrorCode::corrupt);
     CHECK(written.error().message.find("set aside") != std::string::npos);
-    CHECK(database->window_rows({.window = "service_metrics", .keys = {}}).error().code ==
-          ErrorCode::corrupt);
+    CHECK(database->window_rows(rows_of("service_metrics")).error().code == ErrorCode::corrupt);
   }
   for (int i = 0; i < 2; ++i) {  // Once only: the start after that finds a sound database.
     const auto database = open(temp.database(), {services()});
@@ -321,7 +321,7 @@ TEST_CASE("a page flipped anywhere never passes for a sound database unseen by i
     INFO("page " << i);
     REQUIRE(database.has_value());
     const bool aside = !set_aside_files(broken).empty();
-    const auto rows = (*database)->window_rows({.window = "service_metrics", .keys = {}});
+    const auto rows = (*database)->window_rows(rows_of("service_metrics"));
     const bool refused = rows.has_error() && rows.error().code == ErrorCode::corrupt;
     const bool right = rows.has_value() && rows->size() == 300;
     CHECK((aside || refused || right));

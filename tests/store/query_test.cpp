@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "tests/store/support.h"
+#include "store/support.h"
 
 namespace {
 
@@ -60,20 +60,30 @@ bool same(const std::vector<WindowRow>& a, const std::vector<WindowRow>& b) {
 TEST_CASE("window queries give what a look at every row gives", "[store]") {
   const TempDir temp;
   const SchemaPtr of = schema("w",
-                              {{"name", kText}, {"code", kInteger}, {"price", kMoney},
-                               {"ratio", kFloat}, {"flag", {Kind::boolean, 0}}},
+                              {{"name", kText},
+                               {"code", kInteger},
+                               {"price", kMoney},
+                               {"ratio", kFloat},
+                               {"flag", {Kind::boolean, 0}}},
                               {{"n", kInteger}});
   const auto database = open(temp.database(), {of});
   std::mt19937 random(7);
-  const auto pick = [&random](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  const auto pick = [&random](int n) {
+    return static_cast<int>(random() % static_cast<unsigned>(n));
+  };
   const auto key = [&](std::size_t i) -> Value {
     if (pick(6) == 0) return Value::of_null(of->keys[i].type);
     switch (i) {
-      case 0: return Value::of_string(std::vector<std::string>{"", "a", "b", "__overflow__"}[pick(4)]);
-      case 1: return Value::of_int(pick(3) - 1);
-      case 2: return Value::of_decimal(pick(3) * 50 - 50, 2);
-      case 3: return Value::of_float(pick(3) * 0.1);
-      default: return Value::of_bool(pick(2) == 1);
+      case 0:
+        return Value::of_string(std::vector<std::string>{"", "a", "b", "__overflow__"}[pick(4)]);
+      case 1:
+        return Value::of_int(pick(3) - 1);
+      case 2:
+        return Value::of_decimal(pick(3) * 50 - 50, 2);
+      case 3:
+        return Value::of_float(pick(3) * 0.1);
+      default:
+        return Value::of_bool(pick(2) == 1);
     }
   };
   std::vector<WindowRow> rows;
@@ -101,9 +111,11 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
   write(*database, {batch(of, rows)});
 
   const std::vector<std::vector<std::string>> wanted = {
-      {"", "a", "b", "__overflow__", "zz"}, {"-1", "0", "1", "01", " 1", "x", "__overflow__"},
+      {"", "a", "b", "__overflow__", "zz"},
+      {"-1", "0", "1", "01", " 1", "x", "__overflow__"},
       {"-0.50", "0.00", "0.50", "0.5", "50", "."},
-      {"0", "0.1", "0.2", "0.10", "nan"},  {"true", "false", "1", "__overflow__"}};
+      {"0", "0.1", "0.2", "0.10", "nan"},
+      {"true", "false", "1", "__overflow__"}};
   int with_rows = 0;
   for (int i = 0; i < 1'500; ++i) {
     WindowQuery query;
@@ -114,8 +126,9 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
     if (pick(2) == 0) query.limit = static_cast<std::size_t>(1 + pick(50));
     for (std::size_t k = 0; k < of->keys.size(); ++k) {
       if (pick(4) == 0) {
-        query.keys.emplace_back(of->keys[k].name,
-                                wanted[k][static_cast<std::size_t>(pick(static_cast<int>(wanted[k].size())))]);
+        query.keys.emplace_back(
+            of->keys[k].name,
+            wanted[k][static_cast<std::size_t>(pick(static_cast<int>(wanted[k].size())))]);
       }
     }
     const auto answer = database->window_rows(query);
@@ -145,7 +158,7 @@ TEST_CASE("extreme bounds are taken as they are", "[store]") {
   CHECK(database->window_rows(query)->empty());
   query.keys = {{"nobody", "x"}};
   CHECK(database->window_rows(query).error().code == ErrorCode::invalid);
-  CHECK(database->window_rows({.window = "nobody", .keys = {}}).error().code == ErrorCode::not_found);
+  CHECK(database->window_rows(rows_of("nobody")).error().code == ErrorCode::not_found);
   ListQuery list;
   list.limit = std::numeric_limits<std::size_t>::max();
   CHECK(database->anomalies(list).has_value());
@@ -168,12 +181,12 @@ TEST_CASE("anomalies, incidents and dead letters can be asked for by what they a
     if (i % 2 == 0) in.resolved_at = kNoon;
     records.push_back(std::make_shared<const Anomaly>(a));
     records.push_back(std::make_shared<const Incident>(in));
-    records.push_back(letters({letter(i % 2 == 0 ? "s" : "t", i % 3 == 0 ? "late" : "future", kNoon + i)}));
+    records.push_back(
+        letters({letter(i % 2 == 0 ? "s" : "t", i % 3 == 0 ? "late" : "future", kNoon + i)}));
   }
   write(*database, records);
-  using Filter = std::vector<std::pair<std::string, std::string>>;
   const auto anomalies = [&](const Filter& filter) {
-    return database->anomalies({.limit = 1'000, .equal = filter})->size();
+    return database->anomalies(list_of(filter))->size();
   };
   CHECK(anomalies({}) == 60);
   CHECK(anomalies({{"service", "it's"}}) == 20);
@@ -189,18 +202,23 @@ TEST_CASE("anomalies, incidents and dead letters can be asked for by what they a
   CHECK(anomalies({{"nobody", "x"}}) == 0);
   CHECK(anomalies({{"no\"body'; DROP TABLE anomaly; --", "x"}}) == 0);
 
-  const auto newest = database->anomalies({.from = kNoon + kMinute, .to = kNoon + 3 * kMinute,
-                                           .limit = 3, .equal = {}}).value();
+  ListQuery between = list_of({}, 3);
+  between.from = kNoon + kMinute;
+  between.to = kNoon + 3 * kMinute;
+  const auto newest = database->anomalies(between).value();
   REQUIRE(newest.size() == 3);
   CHECK(newest[0].id == "a04");
   CHECK(newest[1].id == "a05");
   CHECK(newest[2].id == "a02");
 
-  CHECK(database->incidents({.limit = 1'000, .equal = {{"status", "open"}}})->size() == 30);
-  CHECK(database->incidents({.limit = 1'000, .equal = {{"status", "resolved"}, {"service", "b"}}})->size() == 20);
-  CHECK(database->incidents({.limit = 1, .equal = {}})->at(0).id == "i59");
+  CHECK(database->incidents(list_of({{"status", "open"}}))->size() == 30);
+  CHECK(database->incidents(list_of({{"status", "resolved"}, {"service", "b"}}))->size() == 20);
+  CHECK(database->incidents(list_of({}, 1))->at(0).id == "i59");
 
-  CHECK(database->dead_letters({.limit = 1'000, .equal = {{"reason", "late"}, {"stream", "s"}}})->size() == 10);
-  CHECK(database->dead_letters({.from = kNoon + 10, .to = kNoon + 20, .equal = {}})->size() == 10);
-  CHECK(database->dead_letters({.equal = {{"payload", "x"}}}).error().code == ErrorCode::invalid);
+  CHECK(database->dead_letters(list_of({{"reason", "late"}, {"stream", "s"}}))->size() == 10);
+  between.from = kNoon + 10;
+  between.to = kNoon + 20;
+  between.limit = 100;
+  CHECK(database->dead_letters(between)->size() == 10);
+  CHECK(database->dead_letters(list_of({{"payload", "x"}})).error().code == ErrorCode::invalid);
 }

@@ -5,8 +5,8 @@
 #include "base/time_format.h"
 #include "store/migrations.h"
 #include "store/sqlite.h"
+#include "store/support.h"
 #include "store/window_table.h"
-#include "tests/store/support.h"
 
 namespace {
 
@@ -15,8 +15,8 @@ using namespace streamobs::store;        // NOLINT
 using namespace streamobs::store::test;  // NOLINT
 
 std::string columns_of(const std::string& database, const std::string& name) {
-  return shell(database, fmt::format("SELECT group_concat(name, ' ') FROM pragma_table_info('{}');",
-                                     name));
+  return shell(database,
+               fmt::format("SELECT group_concat(name, ' ') FROM pragma_table_info('{}');", name));
 }
 
 Connection connect(const std::string& path) {
@@ -33,9 +33,10 @@ TEST_CASE("views have the names and columns that people's queries hang on", "[st
   const auto database = open(temp.database(), {services()});
   CHECK(columns_of(temp.database(), "service_metrics") ==
         "window_start window_end service request_count error_rate revenue closed revision");
-  CHECK(columns_of(temp.database(), "anomalies") ==
-        "detected_at window_start window_end service anomaly_type severity metric_name metric_value "
-        "baseline_value threshold_value description resolved id resolved_at");
+  CHECK(
+      columns_of(temp.database(), "anomalies") ==
+      "detected_at window_start window_end service anomaly_type severity metric_name metric_value "
+      "baseline_value threshold_value description resolved id resolved_at");
   CHECK(columns_of(temp.database(), "incidents").find("status title explanation") !=
         std::string::npos);
   CHECK(columns_of(temp.database(), "dead_letters").find("stream reason detail") !=
@@ -58,18 +59,20 @@ TEST_CASE("keys that are called like columns of anomalies are still shown", "[st
         "detected_at window_start window_end key_Severity service key_SERVICE key_id key_key_id "
         "anomaly_type severity metric_name metric_value baseline_value threshold_value description "
         "resolved id resolved_at");
-  write(*database, {std::make_shared<const Anomaly>(
-                       anomaly("x", kNoon, {{"SERVICE", Value::of_string("pay's")},
-                                            {"id", Value::of_int(5)},
-                                            {"key_id", Value::of_string("k")}}))});
-  CHECK(shell(temp.database(), "SELECT service, key_SERVICE, key_id, key_key_id, severity FROM "
-                               "anomalies;") == "|pay's|5|k|high");
+  write(*database, {std::make_shared<const Anomaly>(anomaly("x", kNoon,
+                                                            {{"SERVICE", Value::of_string("pay's")},
+                                                             {"id", Value::of_int(5)},
+                                                             {"key_id", Value::of_string("k")}}))});
+  CHECK(shell(temp.database(),
+              "SELECT service, key_SERVICE, key_id, key_key_id, severity FROM "
+              "anomalies;") == "|pay's|5|k|high");
 }
 
 TEST_CASE("time_sql writes every time as to_rfc3339 does", "[store]") {
   const TempDir temp;
   const Connection connection = connect(temp.database());
-  Result<Statement> statement = connection.prepare("SELECT " + time_sql("t") + " FROM (SELECT ?1 AS t)");
+  Result<Statement> statement =
+      connection.prepare("SELECT " + time_sql("t") + " FROM (SELECT ?1 AS t)");
   REQUIRE(statement.has_value());
   const auto shown = [&](Timestamp t) {
     statement->bind(1, t);
@@ -78,10 +81,22 @@ TEST_CASE("time_sql writes every time as to_rfc3339 does", "[store]") {
     statement->reset();
     return text;
   };
-  std::vector<Timestamp> times = {0, 1, -1, 999'999, -999'999, kSecond, -kSecond, -kSecond - 1,
-                                  500'000, -500'000, kNoon, kNoon + 120'000, -kDay, -kDay - 1,
-                                  253'402'300'799LL * kSecond + 999'999,   // The last of year 9999.
-                                  -62'167'219'200LL * kSecond};            // The first of year 0.
+  std::vector<Timestamp> times = {0,
+                                  1,
+                                  -1,
+                                  999'999,
+                                  -999'999,
+                                  kSecond,
+                                  -kSecond,
+                                  -kSecond - 1,
+                                  500'000,
+                                  -500'000,
+                                  kNoon,
+                                  kNoon + 120'000,
+                                  -kDay,
+                                  -kDay - 1,
+                                  253'402'300'799LL * kSecond + 999'999,  // The last of year 9999.
+                                  -62'167'219'200LL * kSecond};           // The first of year 0.
   std::mt19937_64 random(1);
   std::uniform_int_distribution<Timestamp> any(times.back(), times[times.size() - 2]);
   for (int i = 0; i < 5'000; ++i) {
@@ -137,20 +152,22 @@ TEST_CASE("a changed key, type or size keeps the old rows in a table of their ow
     row.metrics = {Value::of_int(1)};
     write(*open(temp.database(), {first}), {batch(first, {row})});
     // Views that people have made on top of ours must not stand in the way.
-    shell(temp.database(), "CREATE VIEW mine AS SELECT a FROM w; CREATE VIEW raw AS SELECT a FROM window_w;");
+    shell(temp.database(),
+          "CREATE VIEW mine AS SELECT a FROM w; CREATE VIEW raw AS SELECT a FROM window_w;");
 
-    CHECK(open(temp.database(), {second})->window_rows({.window = "w", .keys = {}})->empty());
+    CHECK(open(temp.database(), {second})->window_rows(rows_of("w"))->empty());
     CHECK(shell(temp.database(), "SELECT \"key.k\", a FROM streamobs_old_w_1;") == "x|1");
     CHECK(shell(temp.database(), "SELECT count(*) FROM w;") == "0");
     CHECK(shell(temp.database(), "SELECT count(*) FROM mine;") == "0");
     // There and back: a third table, and the first one is not touched.
-    CHECK(open(temp.database(), {first})->window_rows({.window = "w", .keys = {}})->empty());
+    CHECK(open(temp.database(), {first})->window_rows(rows_of("w"))->empty());
     CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_1;") == "1");
     CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_2;") == "0");
     // The same config again changes nothing.
     open(temp.database(), {first});
-    CHECK(shell(temp.database(), "SELECT count(*) FROM sqlite_master WHERE name LIKE "
-                                 "'streamobs_old%';") == "2");
+    CHECK(shell(temp.database(),
+                "SELECT count(*) FROM sqlite_master WHERE name LIKE "
+                "'streamobs_old%';") == "2");
   }
 }
 
@@ -161,16 +178,16 @@ TEST_CASE("a window that left the config stays readable", "[store]") {
   const auto database = open(temp.database(), {schema("other", {}, {{"n", kInteger}})});
   CHECK(shell(temp.database(), "SELECT window_start, service, revenue FROM service_metrics;") ==
         "2024-01-09T12:00:00Z|checkout|19.99");
-  CHECK(database->window_rows({.window = "service_metrics", .keys = {}}).error().code ==
-        ErrorCode::not_found);
+  CHECK(database->window_rows(rows_of("service_metrics")).error().code == ErrorCode::not_found);
 }
 
 TEST_CASE("names that differ by case alone are one name", "[store]") {
   const TempDir temp;
   open(temp.database(), {schema("Sales", {}, {{"n", kInteger}})});
   open(temp.database(), {schema("sales", {}, {{"N", kInteger}})});
-  const auto both = Database::open(options(temp.database()), {schema("sales", {}, {{"n", kInteger}}),
-                                                              schema("SALES", {}, {{"n", kInteger}})});
+  const auto both = Database::open(
+      options(temp.database()),
+      {schema("sales", {}, {{"n", kInteger}}), schema("SALES", {}, {{"n", kInteger}})});
   REQUIRE(both.has_error());
   CHECK(both.error().code == ErrorCode::invalid);
 }
@@ -184,7 +201,7 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
   shell(temp.database(), "DROP TABLE streamobs_window; PRAGMA user_version = 1;");
   const auto database = open(temp.database(), {services()});
   CHECK(shell(temp.database(), "PRAGMA user_version;") == "2");
-  CHECK(database->window_rows({.window = "service_metrics", .keys = {}})->size() == 1);
+  CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
   CHECK(database->dead_letters({})->size() == 1);
 }
 

@@ -2,8 +2,6 @@
 // shell as the outside witness.
 #pragma once
 
-#include <sys/wait.h>
-
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <sys/wait.h>
 #include <utility>
 #include <vector>
 
@@ -48,7 +47,8 @@ class TempDir {
 inline std::string shell(const std::string& database, const std::string& sql) {
   const std::string script = database + ".sql";
   std::ofstream(script) << sql;
-  FILE* pipe = ::popen(fmt::format("sqlite3 -batch '{}' < '{}' 2>&1", database, script).c_str(), "r");
+  FILE* pipe =
+      ::popen(fmt::format("sqlite3 -batch '{}' < '{}' 2>&1", database, script).c_str(), "r");
   if (pipe == nullptr) throw std::runtime_error("no sqlite3 shell");
   std::string out;
   std::array<char, 4096> buffer{};
@@ -62,7 +62,9 @@ inline std::string shell(const std::string& database, const std::string& sql) {
 }
 
 /// Every row of every table of ours, in SQL.
-inline std::string dump(const std::string& database) { return shell(database, ".dump"); }
+inline std::string dump(const std::string& database) {
+  return shell(database, ".dump");
+}
 
 inline const DataType kText{Kind::string, 0};
 inline const DataType kInteger{Kind::integer, 0};
@@ -109,6 +111,23 @@ inline Record batch(SchemaPtr of, std::vector<WindowRow> rows, bool early = fals
   return WindowBatchPtr(std::move(made));
 }
 
+using Filter = std::vector<std::pair<std::string, std::string>>;
+
+inline WindowQuery rows_of(std::string window, Filter keys = {}, std::size_t limit = 1'000'000) {
+  WindowQuery query;
+  query.window = std::move(window);
+  query.keys = std::move(keys);
+  query.limit = limit;
+  return query;
+}
+
+inline ListQuery list_of(Filter equal = {}, std::size_t limit = 1'000'000) {
+  ListQuery query;
+  query.equal = std::move(equal);
+  query.limit = limit;
+  return query;
+}
+
 inline StoreOptions options(const std::string& path) {
   StoreOptions made;
   made.path = path;
@@ -141,7 +160,9 @@ inline DeadLetter letter(std::string stream, std::string reason, Timestamp recei
   return made;
 }
 
-inline Record letters(DeadLetters made) { return std::make_shared<const DeadLetters>(std::move(made)); }
+inline Record letters(DeadLetters made) {
+  return std::make_shared<const DeadLetters>(std::move(made));
+}
 
 inline Anomaly anomaly(std::string id, Timestamp at, std::vector<NamedValue> keys) {
   Anomaly made;

@@ -37,8 +37,12 @@ class TestServer {
       threads_.emplace_back([this] { io.run(); });
     }
   }
-  ~TestServer() { stop(); }
+  ~TestServer() {
+    stop();
+    CHECK(failures == 0);
+  }
 
+  /// Any thread, once; Catch2's macros belong to the main thread, so none are in here.
   void stop(Duration deadline = 5 * kSecond) {
     if (threads_.empty()) return;
     server->stop_accepting();
@@ -51,7 +55,6 @@ class TestServer {
     work_.reset();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
-    CHECK(failures == 0);
   }
   HttpClient connect() const { return HttpClient(port); }
 

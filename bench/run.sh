@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs every benchmark and keeps what it prints in bench/results/. Quiet machine, please.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=build/release/bench
+mkdir -p bench/results
+for bench in engine decode window http; do
+  [ -x "$bin/bench_$bench" ] || continue
+  echo "== $bench"
+  "$bin/bench_$bench" | tee "bench/results/$bench.txt"
+done
+echo "== process"
+python3 bench/process_bench.py | tee bench/results/process.txt
