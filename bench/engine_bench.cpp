@@ -22,7 +22,7 @@ namespace {
 
 using namespace streamobs;  // NOLINT: a program of its own.
 
-constexpr const char* kConfig = R"(
+constexpr const char* kConfig = R"toml(
 [stream.requests]
 time   = "event_time"
 fields = { service = "string", endpoint = "string", latency_ms = "float", status_code = "int" }
@@ -39,7 +39,7 @@ avg_latency_ms = "avg(latency_ms)"
 p50_latency_ms = "quantile(latency_ms, 0.50)"
 p95_latency_ms = "quantile(latency_ms, 0.95)"
 p99_latency_ms = "quantile(latency_ms, 0.99)"
-)";
+)toml";
 
 std::shared_ptr<const app::Plan> make_plan() {
   Diagnostics diagnostics;

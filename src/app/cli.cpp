@@ -77,8 +77,10 @@ std::optional<config::Config> load_config(const ConfigArguments& arguments,
   if (file.empty()) {
     const std::optional<std::string> found = default_config();
     if (!found) {
-      diagnostics.push_back({Diagnostic::Severity::error, {}, "no config given",
-                             "streamobs --config FILE; config/obs.toml is one to start from", ""});
+      Diagnostic missing;
+      missing.message = "no config given";
+      missing.hint = "streamobs --config FILE; config/obs.toml is one to start from";
+      diagnostics.push_back(std::move(missing));
       return std::nullopt;
     }
     file = *found;

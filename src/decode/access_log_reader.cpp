@@ -1,5 +1,6 @@
 #include "decode/access_log_reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -101,16 +102,15 @@ bool AccessLogReader::quoted(std::string_view& line, Part part) {
   if (!take(line, '"')) return false;
   std::size_t size = 0;
   bool escaped = false;
-  while (size < line.size() && line[size] != '"') {
-    if (line[size] == '\\' && size + 1 < line.size()) {
-      escaped |= line[size + 1] == '"' || line[size + 1] == '\\';
-      ++size;
-    }
+  for (; size < line.size() && line[size] != '"'; ++size) {
+    if (line[size] != '\\' || size + 1 == line.size()) continue;
     ++size;
+    escaped |= line[size] == '"' || line[size] == '\\';
   }
-  if (size >= line.size()) return false;
+  // Loggers cut long lines: a user agent may lack its end.
+  if (size >= line.size() && part != user_agent) return false;
   std::string_view text = line.substr(0, size);
-  line.remove_prefix(size + 1);
+  line.remove_prefix(std::min(size + 1, line.size()));
   if (escaped) {
     char* const plain = writer_.batch().text.allocate(text.size() + kPadding);
     char* out = plain;

@@ -5,7 +5,8 @@
 // Its fields are remote_addr, ident, remote_user, time_local, request, method, path, protocol,
 // status, bytes, referer and user_agent. "-" is null. A request that is not "METHOD path PROTOCOL"
 // has only `request`. Within quotes \" and \\ are taken back; other escapes (\xhh) stay as they
-// are, since what they stand for need not be text. What follows the user agent is not looked at.
+// are, since what they stand for need not be text. What follows the user agent is not looked at; a
+// line that was cut within the user agent is taken.
 //
 // Part of a decoder, on its strand.
 #pragma once

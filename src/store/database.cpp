@@ -24,8 +24,7 @@ namespace streamobs::store {
 namespace {
 
 constexpr Duration kQueryTimeMax = 5 * kSecond;
-/// Rows removed in one transaction, and transactions in one call: writing waits no longer than
-/// that.
+/// Rows removed in one transaction, and transactions in one call: results wait no longer.
 constexpr std::int64_t kExpireStep = 1'000;
 constexpr int kExpireStepsPerCall = 10;
 constexpr std::int64_t kJournalWarnBytes = 256 << 20;
@@ -56,8 +55,7 @@ Result<Connection> open_writer(const StoreOptions& options) {
   if (writer.has_error()) return writer;
   const Result<std::int64_t> version = check_version(*writer);
   if (version.has_error()) return version.error();
-  // One connection writes and checkpoints; docs/decisions/sqlite-journal.md says why it must be
-  // one.
+  // One connection writes and checkpoints: docs/decisions/sqlite-journal.md says why only one.
   const Result<std::string> journal = writer->query_text("PRAGMA journal_mode = WAL");
   if (journal.has_error()) return journal.error();
   if (*journal != "wal") {
@@ -75,13 +73,6 @@ Result<Connection> open_writer(const StoreOptions& options) {
   if (set.has_error()) return set.error();
   return writer;
 }
-
-/// SQL does not tell upper from lower case, and so neither may we.
-struct NameLess {
-  bool operator()(const std::string& a, const std::string& b) const {
-    return sqlite3_stricmp(a.c_str(), b.c_str()) < 0;
-  }
-};
 
 }  // namespace
 

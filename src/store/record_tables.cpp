@@ -109,8 +109,7 @@ struct Where {
   void key_equal(const std::string& name, const std::string& value) {
     parameters.push_back(json_path(name));
     const std::size_t path = parameters.size();
-    // `->` gives numbers and booleans as they were written: 12.30 stays 12.30. NULL is like
-    // nothing.
+    // `->` gives numbers and booleans as they were written: 12.30 stays 12.30.
     equal(fmt::format("CASE json_type(keys, ?{0}) WHEN 'text' THEN json_extract(keys, ?{0}) "
                       "WHEN 'null' THEN NULL ELSE keys -> ?{0} END",
                       path),

@@ -91,6 +91,13 @@ class Connection {
   std::shared_ptr<Deadline> deadline_;
 };
 
+/// Orders names as SQL tells them apart: not by upper and lower case.
+struct NameLess {
+  bool operator()(const std::string& a, const std::string& b) const {
+    return sqlite3_stricmp(a.c_str(), b.c_str()) < 0;
+  }
+};
+
 /// A name as SQL takes it whatever is in it: "a ""b""".
 std::string quoted(std::string_view name);
 /// A text likewise: 'it''s'.

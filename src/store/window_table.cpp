@@ -168,11 +168,6 @@ std::string time_sql(const std::string& column) {
 
 Result<std::vector<ResultColumn>> WindowTable::missing_metrics(const Connection& connection,
                                                                bool& fits) const {
-  struct NameLess {
-    bool operator()(const std::string& a, const std::string& b) const {
-      return sqlite3_stricmp(a.c_str(), b.c_str()) < 0;
-    }
-  };
   std::map<std::string, std::string, NameLess> there;
   std::string keys_there;
   Result<Statement> info = connection.prepare("SELECT name, type FROM pragma_table_info(?1)");
@@ -232,7 +227,7 @@ std::string WindowTable::create_table_sql() const {
   std::string sql = fmt::format(
       "CREATE TABLE {} (window_start INTEGER NOT NULL, _key TEXT NOT NULL, "
       "window_end INTEGER NOT NULL, closed INTEGER NOT NULL, revision INTEGER NOT NULL, "
-      "overflow INTEGER NOT NULL, state BLOB",
+      "overflow INTEGER NOT NULL",
       quoted(table()));
   for (const ResultColumn& key : schema_->keys) {
     sql += fmt::format(", {} {}", key_column(key), column_type(key.type));
@@ -240,7 +235,8 @@ std::string WindowTable::create_table_sql() const {
   for (const ResultColumn& metric : schema_->metrics) {
     sql += fmt::format(", {} {}", quoted(metric.name), column_type(metric.type));
   }
-  return sql + ", PRIMARY KEY (window_start, _key)) WITHOUT ROWID;";
+  // The state last: a long one spills over to other pages, and what is read stands before it.
+  return sql + ", state BLOB, PRIMARY KEY (window_start, _key)) WITHOUT ROWID;";
 }
 
 std::string WindowTable::create_view_sql() const {

@@ -33,13 +33,14 @@
 namespace {
 std::atomic<std::uint64_t> allocations{0};
 }
-void* operator new(std::size_t size) {
+// Not inlined: g++ would match the malloc in one with the free in the other and complain.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 #endif
 
 namespace {
@@ -62,7 +63,7 @@ class TemporaryDirectory {
   std::string path_;
 };
 
-constexpr const char* kConfig = R"(
+constexpr const char* kConfig = R"toml(
 [http]
 listen = "127.0.0.1:0"
 [stream.requests]
@@ -80,7 +81,7 @@ p95 = "quantile(latency_ms, 0.95)"
 [rule.slow]
 on = "per_minute"
 when = "p95 > 1000"
-)";
+)toml";
 
 std::shared_ptr<const Plan> plan_of(const std::string& toml, const std::string& data_dir,
                                     const std::vector<std::string>& replay = {}) {

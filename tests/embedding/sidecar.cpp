@@ -9,7 +9,7 @@
 
 namespace {
 
-constexpr const char* kConfig = R"(
+constexpr const char* kConfig = R"toml(
 [stream.requests]
 time = "at"
 fields = { service = "string", latency_ms = "float" }
@@ -20,7 +20,7 @@ by = ["service"]
 [window.per_minute.select]
 requests = "count(*)"
 total_ms = "sum(latency_ms)"
-)";
+)toml";
 
 std::string text(const streamobs::ResultValue& value) {
   if (const auto* s = std::get_if<std::string>(&value)) return *s;

@@ -64,3 +64,34 @@ TEST_CASE("rows stored a second of CPU time", "[.bench][store]") {
                rows_per_second(0, false), rows_per_second(0, true), rows_per_second(200, false));
   }
 }
+
+TEST_CASE("seconds of CPU time for a query", "[.bench][store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {services()});
+  constexpr int kWindows = 1'000;
+  constexpr int kKeys = 200;
+  for (int w = 0; w < kWindows; ++w) {
+    std::vector<WindowRow> rows;
+    for (int k = 0; k < kKeys; ++k) {
+      rows.push_back(
+          service_row(kNoon + w * kMinute, Value::of_string(fmt::format("s{:03}", k)), k));
+      rows.back().state = std::string(1'500, 's');
+    }
+    write(*database, {batch(services(), std::move(rows))});
+  }
+  const auto timed = [&database](const char* what, const WindowQuery& query) {
+    const double started = cpu_seconds();
+    const auto rows = database->window_rows(query);
+    fmt::print("{}: {:.4f} s, {} rows\n", what, cpu_seconds() - started, rows->size());
+  };
+  WindowQuery newest = rows_of("service_metrics", {{"service", "s007"}}, 1'000);
+  newest.windows = 100;
+  timed("newest 100 windows of one key", newest);
+  newest.keys.clear();
+  timed("newest 100 windows, 1,000 rows", newest);
+  newest.limit = 100'000;
+  timed("newest 100 windows, all rows", newest);
+  timed("one key of 1,000 windows", rows_of("service_metrics", {{"service", "s007"}}));
+  timed("a key that is not there", rows_of("service_metrics", {{"service", "nobody"}}));
+  timed("all 200,000 rows", rows_of("service_metrics"));
+}

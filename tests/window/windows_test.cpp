@@ -12,14 +12,14 @@
 
 using namespace window_test;  // NOLINT
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+#define COUNTS_ALLOCATIONS 1
 namespace {
 
 std::size_t allocations = 0;  // NOLINT: counts every operator new and malloc of this program.
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
-#define COUNTS_ALLOCATIONS 1
 extern "C" {
 void* __libc_malloc(std::size_t size);                // NOLINT
 void* __libc_realloc(void* block, std::size_t size);  // NOLINT
