@@ -139,9 +139,9 @@ void read_emit_every(const TableReader& table, WindowOptions& out) {
   }
   Duration every = out.emit_every;
   table.duration("emit_every", 0, kHour, every);
-  if (every != 0 && every < 100 * kMillisecond) {
-    table.error("emit_every", "more often than ten times a second",
-                "\"100ms\" or longer, or false for never");
+  if (every != 0 && every < 10 * kMillisecond) {
+    table.error("emit_every", "more often than a hundred times a second",
+                "\"10ms\" or longer, or false for never");
     return;
   }
   out.emit_every = every;

@@ -131,7 +131,7 @@ std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<Win
         old = std::move(row);
       }
     }
-    std::stable_sort(rows.begin(), rows.end(), [](const WindowRow& a, const WindowRow& b) {
+    std::sort(rows.begin(), rows.end(), [](const WindowRow& a, const WindowRow& b) {
       if (a.start != b.start) return a.start > b.start;
       if (a.overflow != b.overflow) return b.overflow;
       for (std::size_t i = 0; i < a.keys.size() && i < b.keys.size(); ++i) {

@@ -324,7 +324,7 @@ TEST_CASE("early results can be switched off") {
   CHECK(parse_good(window + "false\n").windows.at(0).emit_every == 0);
   CHECK(parse_good(window + "\"0s\"\n").windows.at(0).emit_every == 0);
   CHECK(mentions(messages(window + "true\n"), "how often"));
-  CHECK(mentions(messages(window + "\"1ms\"\n"), "ten times a second"));
+  CHECK(mentions(messages(window + "\"1ms\"\n"), "a hundred times a second"));
 }
 
 TEST_CASE("names that become part of SQL, addresses and labels are checked") {
