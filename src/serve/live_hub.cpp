@@ -228,13 +228,29 @@ asio::awaitable<void> LiveHub::serve(http::Exchange& exchange, std::vector<std::
   }
 }
 
+/// Shows run()'s timer to close() for as long as run() lives, and not longer: a timer must not
+/// outlive its io_context.
+class LiveHub::LentTimer {
+ public:
+  LentTimer(LiveHub& hub, std::shared_ptr<asio::steady_timer> timer) : hub_(hub) {
+    const std::lock_guard lock(hub_.mutex_);
+    hub_.timer_ = std::move(timer);
+  }
+  ~LentTimer() {
+    const std::lock_guard lock(hub_.mutex_);
+    hub_.timer_.reset();
+  }
+  LentTimer(const LentTimer&) = delete;
+  LentTimer& operator=(const LentTimer&) = delete;
+
+ private:
+  LiveHub& hub_;
+};
+
 asio::awaitable<void> LiveHub::run() {
   const auto executor = co_await asio::this_coro::executor;
   const auto timer = std::make_shared<asio::steady_timer>(executor);
-  {
-    const std::lock_guard lock(mutex_);
-    timer_ = timer;
-  }
+  const LentTimer lent(*this, timer);
   auto next = std::chrono::steady_clock::now();
   for (int count = 1; !closed_.load(std::memory_order_acquire); ++count) {
     next += kPulseEvery;

@@ -63,6 +63,7 @@ class LiveHub {
   using MessagePtr = std::shared_ptr<Message>;
   /// A reader's place in the ring. Its serve() coroutine holds it.
   class Reader;
+  class LentTimer;
 
   void push(MessagePtr message);
   void evict();
@@ -81,7 +82,7 @@ class LiveHub {
   std::size_t records_kept_ = 0;  ///< Of them those that are no pulse and no comment.
   std::size_t bytes_kept_ = 0;
   std::vector<Reader*> readers_;
-  std::shared_ptr<asio::steady_timer> timer_;  ///< Of run(), so that close() can wake it.
+  std::shared_ptr<asio::steady_timer> timer_;  ///< Of run() while it runs, for close() to wake it.
 };
 
 }  // namespace streamobs::serve

@@ -1,7 +1,7 @@
 // The data directory: made if it is missing, closed to others, and used by one process at a time.
 //
-// Opened first and kept until the engine has ended; the lock goes with the process, however it
-// ends.
+// Opened first and kept until the engine has ended; the lock goes with the process, however that
+// comes to its end.
 #pragma once
 
 #include <string>

@@ -104,9 +104,16 @@ TEST_CASE("ten thousand real lines, counted as by an independent program") {
   }
   // From a regular expression in Python; it takes 9,999 lines, and of the one whose user agent is
   // not closed (line 8899) the other fields were read by eye.
-  CHECK(statuses == std::map<std::int64_t, int>{{200, 9126}, {206, 45}, {301, 164}, {304, 445},
-                                                {403, 2}, {404, 213}, {416, 2}, {500, 3}});
-  CHECK(methods == std::map<std::string, int>{{"GET", 9952}, {"HEAD", 42}, {"OPTIONS", 1}, {"POST", 5}});
+  CHECK(statuses == std::map<std::int64_t, int>{{200, 9126},
+                                                {206, 45},
+                                                {301, 164},
+                                                {304, 445},
+                                                {403, 2},
+                                                {404, 213},
+                                                {416, 2},
+                                                {500, 3}});
+  CHECK(methods ==
+        std::map<std::string, int>{{"GET", 9952}, {"HEAD", 42}, {"OPTIONS", 1}, {"POST", 5}});
   CHECK(bytes == 2'747'282'505 + 235);
   CHECK(with_bytes == 9331);
   CHECK(with_referer == 5927);

@@ -114,8 +114,9 @@ TEST_CASE("the rest of a broken array is kept as one dead letter") {
 
 TEST_CASE("the same event gives the same row however it is sent") {
   const std::string event = R"({"t":"2024-01-09T12:00:00Z","a":5,"x":{"y":[1,{}]}})";
-  const std::string row = "events 1 rows 1 time_max 2024-01-09T12:00:00Z\n"
-                          "#0 2024-01-09T12:00:00Z 5 \"2024-01-09T12:00:00Z\"\n";
+  const std::string row =
+      "events 1 rows 1 time_max 2024-01-09T12:00:00Z\n"
+      "#0 2024-01-09T12:00:00Z 5 \"2024-01-09T12:00:00Z\"\n";
   for (const std::string& body :
        {event, "[" + event + "]", event + "\n", "\n" + event + "\r\n", " [ " + event + " ] "}) {
     INFO(body);

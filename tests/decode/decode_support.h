@@ -32,8 +32,8 @@ inline StreamOptions services() {
   StreamOptions o;
   o.name = "requests";
   o.time = "event_time";
-  o.fields = {field("service", "string"), field("endpoint", "string"),
-              field("latency_ms", "float"), field("status_code", "int")};
+  o.fields = {field("service", "string"), field("endpoint", "string"), field("latency_ms", "float"),
+              field("status_code", "int")};
   return o;
 }
 

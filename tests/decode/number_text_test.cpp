@@ -22,9 +22,12 @@ std::string integer(std::string_view text) {
   if (!number) return "none";
   std::int64_t value = 0;
   switch (to_integer(*number, value)) {
-    case NumberError::fraction: return "fraction";
-    case NumberError::range: return "range";
-    default: return std::to_string(value);
+    case NumberError::fraction:
+      return "fraction";
+    case NumberError::range:
+      return "range";
+    default:
+      return std::to_string(value);
   }
 }
 
@@ -33,9 +36,12 @@ std::string decimal(std::string_view text, int scale) {
   if (!number) return "none";
   std::int64_t value = 0;
   switch (to_decimal(*number, scale, value)) {
-    case NumberError::fraction: return "fraction";
-    case NumberError::range: return "range";
-    default: return std::to_string(value);
+    case NumberError::fraction:
+      return "fraction";
+    case NumberError::range:
+      return "range";
+    default:
+      return std::to_string(value);
   }
 }
 
@@ -110,10 +116,18 @@ TEST_CASE("doubles are the nearest ones") {
   for (int i = 0; i < 200'000; ++i) {
     std::string text;
     switch (i % 4) {
-      case 0: text = fmt::format("{}.{}", random() % 100'000, random() % 1'000'000); break;
-      case 1: text = fmt::format("{}", std::bit_cast<double>(random())); break;
-      case 2: text = fmt::format("{}e{}", random(), static_cast<int>(random() % 80) - 40); break;
-      default: text = fmt::format("-{}.{}{}", random() % 10, random(), random()); break;
+      case 0:
+        text = fmt::format("{}.{}", random() % 100'000, random() % 1'000'000);
+        break;
+      case 1:
+        text = fmt::format("{}", std::bit_cast<double>(random()));
+        break;
+      case 2:
+        text = fmt::format("{}e{}", random(), static_cast<int>(random() % 80) - 40);
+        break;
+      default:
+        text = fmt::format("-{}.{}{}", random() % 10, random(), random());
+        break;
     }
     const auto number = read_number(text);
     if (!number) {
@@ -149,7 +163,8 @@ TEST_CASE("too large a double is an error and too small a one is zero") {
 }
 
 TEST_CASE("NaN and infinity are known by name") {
-  for (const char* text : {"nan", "NaN", "-inf", "Infinity", "+INFINITY"}) CHECK(is_non_finite(text));
+  for (const char* text : {"nan", "NaN", "-inf", "Infinity", "+INFINITY"})
+    CHECK(is_non_finite(text));
   for (const char* text : {"", "nano", "in", "1", "-"}) CHECK_FALSE(is_non_finite(text));
 }
 
@@ -173,7 +188,8 @@ TEST_CASE("a string ends at the first byte that may end it") {
     char bytes[160] = {};
     for (std::size_t k = 0; k < 96; ++k) {
       const auto c = static_cast<unsigned char>(random());
-      bytes[k] = random() % 64 != 0 && (c < 0x20 || c == '"' || c == '\\') ? 'a' : static_cast<char>(c);
+      bytes[k] =
+          random() % 64 != 0 && (c < 0x20 || c == '"' || c == '\\') ? 'a' : static_cast<char>(c);
       if (random() % 8 != 0 && c >= 0x80) bytes[k] = 'b';
     }
     const char* expected = bytes;

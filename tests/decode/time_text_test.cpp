@@ -15,7 +15,9 @@ using namespace streamobs::decode;
 
 namespace {
 
-TimeParser in_utc() { return TimeParser(TimeZone::utc()); }
+TimeParser in_utc() {
+  return TimeParser(TimeZone::utc());
+}
 
 /// As text, so that a failure can be read; "none" where it is refused.
 std::string read(const TimeParser& parser, std::string_view text) {
@@ -70,15 +72,39 @@ TEST_CASE("other ways to write the same moment") {
 }
 
 TEST_CASE("what is no time is refused") {
-  for (const char* text :
-       {"", " ", "now", "2024", "2023-02-29", "2024-13-01", "2024-00-10", "2024-01-32", "2024-1-9",
-        "2024-04-31", "1900-02-29", "2024-01-09T", "2024-01-09T12", "2024-01-09T24:00:00Z",
-        "2024-01-09T12:60:00Z", "2024-01-09T12:34:61Z", "2024-01-09T12:34:56.Z",
-        "2024-01-09T12:34:56 Z", "2024-01-09T12:34:56+24:00", "2024-01-09T12:34:56+02:60",
-        "2024-01-09T12:34:56+2", "2024-01-09T12:34:56ZZ", "2024-01-09T12:34:56Z ",
-        "2024-01-09X12:34:56", "2024-01-09T1a:34:56", "17/Foo/2015:10:05:03 +0000",
-        "17/May/2015:10:05:03", "32/May/2015:10:05:03 +0000", "1e300", "nan", "99999999999999999999",
-        "12:34:56", "0x10"}) {
+  for (const char* text : {"",
+                           " ",
+                           "now",
+                           "2024",
+                           "2023-02-29",
+                           "2024-13-01",
+                           "2024-00-10",
+                           "2024-01-32",
+                           "2024-1-9",
+                           "2024-04-31",
+                           "1900-02-29",
+                           "2024-01-09T",
+                           "2024-01-09T12",
+                           "2024-01-09T24:00:00Z",
+                           "2024-01-09T12:60:00Z",
+                           "2024-01-09T12:34:61Z",
+                           "2024-01-09T12:34:56.Z",
+                           "2024-01-09T12:34:56 Z",
+                           "2024-01-09T12:34:56+24:00",
+                           "2024-01-09T12:34:56+02:60",
+                           "2024-01-09T12:34:56+2",
+                           "2024-01-09T12:34:56ZZ",
+                           "2024-01-09T12:34:56Z ",
+                           "2024-01-09X12:34:56",
+                           "2024-01-09T1a:34:56",
+                           "17/Foo/2015:10:05:03 +0000",
+                           "17/May/2015:10:05:03",
+                           "32/May/2015:10:05:03 +0000",
+                           "1e300",
+                           "nan",
+                           "99999999999999999999",
+                           "12:34:56",
+                           "0x10"}) {
     if (std::string_view(text) == "2024") continue;  // Epoch seconds, like any other number.
     INFO(text);
     CHECK(read(in_utc(), text) == "none");
@@ -128,7 +154,7 @@ TEST_CASE("the quick way gives what the plain one gives, or nothing") {
                           (i % 2 == 0 ? 0 : static_cast<Timestamp>(random() % 1'000'000));
       const Timestamp minute = t / (5 * kMinute) * (5 * kMinute) % (1000 * kDay) + t % kMinute;
       std::string text = to_rfc3339(i % 3 == 0 ? t : minute);
-      if (i % 5 == 0) text.pop_back();                      // No zone.
+      if (i % 5 == 0) text.pop_back();  // No zone.
       if (i % 7 == 0) text = text.substr(0, text.size() - 1) + "+00:00";
       if (i % 11 == 0) text[10] = ' ';
       if (i % 4 == 0) text[random() % text.size()] = static_cast<char>(random() % 96 + 32);

@@ -240,30 +240,29 @@ TEST_CASE("a full disk is unavailable and heals by itself", "[store]") {
     WARN("mounting a small file system is not permitted here: skipped");
     return;
   }
-  {
-    const auto database = open(disk + "/streamobs.db", {services()});
-    int written = 0;
-    Result<> result;
-    while (written < 100 && result.has_value()) {
-      result = database->write(some_rows(written * 100, 100));
-      if (result.has_value()) ++written;
-    }
-    REQUIRE(result.has_error());
-    INFO(result.error().message);
-    CHECK(result.error().code == ErrorCode::unavailable);
-    CHECK(written > 3);
-    for (int i = 0; i < 3; ++i) {
-      const Result<> again = database->write(some_rows(written * 100, 100));
-      CHECK((again.has_value() || again.error().code == ErrorCode::unavailable));
-    }
-    // Reading goes on, nothing that was committed is lost.
-    CHECK(count(*database) >= static_cast<std::size_t>(written) * 100);
-    REQUIRE(::mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0);
-    write(*database, some_rows(written * 100, 100));
-    CHECK(count(*database) >= static_cast<std::size_t>(written + 1) * 100);
-    CHECK(shell(disk + "/streamobs.db", "PRAGMA integrity_check;") == "ok");
+  const std::unique_ptr<const std::string, void (*)(const std::string*)> mounted(
+      &disk, [](const std::string* path) { ::umount2(path->c_str(), MNT_DETACH); });
+  const auto database = open(disk + "/streamobs.db", {services()});
+  int written = 0;
+  Result<> result;
+  while (written < 100 && result.has_value()) {
+    result = database->write(some_rows(written * 100, 100));
+    if (result.has_value()) ++written;
   }
-  ::umount(disk.c_str());
+  REQUIRE(result.has_error());
+  INFO(result.error().message);
+  CHECK(result.error().code == ErrorCode::unavailable);
+  CHECK(written > 3);
+  for (int i = 0; i < 3; ++i) {
+    const Result<> again = database->write(some_rows(written * 100, 100));
+    CHECK((again.has_value() || again.error().code == ErrorCode::unavailable));
+  }
+  // Reading goes on, nothing that was committed is lost.
+  CHECK(count(*database) >= static_cast<std::size_t>(written) * 100);
+  REQUIRE(::mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0);
+  write(*database, some_rows(written * 100, 100));
+  CHECK(count(*database) >= static_cast<std::size_t>(written + 1) * 100);
+  CHECK(shell(disk + "/streamobs.db", "PRAGMA integrity_check;") == "ok");
 }
 
 TEST_CASE("a database that may not grow is unavailable and goes on when it may", "[store]") {

@@ -12,7 +12,9 @@
 
 using namespace window_test;  // NOLINT
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__GLIBC__)
+// Not under a sanitizer, which has an allocator of its own (clang does not say so by a macro).
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__) && \
+    defined(__GLIBC__)
 #define COUNTS_ALLOCATIONS 1
 namespace {
 
@@ -21,8 +23,18 @@ std::size_t allocations = 0;  // NOLINT: counts every operator new and malloc of
 }  // namespace
 
 extern "C" {
-void* __libc_malloc(std::size_t size);                // NOLINT
-void* __libc_realloc(void* block, std::size_t size);  // NOLINT
+void* __libc_malloc(std::size_t size);                           // NOLINT
+void* __libc_realloc(void* block, std::size_t size);             // NOLINT
+void* __libc_calloc(std::size_t n, std::size_t size);            // NOLINT
+void* __libc_memalign(std::size_t alignment, std::size_t size);  // NOLINT
+void* calloc(std::size_t n, std::size_t size) {
+  ++allocations;
+  return __libc_calloc(n, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  ++allocations;
+  return __libc_memalign(alignment, size);
+}
 void* malloc(std::size_t size) {
   ++allocations;
   return __libc_malloc(size);
