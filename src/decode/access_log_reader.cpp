@@ -30,9 +30,7 @@ AccessLogReader::AccessLogReader(const FieldIndex& index, BatchWriter& writer,
                                  EventCollector& collector)
     : writer_(writer), collector_(collector), tokens_(index.slots()) {
   for (std::size_t part = 0; part < kParts; ++part) {
-    std::string name(kNames[part]);
-    name.append(kPadding, '\0');
-    slots_[part] = index.find({name.data(), kNames[part].size()}).slot;
+    slots_[part] = index.find(kNames[part]).slot;
   }
 }
 

@@ -24,7 +24,6 @@ class BatchWriter {
   /// A longer string ends its column's dictionary: such text does not repeat.
   static constexpr std::size_t kMaxDictionaryText = 1 << 10;
 
- private:
   /// Where a column's next value goes; exactly one of the pointers is used.
   struct Place {
     std::int64_t* ints = nullptr;
@@ -36,19 +35,17 @@ class BatchWriter {
     Dictionary* dictionary = nullptr;
   };
 
- public:
   /// The row being written, held in registers while an event is read.
   class Row {
    public:
     void set_time(Timestamp t) const { time_[row_] = t; }
-    void set_int(std::size_t column, std::int64_t v) const { places_[column].ints[row_] = v; }
-    void set_float(std::size_t column, double v) const { places_[column].floats[row_] = v; }
-    void set_bool(std::size_t column, bool v) const { places_[column].bools[row_] = v ? 1 : 0; }
+    void set_int(const Place& place, std::int64_t v) const { place.ints[row_] = v; }
+    void set_float(const Place& place, double v) const { place.floats[row_] = v; }
+    void set_bool(const Place& place, bool v) const { place.bools[row_] = v ? 1 : 0; }
     /// `text` lives as long as the batch, and ShortText::kMax bytes from its start on are readable
     /// if `padded`.
-    void set_text(BatchWriter& writer, std::size_t column, std::string_view text,
+    void set_text(BatchWriter& writer, const Place& place, std::string_view text,
                   bool padded) const {
-      const Place& place = places_[column];
       if (place.ids != nullptr) {
         if (text.size() <= kMaxDictionaryText) [[likely]] {
           const Dictionary::Id id =
@@ -58,20 +55,20 @@ class BatchWriter {
             return;
           }
         }
-        writer.leave_dictionary(column);
+        writer.leave_dictionary(static_cast<std::size_t>(&place - writer.places_.data()));
       }
       place.strings[row_] = text;
     }
 
    private:
     friend class BatchWriter;
-    Row(const Place* places, Timestamp* time, std::size_t row)
-        : places_(places), time_(time), row_(row) {}
-    const Place* places_;
+    Row(Timestamp* time, std::size_t row) : time_(time), row_(row) {}
     Timestamp* time_;
     std::size_t row_;
   };
-  Row row() const { return {places_.data(), time_, row_}; }
+  Row row() const { return {time_, row_}; }
+  /// A column's place; stays where it is as long as the writer lives.
+  const Place& place(std::size_t column) const { return places_[column]; }
 
   /// `schema` outlives the writer.
   BatchWriter(const StreamSchema& schema, std::size_t time_column);
@@ -97,11 +94,11 @@ class BatchWriter {
   EventBatch& batch() { return *batch_; }
 
   void set_time(Timestamp t) { row().set_time(t); }
-  void set_int(std::size_t column, std::int64_t v) { row().set_int(column, v); }
-  void set_float(std::size_t column, double v) { row().set_float(column, v); }
-  void set_bool(std::size_t column, bool v) { row().set_bool(column, v); }
+  void set_int(std::size_t column, std::int64_t v) { row().set_int(places_[column], v); }
+  void set_float(std::size_t column, double v) { row().set_float(places_[column], v); }
+  void set_bool(std::size_t column, bool v) { row().set_bool(places_[column], v); }
   void set_text(std::size_t column, std::string_view text, bool padded) {
-    row().set_text(*this, column, text, padded);
+    row().set_text(*this, places_[column], text, padded);
   }
   void set_null(std::size_t column);
 

@@ -78,9 +78,7 @@ void CsvReader::read_header(std::string_view record) {
       header_fault_ = "the header has a quote that is not closed";
       return;
     }
-    std::string name(cell.text);
-    name.append(kPadding, '\0');
-    const auto slot = index_.find({name.data(), cell.text.size()}).slot;
+    const std::uint32_t slot = index_.find(cell.text).slot;
     if (slot != FieldIndex::kNone &&
         std::find(cell_slots_.begin(), cell_slots_.end(), slot) != cell_slots_.end()) {
       header_fault_ = fmt::format("the header names {} twice", cell.text);

@@ -8,6 +8,15 @@
 
 namespace streamobs::decode {
 
+namespace {
+
+ShortText key_of(std::string_view path) {
+  if (path.size() <= ShortText::kMax) return ShortText::from(path.data(), path.size());
+  return {{hash_bytes(path), 0, 0, 0}};
+}
+
+}  // namespace
+
 FieldIndex::FieldIndex(const StreamSchema& schema) {
   std::size_t names = 0;
   const auto count = [&](const std::string& path) {
@@ -44,14 +53,8 @@ std::uint32_t FieldIndex::add_path(const std::string& path) {
   return e.match.slot;
 }
 
-ShortText FieldIndex::key_of(std::string_view path) {
-  if (path.size() <= ShortText::kMax) return ShortText::from_padded(path.data(), path.size());
-  return {{hash_bytes(path), 0, 0, 0}};
-}
-
 FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
-  const std::string padded = std::string(path) + std::string(ShortText::kMax, '\0');
-  const ShortText key = key_of({padded.data(), path.size()});
+  const ShortText key = key_of(path);
   std::size_t i = key.hash() >> 48 & mask_;
   while (table_[i].size != 0 && table_[i].path != path) i = (i + 1) & mask_;
   Entry& e = table_[i];
@@ -62,7 +65,16 @@ FieldIndex::Entry& FieldIndex::entry(std::string_view path) {
 }
 
 FieldIndex::Match FieldIndex::find(std::string_view path) const {
-  const ShortText key = key_of(path);
+  return find(path, key_of(path));
+}
+
+FieldIndex::Match FieldIndex::find_padded(std::string_view path) const {
+  return find(path, path.size() <= ShortText::kMax
+                        ? ShortText::from_padded(path.data(), path.size())
+                        : key_of(path));
+}
+
+FieldIndex::Match FieldIndex::find(std::string_view path, const ShortText& key) const {
   for (std::size_t i = key.hash() >> 48 & mask_; table_[i].size != 0; i = (i + 1) & mask_) {
     const Entry& e = table_[i];
     if (e.key == key && e.size == path.size() &&

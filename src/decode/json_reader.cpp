@@ -204,7 +204,7 @@ const char* JsonReader::member(const char* p, int depth, std::string_view key, S
     path_.append(kPadding, '\0');
     path = std::string_view(path_).substr(0, path_.size() - kPadding);
   }
-  const FieldIndex::Match match = index_.find(path);
+  const FieldIndex::Match match = index_.find_padded(path);
   if (match.prefix && p < end_ && *p == '{') {
     const std::size_t size = path.size();
     if (parent == 0) path_ = path;

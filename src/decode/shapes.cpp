@@ -12,7 +12,7 @@ namespace streamobs::decode {
 
 namespace {
 
-constexpr unsigned kShortRun = 7;  // Digits of a number that one word shows to be complete.
+constexpr unsigned kFewDigits = 6;  // So many that scan_few_digits() sees where they end.
 constexpr std::int64_t kPowers[] = {1,       10,        100,        1'000,      10'000,
                                     100'000, 1'000'000, 10'000'000, 100'000'000};
 
@@ -43,6 +43,9 @@ Shapes::Shapes(const StreamSchema& schema, const FieldIndex& index, TimeParser& 
       writer_(writer),
       possible_(index.columns() < 64) {
   column_bits_ = possible_ ? (std::uint64_t{1} << index.columns()) - 1 : 0;
+  std::memset(nothing_.literal, 0xff, sizeof nothing_.literal);
+  nothing_.ignore = 0xffff0000;
+  nothing_.op = Op::nothing;
   nodes_.reserve(kMaxNodes);
   edges_.reserve(kMaxEdges);
   clear();
@@ -54,7 +57,7 @@ void Shapes::clear() {
   node_of_.clear();
   path_ids_.clear();
   bits_.clear();
-  nodes_.emplace_back();
+  nodes_.push_back({&nothing_});
   full_ = false;
   cleared_at_ = reads_;
 }
@@ -63,16 +66,14 @@ void Shapes::clear() {
 // Reading
 
 inline bool Shapes::matches(const char* p, const Edge& edge) {
-  if (!equal_16(p, edge.literal, edge.ignore[0])) return false;
-  if (edge.size <= 16) return true;
-  if (!equal_16(p + 16, edge.literal + 16, edge.ignore[1])) return false;
-  return edge.size <= 32 || equal_16(p + 32, edge.literal + 32, edge.ignore[2]);
+  return equal_16(p, edge.literal, edge.ignore) &&
+         (edge.size <= 16 || std::memcmp(p + 16, edge.literal + 16, edge.size - 16) == 0);
 }
 
 /// An edge that matches, other than `except`; it becomes the first.
-Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) {
+Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) const {
   Edge* before = nullptr;
-  for (Edge* edge = node.first; edge != nullptr; before = edge, edge = edge->next) {
+  for (Edge* edge = node.first; edge != &nothing_; before = edge, edge = edge->next) {
     if (edge == except || !matches(p, *edge)) continue;
     if (before != nullptr) {
       before->next = edge->next;
@@ -86,29 +87,29 @@ Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) 
 
 const char* Shapes::read(const char* p, const char* end) {
   ++reads_;
+  return told_apart_ ? walk<true>(p, end) : walk<false>(p, end);
+}
+
+template <bool kNodesTell>
+const char* Shapes::walk(const char* p, const char* end) {
   const Row row = writer_.row();
   std::uint64_t seen = 0;
   Node* node = nodes_.data();
   for (;;) {
     Edge* edge = node->first;
-    if (edge == nullptr || !matches(p, *edge)) [[unlikely]] {
+    if (!equal_16(p, edge->literal, edge->ignore)) [[unlikely]] {
       edge = find_other(*node, p, edge);
       if (edge == nullptr) return nullptr;
     }
-    if (p[edge->size] == edge->never) [[unlikely]] {
-      edge = find_other(*node, p, edge);
-      if (edge == nullptr || p[edge->size] == edge->never) return nullptr;
-    }
-    if ((seen & edge->bits) != 0) [[unlikely]]
-      return nullptr;
-    seen |= edge->bits;
     p += edge->size;
-    switch (edge->op) {
-      case Op::end:
-        if (const std::uint64_t absent = column_bits_ & ~seen; absent != 0) {
-          if (!set_absent(absent)) return nullptr;
-        }
-        return p;
+    Op op = edge->op;
+  dispatch:
+    switch (op) {
+      case Op::end: {
+        if (!kNodesTell && (seen & edge->bits) != 0) return nullptr;
+        const std::uint64_t absent = kNodesTell ? edge->absent : column_bits_ & ~seen;
+        return absent == 0 || set_absent(absent) ? p : nullptr;
+      }
       case Op::time:
         p = read_time(p, end, *edge, row);
         break;
@@ -131,10 +132,35 @@ const char* Shapes::read(const char* p, const char* end) {
         p = read_other(p, end, *edge);
         break;
       case Op::skip:
+        if (*p == edge->never) [[unlikely]] {
+          // This edge's value is an object now and then, which another edge opens.
+          const char* const begin = p - edge->size;
+          edge = find_other(*node, begin, edge);
+          if (edge == nullptr || begin[edge->size] == edge->never) return nullptr;
+          p = begin + edge->size;
+          op = edge->op;
+          goto dispatch;
+        }
         p = skip_value(p, end, *edge);
         break;
+      case Op::long_literal: {
+        const char* const begin = p - edge->size;
+        if (!matches(begin, *edge)) [[unlikely]] {
+          edge = find_other(*node, begin, edge);
+          if (edge == nullptr) return nullptr;
+          p = begin + edge->size;
+        }
+        op = edge->value_op;
+        goto dispatch;
+      }
+      case Op::nothing:
+        return nullptr;
       default:
         __builtin_unreachable();
+    }
+    if constexpr (!kNodesTell) {
+      if ((seen & edge->bits) != 0) return nullptr;
+      seen |= edge->bits;
     }
     if (p == nullptr) [[unlikely]]
       return nullptr;
@@ -156,24 +182,32 @@ inline const char* Shapes::read_time(const char* p, const char* end, const Edge&
 inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge, Row row) {
   if (*p != '"') [[unlikely]]
     return read_other(p, end, edge);
-  bool non_ascii = false;
-  const char* const close = scan_string(++p, non_ascii);
+  const char* const close = scan_plain_string(p + 1);
   if (*close != '"') [[unlikely]]
-    return read_other(p - 1, end, edge);
-  const std::string_view text(p, static_cast<std::size_t>(close - p));
-  if (non_ascii && !is_utf8(text)) return nullptr;
-  row.set_text(writer_, edge.column, text, true);
+    return read_unusual_text(p, end, edge, row);
+  row.set_text(writer_, *edge.place, {p + 1, static_cast<std::size_t>(close - p - 1)}, true);
+  return close + 1;
+}
+
+/// Text beyond ASCII, or with escapes.
+const char* Shapes::read_unusual_text(const char* p, const char* end, const Edge& edge, Row row) {
+  bool non_ascii = false;
+  const char* const close = scan_string(p + 1, non_ascii);
+  if (*close != '"') return read_other(p, end, edge);
+  const std::string_view text(p + 1, static_cast<std::size_t>(close - p - 1));
+  if (!is_utf8(text)) return nullptr;
+  row.set_text(writer_, *edge.place, text, true);
   return close + 1;
 }
 
 inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge, Row row) {
-  const DigitRun run = scan_digits(p);
+  const DigitRun run = scan_few_digits(p);
   const char* const after = p + run.count;
-  // One to seven digits, the first not zero, and nothing that makes more of the number.
-  if (*p < '1' || run.count - 1 >= kShortRun || goes_on(*after)) [[unlikely]] {
+  // One to six digits, the first not zero, and nothing that makes more of the number.
+  if (*p < '1' || run.count - 1 >= kFewDigits || goes_on(*after)) [[unlikely]] {
     return read_odd_integer(p, end, edge, row);
   }
-  row.set_int(edge.column, static_cast<std::int64_t>(run.value));
+  row.set_int(*edge.place, static_cast<std::int64_t>(run.value));
   return after;
 }
 
@@ -194,49 +228,80 @@ const char* Shapes::read_odd_integer(const char* p, const char* end, const Edge&
   }
   if (goes_on(*p)) return read_other(begin, end, edge);
   const auto magnitude = static_cast<std::int64_t>(value);
-  row.set_int(edge.column, negative ? -magnitude : magnitude);
+  row.set_int(*edge.place, negative ? -magnitude : magnitude);
   return p;
 }
 
 inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge,
                                          Row row) {
+  const DigitRun whole = scan_few_digits(p);
+  const char* after = p + whole.count;
+  if (*p < '1' || whole.count - 1 >= kFewDigits) [[unlikely]] {
+    return read_odd_floating(p, end, edge, row);
+  }
+  if (*after != '.') {
+    if ((*after | 0x20) == 'e') return read_other(p, end, edge);
+    row.set_float(*edge.place, static_cast<double>(static_cast<std::int64_t>(whole.value)));
+    return after;
+  }
+  const DigitRun places = scan_few_digits(after + 1);
+  after += 1 + places.count;
+  if (places.count - 1 >= kFewDigits || (*after | 0x20) == 'e') [[unlikely]] {
+    return read_odd_floating(p, end, edge, row);
+  }
+  row.set_float(
+      *edge.place,
+      exact_quotient(whole.value * static_cast<std::uint64_t>(kPowers[places.count]) + places.value,
+                     places.count));
+  return after;
+}
+
+/// Zero, a negative number or a long one: up to 8 digits before the point and 15 behind it, as long
+/// as a double holds all of them.
+const char* Shapes::read_odd_floating(const char* p, const char* end, const Edge& edge, Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
   const DigitRun whole = scan_digits(p);
-  const char* after = p + whole.count;
-  if (whole.count - 1 >= kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
-    return read_other(begin, end, edge);
-  }
-  double value = static_cast<double>(static_cast<std::int64_t>(whole.value));
-  if (*after == '.') {
-    const DigitRun places = scan_digits(after + 1);
-    if (places.count - 1 >= kShortRun) [[unlikely]]
+  if (whole.count == 0 || (*p == '0' && whole.count > 1)) return read_other(begin, end, edge);
+  p += whole.count;
+  std::uint64_t digits = whole.value;
+  unsigned places = 0;
+  if (*p == '.') {
+    const DigitRun high = scan_digits(++p);
+    if (high.count == 0) return read_other(begin, end, edge);
+    const DigitRun low = high.count == 8 ? scan_digits(p + 8) : DigitRun{0, 0};
+    places = high.count + low.count;
+    p += places;
+    digits = digits * static_cast<std::uint64_t>(kPowers[high.count]) + high.value;
+    // Eight digits and eight more stay below 10^16, so that nothing overflows below.
+    if (low.count == 8 || (low.count != 0 && digits >= 1'000'000'000'000)) {
       return read_other(begin, end, edge);
-    const std::uint64_t digits =
-        whole.value * static_cast<std::uint64_t>(kPowers[places.count]) + places.value;
-    value = exact_quotient(digits, places.count);
-    after += 1 + places.count;
+    }
+    digits = digits * static_cast<std::uint64_t>(kPowers[low.count]) + low.value;
   }
-  if ((*after | 0x20) == 'e') [[unlikely]]
+  // A ninth digit before the point, or an exponent, would stand here.
+  if (is_digit(*p) || (*p | 0x20) == 'e' || digits > std::uint64_t{1} << 53) {
     return read_other(begin, end, edge);
-  row.set_float(edge.column, negative ? -value : value);
-  return after;
+  }
+  const double value = exact_quotient(digits, places);
+  row.set_float(*edge.place, negative ? -value : value);
+  return p;
 }
 
 inline const char* Shapes::read_decimal(const char* p, const char* end, const Edge& edge, Row row) {
   const char* const begin = p;
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
-  const DigitRun whole = scan_digits(p);
+  const DigitRun whole = scan_few_digits(p);
   const char* after = p + whole.count;
-  if (whole.count == 0 || whole.count > kShortRun || (*p == '0' && whole.count > 1)) [[unlikely]] {
+  if (whole.count - 1 >= kFewDigits || (*p == '0' && whole.count > 1)) [[unlikely]] {
     return read_other(begin, end, edge);
   }
   std::int64_t value = static_cast<std::int64_t>(whole.value) * kPowers[edge.scale];
   if (*after == '.') {
-    const DigitRun places = scan_digits(after + 1);
-    if (places.count == 0 || places.count > edge.scale || places.count > kShortRun) [[unlikely]] {
+    const DigitRun places = scan_few_digits(after + 1);
+    if (places.count - 1 >= kFewDigits || places.count > edge.scale) [[unlikely]] {
       return read_other(begin, end, edge);
     }
     value += static_cast<std::int64_t>(places.value) * kPowers[edge.scale - places.count];
@@ -244,14 +309,14 @@ inline const char* Shapes::read_decimal(const char* p, const char* end, const Ed
   }
   if ((*after | 0x20) == 'e') [[unlikely]]
     return read_other(begin, end, edge);
-  row.set_int(edge.column, negative ? -value : value);
+  row.set_int(*edge.place, negative ? -value : value);
   return after;
 }
 
 inline const char* Shapes::read_boolean(const char* p, const char* end, const Edge& edge, Row row) {
   const bool yes = load_4(p) == load_4("true");
   if (!yes && (load_4(p) != load_4("fals") || p[4] != 'e')) return read_other(p, end, edge);
-  row.set_bool(edge.column, yes);
+  row.set_bool(*edge.place, yes);
   return p + (yes ? 4 : 5);
 }
 
@@ -269,9 +334,8 @@ const char* Shapes::read_other(const char* p, const char* end, const Edge& edge)
 
 inline const char* Shapes::skip_value(const char* p, const char* end, const Edge& edge) {
   if (*p == '"') {
-    bool non_ascii = false;
-    const char* const close = scan_string(p + 1, non_ascii);
-    if (*close == '"' && !non_ascii) return close + 1;
+    const char* const close = scan_plain_string(p + 1);
+    if (*close == '"') return close + 1;
   } else if (is_digit(*p)) {
     return scan_json_number(p, end);
   }
@@ -444,7 +508,6 @@ bool Shapes::insert(const char* end) {
   last.literal = literal_;
   last.value = end;
   last.op = Op::end;
-  last.never = '\x01';  // Zeros may follow: the padding.
   steps_.push_back(last);
   std::uint64_t seen = 0;
   for (const Step& step : steps_) {
@@ -463,10 +526,10 @@ bool Shapes::insert(const char* end) {
     const std::string_view literal(step.literal,
                                    static_cast<std::size_t>(step.value - step.literal));
     Edge* edge = node->first;
-    while (edge != nullptr && std::string_view(edge->literal, edge->size) != literal) {
+    while (edge != &nothing_ && std::string_view(edge->literal, edge->size) != literal) {
       edge = edge->next;
     }
-    if (edge == nullptr) edge = add_edge(*node, step, seen);
+    if (edge == &nothing_) edge = add_edge(*node, step, seen);
     if (edge == nullptr) return false;
     node = edge->target;
   }
@@ -485,7 +548,8 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
     if (known != node_of_.end()) {
       target = known->second;
     } else {
-      target = &nodes_.emplace_back();
+      nodes_.push_back({&nothing_});
+      target = &nodes_.back();
       node_of_.emplace(key, target);
     }
   }
@@ -495,20 +559,21 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
   }
   Edge& edge = edges_.emplace_back();
   edge = {};
-  edge.size = static_cast<std::uint32_t>(step.value - step.literal);
+  edge.size = static_cast<std::uint16_t>(step.value - step.literal);
   std::memcpy(edge.literal, step.literal, edge.size);
-  for (unsigned i = 0; i < 3; ++i) {
-    const unsigned left = edge.size > 16 * i ? edge.size - 16 * i : 0;
-    edge.ignore[i] = left >= 16 ? 0xffff0000 : ~((1u << left) - 1);
-  }
-  edge.op = step.op;
+  edge.ignore = edge.size >= 16 ? 0xffff0000 : ~((1u << edge.size) - 1);
+  edge.value_op = step.op;
+  edge.op = edge.size > 16 ? Op::long_literal : step.op;
   edge.depth = step.depth;
   edge.never = step.never;
   edge.column = static_cast<std::uint16_t>(step.column);
   edge.bits = step.bits;
+  edge.absent = column_bits_ & ~seen;
   edge.target = target;
-  if (step.op != Op::end && step.op != Op::skip)
+  if (step.op != Op::end && step.op != Op::skip) {
+    edge.place = &writer_.place(step.column);
     edge.scale = schema_.fields[step.column].type.scale;
+  }
   edge.next = from.first;
   from.first = &edge;
   return &edge;

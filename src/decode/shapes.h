@@ -63,25 +63,30 @@ class Shapes {
     floating,
     decimal,  ///< Of a scale small enough for the short way.
     boolean,
-    other,  ///< Through the plain reader: maps, times in columns of their own.
-    skip,   ///< Not declared: checked and left.
+    other,         ///< Through the plain reader: maps, times in columns of their own.
+    skip,          ///< Not declared: checked and left.
+    long_literal,  ///< More than the literal's first 16 bytes is to be compared; then `value_op`.
+    nothing,       ///< Behind the last edge of every node.
   };
   struct Node;
   struct Edge {
-    alignas(16) char literal[kMaxLiteral];
-    std::uint32_t ignore[3];  ///< Of each 16 bytes of the literal, those that do not count.
-    std::uint32_t size;
+    alignas(64) char literal[kMaxLiteral];
+    std::uint32_t ignore;  ///< Of the literal's first 16 bytes, those that do not count.
+    std::uint16_t size;
     Op op;
-    std::uint8_t scale;
     std::uint8_t depth;  ///< Of the value.
-    char never;  ///< The value must not start with it: '{' where another edge opens objects.
-    std::uint16_t column;
-    std::uint64_t bits;  ///< The keys in the literal.
     Node* target;
-    Edge* next;  ///< Another edge from the same node.
+    const BatchWriter::Place* place;  ///< Of the value's column.
+    std::uint64_t bits;               ///< The keys in the literal.
+    std::uint64_t absent;             ///< At the end: columns not seen, if nodes tell.
+    Edge* next;                       ///< Another edge from the same node.
+    std::uint16_t column;
+    Op value_op;
+    std::uint8_t scale;
+    char never;  ///< The value must not start with it: '{' where another edge opens objects.
   };
   struct Node {
-    Edge* first = nullptr;  ///< The one taken last.
+    Edge* first;  ///< The one taken last.
   };
   /// A value of the event being learned.
   struct Step {
@@ -97,10 +102,14 @@ class Shapes {
   };
 
   static bool matches(const char* p, const Edge& edge);
-  static Edge* find_other(Node& node, const char* p, const Edge* except);
+  Edge* find_other(Node& node, const char* p, const Edge* except) const;
+  template <bool kNodesTell>
+  const char* walk(const char* p, const char* end);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_unusual_text(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_odd_floating(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_odd_integer(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_floating(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_decimal(const char* p, const char* end, const Edge& edge, Row row);
@@ -129,8 +138,9 @@ class Shapes {
   std::uint64_t column_bits_ = 0;  ///< One for each column.
   std::uint64_t reads_ = 0;
 
-  std::vector<Node> nodes_;                                           ///< Never reallocated.
-  std::vector<Edge> edges_;                                           ///< Never reallocated.
+  Edge nothing_{};           ///< The last of every node: it never matches.
+  std::vector<Node> nodes_;  ///< Never reallocated.
+  std::vector<Edge> edges_;  ///< Never reallocated.
   std::map<std::pair<std::uint32_t, std::uint64_t>, Node*> node_of_;  ///< By path and keys seen.
   std::map<std::string, std::uint32_t>
       path_ids_;                          ///< Keys joined by '\x1f', which no key contains.

@@ -50,6 +50,33 @@ inline const char* scan_string(const char* p, bool& non_ascii) {
 #endif
 }
 
+/// The first byte from `p` on that is a quote, a backslash, a control byte or not ASCII: where a
+/// string of the common kind ends, with fewer instructions.
+inline const char* scan_plain_string(const char* p) {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  const __m128i first_plain = _mm_set1_epi8(0x20);
+  const auto stops_in = [&](__m128i bytes) {  // Signed: bytes above 0x7f are below 0x20 too.
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(
+        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                     _mm_cmplt_epi8(bytes, first_plain))));
+  };
+  for (;; p += 32) {
+    const std::uint32_t stops = stops_in(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))) |
+                                stops_in(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))
+                                    << 16;
+    if (stops != 0) [[likely]]
+      return p + std::countr_zero(stops);
+  }
+#else
+  for (;; ++p) {
+    const auto c = static_cast<unsigned char>(*p);
+    if (c == '"' || c == '\\' || c < 0x20 || c >= 0x80) return p;
+  }
+#endif
+}
+
 /// True if the first bytes at `p` are those at `literal`, as many as `ignore` has zeros below its
 /// ones (at most 16); both have 16 readable bytes.
 inline bool equal_16(const char* p, const char* literal, std::uint32_t ignore) {
@@ -73,17 +100,34 @@ struct DigitRun {
   std::uint64_t value;  ///< Of those digits.
 };
 
-inline DigitRun scan_digits(const char* p) {
-  const std::uint64_t word = load_word(p) ^ 0x3030303030303030ULL;
-  // A byte above 9 gets its top bit; carries only reach bytes behind the first such one.
-  const std::uint64_t other = ((word + 0x7676767676767676ULL) | word) & 0x8080808080808080ULL;
-  const unsigned count = static_cast<unsigned>(std::countr_zero(other)) >> 3;  // 64 >> 3 = 8.
+/// What `word` (eight bytes, less '0' each) starts with, `bits` bits of it being digits.
+inline DigitRun digit_run(std::uint64_t word, unsigned bits) {
   // The digits move to the top, zeros come in below as leading zeros.
-  std::uint64_t digits = count == 0 ? 0 : word << (64 - 8 * count);
+  std::uint64_t digits = word << ((64 - bits) & 63);
   digits = (digits * 10 + (digits >> 8)) & 0x00ff00ff00ff00ffULL;
   digits = (digits * 100 + (digits >> 16)) & 0x0000ffff0000ffffULL;
   digits = (digits * 10000 + (digits >> 32)) & 0xffffffffULL;
-  return {count, digits};
+  return {bits >> 3, digits};
+}
+
+/// A word whose bytes have their top bits set where they are above 9; carries only reach bytes
+/// behind the first such one.
+inline std::uint64_t above_nine(std::uint64_t word) {
+  return ((word + 0x7676767676767676ULL) | word) & 0x8080808080808080ULL;
+}
+
+inline DigitRun scan_digits(const char* p) {
+  const std::uint64_t word = load_word(p) ^ 0x3030303030303030ULL;
+  const unsigned bits = static_cast<unsigned>(std::countr_zero(above_nine(word))) & ~7u;
+  return bits == 0 ? DigitRun{0, 0} : digit_run(word, bits);
+}
+
+/// The same, but sees only seven bytes: a count of 7 says that there may be more. The value is
+/// meaningless where the count is 0.
+inline DigitRun scan_few_digits(const char* p) {
+  const std::uint64_t word = load_word(p) ^ 0x3030303030303030ULL;
+  const std::uint64_t other = above_nine(word) | std::uint64_t{1} << 63;
+  return digit_run(word, static_cast<unsigned>(__builtin_ctzll(other)) & ~7u);
 }
 
 }  // namespace streamobs::decode

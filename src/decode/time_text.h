@@ -68,6 +68,21 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
   const Minute* const m = minute(p);
   if (m == nullptr) return nullptr;
   p += 16;
+  if (p[8] == '"') {
+    // ":SS.mmmZ" at once: what differs from ":00.000Z" may only be digits.
+    const std::uint64_t word = load_word(p) ^ 0x5a3030302e30303aULL;
+    constexpr std::uint64_t kDigits = 0x000f0f0f000f0f00ULL;
+    // Digits above 9 overflow their four bits, and so do tens of seconds above 5.
+    const bool fits = ((word + 0x0006060600060a00ULL) & 0x00f0f0f000f0f000ULL) == 0;
+    if ((word & ~kDigits) == 0 && fits) [[likely]] {
+      const auto digit = [&](unsigned byte) {
+        return static_cast<Duration>(word >> (8 * byte) & 15);
+      };
+      time = m->utc + (digit(1) * 10 + digit(2)) * kSecond +
+             (digit(4) * 100 + digit(5) * 10 + digit(6)) * kMillisecond;
+      return p + 8;
+    }
+  }
   const unsigned tens = static_cast<unsigned char>(p[1] - '0');
   const unsigned ones = static_cast<unsigned char>(p[2] - '0');
   if (p[0] != ':' || tens > 5 || ones > 9) return nullptr;
@@ -75,7 +90,7 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
   p += 3;
   if (*p == '.') {
     static constexpr std::int64_t kUnits[] = {0, 100'000, 10'000, 1'000, 100, 10, 1};
-    const DigitRun run = scan_digits(p + 1);
+    const DigitRun run = scan_few_digits(p + 1);
     if (run.count == 0 || run.count > 6) return nullptr;
     within += static_cast<std::int64_t>(run.value) * kUnits[run.count];
     p += 1 + run.count;
