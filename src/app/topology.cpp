@@ -74,6 +74,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
         fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
       }),
       pool_(kBlockingThreads),
+      query_pool_(1),
       lane_metrics_(metrics_, *plan_),
       open_windows_(clock_),
       stop_timer_(main_strand_, asio::steady_timer::time_point::max()) {
@@ -115,7 +116,7 @@ Result<> Topology::start() {
   store_sink_ = std::make_unique<sink::StoreSink>(
       *database_, results_->to_store(), pool_, clock_, metrics_, store,
       [this](const Error& error) { fail_with(error); });
-  queries_ = std::make_unique<Queries>(*database_, pool_);
+  queries_ = std::make_unique<Queries>(*database_, query_pool_);
   live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
   results_->add_listener([this](const Record& record) {
     open_windows_.process(record);

@@ -120,7 +120,8 @@ class Topology {
   flow::TaskGroup source_tasks_;
   flow::TaskGroup stage_tasks_;
   flow::TaskGroup service_tasks_;  ///< Supervision, signals, ticks, the HTTP accept loop.
-  flow::BlockingPool pool_;
+  flow::BlockingPool pool_;        ///< Disk reads of sources, transactions of the store.
+  flow::BlockingPool query_pool_;  ///< Queries of the API, so that slow ones hold nothing up.
 
   InFlight in_flight_;
   LaneMetrics lane_metrics_;

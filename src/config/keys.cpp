@@ -20,7 +20,7 @@ constexpr std::string_view kHttpKeys[] = {"listen",           "token",
                                           "body_bytes_max",   "inflated_bytes_max",
                                           "body_rate_min",    "keep_alive_timeout",
                                           "connections_max",  "live_connections_max"};
-constexpr std::string_view kStoreKeys[] = {"rows_per_transaction", "commit_every", "busy_timeout",
+constexpr std::string_view kStoreKeys[] = {"rows_per_transaction", "busy_timeout",
                                            "keep_dead_letters"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
 constexpr std::string_view kSourceKeys[] = {"type",  "stream",        "format",   "path",

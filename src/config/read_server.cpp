@@ -32,7 +32,6 @@ void read_store(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, "[store]", kStore, report);
   store::StoreOptions& store = config.store;
   table.integer("rows_per_transaction", 1, 100'000, store.rows_per_transaction);
-  table.duration("commit_every", 10 * kMillisecond, kMinute, store.commit_every);
   table.duration("busy_timeout", 100 * kMillisecond, kMinute, store.busy_timeout);
   table.duration("keep_dead_letters", kMinute, 3660 * kDay, store.keep_dead_letters);
 }

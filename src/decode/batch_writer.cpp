@@ -18,7 +18,8 @@ BatchWriter::BatchWriter(const StreamSchema& schema, std::size_t time_column)
 void BatchWriter::begin(EventBatch& batch, std::size_t rows) {
   batch_ = &batch;
   row_ = 0;
-  time_max_ = kMinTimestamp;
+  numbered_ = 0;
+  skipped_ = 0;
   batch.schema = &schema_;
   batch.columns.resize(schema_.fields.size());
   for (std::size_t i = 0; i < places_.size(); ++i) {
@@ -36,7 +37,6 @@ void BatchWriter::grow(std::size_t rows) {
   batch_->time.resize(rows);
   batch_->event_index.resize(rows);
   time_ = batch_->time.data();
-  event_index_ = batch_->event_index.data();
   for (std::size_t i = 0; i < places_.size(); ++i) grow_column(i, rows);
 }
 
@@ -88,6 +88,19 @@ void BatchWriter::set_null(std::size_t index) {
   }
 }
 
+/// Rows since the last skipped event were consecutive events.
+void BatchWriter::number_rows() {
+  std::uint32_t* const index = batch_->event_index.data();
+  for (; numbered_ < row_; ++numbered_) {
+    index[numbered_] = static_cast<std::uint32_t>(numbered_) + skipped_;
+  }
+}
+
+void BatchWriter::skip_event() {
+  number_rows();
+  ++skipped_;
+}
+
 void BatchWriter::reset_row() {
   for (Place& place : places_) {
     if (place.nulls != nullptr) place.nulls[row_] = 0;
@@ -112,10 +125,12 @@ void BatchWriter::leave_dictionary(std::size_t index) {
 
 void BatchWriter::finish() {
   EventBatch& batch = *batch_;
+  number_rows();
   batch.rows = row_;
+  batch.events = events();
   batch.time.resize(row_);
   batch.event_index.resize(row_);
-  batch.time_max = time_max_;
+  for (const Timestamp t : batch.time) batch.time_max = std::max(batch.time_max, t);
   for (std::size_t i = 0; i < places_.size(); ++i) {
     Column& column = batch.columns[i];
     column.bools.resize(places_[i].bools != nullptr ? row_ : 0);

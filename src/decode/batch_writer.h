@@ -1,9 +1,10 @@
 // Writes rows into a batch's columns, one value after the other, without allocating.
 //
 // A decoder owns one for its whole life and points it at each batch in turn: begin(), then for each
-// event set_…() for every column and commit() (or reset_row() to start the row over), then
-// finish(). It keeps the dictionaries of the string columns. A column whose dictionary is full
-// carries plain strings from then on, which point into the block or the batch's text.
+// event set_…() for every column and commit() (or reset_row() to start the row over, or
+// skip_event()), then finish(). It keeps the dictionaries of the string columns. A column whose
+// dictionary is full carries plain strings from then on, which point into the block or the batch's
+// text.
 #pragma once
 
 #include <cstddef>
@@ -80,12 +81,12 @@ class BatchWriter {
     if (row_ == capacity_) [[unlikely]]
       grow(capacity_ * 2);
   }
-  /// Keeps the row: every column has been set.
-  void commit(std::uint32_t event) {
-    event_index_[row_] = event;
-    time_max_ = time_[row_] > time_max_ ? time_[row_] : time_max_;
-    ++row_;
-  }
+  /// Keeps the row as the next event: every column has been set.
+  void commit() { ++row_; }
+  /// The next event has become no row.
+  void skip_event();
+  /// Events so far, with rows and without.
+  std::uint32_t events() const { return static_cast<std::uint32_t>(row_) + skipped_; }
   /// Forgets what has been set of the row.
   void reset_row();
   void finish();
@@ -104,6 +105,7 @@ class BatchWriter {
 
  private:
   void grow(std::size_t rows);
+  void number_rows();
   void grow_column(std::size_t column, std::size_t rows);
   void leave_dictionary(std::size_t column);
 
@@ -113,10 +115,10 @@ class BatchWriter {
   EventBatch* batch_ = nullptr;
   std::vector<Place> places_;
   Timestamp* time_ = nullptr;
-  std::uint32_t* event_index_ = nullptr;
   std::size_t row_ = 0;
   std::size_t capacity_ = 0;
-  Timestamp time_max_ = kMinTimestamp;
+  std::size_t numbered_ = 0;   ///< Rows whose event_index has been written.
+  std::uint32_t skipped_ = 0;  ///< Events that became no row.
 };
 
 }  // namespace streamobs::decode

@@ -40,7 +40,6 @@ void EventCollector::begin(const Block& block, EventBatch& batch) {
   batch_ = &batch;
   batch.origin = block.origin;
   batch.block = block.bytes;
-  events_ = 0;
   other_lines_ = 0;
   row_texts_.clear();
   rows_.set_time_limit(add_saturating(block.origin.received_at, plan_.options.max_future));
@@ -48,7 +47,6 @@ void EventCollector::begin(const Block& block, EventBatch& batch) {
 
 void EventCollector::finish() {
   writer_.finish();
-  batch_->events = events_;
   if (checks_ && batch_->rows != 0 && run_checks()) remove_rows();
   batch_ = nullptr;
 }
@@ -65,13 +63,14 @@ bool EventCollector::take(const Token* tokens, const char* begin, const char* en
 }
 
 void EventCollector::remember(const char* begin, const char* end) {
-  row_texts_.push_back({events_ + other_lines_, begin, static_cast<std::size_t>(end - begin)});
+  row_texts_.push_back(
+      {writer_.events() + other_lines_, begin, static_cast<std::size_t>(end - begin)});
 }
 
 void EventCollector::refuse(const char* begin, const char* end) {
   add_dead_letter(refusal_.reason, refusal_.detail, {begin, static_cast<std::size_t>(end - begin)},
-                  events_, events_ + other_lines_);
-  ++events_;
+                  writer_.events(), writer_.events() + other_lines_);
+  writer_.skip_event();
 }
 
 void EventCollector::refuse(const char* begin, const char* end, std::string_view reason,

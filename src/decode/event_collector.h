@@ -39,7 +39,7 @@ class EventCollector {
   void accept(const char* begin, const char* end) {
     if (checks_) [[unlikely]]
       remember(begin, end);
-    writer_.commit(events_++);
+    writer_.commit();
   }
   /// The event at [begin, end) is refused for what the refusal says.
   void refuse(const char* begin, const char* end);
@@ -50,6 +50,8 @@ class EventCollector {
   /// Lines that are no events of their own, for the line numbers: blank ones, those within quotes.
   void count_lines(std::uint64_t lines) { other_lines_ += lines; }
 
+  /// True if the collector must see every event: it keeps their texts for the checks.
+  bool sees_all() const { return checks_.has_value(); }
   std::size_t max_event_bytes() const { return plan_.options.max_event_bytes; }
 
  private:
@@ -70,7 +72,6 @@ class EventCollector {
   RowReader& rows_;
   Refusal& refusal_;
   EventBatch* batch_ = nullptr;
-  std::uint32_t events_ = 0;
   std::uint64_t other_lines_ = 0;
 
   std::optional<expr::Evaluator> checks_;

@@ -12,7 +12,7 @@ namespace {
 
 ShortText key_of(std::string_view path) {
   if (path.size() <= ShortText::kMax) return ShortText::from(path.data(), path.size());
-  return {{hash_bytes(path), 0, 0, 0}};
+  return ShortText::of_hash(hash_bytes(path), path.size());
 }
 
 }  // namespace

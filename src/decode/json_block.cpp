@@ -60,18 +60,14 @@ bool JsonBlock::read_single(const char* p, const char* end) {
 void JsonBlock::read_lines(const char* p, const char* end) {
   p = skip_byte_order_mark(p, end);
   while (p < end) {
-    if (const char* const behind = read_by_shape(p, end); behind != nullptr) {
-      // The line's end, as nearly all have it; anything else is the plain reader's business.
-      if (*behind == '\n' || behind == end) [[likely]] {
-        collector_.accept(p, behind);
-        p = behind + 1;
-        continue;
-      }
-      if (*behind == '\r' && behind[1] == '\n') {
-        collector_.accept(p, behind);
-        p = behind + 2;
-        continue;
-      }
+    if (use_shapes_ && !collector_.sees_all()) {
+      p = shapes_.read_lines(p, end, collector_.max_event_bytes());
+      if (p == end) return;
+    } else if (const char* const behind = read_by_shape(p, end);
+               behind != nullptr && (behind == end || *behind == '\n')) {
+      collector_.accept(p, behind);
+      p = behind + 1;
+      continue;
     }
     const char* const line_end = find_newline(p, end);
     read_line(p, line_end);

@@ -50,6 +50,10 @@ class Shapes {
   /// written. `end` is the end of the block.
   const char* read(const char* p, const char* end);
 
+  /// Reads lines into rows and commits them, as long as each is one event of a known shape with
+  /// nothing around it and of at most `most_bytes`. Returns the line at which it stopped, or `end`.
+  const char* read_lines(const char* p, const char* end, std::size_t most_bytes);
+
   /// Learns the shape of an event that the plain reader has accepted.
   void learn(const char* begin, const char* end);
 
@@ -104,7 +108,9 @@ class Shapes {
   static bool matches(const char* p, const Edge& edge);
   Edge* find_other(Node& node, const char* p, const Edge* except) const;
   template <bool kNodesTell>
-  const char* walk(const char* p, const char* end);
+  const char* walk(const char* p, const char* end, Row row);
+  template <bool kNodesTell>
+  const char* walk_lines(const char* p, const char* end, std::size_t most_bytes);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);

@@ -18,14 +18,17 @@ std::uint64_t next_serial() {
 }  // namespace
 
 Dictionary::Dictionary(std::size_t capacity)
-    : serial_(next_serial()), capacity_(std::min(capacity, kMaxEntries)), table_(512), shift_(64 - 9) {}
+    : serial_(next_serial()),
+      capacity_(std::min(capacity, kMaxEntries)),
+      table_(512),
+      shift_(64 - 9) {}
 
 ShortText Dictionary::key_of(std::string_view text) {
   // A NUL at the end would look like padding: such text is kept by its hash, as long text is.
   if (text.size() <= ShortText::kMax && (text.empty() || text.back() != '\0')) {
     return ShortText::from(text.data(), text.size());
   }
-  return {{hash_bytes(text), text.size(), 0, kHashed}};
+  return ShortText::of_hash(hash_bytes(text), text.size());
 }
 
 std::size_t Dictionary::slot_of(const ShortText& key, std::string_view text) const {

@@ -30,12 +30,14 @@ class Dictionary {
 
   /// The id of `text`, added if it is new; kNone when it is new and the dictionary is full.
   Id intern(std::string_view text) { return intern(text, key_of(text)); }
-  /// The same for text from whose start on ShortText::kMax bytes can be read, however short it is:
-  /// faster.
+  /// The same for text from whose start on ShortText::kMax bytes can be read, however short it is,
+  /// and which has no NUL: faster.
   Id intern_padded(std::string_view text) {
-    return intern(text, text.size() <= ShortText::kMax
-                            ? ShortText::from_padded(text.data(), text.size())
-                            : key_of(text));
+    if (text.size() > ShortText::kMax) [[unlikely]]
+      return intern(text);
+    const ShortText key = ShortText::from_padded(text.data(), text.size());
+    const Slot& slot = table_[first_slot(key)];
+    return slot.key == key ? slot.id : intern_slow(text, key);
   }
   /// The id of `text` if it is in here, else kNone.
   Id find(std::string_view text) const;
@@ -49,17 +51,17 @@ class Dictionary {
 
  private:
   static constexpr std::size_t kChunk = 1024;
-  static constexpr std::uint64_t kHashed = ~std::uint64_t{0};  ///< No UTF-8 has it.
   struct Slot {
-    ShortText key;  ///< A short text's bytes; the hash of a longer one, and its size.
+    /// A short text's bytes; the hash of a longer one, and its size; of a free slot, what no text
+    /// has.
+    ShortText key = ShortText::of_hash(0, 0);
     Id id = kNone;
   };
   static ShortText key_of(std::string_view text);
   std::size_t first_slot(const ShortText& key) const { return key.hash() >> shift_; }
   /// True if `slot` holds `text`, whose key is `key`.
   bool holds(const Slot& slot, const ShortText& key, std::string_view text) const {
-    return slot.key == key && slot.id != kNone &&
-           (key.words[3] != kHashed || (*this)[slot.id] == text);
+    return slot.key == key && slot.id != kNone && (!key.is_hash() || (*this)[slot.id] == text);
   }
   Id intern(std::string_view text, const ShortText& key) {
     const Slot& slot = table_[first_slot(key)];

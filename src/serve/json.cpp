@@ -1,5 +1,7 @@
 #include "serve/json.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "base/time_format.h"
@@ -8,6 +10,16 @@
 namespace streamobs::serve {
 
 namespace {
+
+/// Names that an anomaly's own fields have in the API.
+bool is_anomaly_field(std::string_view name) {
+  static constexpr std::string_view kFields[] = {
+      "id",           "rule",           "anomaly_type",   "window",          "severity",
+      "detected_at",  "window_start",   "window_end",     "keys",            "metric_name",
+      "metric_value", "baseline_value", "threshold_value", "description",    "resolved",
+      "resolved_at"};
+  return std::find(std::begin(kFields), std::end(kFields), name) != std::end(kFields);
+}
 
 void time_or_null(JsonWriter& json, std::string_view name, const std::optional<Timestamp>& time) {
   json.key(name);
@@ -78,6 +90,12 @@ void write(JsonWriter& json, const Anomaly& anomaly) {
   json.key("detected_at").time(anomaly.detected_at);
   json.key("window_start").time(anomaly.window_start).key("window_end").time(anomaly.window_end);
   write_keys(json, anomaly.keys);
+  // Beside the object also flat, as in rows of windows and in the view, where no name is in the way.
+  for (const NamedValue& key : anomaly.keys) {
+    if (is_anomaly_field(key.name)) continue;
+    json.key(key.name);
+    key.value.write_json(json);
+  }
   json.field("metric_name", anomaly.metric_name);
   number_or_null(json, "metric_value", anomaly.metric_value);
   number_or_null(json, "baseline_value", anomaly.baseline_value);

@@ -11,8 +11,6 @@ namespace streamobs::store {
 struct StoreOptions {
   std::string path;  ///< DATA_DIR/streamobs.db; a file, never ":memory:".
   std::size_t rows_per_transaction = 1'000;
-  Duration commit_every =
-      200 * kMillisecond;               ///< At most this long between a result and its commit.
   Duration busy_timeout = 5 * kSecond;  ///< How long one try waits for another process.
   Duration keep_dead_letters = 14 * kDay;
 };

@@ -332,7 +332,8 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
   std::string filters;
   std::vector<Value> bound;
   for (const auto& [name, wanted] : query.keys) {
-    const auto same = [&name = name](const ResultColumn& key) { return key.name == name; };
+    const std::string& key_name = name;
+    const auto same = [&key_name](const ResultColumn& key) { return key.name == key_name; };
     const auto key = std::find_if(schema_->keys.begin(), schema_->keys.end(), same);
     if (key == schema_->keys.end()) {
       return fail(ErrorCode::invalid,

@@ -95,7 +95,6 @@ connections_max = 10
 live_connections_max = 4
 [store]
 rows_per_transaction = 50
-commit_every = "1s"
 busy_timeout = "3s"
 keep_dead_letters = "2d"
 [incidents]
@@ -171,7 +170,6 @@ keep_firing_for = "1d"
   CHECK(config.http.live_connections_max == 4);
 
   CHECK(config.store.rows_per_transaction == 50);
-  CHECK(config.store.commit_every == kSecond);
   CHECK(config.store.busy_timeout == 3 * kSecond);
   CHECK(config.store.keep_dead_letters == 2 * kDay);
   CHECK(config.incidents.gap == kMinute);
