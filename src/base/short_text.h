@@ -55,7 +55,7 @@ struct ShortText {
 
   /// Multiply-shift hashing (Dietzfelbinger et al., 1997): only the uppermost bits are mixed well.
   std::uint64_t hash() const {
-    const Half folded = low ^ (high << 23) ^ (high >> 41);
+    const Half folded = low ^ __builtin_shufflevector(high, high, 1, 0);
     return folded[0] * 0xff51afd7ed558ccdULL + folded[1] * 0xc4ceb9fe1a85ec53ULL;
   }
   friend bool operator==(const ShortText& a, const ShortText& b) {

@@ -147,6 +147,9 @@ void read_emit_every(const TableReader& table, WindowOptions& out) {
   out.emit_every = every;
 }
 
+/// Of one key, waiting for stragglers.
+constexpr Duration kMaxOpenWindows = 10'000;
+
 void read_size(const TableReader& table, WindowOptions& out) {
   if (!table.has("size")) {
     table.missing("size", "how long is a window? size = \"1m\"");
@@ -177,6 +180,14 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   table.expression("where", out.where);
   read_select(table, out);
   table.duration("allowed_lateness", 0, 31 * kDay, out.allowed_lateness);
+  // How many windows can be open at a time follows from this: memory must stay bounded.
+  if (out.allowed_lateness / out.size > kMaxOpenWindows) {
+    table.error("allowed_lateness",
+                fmt::format("this is {} windows long: as many would be open at a time",
+                            out.allowed_lateness / out.size),
+                fmt::format("at most {} times the size; make the windows longer, or wait less",
+                            kMaxOpenWindows));
+  }
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);
   const bool twice =

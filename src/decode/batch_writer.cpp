@@ -107,6 +107,10 @@ void BatchWriter::reset_row() {
   }
 }
 
+Dictionary::Id BatchWriter::intern_long(const Place& place, std::string_view text) {
+  return text.size() <= kMaxDictionaryText ? place.dictionary->intern(text) : Dictionary::kNone;
+}
+
 /// From here on the column carries plain strings, those of this batch's earlier rows included.
 void BatchWriter::leave_dictionary(std::size_t index) {
   Column& column = batch_->columns[index];

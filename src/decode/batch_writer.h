@@ -48,13 +48,12 @@ class BatchWriter {
     void set_text(BatchWriter& writer, const Place& place, std::string_view text,
                   bool padded) const {
       if (place.ids != nullptr) {
-        if (text.size() <= kMaxDictionaryText) [[likely]] {
-          const Dictionary::Id id =
-              padded ? place.dictionary->intern_padded(text) : place.dictionary->intern(text);
-          if (id != Dictionary::kNone) [[likely]] {
-            place.ids[row_] = id;
-            return;
-          }
+        const Dictionary::Id id = padded && text.size() <= ShortText::kMax
+                                      ? place.dictionary->intern_padded(text)
+                                      : intern_long(place, text);
+        if (id != Dictionary::kNone) [[likely]] {
+          place.ids[row_] = id;
+          return;
         }
         writer.leave_dictionary(static_cast<std::size_t>(&place - writer.places_.data()));
       }
@@ -108,6 +107,7 @@ class BatchWriter {
   void number_rows();
   void grow_column(std::size_t column, std::size_t rows);
   void leave_dictionary(std::size_t column);
+  static Dictionary::Id intern_long(const Place& place, std::string_view text);
 
   const StreamSchema& schema_;
   std::size_t time_column_;

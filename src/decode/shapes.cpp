@@ -12,7 +12,8 @@ namespace streamobs::decode {
 
 namespace {
 
-constexpr unsigned kFewDigits = 6;  // So many that scan_few_digits() sees where they end.
+constexpr std::uint8_t kWatched = 200;  // Values of one length, until that is believed.
+constexpr unsigned kFewDigits = 6;      // So many that scan_few_digits() sees where they end.
 constexpr std::int64_t kPowers[] = {1,       10,        100,        1'000,      10'000,
                                     100'000, 1'000'000, 10'000'000, 100'000'000};
 
@@ -57,7 +58,7 @@ void Shapes::clear() {
   node_of_.clear();
   path_ids_.clear();
   bits_.clear();
-  nodes_.push_back({&nothing_});
+  nodes_.push_back({&nothing_, nullptr, {}});
   full_ = false;
   cleared_at_ = reads_;
 }
@@ -70,19 +71,51 @@ inline bool Shapes::matches(const char* p, const Edge& edge) {
          (edge.size <= 16 || std::memcmp(p + 16, edge.literal + 16, edge.size - 16) == 0);
 }
 
-/// An edge that matches, other than `except`; it becomes the first.
+/// An edge that matches, other than `except`; it becomes the first to be tried.
 Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) const {
-  Edge* before = nullptr;
-  for (Edge* edge = node.first; edge != &nothing_; before = edge, edge = edge->next) {
+  Edge* const likely = node.by_word[slot_of(p)];
+  if (likely != nullptr && likely != except && matches(p, *likely)) {
+    node.first = likely;
+    return likely;
+  }
+  for (Edge* edge = node.edges; edge != nullptr; edge = edge->next) {
     if (edge == except || !matches(p, *edge)) continue;
-    if (before != nullptr) {
-      before->next = edge->next;
-      edge->next = node.first;
-      node.first = edge;
-    }
+    node.first = edge;
     return edge;
   }
   return nullptr;
+}
+
+/// Where an edge whose literal starts with these eight bytes would be.
+std::size_t Shapes::slot_of(const char* p) {
+  return load_word(p) * 0x9e3779b97f4a7c15ULL >> (64 - kSlotBits);
+}
+
+/// p + size, where a value ends. Where the values of an edge have all had one length, that length
+/// is compared and then used, so that the processor can guess where the next value starts instead
+/// of waiting until it has found where this one ends: that wait is most of what an event costs.
+inline const char* Shapes::behind_value(const char* p, std::size_t size, Edge& edge) {
+  std::size_t expected = edge.expected;
+  if (expected != 0) {
+    if (size == expected) [[likely]] {
+      asm("" : "+r"(expected));  // Or the compiler would see that it may as well use `size`.
+      return p + expected;
+    }
+    edge.expected = 0;
+  } else if (edge.watched != 0) [[unlikely]] {
+    watch(edge, size);
+  }
+  return p + size;
+}
+
+void Shapes::watch(Edge& edge, std::size_t size) {
+  if (edge.watched != kWatched && size != edge.last) {
+    edge.watched = 0;
+    return;
+  }
+  edge.last = static_cast<std::uint8_t>(size);
+  --edge.watched;
+  if (edge.watched == 0 && size < 256) edge.expected = edge.last;
 }
 
 inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge, Row row) {
@@ -96,14 +129,14 @@ inline const char* Shapes::read_time(const char* p, const char* end, const Edge&
   return value_end + 1;
 }
 
-inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge, Row row) {
+inline const char* Shapes::read_text(const char* p, const char* end, Edge& edge, Row row) {
   if (*p != '"') [[unlikely]]
     return read_other(p, end, edge);
   const char* const close = scan_plain_string(p + 1);
   if (*close != '"') [[unlikely]]
     return read_unusual_text(p, end, edge, row);
   row.set_text(writer_, *edge.place, {p + 1, static_cast<std::size_t>(close - p - 1)}, true);
-  return close + 1;
+  return behind_value(p + 1, static_cast<std::size_t>(close - p - 1), edge) + 1;
 }
 
 /// Text beyond ASCII, or with escapes.
@@ -117,15 +150,15 @@ const char* Shapes::read_unusual_text(const char* p, const char* end, const Edge
   return close + 1;
 }
 
-inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge, Row row) {
+inline const char* Shapes::read_integer(const char* p, const char* end, Edge& edge, Row row) {
   const DigitRun run = scan_few_digits(p);
   const char* const after = p + run.count;
-  // One to six digits, the first not zero, and nothing that makes more of the number.
-  if (*p < '1' || run.count - 1 >= kFewDigits || goes_on(*after)) [[unlikely]] {
+  // One to six digits, the first not zero, and surely nothing that makes more of the number.
+  if (*p < '1' || run.count - 1 >= kFewDigits || (*after != ',' && *after != '}')) [[unlikely]] {
     return read_odd_integer(p, end, edge, row);
   }
   row.set_int(*edge.place, static_cast<std::int64_t>(run.value));
-  return after;
+  return behind_value(p, run.count, edge);
 }
 
 /// Zero, a negative number or a long one.
@@ -550,11 +583,11 @@ bool Shapes::insert(const char* end) {
     seen |= step.bits;
     const std::string_view literal(step.literal,
                                    static_cast<std::size_t>(step.value - step.literal));
-    Edge* edge = node->first;
-    while (edge != &nothing_ && std::string_view(edge->literal, edge->size) != literal) {
+    Edge* edge = node->edges;
+    while (edge != nullptr && std::string_view(edge->literal, edge->size) != literal) {
       edge = edge->next;
     }
-    if (edge == &nothing_) edge = add_edge(*node, step, seen);
+    if (edge == nullptr) edge = add_edge(*node, step, seen);
     if (edge == nullptr) return false;
     node = edge->target;
   }
@@ -573,7 +606,7 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
     if (known != node_of_.end()) {
       target = known->second;
     } else {
-      nodes_.push_back({&nothing_});
+      nodes_.push_back({&nothing_, nullptr, {}});
       target = &nodes_.back();
       node_of_.emplace(key, target);
     }
@@ -591,6 +624,7 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
   edge.op = edge.size > 16 ? Op::long_literal : step.op;
   edge.depth = step.depth;
   edge.never = step.never;
+  edge.watched = kWatched;
   edge.column = static_cast<std::uint16_t>(step.column);
   edge.bits = step.bits;
   edge.absent = column_bits_ & ~seen;
@@ -599,8 +633,10 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
     edge.place = &writer_.place(step.column);
     edge.scale = schema_.fields[step.column].type.scale;
   }
-  edge.next = from.first;
+  edge.next = from.edges;
+  from.edges = &edge;
   from.first = &edge;
+  if (edge.size >= 8) from.by_word[slot_of(edge.literal)] = &edge;
   return &edge;
 }
 

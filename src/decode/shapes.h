@@ -88,9 +88,17 @@ class Shapes {
     Op value_op;
     std::uint8_t scale;
     char never;  ///< The value must not start with it: '{' where another edge opens objects.
+    /// The length that all values seen here have had; 0 where they differ, or are still being
+    /// watched (`watched` more of them).
+    std::uint8_t expected;
+    std::uint8_t last;
+    std::uint8_t watched;
   };
+  static constexpr unsigned kSlotBits = 3;
   struct Node {
-    Edge* first;  ///< The one taken last.
+    Edge* first;  ///< The one taken last, and tried first; nothing_ where there is none yet.
+    Edge* edges;  ///< All of them, the newest first.
+    Edge* by_word[1 << kSlotBits];  ///< Some of them, by the first eight bytes of their literals.
   };
   /// A value of the event being learned.
   struct Step {
@@ -106,14 +114,17 @@ class Shapes {
   };
 
   static bool matches(const char* p, const Edge& edge);
+  static std::size_t slot_of(const char* p);
   Edge* find_other(Node& node, const char* p, const Edge* except) const;
+  static const char* behind_value(const char* p, std::size_t size, Edge& edge);
+  static void watch(Edge& edge, std::size_t size);
   template <bool kNodesTell>
   const char* walk(const char* p, const char* end, Row row);
   template <bool kNodesTell>
   const char* walk_lines(const char* p, const char* end, std::size_t most_bytes);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
-  const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
-  const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_text(const char* p, const char* end, Edge& edge, Row row);
+  const char* read_integer(const char* p, const char* end, Edge& edge, Row row);
   const char* read_unusual_text(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_odd_floating(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_odd_integer(const char* p, const char* end, const Edge& edge, Row row);
@@ -144,7 +155,7 @@ class Shapes {
   std::uint64_t column_bits_ = 0;  ///< One for each column.
   std::uint64_t reads_ = 0;
 
-  Edge nothing_{};           ///< The last of every node: it never matches.
+  Edge nothing_{};           ///< The first of a node without edges: it never matches.
   std::vector<Node> nodes_;  ///< Never reallocated.
   std::vector<Edge> edges_;  ///< Never reallocated.
   std::map<std::pair<std::uint32_t, std::uint64_t>, Node*> node_of_;  ///< By path and keys seen.

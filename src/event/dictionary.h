@@ -30,11 +30,9 @@ class Dictionary {
 
   /// The id of `text`, added if it is new; kNone when it is new and the dictionary is full.
   Id intern(std::string_view text) { return intern(text, key_of(text)); }
-  /// The same for text from whose start on ShortText::kMax bytes can be read, however short it is,
-  /// and which has no NUL: faster.
+  /// The same, only faster, for text of at most ShortText::kMax bytes without NUL, from whose start
+  /// on that many bytes can be read.
   Id intern_padded(std::string_view text) {
-    if (text.size() > ShortText::kMax) [[unlikely]]
-      return intern(text);
     const ShortText key = ShortText::from_padded(text.data(), text.size());
     const Slot& slot = table_[first_slot(key)];
     return slot.key == key ? slot.id : intern_slow(text, key);

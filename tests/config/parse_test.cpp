@@ -325,6 +325,14 @@ TEST_CASE("early results can be switched off") {
   CHECK(mentions(messages(window + "\"1ms\"\n"), "a hundred times a second"));
 }
 
+TEST_CASE("so many windows may not wait for stragglers at a time") {
+  const std::string window = std::string(kMinimal) +
+                             "[window.w]\nsize=\"1s\"\nselect={n=\"count(*)\"}\n"
+                             "allowed_lateness=";
+  CHECK(parse_good(window + "\"2h\"\n").windows.at(0).allowed_lateness == 2 * kHour);
+  CHECK(mentions(messages(window + "\"1d\"\n"), "86400 windows long"));
+}
+
 TEST_CASE("names that become part of SQL, addresses and labels are checked") {
   const auto window = [](const std::string& name) {
     return messages(std::string(kMinimal) + "[window." + name +
