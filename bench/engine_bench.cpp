@@ -69,7 +69,7 @@ class Lane {
       timing.grids.push_back({grid.step, grid.lateness});
     }
     wal::Sequencer sequencer({timing});
-    sequencer.add_source(0, 0, true, 0);
+    sequencer.add_source(0, 0, true);
     std::vector<wal::Sequenced> out;
     DeadLetters late;
     Records records;

@@ -14,12 +14,13 @@ constexpr std::size_t kBatchesPerRing = 1024;
 constexpr Duration kTickEvery = 250 * kMillisecond;
 constexpr Duration kTickAtLeast = 5 * kMillisecond;
 
-std::vector<wal::StreamTiming> timings(const Plan& plan) {
+std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
   std::vector<wal::StreamTiming> all;
   for (std::size_t id = 0; id < plan.streams.size(); ++id) {
     const PlannedStream& stream = plan.streams[id];
     wal::StreamTiming timing;
     timing.idle_timeout = plan.config.streams[id].idle_timeout;
+    timing.may_go_on = !bounded;
     timing.closing_watermark = [windows = stream.windows](Timestamp t) {
       return windows == nullptr ? t : window::closing_watermark(*windows, t);
     };
@@ -38,7 +39,7 @@ std::vector<wal::StreamTiming> timings(const Plan& plan) {
 Dispatcher::Dispatcher(const Plan& plan, asio::io_context& io, const Clock& clock,
                        std::vector<std::unique_ptr<Lane>>& lanes,
                        std::vector<std::unique_ptr<window::Admission>>& admissions,
-                       InFlight& in_flight, telemetry::Registry& metrics)
+                       InFlight& in_flight, telemetry::Registry& metrics, bool bounded)
     : plan_(plan),
       clock_(clock),
       executor_(asio::make_strand(io)),
@@ -46,7 +47,7 @@ Dispatcher::Dispatcher(const Plan& plan, asio::io_context& io, const Clock& cloc
       admissions_(admissions),
       in_flight_(in_flight),
       input_(2 * lanes.size() + plan.config.sources.size(), kBatchesPerRing),
-      sequencer_(timings(plan)),
+      sequencer_(timings(plan, bounded)),
       streams_(plan.streams.size()),
       times_(std::make_unique<StreamTime[]>(plan.streams.size())),
       tick_every_(kTickEvery),
@@ -58,8 +59,7 @@ Dispatcher::Dispatcher(const Plan& plan, asio::io_context& io, const Clock& cloc
           "Batches counted one at a time, because a window was near its max_keys.")) {
   const Timestamp now = clock.now();
   for (std::uint32_t id = 0; id < plan.sources.size(); ++id) {
-    sequencer_.add_source(id, plan.sources[id].stream_id, plan.sources[id].configured.has_value(),
-                          now);
+    sequencer_.add_source(id, plan.sources[id].stream_id, plan.sources[id].configured.has_value());
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     for (std::size_t i = 0; i < plan.streams[id].window_ids.size(); ++i) {
@@ -91,7 +91,7 @@ asio::awaitable<void> Dispatcher::run() {
         if (decoded->acknowledgement != nullptr) decoded->acknowledgement->complete();
       } else {
         const SourceEnd& end = std::get<SourceEnd>(input);
-        sequencer_.end_source(end.source_id, end.blocks, sequenced);
+        sequencer_.end_source(end.source_id, end.blocks, now, sequenced);
       }
       for (wal::Sequenced& item : sequenced) co_await dispatch(item);
     }
@@ -119,6 +119,8 @@ asio::awaitable<void> Dispatcher::dispatch(wal::Sequenced& item) {
     co_return;
   }
   const wal::Mark mark = std::get<wal::Mark>(item);
+  if (plan_.streams[mark.stream_id].windows == nullptr) co_return;
+  admissions_[mark.stream_id]->note_closing();
   co_await tell_all_lanes(mark);
 }
 
@@ -130,16 +132,23 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
   if (lanes_.size() > 1 && plan_.streams[stream_id].windows != nullptr) {
     const std::uint64_t in_flight =
         stream.rows_dispatched -
-        in_flight_.windowed_rows[stream_id].load(std::memory_order_relaxed);
-    ordered = admissions_[stream_id]->must_order(rows, in_flight);
+        in_flight_.windowed_rows[stream_id].load(std::memory_order_acquire);
+    window::Admission& admission = *admissions_[stream_id];
+    ordered = admission.must_order(rows, in_flight);
     if (ordered || stream.ordered) {
       co_await wait_until_at_rest(stream_id);
-      admissions_[stream_id]->set_ordered(ordered);
+      admission.set_ordered(ordered);
+      // Counted anew at rest, there may be room after all.
+      if (ordered && !admission.must_order(rows, 0)) {
+        ordered = false;
+        admission.set_ordered(false);
+      }
       stream.ordered = ordered;
     }
   }
   Lane& lane = *lanes_[batch->lane];
   ++stream.batches_dispatched;
+  ++stream.work_dispatched;
   stream.rows_dispatched += rows;
   LaneWork work = std::move(batch);
   co_await lane.work().push(std::move(work));
@@ -151,6 +160,7 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
 
 template <class Work>
 asio::awaitable<void> Dispatcher::tell_all_lanes(Work work) {
+  streams_[work.stream_id].work_dispatched += lanes_.size();
   for (const auto& lane : lanes_) {
     LaneWork item = work;
     co_await lane->work().push(std::move(item));
@@ -158,8 +168,8 @@ asio::awaitable<void> Dispatcher::tell_all_lanes(Work work) {
 }
 
 bool Dispatcher::at_rest(std::uint32_t stream_id) const {
-  return in_flight_.windowed_batches[stream_id].load(std::memory_order_acquire) ==
-         streams_[stream_id].batches_dispatched;
+  return in_flight_.work_done[stream_id].load(std::memory_order_acquire) ==
+         streams_[stream_id].work_dispatched;
 }
 
 asio::awaitable<void> Dispatcher::wait_until_at_rest(std::uint32_t stream_id) {
@@ -173,7 +183,9 @@ asio::awaitable<void> Dispatcher::wait_until_at_rest(std::uint32_t stream_id) {
 
 void Dispatcher::tick(Timestamp now, std::vector<wal::Sequenced>& out) {
   const auto busy = [this](std::uint32_t source_id) {
-    return in_flight_.blocks[source_id].load(std::memory_order_relaxed) > 0;
+    const bool turned_away =
+        in_flight_.turned_away[source_id].exchange(false, std::memory_order_relaxed);
+    return turned_away || in_flight_.blocks[source_id].load(std::memory_order_relaxed) > 0;
   };
   sequencer_.tick(now, busy, out);
 }

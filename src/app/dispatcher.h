@@ -23,10 +23,11 @@ namespace streamobs::app {
 
 class Dispatcher {
  public:
+  /// `bounded`: nothing but the configured sources will ever send anything (replay).
   Dispatcher(const Plan& plan, asio::io_context& io, const Clock& clock,
              std::vector<std::unique_ptr<Lane>>& lanes,
              std::vector<std::unique_ptr<window::Admission>>& admissions, InFlight& in_flight,
-             telemetry::Registry& metrics);
+             telemetry::Registry& metrics, bool bounded);
 
   const asio::any_io_executor& executor() const { return executor_; }
   /// Rings into the sequencer: for each lane one for blocks of sources and one for requests, then
@@ -67,6 +68,7 @@ class Dispatcher {
   struct StreamState {
     std::uint64_t rows_dispatched = 0;
     std::uint64_t batches_dispatched = 0;
+    std::uint64_t work_dispatched = 0;  ///< Batches, marks and the rest, to all lanes.
     bool ordered = false;
   };
   struct WindowState {

@@ -12,6 +12,7 @@
 #include "app/topology.h"
 #include "base/decimal.h"
 #include "base/json_writer.h"
+#include "base/log.h"
 #include "base/time_format.h"
 #include "config/config.h"
 #include "streamobs/engine.h"
@@ -171,15 +172,27 @@ struct Engine::Impl {
   std::shared_ptr<const app::Plan> plan;
   std::unique_ptr<app::Topology> topology;
   std::thread runner;
+  bool start_called = false;
   bool started = false;
   std::function<void(const WindowResult&)> on_window;
   std::function<void(const AnomalyResult&)> on_anomaly;
   std::function<void(const IncidentResult&)> on_incident;
 
   void tell(const Record& record) const;
+  void tell_unguarded(const Record& record) const;
 };
 
+/// A callback that throws is the host's mistake; it must not stop the pipeline.
 void Engine::Impl::tell(const Record& record) const {
+  try {
+    tell_unguarded(record);
+  } catch (const std::exception& error) {
+    log::error("a callback of the embedding program has thrown; its result is passed over",
+               {{"error", error.what()}});
+  }
+}
+
+void Engine::Impl::tell_unguarded(const Record& record) const {
   if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
     if (!on_window) return;
     for (const WindowRow& row : (*window)->rows) on_window(to_public(*(*window)->schema, row));
@@ -223,7 +236,9 @@ void Engine::on_incident(std::function<void(const IncidentResult&)> callback) {
 }
 
 void Engine::start() {
-  if (impl_->started) throw std::logic_error("this engine has been started already");
+  if (std::exchange(impl_->start_called, true)) {
+    throw std::logic_error("an engine can be started once");
+  }
   impl_->topology->add_listener([impl = impl_.get()](const Record& record) { impl->tell(record); });
   const Result<> started = impl_->topology->start();
   if (started.has_error()) throw std::runtime_error(started.error().message);

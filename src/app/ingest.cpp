@@ -1,5 +1,6 @@
 #include "app/ingest.h"
 
+#include <chrono>
 #include <utility>
 
 namespace streamobs::app {
@@ -21,6 +22,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   flow::Channel<SequencerInput>& out = dispatcher_.requests_of(lane_index);
   if (out.size() >= out.capacity() ||
       in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax) {
+    in_flight_.turned_away[block.origin.source_id].store(true, std::memory_order_relaxed);
     outcome.status = IngestOutcome::Status::overloaded;
     co_return outcome;
   }
@@ -48,6 +50,13 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
 }
 
 asio::awaitable<bool> SourceFeed::push(Block block) {
+  // The channels are bounded in items; this bounds what the items hold. Asked here and not in the
+  // lane: a block must not wait behind a later one of its own source.
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  while (in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax && !stop_) {
+    pause.expires_after(std::chrono::milliseconds(1));
+    co_await pause.async_wait(asio::use_awaitable);
+  }
   Lane& lane = *lanes_[blocks_ % lanes_.size()];
   in_flight_.blocks[source_id_].fetch_add(1, std::memory_order_relaxed);
   const bool taken = co_await lane.blocks()[source_id_].push(std::move(block));

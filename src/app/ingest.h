@@ -38,8 +38,13 @@ class Ingest final : public source::IngestPort {
 /// Gives a source's blocks to the lanes in turn. One strand: its source's.
 class SourceFeed final : public source::BlockSink {
  public:
-  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes, InFlight& in_flight)
-      : source_id_(source_id), lanes_(lanes), in_flight_(in_flight) {}
+  /// Bytes of decoded batches on their way to the windows beyond which sources wait: less than what
+  /// turns clients away, so that reading an old file does not.
+  static constexpr std::uint64_t kInFlightBytesMax = 32 << 20;
+
+  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes, InFlight& in_flight,
+             const std::atomic<bool>& stop)
+      : source_id_(source_id), lanes_(lanes), in_flight_(in_flight), stop_(stop) {}
 
   asio::awaitable<bool> push(Block block) override;
   std::uint64_t blocks() const { return blocks_; }
@@ -48,6 +53,7 @@ class SourceFeed final : public source::BlockSink {
   std::uint32_t source_id_;
   std::vector<std::unique_ptr<Lane>>& lanes_;
   InFlight& in_flight_;
+  const std::atomic<bool>& stop_;
   std::uint64_t blocks_ = 0;
 };
 

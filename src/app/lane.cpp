@@ -125,6 +125,9 @@ asio::awaitable<void> Lane::run_decode(flow::Channel<SequencerInput>& out) {
       const bool taken = co_await out.push(std::move(decoded));
       if (!taken) co_return;
     }
+    // Neither pop nor push suspends while there is work and room: without this a long file would
+    // keep the strand to itself, and the lane's windows and connections would wait.
+    co_await asio::post(executor_, asio::use_awaitable);
   }
   out.close();
 }
@@ -150,11 +153,15 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
   metrics_.windowed_batches.add();
   metrics_.windowed_events.add(batch->rows);
   in_flight_.bytes.fetch_sub(bytes_of(*batch), std::memory_order_relaxed);
-  in_flight_.windowed_rows[stream_id].fetch_add(batch->rows, std::memory_order_relaxed);
+  in_flight_.windowed_rows[stream_id].fetch_add(batch->rows, std::memory_order_release);
   recycle(std::move(batch));
-  // Last, and with release: who sees the batch counted sees the tables as it left them.
-  in_flight_.windowed_batches[stream_id].fetch_add(1, std::memory_order_release);
   return letters.empty() ? nullptr : std::make_shared<const DeadLetters>(std::move(letters));
+}
+
+/// With release, and before anything is awaited: who sees the work counted sees the tables as it
+/// left them.
+void Lane::work_done(std::uint32_t stream_id) {
+  in_flight_.work_done[stream_id].fetch_add(1, std::memory_order_release);
 }
 
 void Lane::observe_state() {
@@ -178,26 +185,32 @@ asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
     for (LaneWork& work : batch) {
       LaneOutput output;
       if (auto* events = std::get_if<EventBatchPtr>(&work)) {
+        const std::uint32_t stream_id = (*events)->schema->stream_id;
         DeadLettersPtr letters = count(std::move(*events));
+        work_done(stream_id);
         if (letters == nullptr) continue;
         output = std::move(letters);
       } else if (const auto* mark = std::get_if<wal::Mark>(&work)) {
         output = LanePartial{LanePartial::Kind::closed, mark->stream_id, mark->position,
                              mark->watermark,
                              windows_[mark->stream_id]->take_closed(mark->watermark)};
+        work_done(mark->stream_id);
       } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
         output = LanePartial{LanePartial::Kind::open, show->stream_id, show->position,
                              show->watermark,
                              windows_[show->stream_id]->copy_open(show->window)};
+        work_done(show->stream_id);
       } else {
         const Finish& finish = std::get<Finish>(work);
         output = LanePartial{LanePartial::Kind::cut_short, finish.stream_id, finish.position,
                              finish.watermark, windows_[finish.stream_id]->take_all()};
+        work_done(finish.stream_id);
       }
       const bool taken = co_await out.push(std::move(output));
       if (!taken) co_return;
     }
     observe_state();
+    co_await asio::post(executor_, asio::use_awaitable);
   }
   out.close();
 }

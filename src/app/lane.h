@@ -109,9 +109,12 @@ struct LaneMetrics {
 /// What the dispatcher and the sources must know of work under way; shared by all lanes.
 struct InFlight {
   std::atomic<std::uint64_t> bytes{0};  ///< Of batches between decode and window.
-  std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;     ///< By stream, ever.
-  std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_batches;  ///< By stream, ever.
+  std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;  ///< By stream, ever.
+  /// By stream, ever: batches, marks and all else that touches a lane's windows.
+  std::unique_ptr<std::atomic<std::uint64_t>[]> work_done;
   std::unique_ptr<std::atomic<std::int64_t>[]> blocks;  ///< By source: handed in, not yet sequenced.
+  /// By source: we have told it to wait since this was last asked, so its silence is our doing.
+  std::unique_ptr<std::atomic<bool>[]> turned_away;
 };
 
 class Lane {
@@ -143,6 +146,7 @@ class Lane {
   EventBatchPtr take_batch();
   void recycle(EventBatchPtr batch);
   DeadLettersPtr count(EventBatchPtr batch);
+  void work_done(std::uint32_t stream_id);
   void observe_state();
 
   const std::size_t index_;

@@ -52,7 +52,7 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
                               "Records handed to the store and to live readers.")),
       close_lag_(metrics.histogram(
           "streamobs_window_close_lag_seconds",
-          "Wall clock when a window's rows came out, less its end and allowed lateness.",
+          "Wall clock when a window's rows came out, less its end: allowed lateness included.",
           {0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600})) {
   for (const PlannedStream& stream : plan.streams) {
     mergers_.push_back(stream.windows == nullptr
@@ -137,6 +137,7 @@ asio::awaitable<void> Results::run_narrate() {
 
 asio::awaitable<void> Results::run_fan_out() {
   std::vector<Record> batch;
+  bool store_gone = false;
   while (true) {
     batch.clear();
     const std::size_t popped = co_await to_fan_out_.pop_batch(batch, 64);
@@ -144,9 +145,11 @@ asio::awaitable<void> Results::run_fan_out() {
     for (Record& record : batch) {
       count(record);
       for (const Listener& listener : listeners_) listener(record);
-      if (!must_be_kept(record)) continue;
+      if (!must_be_kept(record) || store_gone) continue;
       const bool taken = co_await to_store_.push(std::move(record));
-      if (!taken) co_return;
+      // The store has given up, which ends the engine: what still comes flows past it, so that
+      // nobody upstream waits for ever.
+      store_gone = !taken;
     }
     served_.add(popped);
     const Timestamp now = clock_.now();

@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::size_t kBlockingThreads = 4;
 constexpr Duration kDrainRequests = 3 * kSecond;
-constexpr auto kShutdownDeadline = std::chrono::seconds(20);
+/// How long shutdown may go on without any progress before the store is given up.
+constexpr auto kShutdownPatience = std::chrono::seconds(20);
 
 std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
 
@@ -77,12 +78,14 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       query_pool_(1),
       lane_metrics_(metrics_, *plan_),
       open_windows_(clock_),
-      stop_timer_(main_strand_, asio::steady_timer::time_point::max()) {
+      stop_timer_(main_strand_, asio::steady_timer::time_point::max()),
+      patience_(main_strand_) {
   const std::size_t streams = plan_->streams.size();
   const std::size_t sources = plan_->sources.size();
   in_flight_.windowed_rows = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
-  in_flight_.windowed_batches = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
+  in_flight_.work_done = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
   in_flight_.blocks = std::make_unique<std::atomic<std::int64_t>[]>(sources);
+  in_flight_.turned_away = std::make_unique<std::atomic<bool>[]>(sources);
 
   const std::size_t lanes = plan_->config.lanes != 0 ? plan_->config.lanes : threads_;
   for (const PlannedStream& stream : plan_->streams) {
@@ -95,7 +98,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
                                             plan_->config.sources.size()));
   }
   dispatcher_ = std::make_unique<Dispatcher>(*plan_, io_, clock_, lanes_, admissions_, in_flight_,
-                                             metrics_);
+                                             metrics_, options_.stop_when_input_ends);
   results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);
   ingest_ = std::make_unique<Ingest>(lanes_, *dispatcher_, in_flight_);
   view_ = std::make_unique<PipelineView>(*this);
@@ -137,7 +140,7 @@ Result<> Topology::make_sources() {
   for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) {
     const auto source_id = static_cast<std::uint32_t>(i);
     const std::uint32_t stream_id = plan_->sources[i].stream_id;
-    feeds_.push_back(std::make_unique<SourceFeed>(source_id, lanes_, in_flight_));
+    feeds_.push_back(std::make_unique<SourceFeed>(source_id, lanes_, in_flight_, stop_sources_));
     source::SourceSetup setup;
     setup.options = plan_->config.sources[i];
     setup.source_id = source_id;
@@ -237,9 +240,16 @@ void Topology::request_stop() {
 
 void Topology::fail_with(const Error& error) {
   log::error(error.message);
-  int none = 0;
-  exit_code_.compare_exchange_strong(none, exit_code_of(error.code));
+  set_exit_code(exit_code_of(error.code));
+  // Nothing more may be acknowledged that may not be kept.
+  ingest_->stop();
   request_stop();
+}
+
+/// The first reason to fail is the one that is told.
+void Topology::set_exit_code(int code) {
+  int none = 0;
+  exit_code_.compare_exchange_strong(none, code);
 }
 
 asio::awaitable<void> Topology::watch_signals() {
@@ -248,9 +258,17 @@ asio::awaitable<void> Topology::watch_signals() {
   if (error) co_return;
   log::info("stopping: no more events are taken, what is queued is counted and stored",
             {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
+  // Bounded input that was not read to its end has not been done.
+  if (options_.stop_when_input_ends && sources_running_ != 0) set_exit_code(75);
   request_stop();
-  // A second one means "now": the default action ends the process.
-  signals_->clear();
+  release_signals();
+}
+
+/// From here on a signal means "now": the default action ends the process.
+void Topology::release_signals() {
+  if (signals_ == nullptr) return;
+  error_code ignored;
+  signals_->clear(ignored);
   signals_.reset();
 }
 
@@ -259,17 +277,33 @@ asio::awaitable<void> Topology::supervise() {
     const auto token = asio::as_tuple(asio::use_awaitable);
     co_await stop_timer_.async_wait(token);
   }
-  asio::steady_timer deadline(main_strand_, kShutdownDeadline);
-  deadline.async_wait([this](error_code error) {
-    if (error) return;
-    log::error("shutdown has taken too long and is cut short; results that were not stored yet "
-               "are lost");
-    int none = 0;
-    exit_code_.compare_exchange_strong(none, 75);
-    io_.stop();
-  });
+  service_tasks_.spawn(main_strand_, "shutdown watch", watch_shutdown());
   co_await shut_down();
-  deadline.cancel();
+  drained_ = true;
+  patience_.cancel();
+}
+
+/// Shutdown takes as long as there is progress; a store that takes nothing any more ends it.
+asio::awaitable<void> Topology::watch_shutdown() {
+  std::uint64_t seen = progress();
+  while (!drained_) {
+    patience_.expires_after(kShutdownPatience);
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await patience_.async_wait(token);
+    if (drained_) break;
+    const std::uint64_t now = progress();
+    if (now == seen) {
+      log::error("shutdown has come to a standstill; results that the store does not take are lost");
+      set_exit_code(75);
+      store_sink_->give_up();
+    }
+    seen = now;
+  }
+}
+
+std::uint64_t Topology::progress() const {
+  return database_->stats().rows_written + lane_metrics_.windowed_batches.value() +
+         lane_metrics_.decoded_batches.value();
 }
 
 asio::awaitable<void> Topology::shut_down() {
@@ -278,7 +312,10 @@ asio::awaitable<void> Topology::shut_down() {
   stop_sources_.store(true, std::memory_order_relaxed);
   // Sources that wait in a full ring are let go by the lanes, which go on taking.
   co_await source_tasks_.join();
+  for (std::size_t i = 0; i < sources_.size(); ++i) dispatcher_->end_of(i).close();
   ingest_->stop();
+  const auto no_pushes = [this] { return pushes_.load() == 0; };
+  co_await pushes_ended_.wait(no_pushes);
   if (server_ != nullptr) {
     server_->stop_accepting();
     live_->close();  // Before the drain: its readers would wait for ever.
@@ -286,7 +323,7 @@ asio::awaitable<void> Topology::shut_down() {
   } else {
     live_->close();
   }
-  if (signals_ != nullptr) signals_->cancel();
+  release_signals();
   const auto stop_ticks = [this] { dispatcher_->stop_ticking(); };
   asio::post(dispatcher_->executor(), stop_ticks);
 
@@ -342,8 +379,11 @@ void Topology::add_routes() {
 }
 
 source::IngestOutcome Topology::push(std::uint32_t stream_id, std::string_view json) {
-  source::IngestOutcome refused;
-  if (!ready_.load(std::memory_order_acquire)) {
+  // Counted before looking, so that shutdown waits for all that got past this point.
+  pushes_.fetch_add(1);
+  if (!ready_.load()) {
+    push_ended();
+    source::IngestOutcome refused;
     refused.status = source::IngestOutcome::Status::stopping;
     return refused;
   }
@@ -362,13 +402,24 @@ source::IngestOutcome Topology::push(std::uint32_t stream_id, std::string_view j
   return future.get();
 }
 
+void Topology::push_ended() {
+  pushes_.fetch_sub(1);
+  pushes_ended_.notify();
+}
+
 asio::awaitable<void> Topology::submit_for(std::size_t lane, Block block,
                                            std::promise<source::IngestOutcome>& promise) {
-  source::IngestOutcome outcome = co_await ingest_->submit(lane, std::move(block));
-  promise.set_value(std::move(outcome));
+  try {
+    source::IngestOutcome outcome = co_await ingest_->submit(lane, std::move(block));
+    promise.set_value(std::move(outcome));
+  } catch (...) {
+    promise.set_exception(std::current_exception());
+  }
+  push_ended();
 }
 
 Result<std::vector<WindowRow>> Topology::window_rows(const store::WindowQuery& query) {
+  if (database_ == nullptr) return fail(ErrorCode::unavailable, "the engine has not been started");
   Result<std::vector<WindowRow>> stored = database_->window_rows(query);
   if (stored.has_error()) return stored;
   return serve::merge_rows(std::move(*stored), open_windows_.rows(query), query);
@@ -376,12 +427,13 @@ Result<std::vector<WindowRow>> Topology::window_rows(const store::WindowQuery& q
 
 Totals Topology::totals() const {
   Totals totals;
-  for (const telemetry::Counter* counter : lane_metrics_.received) totals.received += counter->value();
+  // Accepted first: what is added in between must not make more accepted than received.
   for (std::size_t id = 0; id < plan_->streams.size(); ++id) {
     totals.accepted += lane_metrics_.streams[id].accepted->value();
     totals.filtered += lane_metrics_.streams[id].filtered->value();
     for (const telemetry::Counter* late : lane_metrics_.streams[id].late) totals.late += late->value();
   }
+  for (const telemetry::Counter* counter : lane_metrics_.received) totals.received += counter->value();
   totals.rejected = totals.received - totals.accepted;
   for (const PlannedWindow& window : plan_->windows) {
     const telemetry::Labels labels{{"window", window.schema->window}};

@@ -97,6 +97,8 @@ class Topology {
 
   asio::awaitable<void> supervise();
   asio::awaitable<void> shut_down();
+  asio::awaitable<void> watch_shutdown();
+  std::uint64_t progress() const;
   asio::awaitable<void> run_source(std::size_t index);
   asio::awaitable<void> watch_signals();
   asio::awaitable<void> submit_for(std::size_t lane, Block block,
@@ -108,6 +110,9 @@ class Topology {
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
   void fail_with(const Error& error);
+  void set_exit_code(int code);
+  void release_signals();
+  void push_ended();
 
   const std::shared_ptr<const Plan> plan_;
   const TopologyOptions options_;
@@ -143,6 +148,10 @@ class Topology {
   std::string address_;
 
   asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
+  asio::steady_timer patience_;         ///< Of the watch over shutdown.
+  bool drained_ = false;                ///< Main strand.
+  std::atomic<std::size_t> pushes_{0};  ///< Embedded pushes under way.
+  flow::Signal pushes_ended_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<int> exit_code_{0};
   std::atomic<bool> ready_{false};

@@ -153,13 +153,13 @@ const char* CsvReader::read_cell(const char* p, const char* end, Token& cell) {
 const char* CsvReader::read_quoted(const char* p, const char* end, Token& cell) {
   const char* const begin = ++p;
   bool doubled = false;
-  for (;; ++p) {
+  for (;;) {
     const void* const quote = std::memchr(p, '"', static_cast<std::size_t>(end - p));
     if (quote == nullptr) return nullptr;
     p = static_cast<const char*>(quote);
     if (p + 1 >= end || p[1] != '"') break;
     doubled = true;
-    ++p;
+    p += 2;
   }
   cell.kind = Token::Kind::text;
   cell.text = view(begin, p);

@@ -152,10 +152,9 @@ void EventCollector::remove_rows() {
   batch.rows = batch.time.size();
   batch.time_max = kMinTimestamp;
   for (const Timestamp t : batch.time) batch.time_max = std::max(batch.time_max, t);
-  // The checks' letters came after the others.
-  std::stable_sort(
-      batch.dead_letters.begin(), batch.dead_letters.end(),
-      [](const DeadLetter& a, const DeadLetter& b) { return a.event_index < b.event_index; });
+  // The checks' letters came after the others; no event has two.
+  std::sort(batch.dead_letters.begin(), batch.dead_letters.end(),
+            [](const DeadLetter& a, const DeadLetter& b) { return a.event_index < b.event_index; });
 }
 
 }  // namespace streamobs::decode

@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/short_text.h"
 #include "decode/batch_writer.h"
 #include "decode/field_index.h"
 #include "decode/json_reader.h"
@@ -40,6 +41,7 @@ class Shapes {
   static constexpr std::size_t kMaxEdges = 1024;
   static constexpr std::size_t kMaxLiteral = 48;
   static constexpr std::uint64_t kRestEvents = 1 << 16;
+  static constexpr int kMaxShortScale = 8;  ///< Of decimals that are read the short way.
 
   /// All of them outlive the shapes.
   Shapes(const StreamSchema& schema, const FieldIndex& index, TimeParser& times, JsonReader& json,
@@ -70,7 +72,7 @@ class Shapes {
     other,         ///< Through the plain reader: maps, times in columns of their own.
     skip,          ///< Not declared: checked and left.
     long_literal,  ///< More than the literal's first 16 bytes is to be compared; then `value_op`.
-    nothing,       ///< Behind the last edge of every node.
+    nothing,       ///< Of nothing_.
   };
   struct Node;
   struct Edge {
@@ -88,11 +90,6 @@ class Shapes {
     Op value_op;
     std::uint8_t scale;
     char never;  ///< The value must not start with it: '{' where another edge opens objects.
-    /// The length that all values seen here have had; 0 where they differ, or are still being
-    /// watched (`watched` more of them).
-    std::uint8_t expected;
-    std::uint8_t last;
-    std::uint8_t watched;
   };
   static constexpr unsigned kSlotBits = 3;
   struct Node {
@@ -114,17 +111,18 @@ class Shapes {
   };
 
   static bool matches(const char* p, const Edge& edge);
-  static std::size_t slot_of(const char* p);
+  /// Where in Node::by_word an edge is whose literal starts with these eight bytes.
+  static std::size_t slot_of(const char* p) {
+    return load_word(p) * 0x9e3779b97f4a7c15ULL >> (64 - kSlotBits);
+  }
   Edge* find_other(Node& node, const char* p, const Edge* except) const;
-  static const char* behind_value(const char* p, std::size_t size, Edge& edge);
-  static void watch(Edge& edge, std::size_t size);
   template <bool kNodesTell>
   const char* walk(const char* p, const char* end, Row row);
   template <bool kNodesTell>
   const char* walk_lines(const char* p, const char* end, std::size_t most_bytes);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
-  const char* read_text(const char* p, const char* end, Edge& edge, Row row);
-  const char* read_integer(const char* p, const char* end, Edge& edge, Row row);
+  const char* read_text(const char* p, const char* end, const Edge& edge, Row row);
+  const char* read_integer(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_unusual_text(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_odd_floating(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_odd_integer(const char* p, const char* end, const Edge& edge, Row row);
@@ -159,15 +157,15 @@ class Shapes {
   std::vector<Node> nodes_;  ///< Never reallocated.
   std::vector<Edge> edges_;  ///< Never reallocated.
   std::map<std::pair<std::uint32_t, std::uint64_t>, Node*> node_of_;  ///< By path and keys seen.
-  std::map<std::string, std::uint32_t>
-      path_ids_;                          ///< Keys joined by '\x1f', which no key contains.
+  /// By a value's keys, joined by '\x1f', which no key contains.
+  std::map<std::string, std::uint32_t> path_ids_;
   std::map<std::string, unsigned> bits_;  ///< Of keys that are no column's.
 
   std::vector<Step> steps_;        ///< Scratch of learn().
   const char* literal_ = nullptr;  ///< Where the next step's literal begins.
   const char* closing_ = nullptr;  ///< Behind the object that was taken apart last.
-  bool told_apart_ =
-      true;  ///< Nodes know which keys have been seen; undeclared objects are opened.
+  /// Nodes know which keys have been seen, and undeclared objects are opened.
+  bool told_apart_ = true;
   bool full_ = false;
   std::uint64_t cleared_at_ = 0;
   std::uint32_t idle_ = 0;  ///< How many calls to learn() are left out next, after fruitless ones.

@@ -104,9 +104,12 @@ struct DigitRun {
 inline DigitRun digit_run(std::uint64_t word, unsigned bits) {
   // The digits move to the top, zeros come in below as leading zeros.
   std::uint64_t digits = word << ((64 - bits) & 63);
-  digits = (digits * 10 + (digits >> 8)) & 0x00ff00ff00ff00ffULL;
-  digits = (digits * 100 + (digits >> 16)) & 0x0000ffff0000ffffULL;
-  digits = (digits * 10000 + (digits >> 32)) & 0xffffffffULL;
+  // Pairs in every other byte, then all four pairs at once: 10^6 a + 10^4 b + 10^2 c + d.
+  digits = digits * 10 + (digits >> 8);
+  constexpr std::uint64_t kPairs = 0x000000ff000000ffULL;
+  digits = ((digits & kPairs) * (100 + (std::uint64_t{1'000'000} << 32)) +
+            (digits >> 16 & kPairs) * (1 + (std::uint64_t{10'000} << 32))) >>
+           32;
   return {bits >> 3, digits};
 }
 

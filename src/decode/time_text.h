@@ -75,11 +75,12 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
     // Digits above 9 overflow their four bits, and so do tens of seconds above 5.
     const bool fits = ((word + 0x0006060600060a00ULL) & 0x00f0f0f000f0f000ULL) == 0;
     if ((word & ~kDigits) == 0 && fits) [[likely]] {
-      const auto digit = [&](unsigned byte) {
-        return static_cast<Duration>(word >> (8 * byte) & 15);
-      };
-      time = m->utc + (digit(1) * 10 + digit(2)) * kSecond +
-             (digit(4) * 100 + digit(5) * 10 + digit(6)) * kMillisecond;
+      // In each byte ten times its digit and the next one: seconds, and the first two of three.
+      const std::uint64_t pairs = word * 10 + (word >> 8);
+      const auto seconds = static_cast<Duration>(pairs >> 8 & 0xff);
+      const auto milliseconds =
+          static_cast<Duration>((pairs >> 32 & 0xff) * 10 + (word >> 48 & 0xff));
+      time = m->utc + seconds * kSecond + milliseconds * kMillisecond;
       return p + 8;
     }
   }

@@ -31,9 +31,12 @@ class SpscRing {
   SpscRing& operator=(const SpscRing&) = delete;
 
   std::size_t capacity() const { return mask_ + 1; }
-  /// Items in it, exact only on a side that stands still.
+  /// Items in it; exact only while both sides stand still, never more than there is room for.
   std::size_t size() const {
-    return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
+    // The head first: the tail can only have moved on since, never fallen behind it.
+    const std::size_t head = head_.load(std::memory_order_acquire);
+    const std::size_t tail = tail_.load(std::memory_order_acquire);
+    return tail - head > mask_ + 1 ? mask_ + 1 : tail - head;
   }
 
   /// Producer: moves `item` in, or leaves it as it is and returns false when the ring is full.

@@ -154,7 +154,7 @@ asio::awaitable<void> Connection::run() {
     forget_request();
   }
   if (unread_body_ && socket_.is_open()) co_await linger();
-  if (live_counted_) context_.live.fetch_sub(1, std::memory_order_relaxed);
+  release_live();
   request_.body.reset();
   close();
 }
@@ -173,7 +173,12 @@ asio::awaitable<void> Connection::call_handler() {
   }
 }
 
+void Connection::release_live() {
+  if (std::exchange(live_counted_, false)) context_.live.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void Connection::forget_request() {
+  release_live();
   scanner_.reset();
   empty_lines_ = 0;
   request_.body.reset();

@@ -73,6 +73,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   bool send_now();
   asio::awaitable<bool> send_rest();
   asio::awaitable<bool> send_text(std::string_view text);
+  void release_live();
   void forget_request();
   asio::awaitable<void> linger();
 

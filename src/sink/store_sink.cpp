@@ -99,6 +99,7 @@ asio::awaitable<bool> StoreSink::commit(const Records& records) {
       on_fatal_(written.error());
       co_return false;
     }
+    if (give_up_.load(std::memory_order_relaxed)) co_return false;
     retries_.add();
     const Timestamp now = clock_.now();
     if (said_at == kMinTimestamp || now - said_at >= kSayAgain) {

@@ -30,6 +30,10 @@ class StoreSink {
   /// Runs until the input is closed and drained.
   asio::awaitable<void> run();
 
+  /// Any thread: shutdown has waited long enough; a store that does not take anything now is left,
+  /// and what it was given is lost (and said so by the caller).
+  void give_up() { give_up_.store(true, std::memory_order_relaxed); }
+
   /// Records taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
@@ -43,6 +47,7 @@ class StoreSink {
   store::StoreOptions options_;
   std::function<void(Error)> on_fatal_;
   std::atomic<std::uint64_t> pending_{0};
+  std::atomic<bool> give_up_{false};
   telemetry::Histogram& commit_seconds_;
   telemetry::Counter& rows_written_;
   telemetry::Counter& retries_;

@@ -26,13 +26,11 @@ Sequencer::Sequencer(std::vector<StreamTiming> streams) {
   }
 }
 
-void Sequencer::add_source(std::uint32_t source_id, std::uint32_t stream_id, bool expected,
-                           Timestamp now) {
+void Sequencer::add_source(std::uint32_t source_id, std::uint32_t stream_id, bool expected) {
   if (partitions_.size() <= source_id) partitions_.resize(source_id + 1);
   Partition& partition = partitions_[source_id];
   partition.stream_id = stream_id;
   partition.activity = expected ? Activity::active : Activity::unseen;
-  partition.last_seen = now;
   streams_[stream_id].sources.push_back(source_id);
 }
 
@@ -40,7 +38,7 @@ void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>
   Partition& partition = partitions_[batch->origin.source_id];
   const std::uint64_t number = batch->origin.number;
   if (number == 0) {  // Order of arrival decides: HTTP.
-    sequence(partition, std::move(batch), now, out);
+    sequence(partition, std::move(batch), out);
     return;
   }
   if (number != partition.next_block) {
@@ -48,23 +46,24 @@ void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>
     partition.waiting.emplace(number, std::move(batch));
     return;
   }
-  sequence(partition, std::move(batch), now, out);
+  sequence(partition, std::move(batch), out);
   ++partition.next_block;
   while (!partition.waiting.empty() && partition.waiting.begin()->first == partition.next_block) {
     EventBatchPtr next = std::move(partition.waiting.begin()->second);
     partition.waiting.erase(partition.waiting.begin());
-    sequence(partition, std::move(next), now, out);
+    sequence(partition, std::move(next), out);
     ++partition.next_block;
   }
-  finish(partition, out);
+  finish(partition, now, out);
 }
 
-void Sequencer::sequence(Partition& partition, EventBatchPtr batch, Timestamp now,
+void Sequencer::sequence(Partition& partition, EventBatchPtr batch,
                          std::vector<Sequenced>& out) {
   const std::uint32_t stream_id = partition.stream_id;
   Stream& stream = streams_[stream_id];
-  partition.activity = Activity::active;
-  partition.last_seen = now;
+  // What had to be refused altogether says nothing about time.
+  if (batch->rows != 0) partition.activity = Activity::active;
+  partition.silent_for = 0;
 
   const Timestamp others = least_active(stream, &partition);
   batch->stamp.sequence = ++position_;
@@ -75,18 +74,20 @@ void Sequencer::sequence(Partition& partition, EventBatchPtr batch, Timestamp no
   partition.newest = std::max(partition.newest, batch->time_max);
   stream.newest = std::max(stream.newest, batch->time_max);
   out.emplace_back(std::move(batch));
-  raise(stream_id, std::min(others, partition.newest), out);
+  if (partition.activity == Activity::active) {
+    raise(stream_id, std::min(others, partition.newest), out);
+  }
 }
 
-void Sequencer::end_source(std::uint32_t source_id, std::uint64_t blocks,
+void Sequencer::end_source(std::uint32_t source_id, std::uint64_t blocks, Timestamp now,
                            std::vector<Sequenced>& out) {
   Partition& partition = partitions_[source_id];
   partition.end_announced = true;
   partition.blocks_total = blocks;
-  finish(partition, out);
+  finish(partition, now, out);
 }
 
-void Sequencer::finish(Partition& partition, std::vector<Sequenced>& out) {
+void Sequencer::finish(Partition& partition, Timestamp now, std::vector<Sequenced>& out) {
   if (!partition.end_announced || partition.activity == Activity::ended) return;
   if (partition.next_block != partition.blocks_total + 1) return;
   partition.activity = Activity::ended;
@@ -96,13 +97,18 @@ void Sequencer::finish(Partition& partition, std::vector<Sequenced>& out) {
     raise(partition.stream_id, least_active(stream, nullptr), out);
   } else if (stream.newest != kMinTimestamp) {
     // Bounded input has been read to its end: nothing more can come for what is open, but the
-    // stream may go on with later events, so time moves just as far as closing needs.
-    raise(partition.stream_id, stream.timing.closing_watermark(stream.newest), out);
+    // stream may go on with later events, so time moves just as far as closing needs, and not
+    // beyond the wall clock where others may still send: the rest is left to silence.
+    const Timestamp closing = stream.timing.closing_watermark(stream.newest);
+    raise(partition.stream_id, stream.timing.may_go_on ? std::min(closing, now) : closing, out);
   }
 }
 
 void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& busy,
                      std::vector<Sequenced>& out) {
+  const Duration elapsed =
+      ticked_at_ == kMinTimestamp ? 0 : std::clamp<Duration>(now - ticked_at_, 0, kLongestTick);
+  ticked_at_ = now;
   for (std::uint32_t stream_id = 0; stream_id < streams_.size(); ++stream_id) {
     Stream& stream = streams_[stream_id];
     bool all_idle = true;
@@ -111,9 +117,10 @@ void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& bu
       Partition& partition = partitions_[source_id];
       if (partition.activity == Activity::unseen) continue;
       any_seen = true;
-      if (busy(source_id) || !partition.waiting.empty()) partition.last_seen = now;
+      const bool is_busy = busy(source_id) || !partition.waiting.empty();
+      partition.silent_for = is_busy ? 0 : partition.silent_for + elapsed;
       if (partition.activity == Activity::active &&
-          now - partition.last_seen >= stream.timing.idle_timeout) {
+          partition.silent_for >= stream.timing.idle_timeout) {
         partition.activity = Activity::idle;
       }
       if (partition.activity == Activity::active) all_idle = false;

@@ -39,6 +39,9 @@ struct StreamTiming {
   std::vector<CloseGrid> grids;
   /// The watermark that closes every window an event of time `t` belongs to.
   std::function<Timestamp(Timestamp t)> closing_watermark;
+  /// Others than the sources that are expected may send events (HTTP): then the end of a file is
+  /// not the end of the stream.
+  bool may_go_on = false;
 };
 
 /// "The watermark of this stream has come so far": every lane is told, in its place between the
@@ -57,7 +60,7 @@ class Sequencer {
 
   /// Declares partition 0 of a source. `expected`: it holds the watermark back from the start,
   /// before its first event (a file that is about to be read), until it is idle or has ended.
-  void add_source(std::uint32_t source_id, std::uint32_t stream_id, bool expected, Timestamp now);
+  void add_source(std::uint32_t source_id, std::uint32_t stream_id, bool expected);
 
   /// Takes a decoded batch and appends what may go on now: the batch once its turn has come (with
   /// batches behind it that waited for it), and marks where a watermark crossed a closing line.
@@ -65,11 +68,15 @@ class Sequencer {
 
   /// A bounded source has been read to its end, `blocks` blocks in all. Once all are admitted it no
   /// longer holds the watermark back; if it was the stream's last active one, every window that has
-  /// events closes.
-  void end_source(std::uint32_t source_id, std::uint64_t blocks, std::vector<Sequenced>& out);
+  /// events closes (of a stream that may go on, those whose end the wall clock has passed).
+  void end_source(std::uint32_t source_id, std::uint64_t blocks, Timestamp now,
+                  std::vector<Sequenced>& out);
 
   /// Looks for idle sources. `busy(source_id)`: it has blocks on their way or is being held back by
-  /// our own backpressure, which is not idleness.
+  /// our own backpressure, which is not idleness. To be called more often than kLongestTick: that
+  /// much silence is counted at most for one call, so that neither a jump of the wall clock nor a
+  /// stop of the whole process makes a source idle.
+  static constexpr Duration kLongestTick = 2 * kSecond;
   void tick(Timestamp now, const std::function<bool(std::uint32_t)>& busy,
             std::vector<Sequenced>& out);
 
@@ -92,7 +99,7 @@ class Sequencer {
     std::uint32_t stream_id = 0;
     Activity activity = Activity::unseen;
     Timestamp newest = kMinTimestamp;   ///< Newest event time.
-    Timestamp last_seen = 0;            ///< Wall time of its last batch.
+    Duration silent_for = 0;            ///< Since its last batch, by ticks.
     std::uint64_t next_block = 1;
     std::uint64_t blocks_total = 0;     ///< Known once it has ended, else 0.
     bool end_announced = false;
@@ -105,9 +112,8 @@ class Sequencer {
     Timestamp newest = kMinTimestamp;
   };
 
-  void sequence(Partition& partition, EventBatchPtr batch, Timestamp now,
-                std::vector<Sequenced>& out);
-  void finish(Partition& partition, std::vector<Sequenced>& out);
+  void sequence(Partition& partition, EventBatchPtr batch, std::vector<Sequenced>& out);
+  void finish(Partition& partition, Timestamp now, std::vector<Sequenced>& out);
   /// Least newest-time of the active partitions of a stream but `except`; kMaxTimestamp if none.
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;
@@ -116,6 +122,7 @@ class Sequencer {
   std::vector<Stream> streams_;
   std::vector<Partition> partitions_;  ///< By source id.
   std::uint64_t position_ = 0;
+  Timestamp ticked_at_ = kMinTimestamp;
 };
 
 }  // namespace streamobs::wal

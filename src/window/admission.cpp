@@ -18,12 +18,17 @@ bool Admission::must_order(std::size_t rows, std::size_t rows_in_flight) const {
 void Admission::set_ordered(bool ordered) {
   if (impl_->alone()) return;
   if (ordered) {
-    // Counts stay exact while ordered, so going on in order needs no second look.
-    if (!impl_->is_ordered()) impl_->recount();
+    // While ordered, counts stay exact but for windows that have closed since.
+    if (!impl_->is_ordered() || impl_->closing) impl_->recount();
+    impl_->closing = false;
   } else if (impl_->is_ordered()) {
     impl_->freeze_full();
   }
   impl_->ordered.store(ordered, std::memory_order_relaxed);
+}
+
+void Admission::note_closing() {
+  impl_->closing = true;
 }
 
 Admission::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std::size_t lanes_in)

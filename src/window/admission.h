@@ -30,6 +30,9 @@ class Admission {
   /// and with false before lanes run freely again.
   void set_ordered(bool ordered);
 
+  /// Called by the dispatcher when it has lanes close windows: counts made before are too high.
+  void note_closing();
+
   struct Impl;
   Impl& impl() { return *impl_; }
 

@@ -63,6 +63,7 @@ struct Admission::Impl {
   std::vector<const OpenInstances*> lanes;
   std::vector<Window> windows;
   std::atomic<bool> ordered{false};
+  bool closing = false;  ///< Windows have closed since the last recount; the dispatcher's.
   /// Different keys of each instance. Touched only while ordered or at rest.
   std::map<Place, std::size_t> keys;
 

@@ -52,7 +52,7 @@ const auto kNobodyBusy = [](std::uint32_t) { return false; };
 
 TEST_CASE("batches of a partition are numbered in its own order, whoever was faster", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true, 0);
+  sequencer.add_source(0, 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 3, 30 * kSecond), 0, out);
   sequencer.admit(batch(0, 2, 20 * kSecond), 0, out);
@@ -75,8 +75,8 @@ TEST_CASE("batches of a partition are numbered in its own order, whoever was fas
 
 TEST_CASE("the watermark is the least of the partitions' newest times and never falls", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true, 0);
-  sequencer.add_source(1, 0, true, 0);
+  sequencer.add_source(0, 0, true);
+  sequencer.add_source(1, 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 5 * kMinute), 0, out);
   CHECK(marks(out).empty());  // The other one has not spoken yet.
@@ -93,20 +93,23 @@ TEST_CASE("the watermark is the least of the partitions' newest times and never 
 
 TEST_CASE("an idle partition stops holding the watermark back", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true, 0);
-  sequencer.add_source(1, 0, true, 0);
+  sequencer.add_source(0, 0, true);
+  sequencer.add_source(1, 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
-  sequencer.tick(29 * kSecond, kNobodyBusy, out);
-  CHECK(marks(out).empty());
-  sequencer.tick(30 * kSecond, kNobodyBusy, out);  // Source 1 has been silent for 30 s.
+  const auto busy_first = [](std::uint32_t source) { return source == 0; };
+  for (Timestamp now = 0; now < 30 * kSecond; now += kSecond) {
+    sequencer.tick(now, busy_first, out);
+    CHECK(marks(out).empty());
+  }
+  sequencer.tick(30 * kSecond, busy_first, out);  // Source 1 has been silent for 30 s.
   CHECK(marks(out) == std::vector<Timestamp>{3 * kMinute});
 }
 
 TEST_CASE("being held up by backpressure is not idleness", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true, 0);
-  sequencer.add_source(1, 0, true, 0);
+  sequencer.add_source(0, 0, true);
+  sequencer.add_source(1, 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
   out.clear();
@@ -121,7 +124,7 @@ TEST_CASE("when all are idle windows close, but never before the wall clock has 
           "[wal]") {
   const Timestamp start = 1'000 * kMinute;
   Sequencer sequencer({minutes(10 * kSecond)});
-  sequencer.add_source(0, 0, false, start);
+  sequencer.add_source(0, 0, false);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 0, start + 50 * kSecond), start + 50 * kSecond, out);
   out.clear();
@@ -141,11 +144,13 @@ TEST_CASE("when all are idle windows close, but never before the wall clock has 
 
 TEST_CASE("old files are not closed early by the wall clock, and do not run ahead of it", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true, 2'000 * kMinute);
+  sequencer.add_source(0, 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 5 * kMinute), 2'000 * kMinute, out);
   CHECK(sequencer.watermark(0) == 5 * kMinute);
-  sequencer.tick(2'001 * kMinute, kNobodyBusy, out);  // Idle now: the open minute closes.
+  for (Timestamp now = 2'000 * kMinute; now <= 2'001 * kMinute; now += kSecond) {
+    sequencer.tick(now, kNobodyBusy, out);  // Idle in the end: the open minute closes.
+  }
   CHECK(sequencer.watermark(0) == 6 * kMinute);
   out.clear();
   sequencer.admit(batch(0, 2, 6 * kMinute + kSecond), 2'002 * kMinute, out);
@@ -154,9 +159,9 @@ TEST_CASE("old files are not closed early by the wall clock, and do not run ahea
 
 TEST_CASE("the end of the last bounded source closes all that has events", "[wal]") {
   Sequencer sequencer({minutes(kMinute)});
-  sequencer.add_source(0, 0, true, 0);
+  sequencer.add_source(0, 0, true);
   std::vector<Sequenced> out;
-  sequencer.end_source(0, 2, out);  // Announced before its blocks are through.
+  sequencer.end_source(0, 2, 0, out);  // Announced before its blocks are through.
   sequencer.admit(batch(0, 2, 90 * kSecond), 0, out);
   CHECK(sequencer.watermark(0) == kMinTimestamp);
   sequencer.admit(batch(0, 1, 10 * kSecond), 0, out);
@@ -164,10 +169,52 @@ TEST_CASE("the end of the last bounded source closes all that has events", "[wal
   CHECK(marks(out).back() == 3 * kMinute);
   // An end without any event decides nothing.
   Sequencer empty({minutes()});
-  empty.add_source(0, 0, true, 0);
+  empty.add_source(0, 0, true);
   out.clear();
-  empty.end_source(0, 0, out);
+  empty.end_source(0, 0, 0, out);
   CHECK(out.empty());
+}
+
+TEST_CASE("a file's end does not run ahead of the clock where others may still send", "[wal]") {
+  StreamTiming timing = minutes();
+  timing.may_go_on = true;
+  Sequencer sequencer({timing});
+  sequencer.add_source(0, 0, true);
+  sequencer.add_source(1, 0, false);
+  std::vector<Sequenced> out;
+  const Timestamp now = 100 * kMinute + 20 * kSecond;
+  sequencer.admit(batch(0, 1, 100 * kMinute + 10 * kSecond), now, out);
+  sequencer.end_source(0, 1, now, out);
+  CHECK(sequencer.watermark(0) == now);  // Not 101 minutes: HTTP may send more of this one.
+  out.clear();
+  sequencer.admit(batch(1, 0, 100 * kMinute + 30 * kSecond), now, out);
+  CHECK(std::get<EventBatchPtr>(out[0])->stamp.floor_time == now);
+}
+
+TEST_CASE("a jump of the wall clock makes nobody idle", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true);
+  std::vector<Sequenced> out;
+  sequencer.tick(0, kNobodyBusy, out);
+  sequencer.admit(batch(0, 1, 5 * kMinute), 5 * kMinute, out);
+  out.clear();
+  sequencer.tick(3 * kHour, kNobodyBusy, out);
+  sequencer.tick(kHour, kNobodyBusy, out);
+  CHECK(out.empty());
+  CHECK_FALSE(sequencer.idle(0));
+}
+
+TEST_CASE("a batch of nothing but refused events does not hold the watermark back", "[wal]") {
+  Sequencer sequencer({minutes()});
+  sequencer.add_source(0, 0, true);
+  sequencer.add_source(1, 0, false);
+  std::vector<Sequenced> out;
+  EventBatchPtr refused = batch(1, 0, kMinTimestamp);
+  refused->rows = 0;
+  sequencer.admit(std::move(refused), 0, out);
+  REQUIRE(out.size() == 1);
+  sequencer.admit(batch(0, 1, 5 * kMinute), 0, out);
+  CHECK(sequencer.watermark(0) == 5 * kMinute);
 }
 
 TEST_CASE("the row-by-row watermark does not depend on how a partition is cut into batches",
@@ -182,8 +229,8 @@ TEST_CASE("the row-by-row watermark does not depend on how a partition is cut in
     std::vector<std::vector<Timestamp>> seen;
     for (const std::size_t cut : {std::size_t{1}, std::size_t{7}, std::size_t{50}}) {
       Sequencer sequencer({minutes()});
-      sequencer.add_source(0, 0, true, 0);
-      sequencer.add_source(1, 0, true, 0);
+      sequencer.add_source(0, 0, true);
+      sequencer.add_source(1, 0, true);
       std::vector<Sequenced> out;
       sequencer.admit(batch(1, 1, other), 0, out);
       std::vector<Timestamp> watermarks;
