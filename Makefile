@@ -8,7 +8,8 @@ help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: build  ## Build, start with the built-in demo, print the dashboard's address.
-	build/release/streamobs --config config/obs.toml
+	rm -rf build/demo  # Made-up history of an earlier run would contradict this one's.
+	build/release/streamobs --config config/obs.toml --data-dir build/demo
 
 build:  ## Build the release binary at build/release/streamobs.
 	third_party/install.sh build

@@ -88,7 +88,7 @@ class RuleCompiler {
     const RuleOptions& o = plan_.options;
     if (o.warmup_windows < 1) {
       complain(o.name.place,
-               fmt::format("rule {}: warmup_windows is {}", o.name.text, o.warmup_windows),
+               fmt::format("rule {}: warmup is {}", o.name.text, o.warmup_windows),
                "a baseline needs at least one window");
     }
     if (o.hold < 0 || o.keep_firing_for < 0) {
@@ -174,7 +174,7 @@ class RuleCompiler {
                fmt::format("at most {} windows of {} are in {}, and the rule waits for {}: it "
                            "would never say anything",
                            windows, unit, node.literal.text, plan_.options.warmup_windows),
-               "use a longer duration, or set warmup_windows lower");
+               "use a longer duration, or set warmup lower");
       return std::nullopt;
     }
     return *span;

@@ -37,7 +37,7 @@ http::Response answer(const IngestOutcome& outcome) {
   http::Response response;
   switch (outcome.status) {
     case IngestOutcome::Status::taken:
-      response.status = outcome.accepted == 0 ? 400 : 200;
+      response.status = outcome.accepted == 0 && outcome.rejected != 0 ? 400 : 200;
       response.body = ingest_answer(outcome);
       return response;
     case IngestOutcome::Status::overloaded:

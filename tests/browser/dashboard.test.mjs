@@ -366,6 +366,11 @@ for (const width of [360, 390, 768, 1024, 1440, 2560]) {
     await wait_for_charts(page);
     await page.waitForSelector("#stages .stage");
     assert.deepEqual(await overflowing(page), []);
+    // Nor with the wide table open: that scrolls inside its card.
+    await page.click("#table-box > summary");
+    await page.waitForSelector("#table td");
+    const sideways = () => document.documentElement.scrollWidth - window.innerWidth;
+    assert.ok((await page.evaluate(sideways)) <= 0);
     await page.context().close();
   });
 }

@@ -11,7 +11,8 @@ export type Unit =
   | "bytes"
   | "usd"
   | "eur"
-  | "per_second";
+  | "per_second"
+  | `decimal:${number}`;
 
 const kInteger = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const kMissing = "–";
@@ -68,6 +69,9 @@ export function guess_unit(name: string, type: string, largest: number): Unit {
   if (/_bytes$|^bytes(_|$)/.test(n)) return "bytes";
   if (/_(per_second|per_s|rps|qps|eps)$/.test(n)) return "per_second";
   if (/_(rate|ratio|share|fraction)$/.test(n) && largest <= 1) return "percent";
+  // Money is shown to its last digit, not rounded to be read at a glance.
+  const decimal = /^decimal\((\d+)\)$/.exec(type);
+  if (decimal) return `decimal:${Number(decimal[1])}`;
   return type === "int" ? "integer" : "plain";
 }
 
@@ -106,6 +110,13 @@ export function format_value(value: number | null | undefined, unit: Unit): stri
     case "integer":
     case "plain":
       return format_number(value);
+    default: {
+      const digits = Number(unit.slice("decimal:".length));
+      return value.toLocaleString("en", {
+        minimumFractionDigits: digits,
+        maximumFractionDigits: digits,
+      });
+    }
   }
 }
 

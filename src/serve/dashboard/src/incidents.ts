@@ -95,7 +95,8 @@ function update_card(card: HTMLElement, incident: Incident, now: number): void {
   set_text(part(card, "severity"), incident.severity);
   set_text(part(card, "status"), open ? "Open" : "Resolved");
   const start = parse_time(incident.started_at);
-  const end = open ? now : parse_time(incident.resolved_at ?? incident.last_seen_at);
+  // How long it lasted, as its text says; it is called resolved only some quiet time later.
+  const end = open ? now : parse_time(incident.last_seen_at);
   const length = format_duration(end - start);
   set_time(
     part<HTMLTimeElement>(card, "when"),

@@ -110,7 +110,7 @@ export function show_sources(body: HTMLElement, sources: readonly SourceState[])
   reconcile(
     body,
     sources,
-    (source) => source.source,
+    (source) => `${source.source} ${source.stream}`,
     () =>
       h(
         "tr",
