@@ -1,6 +1,6 @@
 // The whole hot path in one lane: bytes → decode → window → close with p50, p95 and p99, against
-// extraction over the same bytes in the same run. No threads, no disk: what is measured is the CPU an
-// event costs. Floors are those of the project's issue.
+// extraction over the same bytes in the same run. No threads, no disk: what is measured is the CPU
+// an event costs. Floors are those of the project's issue.
 //
 //   bench_engine [rounds] [events]
 #include <cstdlib>
@@ -64,7 +64,9 @@ class Lane {
     window::StreamWindows windows(windows_plan, 0, admission);
     window::WindowMerger merger(windows_plan);
     wal::StreamTiming timing;
-    timing.closing_watermark = [&](Timestamp t) { return window::closing_watermark(*windows_plan, t); };
+    timing.closing_watermark = [&](Timestamp t) {
+      return window::closing_watermark(*windows_plan, t);
+    };
     for (const auto& grid : window::closing_grids(*windows_plan)) {
       timing.grids.push_back({grid.step, grid.lateness});
     }
@@ -123,13 +125,19 @@ int main(int argc, char** argv) {
   const auto plan = make_plan();
   simdjson::ondemand::parser parser;
   std::vector<bench::Variant> variants;
-  variants.push_back({"extraction: simdjson on-demand", events,
-                      [&] { return bench::extract(parser, fixed); }, 0, {}});
+  variants.push_back({"extraction: simdjson on-demand",
+                      events,
+                      [&] { return bench::extract(parser, fixed); },
+                      0,
+                      {}});
   std::vector<std::unique_ptr<Lane>> lanes;
   const auto add = [&](const char* name, const bench::Bodies& bodies, double floor) {
     lanes.push_back(std::make_unique<Lane>(plan));
-    variants.push_back(
-        {name, events, [lane = lanes.back().get(), &bodies] { return lane->run(bodies); }, floor, {}});
+    variants.push_back({name,
+                        events,
+                        [lane = lanes.back().get(), &bodies] { return lane->run(bodies); },
+                        floor,
+                        {}});
   };
   add("decode → window → p99, 3 keys", three_keys, 0);
   add("decode → window → p99, 50 keys", fixed, 0.8);

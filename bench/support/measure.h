@@ -1,5 +1,6 @@
-// Timing that can be trusted on a noisy machine: variants alternate within each round, CPU time, and
-// what counts is the median over the rounds of the ratio to the first variant in the same round.
+// Timing that can be trusted on a noisy machine: variants alternate within each round, CPU time,
+// and what counts is the median over the rounds of the ratio to the first variant in the same
+// round.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +29,7 @@ struct Variant {
   std::string name;
   std::size_t events;  ///< That one run handles.
   std::function<std::uint64_t()> run;
-  double floor = 0;    ///< Of the ratio; 0: none is stated.
+  double floor = 0;  ///< Of the ratio; 0: none is stated.
   std::vector<double> seconds;
 };
 
@@ -42,7 +43,8 @@ inline void compare(std::vector<Variant>& variants, int rounds) {
       v.seconds.push_back(cpu_seconds() - begin);
     }
   }
-  std::printf("%-48s %8s %8s %7s  [ min ..  max]  floor\n", "variant", "M ev/s", "ns/event", "ratio");
+  std::printf("%-48s %8s %8s %7s  [ min ..  max]  floor\n", "variant", "M ev/s", "ns/event",
+              "ratio");
   for (const Variant& v : variants) {
     std::vector<double> ratios;
     for (std::size_t i = 0; i < v.seconds.size(); ++i) {
@@ -53,7 +55,8 @@ inline void compare(std::vector<Variant>& variants, int rounds) {
     const double seconds = median(v.seconds);
     const double events = static_cast<double>(v.events);
     std::printf("%-48s %8.2f %8.1f %7.2f  [%5.2f..%5.2f]", v.name.c_str(), events / seconds / 1e6,
-                seconds / events * 1e9, median(ratios), *std::min_element(ratios.begin(), ratios.end()),
+                seconds / events * 1e9, median(ratios),
+                *std::min_element(ratios.begin(), ratios.end()),
                 *std::max_element(ratios.begin(), ratios.end()));
     if (v.floor > 0) std::printf("  %.2f %s", v.floor, median(ratios) >= v.floor ? "ok" : "BELOW");
     std::printf("\n");

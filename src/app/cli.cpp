@@ -1,12 +1,11 @@
 #include "app/cli.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -125,8 +124,9 @@ int run_engine(const ConfigArguments& arguments) {
     return exit_code_of(started.error().code);
   }
   if (!topology.address().empty()) {
-    log::info("streamobs is running; open the dashboard in a browser",
-              {{"dashboard", topology.address()}, {"config", plan->config.file}, {"version", kVersion}});
+    log::info(
+        "streamobs is running; open the dashboard in a browser",
+        {{"dashboard", topology.address()}, {"config", plan->config.file}, {"version", kVersion}});
   }
   const int code = topology.run();
   const Totals totals = topology.totals();
@@ -153,7 +153,8 @@ int replay(const ConfigArguments& arguments, const ReplayOptions& options) {
 
 void add_config_options(CLI::App& app, ConfigArguments& arguments) {
   app.add_option("-c,--config", arguments.file, "The config, a TOML file (docs/config.md)");
-  app.add_option("--data-dir", arguments.data_dir, "Where the database goes, instead of the config's");
+  app.add_option("--data-dir", arguments.data_dir,
+                 "Where the database goes, instead of the config's");
   app.add_option("--listen", arguments.listen,
                  "ADDRESS:PORT of HTTP, instead of the config's; port 0 picks a free one");
 }
@@ -173,33 +174,44 @@ CLI::Option* add_duration(CLI::App& app, const char* name, Duration& into, const
 CLI::App* add_loadgen(CLI::App& app, loadgen::LoadgenOptions& options, std::string& start) {
   CLI::App* const command = app.add_subcommand(
       "loadgen", "Make up events and send them to a running streamobs, a file or stdout");
-  command->add_option("scenario", options.scenario,
-                      "services, transactions, metrics, logs or llm")->capture_default_str();
-  command->add_option("--target", options.target, "http://HOST:PORT of a streamobs")->capture_default_str();
+  command->add_option("scenario", options.scenario, "services, transactions, metrics, logs or llm")
+      ->capture_default_str();
+  command->add_option("--target", options.target, "http://HOST:PORT of a streamobs")
+      ->capture_default_str();
   command->add_option("-o,--file", options.file, "Write NDJSON here instead; - is stdout");
-  command->add_option("--rate", options.rate, "Events per second; 0: as fast as possible")->capture_default_str();
+  command->add_option("--rate", options.rate, "Events per second; 0: as fast as possible")
+      ->capture_default_str();
   command->add_option("--event-rate", options.event_rate,
                       "Events per second of event time, where it differs from --rate");
   command->add_option("--events", options.events, "Stop after so many events");
-  add_duration(*command, "--duration", options.duration, "Stop after this long, such as 90s or 10m");
-  command->add_option("--start", start, "Event time of the first event, such as 2026-01-09T12:00:00Z");
-  command->add_option("--seed", options.seed, "The same seed gives the same events")->capture_default_str();
-  command->add_option("--anomalies", options.anomaly_share, "Share of events in injected anomalies")->capture_default_str();
+  add_duration(*command, "--duration", options.duration,
+               "Stop after this long, such as 90s or 10m");
+  command->add_option("--start", start,
+                      "Event time of the first event, such as 2026-01-09T12:00:00Z");
+  command->add_option("--seed", options.seed, "The same seed gives the same events")
+      ->capture_default_str();
+  command->add_option("--anomalies", options.anomaly_share, "Share of events in injected anomalies")
+      ->capture_default_str();
   command->add_option("--keys", options.keys, "Cardinality: so many services, users or tenants");
   command->add_option("--batch", options.batch, "Events per request")->capture_default_str();
-  command->add_option("--connections", options.connections, "HTTP connections")->capture_default_str();
+  command->add_option("--connections", options.connections, "HTTP connections")
+      ->capture_default_str();
   command->add_option("--bearer", options.bearer, "Token, as env:NAME or file:PATH");
-  command->add_option("--truth", options.truth_file, "Write what was really sent here, as JSON (docs/loadgen.md)");
+  command->add_option("--truth", options.truth_file,
+                      "Write what was really sent here, as JSON (docs/loadgen.md)");
   command->add_flag("-q,--quiet", options.quiet, "No progress, no summary");
   return command;
 }
 
 CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& options) {
   CLI::App* const command = app.add_subcommand(
-      "replay", "Read files to their end as fast as possible, close every window into the store, end");
+      "replay",
+      "Read files to their end as fast as possible, close every window into the store, end");
   add_config_options(*command, arguments);
-  command->add_option("-s,--stream", options.stream, "Whose events the files hold; the only stream by default");
-  command->add_option("--format", options.format, "ndjson, csv or access_log")->capture_default_str();
+  command->add_option("-s,--stream", options.stream,
+                      "Whose events the files hold; the only stream by default");
+  command->add_option("--format", options.format, "ndjson, csv or access_log")
+      ->capture_default_str();
   command->add_option("files", options.files, "Files, .gz too; read in this order")->required();
   return command;
 }
@@ -208,15 +220,16 @@ CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& o
 
 int run_cli(int argc, char** argv) {
   CLI::App app{
-      "streamobs: events in; windows, anomalies, incidents in plain words and a live dashboard out.",
+      "streamobs: events in; windows, anomalies, incidents in plain words and a live dashboard "
+      "out.",
       "streamobs"};
   app.footer(kFooter);
   app.set_version_flag("--version", fmt::format("streamobs {}", kVersion));
   ConfigArguments arguments;
   add_config_options(app, arguments);
 
-  CLI::App* const validating =
-      app.add_subcommand("validate", "Check a config: every mistake, each with its place and a hint");
+  CLI::App* const validating = app.add_subcommand(
+      "validate", "Check a config: every mistake, each with its place and a hint");
   bool deny_warnings = false;
   add_config_options(*validating, arguments);
   validating->add_flag("--deny-warnings", deny_warnings, "Exit 78 on a warning as well");
@@ -240,7 +253,8 @@ int run_cli(int argc, char** argv) {
     if (!load_start.empty()) {
       const std::optional<Timestamp> start = decode::TimeParser(nullptr).parse(load_start);
       if (!start) {
-        fmt::print(stderr, "--start: '{}' is not a time such as 2026-01-09T12:00:00Z\n", load_start);
+        fmt::print(stderr, "--start: '{}' is not a time such as 2026-01-09T12:00:00Z\n",
+                   load_start);
         return kExitBadConfig;
       }
       load.start = *start;

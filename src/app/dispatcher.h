@@ -35,7 +35,9 @@ class Dispatcher {
   flow::Conveyor<SequencerInput>& input() { return input_; }
   flow::Channel<SequencerInput>& blocks_of(std::size_t lane) { return input_[2 * lane]; }
   flow::Channel<SequencerInput>& requests_of(std::size_t lane) { return input_[2 * lane + 1]; }
-  flow::Channel<SequencerInput>& end_of(std::size_t source) { return input_[2 * lanes_.size() + source]; }
+  flow::Channel<SequencerInput>& end_of(std::size_t source) {
+    return input_[2 * lanes_.size() + source];
+  }
 
   /// Until the input is closed and drained; then has the lanes hand over what is left, and closes
   /// them.
@@ -73,7 +75,7 @@ class Dispatcher {
   };
   struct WindowState {
     std::uint32_t stream_id = 0;
-    std::size_t index = 0;            ///< Within its stream.
+    std::size_t index = 0;  ///< Within its stream.
     Duration emit_every = 0;
     Timestamp next_emit = 0;
     std::uint64_t batches_shown = 0;  ///< Of the stream, at the last showing.

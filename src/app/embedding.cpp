@@ -21,15 +21,21 @@ namespace streamobs {
 
 namespace {
 
-Time to_time(Timestamp t) { return Time(std::chrono::microseconds(t)); }
+Time to_time(Timestamp t) {
+  return Time(std::chrono::microseconds(t));
+}
 
 ResultValue to_public(const Value& value) {
   if (value.null) return std::monostate{};
   switch (value.type.kind) {
-    case Kind::boolean: return value.integer != 0;
-    case Kind::integer: return value.integer;
-    case Kind::floating: return value.floating;
-    default: return value.to_string();
+    case Kind::boolean:
+      return value.integer != 0;
+    case Kind::integer:
+      return value.integer;
+    case Kind::floating:
+      return value.floating;
+    default:
+      return value.to_string();
   }
 }
 
@@ -92,9 +98,15 @@ IncidentResult to_public(const Incident& incident) {
 PushResult to_public(const source::IngestOutcome& outcome) {
   PushResult result;
   switch (outcome.status) {
-    case source::IngestOutcome::Status::taken: result.status = PushResult::Status::taken; break;
-    case source::IngestOutcome::Status::overloaded: result.status = PushResult::Status::busy; break;
-    default: result.status = PushResult::Status::stopped; break;
+    case source::IngestOutcome::Status::taken:
+      result.status = PushResult::Status::taken;
+      break;
+    case source::IngestOutcome::Status::overloaded:
+      result.status = PushResult::Status::busy;
+      break;
+    default:
+      result.status = PushResult::Status::stopped;
+      break;
   }
   result.accepted = outcome.accepted;
   result.rejected = outcome.rejected;
@@ -166,7 +178,9 @@ Event& Event::set(std::string_view field, bool value) {
   return *this;
 }
 
-std::string Event::now() { return to_rfc3339(SystemClock().now()); }
+std::string Event::now() {
+  return to_rfc3339(SystemClock().now());
+}
 
 struct Engine::Impl {
   std::shared_ptr<const app::Plan> plan;
@@ -205,9 +219,9 @@ void Engine::Impl::tell_unguarded(const Record& record) const {
 
 Engine::Engine(const Config& config) : impl_(std::make_unique<Impl>()) {
   Diagnostics diagnostics;
-  std::optional<config::Config> parsed =
-      config.path_.empty() ? config::parse(config.text_, "config", diagnostics)
-                           : config::load(config.path_, diagnostics);
+  std::optional<config::Config> parsed = config.path_.empty()
+                                             ? config::parse(config.text_, "config", diagnostics)
+                                             : config::load(config.path_, diagnostics);
   bool good = parsed.has_value();
   if (good && !config.data_dir_.empty()) config::set_data_dir(*parsed, config.data_dir_);
   if (good && !config.listen_.empty()) {
@@ -223,7 +237,9 @@ Engine::Engine(const Config& config) : impl_(std::make_unique<Impl>()) {
   impl_->topology = std::make_unique<app::Topology>(impl_->plan, options);
 }
 
-Engine::~Engine() { stop(); }
+Engine::~Engine() {
+  stop();
+}
 
 void Engine::on_window(std::function<void(const WindowResult&)> callback) {
   impl_->on_window = std::move(callback);
@@ -246,7 +262,9 @@ void Engine::start() {
   impl_->runner = std::thread([impl = impl_.get()] { impl->topology->run(); });
 }
 
-std::string Engine::address() const { return impl_->topology->address(); }
+std::string Engine::address() const {
+  return impl_->topology->address();
+}
 
 PushResult Engine::push(std::string_view stream, std::string_view json) {
   const std::optional<std::uint32_t> stream_id = impl_->plan->stream_id(stream);

@@ -30,7 +30,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   EventBatchPtr batch = lanes_[lane_index]->decode(block);
   block.bytes.reset();
   outcome.accepted = batch->rows;
-  outcome.rejected = batch->dead_letters.size();
+  outcome.rejected = batch->refused;
   for (const DeadLetter& letter : batch->dead_letters) {
     if (outcome.errors.size() == IngestOutcome::kErrorsMax) break;
     outcome.errors.push_back({letter.event_index, letter.reason, letter.detail});

@@ -42,8 +42,8 @@ class SourceFeed final : public source::BlockSink {
   /// turns clients away, so that reading an old file does not.
   static constexpr std::uint64_t kInFlightBytesMax = 32 << 20;
 
-  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes, InFlight& in_flight,
-             const std::atomic<bool>& stop)
+  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes,
+             InFlight& in_flight, const std::atomic<bool>& stop)
       : source_id_(source_id), lanes_(lanes), in_flight_(in_flight), stop_(stop) {}
 
   asio::awaitable<bool> push(Block block) override;

@@ -19,9 +19,11 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
       decoded_batches(r.counter("streamobs_decoded_batches_total", "Blocks decoded into batches.")),
       windowed_batches(
           r.counter("streamobs_windowed_batches_total", "Batches counted into windows.")),
-      dead_letters_dropped(r.counter("streamobs_dead_letters_dropped_total",
-                                     "Late events of a burst that were counted but not kept.")),
-      windowed_events(r.counter("streamobs_windowed_events_total", "Events counted into windows.")) {
+      dead_letters_dropped(
+          r.counter("streamobs_dead_letters_dropped_total",
+                    "Refused or late events of one batch beyond those that are kept.")),
+      windowed_events(
+          r.counter("streamobs_windowed_events_total", "Events counted into windows.")) {
   for (const PlannedSource& source : plan.sources) {
     received.push_back(&r.counter(
         "streamobs_events_received_total", "Events read from sources, refused ones included.",
@@ -49,16 +51,15 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
   }
 }
 
-void LaneMetrics::count_rejected(const DeadLetter& letter) {
-  const auto stream = stream_ids.find(letter.stream);
-  if (stream == stream_ids.end()) return;
+void LaneMetrics::count_rejected(const std::string& stream, const std::string& reason,
+                                 std::uint64_t count) {
   const std::lock_guard lock(rejected_mutex);
-  telemetry::Counter*& counter = rejected[stream->second][letter.reason];
+  telemetry::Counter*& counter = rejected[stream_ids.at(stream)][reason];
   if (counter == nullptr) {
     counter = &registry.counter("streamobs_events_rejected_total", "Events refused, by reason.",
-                                {{"stream", letter.stream}, {"reason", letter.reason}});
+                                {{"stream", stream}, {"reason", reason}});
   }
-  counter->add();
+  counter->add(count);
 }
 
 std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t stream_id) const {
@@ -107,7 +108,13 @@ EventBatchPtr Lane::decode(const Block& block) {
   metrics_.received[block.origin.source_id]->add(batch->events);
   metrics_.streams[block.stream_id].accepted->add(batch->rows);
   metrics_.decoded_batches.add();
-  for (const DeadLetter& letter : batch->dead_letters) metrics_.count_rejected(letter);
+  const std::string& stream = plan_.config.streams[block.stream_id].name.text;
+  for (const DeadLetter& letter : batch->dead_letters)
+    metrics_.count_rejected(stream, letter.reason, 1);
+  for (const auto& [reason, count] : batch->refused_unkept) {
+    metrics_.count_rejected(stream, reason, count);
+    metrics_.dead_letters_dropped.add(count);
+  }
   in_flight_.bytes.fetch_add(bytes_of(*batch), std::memory_order_relaxed);
   return batch;
 }
@@ -191,14 +198,13 @@ asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
         if (letters == nullptr) continue;
         output = std::move(letters);
       } else if (const auto* mark = std::get_if<wal::Mark>(&work)) {
-        output = LanePartial{LanePartial::Kind::closed, mark->stream_id, mark->position,
-                             mark->watermark,
-                             windows_[mark->stream_id]->take_closed(mark->watermark)};
+        output =
+            LanePartial{LanePartial::Kind::closed, mark->stream_id, mark->position, mark->watermark,
+                        windows_[mark->stream_id]->take_closed(mark->watermark)};
         work_done(mark->stream_id);
       } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
         output = LanePartial{LanePartial::Kind::open, show->stream_id, show->position,
-                             show->watermark,
-                             windows_[show->stream_id]->copy_open(show->window)};
+                             show->watermark, windows_[show->stream_id]->copy_open(show->window)};
         work_done(show->stream_id);
       } else {
         const Finish& finish = std::get<Finish>(work);

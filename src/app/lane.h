@@ -90,7 +90,7 @@ struct LaneMetrics {
     telemetry::Counter* overflow_rows;
     std::vector<telemetry::Counter*> late;  ///< By window of the stream.
   };
-  void count_rejected(const DeadLetter& letter);
+  void count_rejected(const std::string& stream, const std::string& reason, std::uint64_t count);
   std::map<std::string, std::uint64_t> rejected_by_reason(std::size_t stream_id) const;
 
   telemetry::Registry& registry;
@@ -112,7 +112,8 @@ struct InFlight {
   std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;  ///< By stream, ever.
   /// By stream, ever: batches, marks and all else that touches a lane's windows.
   std::unique_ptr<std::atomic<std::uint64_t>[]> work_done;
-  std::unique_ptr<std::atomic<std::int64_t>[]> blocks;  ///< By source: handed in, not yet sequenced.
+  std::unique_ptr<std::atomic<std::int64_t>[]>
+      blocks;  ///< By source: handed in, not yet sequenced.
   /// By source: we have told it to wait since this was last asked, so its silence is our doing.
   std::unique_ptr<std::atomic<bool>[]> turned_away;
 };
@@ -125,8 +126,8 @@ class Lane {
 
   std::size_t index() const { return index_; }
   const asio::any_io_executor& executor() const { return executor_; }
-  flow::Conveyor<Block>& blocks() { return blocks_; }        ///< One ring for each source.
-  flow::Channel<LaneWork>& work() { return work_; }          ///< From the dispatcher.
+  flow::Conveyor<Block>& blocks() { return blocks_; }  ///< One ring for each source.
+  flow::Channel<LaneWork>& work() { return work_; }    ///< From the dispatcher.
 
   /// On the lane's strand: decodes one block into a batch of the lane's pool.
   EventBatchPtr decode(const Block& block);
@@ -156,8 +157,9 @@ class Lane {
   InFlight& in_flight_;
   flow::Conveyor<Block> blocks_;
   flow::Channel<LaneWork> work_;
-  std::vector<std::unique_ptr<decode::Decoder>> decoders_;       ///< By stream.
-  std::vector<std::unique_ptr<window::StreamWindows>> windows_;  ///< By stream; null without windows.
+  std::vector<std::unique_ptr<decode::Decoder>> decoders_;  ///< By stream.
+  std::vector<std::unique_ptr<window::StreamWindows>>
+      windows_;  ///< By stream; null without windows.
   std::vector<EventBatchPtr> pool_;
   std::atomic<std::size_t> keys_{0};
   std::atomic<std::size_t> open_instances_{0};

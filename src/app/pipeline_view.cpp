@@ -29,7 +29,9 @@ std::string describe(const source::Progress& progress) {
 
 PipelineView::PipelineView(Topology& topology) : topology_(topology) {}
 
-PipelineView::~PipelineView() { topology_.metrics_.remove_callbacks(this); }
+PipelineView::~PipelineView() {
+  topology_.metrics_.remove_callbacks(this);
+}
 
 void PipelineView::register_metrics() {
   Topology& t = topology_;
@@ -68,8 +70,8 @@ void PipelineView::register_metrics() {
     for (const auto& lane : t.lanes_) open = std::max(open, lane->open_instances());
     return static_cast<double>(open);
   });
-  r.gauge_callback(this, "streamobs_in_flight_bytes", "Decoded events not yet counted, in bytes.", {},
-                   [&t] { return static_cast<double>(t.in_flight_.bytes.load()); });
+  r.gauge_callback(this, "streamobs_in_flight_bytes", "Decoded events not yet counted, in bytes.",
+                   {}, [&t] { return static_cast<double>(t.in_flight_.bytes.load()); });
   r.gauge_callback(this, "streamobs_log_position", "Batches and marks sequenced so far.", {},
                    [&t] { return static_cast<double>(t.dispatcher_->position()); });
   r.gauge_callback(this, "streamobs_store_bytes", "Size of the database and its journal.", {},

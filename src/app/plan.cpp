@@ -29,14 +29,15 @@ bool plan_stream(Plan& plan, std::uint32_t id, Diagnostics& diagnostics) {
   }
   if (windows.empty()) {
     diagnostics.push_back({Diagnostic::Severity::warning, options.name.place,
-                           "stream '" + options.name.text + "' has no window: its events are "
-                           "checked and counted, but nothing comes out of them",
+                           "stream '" + options.name.text +
+                               "' has no window: its events are "
+                               "checked and counted, but nothing comes out of them",
                            "add [window.NAME] with from = \"" + options.name.text + "\"", ""});
     return true;
   }
-  stream.windows = window::compile_windows(stream.decode->schema, stream.decode->scope,
-                                           stream.decode->filter, options.filter, windows,
-                                           diagnostics);
+  stream.windows =
+      window::compile_windows(stream.decode->schema, stream.decode->scope, stream.decode->filter,
+                              options.filter, windows, diagnostics);
   if (stream.windows == nullptr) return false;
   const auto schemas = window::result_schemas(*stream.windows);
   for (std::size_t i = 0; i < schemas.size(); ++i) {

@@ -43,7 +43,7 @@ struct PlannedWindow {
 
 struct Plan {
   config::Config config;
-  std::vector<PlannedStream> streams;   ///< In the config's order, as are the windows.
+  std::vector<PlannedStream> streams;  ///< In the config's order, as are the windows.
   std::vector<PlannedWindow> windows;
   std::vector<PlannedSource> sources;
   std::vector<std::string> source_names;  ///< By source id.

@@ -1,12 +1,11 @@
 #include "app/replay.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -31,8 +30,8 @@ class ProgressBar {
     const double share = std::min(1.0, static_cast<double>(read) / static_cast<double>(total));
     const int filled = static_cast<int>(share * kWidth);
     const double seconds = std::chrono::duration<double>(now - started_).count();
-    fmt::print(stderr, "\r[{:=<{}}{:{}}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", "", filled, "",
-               kWidth - filled, share * 100, static_cast<double>(read) / 1e6,
+    fmt::print(stderr, "\r[{:=<{}}{:{}}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", "", filled,
+               "", kWidth - filled, share * 100, static_cast<double>(read) / 1e6,
                static_cast<double>(total) / 1e6, static_cast<double>(read) / 1e6 / seconds);
   }
   void clear() const {
@@ -62,19 +61,22 @@ void print_summary(const Topology& topology, double seconds) {
   const Plan& plan = topology.plan();
   fmt::print(stderr, "{} events in {:.2f} s ({:.0f} a second)\n", totals.received, seconds,
              static_cast<double>(totals.received) / std::max(seconds, 1e-6));
-  fmt::print(stderr, "  accepted {}, rejected {}, left out by a filter {}, late {}\n", totals.accepted,
-             totals.rejected, totals.filtered, totals.late);
+  fmt::print(stderr, "  accepted {}, rejected {}, left out by a filter {}, late {}\n",
+             totals.accepted, totals.rejected, totals.filtered, totals.late);
   fmt::print(stderr, "  {} rows of closed windows, {} anomalies\n", totals.window_rows,
              totals.anomalies);
   if (totals.rejected != 0 || totals.late != 0) {
-    fmt::print(stderr, "  why: sqlite3 {}/streamobs.db 'SELECT stream, reason, count FROM "
-               "dead_letter_count'\n", plan.config.data_dir);
+    fmt::print(stderr,
+               "  why: sqlite3 {}/streamobs.db 'SELECT stream, reason, count FROM "
+               "dead_letter_count'\n",
+               plan.config.data_dir);
   }
 }
 
 }  // namespace
 
-bool prepare_replay(config::Config& config, const ReplayOptions& options, Diagnostics& diagnostics) {
+bool prepare_replay(config::Config& config, const ReplayOptions& options,
+                    Diagnostics& diagnostics) {
   source::SourceOptions source;
   source.name = SourceText("replay");
   source.type = source::Type::file;
@@ -113,7 +115,9 @@ int run_replay(const std::shared_ptr<const Plan>& plan, const ReplayOptions&) {
   TopologyOptions options;
   options.stop_when_input_ends = true;
   if (::isatty(STDERR_FILENO) == 1) {
-    options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) { bar.update(read, total); };
+    options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) {
+      bar.update(read, total);
+    };
   }
   const auto started = SteadyClock::now();
   Topology topology(plan, options);

@@ -12,7 +12,7 @@
 namespace streamobs::app {
 
 struct ReplayOptions {
-  std::string stream;            ///< Empty: the config's only one.
+  std::string stream;  ///< Empty: the config's only one.
   std::string format = "ndjson";
   std::vector<std::string> files;
 };

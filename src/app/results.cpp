@@ -69,7 +69,8 @@ void Results::spawn(flow::TaskGroup& tasks) {
 }
 
 bool Results::round_complete() const {
-  return std::none_of(rounds_.begin(), rounds_.end(), [](const auto& lane) { return lane.empty(); });
+  return std::none_of(rounds_.begin(), rounds_.end(),
+                      [](const auto& lane) { return lane.empty(); });
 }
 
 void Results::merge_round(Records& out) {
@@ -180,12 +181,14 @@ void Results::count(const Record& record) {
     }
     metrics_.counter("streamobs_windows_closed_total", "Windows closed.", {{"window", name}})
         .add(closed);
-    if (closed != 0) close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
+    if (closed != 0)
+      close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
   } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
     if ((*anomaly)->resolved) return;
     metrics_
-        .counter("streamobs_anomalies_total", "Anomalies found.",
-                 {{"rule", (*anomaly)->rule}, {"severity", std::string(to_text((*anomaly)->severity))}})
+        .counter(
+            "streamobs_anomalies_total", "Anomalies found.",
+            {{"rule", (*anomaly)->rule}, {"severity", std::string(to_text((*anomaly)->severity))}})
         .add();
   } else if (const auto* incident = std::get_if<IncidentPtr>(&record)) {
     metrics_

@@ -1,8 +1,8 @@
 // Behind the windows: merge the lanes' parts, detect, narrate, and hand the records to the store,
 // the live readers and whoever embeds us.
 //
-// Four coroutines on one strand, joined by channels, each a synchronous operator in its shell. Lives
-// as long as the topology.
+// Four coroutines on one strand, joined by channels, each a synchronous operator in its shell.
+// Lives as long as the topology.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,8 @@ class Results {
           telemetry::Registry& metrics);
 
   const asio::any_io_executor& executor() const { return executor_; }
-  flow::Conveyor<LaneOutput>& input() { return input_; }    ///< One ring for each lane.
-  flow::Channel<Record>& to_store() { return to_store_; }   ///< What must be kept.
+  flow::Conveyor<LaneOutput>& input() { return input_; }   ///< One ring for each lane.
+  flow::Channel<Record>& to_store() { return to_store_; }  ///< What must be kept.
 
   /// Called on the results strand for every record, early ones included. Before spawn().
   void add_listener(Listener listener) { listeners_.push_back(std::move(listener)); }

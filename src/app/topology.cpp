@@ -1,9 +1,8 @@
 #include "app/topology.h"
 
-#include <csignal>
-
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <future>
 #include <utility>
 
@@ -26,7 +25,9 @@ constexpr Duration kDrainRequests = 3 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
 constexpr auto kShutdownPatience = std::chrono::seconds(20);
 
-std::size_t cores() { return std::max(1U, std::thread::hardware_concurrency()); }
+std::size_t cores() {
+  return std::max(1U, std::thread::hardware_concurrency());
+}
 
 std::string what(std::exception_ptr error) {
   try {
@@ -44,11 +45,15 @@ int exit_code_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::invalid:
     case ErrorCode::not_found:
-    case ErrorCode::too_large: return 78;
-    case ErrorCode::unavailable: return 75;
+    case ErrorCode::too_large:
+      return 78;
+    case ErrorCode::unavailable:
+      return 75;
     case ErrorCode::io:
-    case ErrorCode::corrupt: return 74;
-    case ErrorCode::internal: return 70;
+    case ErrorCode::corrupt:
+      return 74;
+    case ErrorCode::internal:
+      return 70;
   }
   return 70;
 }
@@ -113,12 +118,13 @@ Result<> Topology::start() {
   data_dir_.emplace(std::move(*data_dir));
   store::StoreOptions store = config.store;
   store.path = data_dir_->database_path();
-  Result<std::unique_ptr<store::Database>> database = store::Database::open(store, plan_->schemas());
+  Result<std::unique_ptr<store::Database>> database =
+      store::Database::open(store, plan_->schemas());
   if (database.has_error()) return database.error();
   database_ = std::move(*database);
-  store_sink_ = std::make_unique<sink::StoreSink>(
-      *database_, results_->to_store(), pool_, clock_, metrics_, store,
-      [this](const Error& error) { fail_with(error); });
+  store_sink_ =
+      std::make_unique<sink::StoreSink>(*database_, results_->to_store(), pool_, clock_, metrics_,
+                                        store, [this](const Error& error) { fail_with(error); });
   queries_ = std::make_unique<Queries>(*database_, query_pool_);
   live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
   results_->add_listener([this](const Record& record) {
@@ -293,7 +299,8 @@ asio::awaitable<void> Topology::watch_shutdown() {
     if (drained_) break;
     const std::uint64_t now = progress();
     if (now == seen) {
-      log::error("shutdown has come to a standstill; results that the store does not take are lost");
+      log::error(
+          "shutdown has come to a standstill; results that the store does not take are lost");
       set_exit_code(75);
       store_sink_->give_up();
     }
@@ -398,7 +405,8 @@ source::IngestOutcome Topology::push(std::uint32_t stream_id, std::string_view j
   std::promise<source::IngestOutcome> promise;
   std::future<source::IngestOutcome> future = promise.get_future();
   // The caller waits for the answer below, so the promise outlives the task.
-  service_tasks_.spawn(lane.executor(), "push", submit_for(lane.index(), std::move(block), promise));
+  service_tasks_.spawn(lane.executor(), "push",
+                       submit_for(lane.index(), std::move(block), promise));
   return future.get();
 }
 
@@ -431,9 +439,11 @@ Totals Topology::totals() const {
   for (std::size_t id = 0; id < plan_->streams.size(); ++id) {
     totals.accepted += lane_metrics_.streams[id].accepted->value();
     totals.filtered += lane_metrics_.streams[id].filtered->value();
-    for (const telemetry::Counter* late : lane_metrics_.streams[id].late) totals.late += late->value();
+    for (const telemetry::Counter* late : lane_metrics_.streams[id].late)
+      totals.late += late->value();
   }
-  for (const telemetry::Counter* counter : lane_metrics_.received) totals.received += counter->value();
+  for (const telemetry::Counter* counter : lane_metrics_.received)
+    totals.received += counter->value();
   totals.rejected = totals.received - totals.accepted;
   for (const PlannedWindow& window : plan_->windows) {
     const telemetry::Labels labels{{"window", window.schema->window}};

@@ -4,8 +4,8 @@
 //                                                                       ─▶ store · live · listeners
 //
 // Every arrow is a bounded channel. Life: construct, start(), run() on the caller's thread (with
-// further threads of its own) until a stop is asked for or all bounded input has been read, then the
-// two phases of shutdown: stop sources and requests, drain what is queued. Not restartable.
+// further threads of its own) until a stop is asked for or all bounded input has been read, then
+// the two phases of shutdown: stop sources and requests, drain what is queued. Not restartable.
 #pragma once
 
 #include <atomic>
@@ -31,8 +31,8 @@
 #include "http/server.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
-#include "source/source.h"
 #include "sink/store_sink.h"
+#include "source/source.h"
 #include "store/data_dir.h"
 #include "store/database.h"
 #include "telemetry/registry.h"
@@ -43,7 +43,7 @@ class PipelineView;
 class Queries;
 
 struct TopologyOptions {
-  bool handle_signals = true;      ///< SIGINT and SIGTERM ask for a stop.
+  bool handle_signals = true;         ///< SIGINT and SIGTERM ask for a stop.
   bool stop_when_input_ends = false;  ///< replay: end once every source has been read to its end.
   /// replay: told how far the reading has come, about ten times a second, on some thread.
   std::function<void(std::uint64_t bytes_read, std::uint64_t bytes_total)> on_progress;
@@ -156,10 +156,10 @@ class Topology {
   std::atomic<int> exit_code_{0};
   std::atomic<bool> ready_{false};
   std::atomic<bool> stop_sources_{false};
-  std::vector<std::unique_ptr<SourceFeed>> feeds_;            ///< By configured source.
+  std::vector<std::unique_ptr<SourceFeed>> feeds_;  ///< By configured source.
   std::vector<std::unique_ptr<source::Source>> sources_;
   std::atomic<std::size_t> sources_running_{0};
-  std::size_t next_home_ = 0;               ///< Main strand.
+  std::size_t next_home_ = 0;  ///< Main strand.
   std::atomic<std::size_t> next_push_{0};
   std::unique_ptr<PipelineView> view_;
   std::unique_ptr<boost::asio::signal_set> signals_;

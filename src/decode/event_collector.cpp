@@ -92,6 +92,17 @@ bool EventCollector::refuse_if_too_long(const char* begin, const char* end) {
 void EventCollector::add_dead_letter(std::string_view reason, std::string_view detail,
                                      std::string_view payload, std::uint32_t event,
                                      std::uint64_t line) {
+  ++batch_->refused;
+  if (batch_->dead_letters.size() == EventBatch::kMaxDeadLetters) {
+    // A body of nothing but "1," is small and makes millions of these.
+    const auto known = batch_->refused_unkept.find(reason);
+    if (known != batch_->refused_unkept.end()) {
+      ++known->second;
+    } else {
+      batch_->refused_unkept.emplace(reason, 1);
+    }
+    return;
+  }
   const BlockOrigin& origin = batch_->origin;
   DeadLetter letter;
   letter.reason = reason;

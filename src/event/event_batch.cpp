@@ -44,6 +44,8 @@ void EventBatch::clear() {
   events = 0;
   time_max = kMinTimestamp;
   dead_letters.clear();
+  refused_unkept.clear();
+  refused = 0;
   origin = {};
   stamp = {};
   block.reset();

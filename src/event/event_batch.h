@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -56,7 +58,11 @@ struct EventBatch {
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
   std::uint32_t events = 0;              ///< Events in the block, refused ones included.
   Timestamp time_max = kMinTimestamp;    ///< Newest event time in the batch.
-  std::vector<DeadLetter> dead_letters;  ///< Bounded by the events in the block.
+  /// Refused events, the first kMaxDeadLetters of the batch; the others are only counted.
+  static constexpr std::size_t kMaxDeadLetters = 10'000;
+  std::vector<DeadLetter> dead_letters;
+  std::map<std::string, std::uint64_t, std::less<>> refused_unkept;  ///< By reason.
+  std::uint64_t refused = 0;             ///< All of them.
 
   BlockOrigin origin;
   std::uint32_t lane = 0;                ///< The lane that decoded it and will count it.

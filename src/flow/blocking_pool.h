@@ -30,7 +30,8 @@ class BlockingPool {
     using R = std::invoke_result_t<const Work&>;
     Outcome<R> outcome;
     const Submit<Work, R> submit{&pool_, &work, &outcome};
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(submit, asio::use_awaitable);
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(submit,
+                                                                         asio::use_awaitable);
     if (outcome.error) std::rethrow_exception(outcome.error);
     if constexpr (!std::is_void_v<R>) co_return std::move(*outcome.value);
   }

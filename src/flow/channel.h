@@ -133,7 +133,8 @@ class Conveyor {
   /// Consumer: as pop_batch, but also returns (with 0) when `other()` is true; whoever makes it so
   /// calls notify_consumer() after.
   template <class Other>
-  asio::awaitable<std::size_t> pop_batch_or(std::vector<T>& out, std::size_t max_each, Other other) {
+  asio::awaitable<std::size_t> pop_batch_or(std::vector<T>& out, std::size_t max_each,
+                                            Other other) {
     const auto has_news = [this, &other] { return any() || all_closed() || other(); };
     co_await consumer_.wait(has_news);
     std::size_t count = 0;

@@ -27,14 +27,16 @@ class Signal {
     while (!ready()) {
       // Named and trivially destructible: g++ 12 destroys temporaries of a co_await twice.
       const Arm<Ready> arm{this, &ready};
-      co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(arm, asio::use_awaitable);
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(arm,
+                                                                           asio::use_awaitable);
     }
   }
 
   /// Wakes the waiter, if there is one. What it waits for must have been changed before.
   void notify() {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (waiting_.load(std::memory_order_relaxed) && waiting_.exchange(false, std::memory_order_acq_rel)) {
+    if (waiting_.load(std::memory_order_relaxed) &&
+        waiting_.exchange(false, std::memory_order_acq_rel)) {
       resume();
     }
   }

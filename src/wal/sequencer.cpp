@@ -57,8 +57,7 @@ void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>
   finish(partition, now, out);
 }
 
-void Sequencer::sequence(Partition& partition, EventBatchPtr batch,
-                         std::vector<Sequenced>& out) {
+void Sequencer::sequence(Partition& partition, EventBatchPtr batch, std::vector<Sequenced>& out) {
   const std::uint32_t stream_id = partition.stream_id;
   Stream& stream = streams_[stream_id];
   // What had to be refused altogether says nothing about time.
@@ -129,9 +128,9 @@ void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& bu
     // With all of them silent only the wall clock is left to say that time has passed; it never
     // closes a window that could still be in its own time. It need not go on for ever, either:
     // once everything that has events is closed, nothing is left to decide.
-    const Timestamp target =
-        all_idle ? std::min(now, stream.timing.closing_watermark(stream.newest))
-                 : least_active(stream, nullptr);
+    const Timestamp target = all_idle
+                                 ? std::min(now, stream.timing.closing_watermark(stream.newest))
+                                 : least_active(stream, nullptr);
     if (target > stream.watermark && target != kMaxTimestamp) {
       ++position_;
       raise(stream_id, target, out);
@@ -168,7 +167,9 @@ bool Sequencer::any_active(const Stream& stream) const {
   });
 }
 
-bool Sequencer::idle(std::uint32_t stream_id) const { return !any_active(streams_[stream_id]); }
+bool Sequencer::idle(std::uint32_t stream_id) const {
+  return !any_active(streams_[stream_id]);
+}
 
 std::size_t Sequencer::waiting() const {
   std::size_t count = 0;

@@ -98,10 +98,10 @@ class Sequencer {
   struct Partition {
     std::uint32_t stream_id = 0;
     Activity activity = Activity::unseen;
-    Timestamp newest = kMinTimestamp;   ///< Newest event time.
-    Duration silent_for = 0;            ///< Since its last batch, by ticks.
+    Timestamp newest = kMinTimestamp;  ///< Newest event time.
+    Duration silent_for = 0;           ///< Since its last batch, by ticks.
     std::uint64_t next_block = 1;
-    std::uint64_t blocks_total = 0;     ///< Known once it has ended, else 0.
+    std::uint64_t blocks_total = 0;  ///< Known once it has ended, else 0.
     bool end_announced = false;
     std::map<std::uint64_t, EventBatchPtr> waiting;  ///< By block number; bounded by its source.
   };

@@ -1,7 +1,5 @@
 #include "app/topology.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <new>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -39,8 +38,12 @@ std::atomic<std::uint64_t> allocations{0};
   if (void* p = std::malloc(size == 0 ? 1 : size)) return p;
   throw std::bad_alloc();
 }
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
 #endif
 
 namespace {
@@ -131,7 +134,8 @@ TEST_CASE("events pushed from many threads are all counted, and stopping loses n
     topology.add_listener([&](const Record& record) {
       const auto* window = std::get_if<WindowBatchPtr>(&record);
       if (window == nullptr || (*window)->early) return;
-      for (const WindowRow& row : (*window)->rows) final_counts[row.keys[0].text] += row.metrics[0].integer;
+      for (const WindowRow& row : (*window)->rows)
+        final_counts[row.keys[0].text] += row.metrics[0].integer;
     });
     const Result<> started = topology.start();
     if (started.has_error()) FAIL(started.error().message);
@@ -143,8 +147,9 @@ TEST_CASE("events pushed from many threads are all counted, and stopping loses n
         for (int i = 0; i < 50; ++i) {
           std::string body;
           for (int k = 0; k < 10; ++k) {
-            body += fmt::format("{{\"at\":\"2026-01-09T12:00:{:02}Z\",\"service\":\"s{}\",\"latency_ms\":1}}\n",
-                                i % 60, c);
+            body += fmt::format(
+                "{{\"at\":\"2026-01-09T12:00:{:02}Z\",\"service\":\"s{}\",\"latency_ms\":1}}\n",
+                i % 60, c);
           }
           accepted += topology.push(0, body).accepted;
         }
@@ -154,7 +159,8 @@ TEST_CASE("events pushed from many threads are all counted, and stopping loses n
     topology.request_stop();
     runner.join();
     CHECK(accepted == 2000);
-    CHECK(final_counts == std::map<std::string, std::int64_t>{{"s0", 500}, {"s1", 500}, {"s2", 500}, {"s3", 500}});
+    CHECK(final_counts ==
+          std::map<std::string, std::int64_t>{{"s0", 500}, {"s1", 500}, {"s2", 500}, {"s3", 500}});
     CHECK(topology.totals().accepted == 2000);
     CHECK(topology.push(0, "{}").status == source::IngestOutcome::Status::stopping);
   }
@@ -195,7 +201,8 @@ TEST_CASE("a file is replayed to its end by any number of lanes with the same ro
   CHECK(results[0] == results[2]);
 }
 
-TEST_CASE("a data directory that is taken or a port that is busy is an error, not a crash", "[app]") {
+TEST_CASE("a data directory that is taken or a port that is busy is an error, not a crash",
+          "[app]") {
   TemporaryDirectory directory;
   TopologyOptions options;
   options.handle_signals = false;
@@ -240,7 +247,8 @@ TEST_CASE("the hot path allocates nothing per event", "[app]") {
   }
   const double per_event =
       (static_cast<double>(counted[1]) - static_cast<double>(counted[0])) / (5.0 * 60'000);
-  INFO("allocations: " << counted[0] << " and " << counted[1] << ", per further event " << per_event);
+  INFO("allocations: " << counted[0] << " and " << counted[1] << ", per further event "
+                       << per_event);
   CHECK(per_event < 0.01);
 }
 #endif

@@ -133,6 +133,28 @@ def test_bodies_in_every_form():
                     "all events counted")
 
 
+def test_a_flood_of_refused_events_is_counted_in_full_but_kept_in_part():
+    with Streamobs(basic()) as engine:
+        reply = engine.request("POST", "/v1/events/requests", b"1\n" * 200_000,
+                               {"Content-Type": "application/x-ndjson"})
+        assert reply.status == 400
+        assert reply.json()["rejected"] == 200_000 and len(reply.json()["errors"]) == 100
+        assert engine.metric("streamobs_events_rejected_total", reason="not_json") == 200_000
+        assert engine.metric("streamobs_dead_letters_dropped_total") == 190_000
+
+
+def test_bad_live_requests_use_up_no_slots():
+    with Streamobs("[http]\nlive_connections_max = 2\n" + basic()) as engine:
+        host, port = engine.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as raw:
+            for _ in range(5):
+                raw.sendall(f"GET /api/v1/live?windows=nope HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+                assert b" 400 " in raw.recv(65536)
+        with socket.create_connection((host, int(port)), timeout=20) as raw:
+            raw.sendall(f"GET /api/v1/live HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            assert b" 200 " in raw.recv(65536)
+
+
 def test_late_events_are_counted_and_kept():
     with Streamobs(basic()) as engine:
         engine.post("requests", [event(5), event(30, 2), event(7)])

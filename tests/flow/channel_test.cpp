@@ -115,7 +115,8 @@ TEST_CASE("a producer that waits on a full channel is released by close", "[flow
 }
 
 namespace {
-asio::awaitable<void> produce_tagged(Conveyor<std::uint64_t>& conveyor, std::size_t self, int count) {
+asio::awaitable<void> produce_tagged(Conveyor<std::uint64_t>& conveyor, std::size_t self,
+                                     int count) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t item = self << 32 | static_cast<std::uint64_t>(i);
     const bool taken = co_await conveyor[self].push(item);
@@ -124,7 +125,8 @@ asio::awaitable<void> produce_tagged(Conveyor<std::uint64_t>& conveyor, std::siz
   conveyor[self].close();
 }
 
-asio::awaitable<void> consume_all(Conveyor<std::uint64_t>& conveyor, std::vector<std::uint64_t>& seen) {
+asio::awaitable<void> consume_all(Conveyor<std::uint64_t>& conveyor,
+                                  std::vector<std::uint64_t>& seen) {
   std::vector<std::uint64_t> batch;
   while (true) {
     batch.clear();
@@ -214,7 +216,9 @@ struct Counted {
   Counted& operator=(Counted&&) = default;
   ~Counted() { --alive; }
 };
-asio::awaitable<int> take(Counted item) { co_return item.payload[3]; }
+asio::awaitable<int> take(Counted item) {
+  co_return item.payload[3];
+}
 asio::awaitable<void> canary(int& sum) {
   // The form that is safe under g++ 12: a named local, moved. `co_await take(Counted{})` would be
   // destroyed twice by that compiler; this test is where to look when the rule seems superstitious.

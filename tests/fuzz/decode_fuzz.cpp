@@ -32,7 +32,7 @@ StreamOptions stream(bool metrics) {
               field("at", "timestamp"),
               field("tokens", "int")};
   o.fields[7].aliases = {"usage.tokens"};
-  o.checks = {{"not_large", "value < 1000"}};
+  o.checks = {{"not_large", "value is null or value < 1000"}};
   o.max_event_bytes = 4096;
   return o;
 }

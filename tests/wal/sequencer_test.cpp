@@ -238,8 +238,9 @@ TEST_CASE("the row-by-row watermark does not depend on how a partition is cut in
       for (std::size_t i = 0; i < times.size(); i += cut) {
         const std::size_t end = std::min(times.size(), i + cut);
         out.clear();
-        sequencer.admit(batch(0, ++number, *std::max_element(times.begin() + static_cast<long>(i),
-                                                             times.begin() + static_cast<long>(end))),
+        sequencer.admit(batch(0, ++number,
+                              *std::max_element(times.begin() + static_cast<long>(i),
+                                                times.begin() + static_cast<long>(end))),
                         0, out);
         const Stamp stamp = std::get<EventBatchPtr>(out[0])->stamp;
         Timestamp running = stamp.partition_time;
