@@ -32,8 +32,7 @@ bool must_be_kept(const Record& record) {
 
 Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, const Clock& clock,
                  telemetry::Registry& metrics)
-    : plan_(plan),
-      clock_(clock),
+    : clock_(clock),
       metrics_(metrics),
       executor_(asio::make_strand(io)),
       input_(lanes, kOutputsPerLane),

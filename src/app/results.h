@@ -61,7 +61,6 @@ class Results {
   void merge_round(Records& out);
   void count(const Record& record);
 
-  const Plan& plan_;
   const Clock& clock_;
   telemetry::Registry& metrics_;
   asio::any_io_executor executor_;
