@@ -1,6 +1,7 @@
 // Threads for what blocks: disk reads, SQLite, name look-ups. Nothing else may block.
 //
-// Owned by the engine; outlives every coroutine that uses it. run() may be awaited on any strand;
+// Owned by the engine; outlives every coroutine that uses it, and is destroyed (which joins its
+// threads) before the io_context they post to. run() may be awaited on any strand;
 // the function runs on a thread of the pool, the coroutine goes on where it was.
 //
 // g++ 12 destroys temporaries of a co_await expression twice: give run() a named lambda.

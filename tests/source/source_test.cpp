@@ -38,6 +38,7 @@ class CollectingSink final : public BlockSink {
 constexpr Timestamp kNow = 1'700'000'000 * kSecond;
 
 struct Stage {
+  asio::io_context context;  // Outlives the pool, whose threads post to it.
   flow::BlockingPool pool{1};
   ManualClock clock{kNow};
   CollectingSink sink;
@@ -50,8 +51,8 @@ struct Stage {
   }
   /// Runs the source to its end, at most ten seconds.
   Result<> run(Source& source) {
-    asio::io_context context;
     std::optional<Result<>> outcome;
+    context.restart();
     asio::co_spawn(context, source.run(), [&](std::exception_ptr error, Result<> result) {
       if (error) std::rethrow_exception(error);
       outcome = std::move(result);
