@@ -31,10 +31,8 @@ class Channel {
     while (true) {
       if (closed()) co_return false;
       if (ring_.try_push(item)) break;
-      blocked_.store(true, std::memory_order_relaxed);
       const auto has_space = [this] { return closed() || ring_.size() < ring_.capacity(); };
       co_await producer_.wait(has_space);
-      blocked_.store(false, std::memory_order_relaxed);
     }
     consumer_->notify();
     co_return true;
@@ -78,8 +76,6 @@ class Channel {
   bool empty() const { return ring_.size() == 0; }
   std::size_t size() const { return ring_.size(); }
   std::size_t capacity() const { return ring_.capacity(); }
-  /// True while the producer waits for space: a source held back so is busy, not idle.
-  bool producer_blocked() const { return blocked_.load(std::memory_order_relaxed); }
   double fill_ratio() const {
     return static_cast<double>(size()) / static_cast<double>(capacity());
   }
@@ -87,7 +83,6 @@ class Channel {
  private:
   SpscRing<T> ring_;
   std::atomic<bool> closed_{false};
-  std::atomic<bool> blocked_{false};
   Signal producer_;
   Signal own_consumer_;
   Signal* consumer_;
