@@ -40,13 +40,19 @@ struct Anomaly {
   std::string description;    ///< One sentence for people.
   bool resolved = false;      ///< The rule has been quiet since.
   std::optional<Timestamp> resolved_at;
+  std::uint64_t position = 0;  ///< Log position of the record that raised or resolved it.
+  /// Start of the first of the windows, one behind the other, in which the rule has held; `for` and
+  /// earlier anomalies lie between it and window_start. None: window_start.
+  std::optional<Timestamp> since;
+  /// baseline_value as it was in that first window, before the trouble itself moved it.
+  std::optional<double> baseline_before;
 };
 
 struct Incident {
   std::string id;             ///< Deterministic: from its first anomaly.
   std::vector<NamedValue> keys;
   Severity severity = Severity::medium;  ///< The highest of its anomalies.
-  Timestamp started_at = 0;   ///< Start of the first anomalous window.
+  Timestamp started_at = 0;   ///< Start of the first window in which a rule of it held.
   Timestamp last_seen_at = 0; ///< End of the last anomalous window.
   std::optional<Timestamp> resolved_at;
   std::string title;          ///< One line.
@@ -56,6 +62,7 @@ struct Incident {
   std::uint64_t anomaly_count = 0;
   std::string narrated_by = "template";
   std::uint32_t revision = 0;  ///< Grows with each change.
+  std::uint64_t position = 0;  ///< Log position of the record that changed it last.
 
   static constexpr std::size_t kMaxAnomalies = 100;
 };

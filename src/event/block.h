@@ -17,6 +17,20 @@ enum class Format : std::uint8_t {
   access_log,  ///< Apache's and nginx's combined log format.
 };
 
+/// Where a source goes on after a block: enough to find the place again after a restart.
+struct ResumePoint {
+  std::string file;          ///< Path of the file, as the source names it; empty: nothing to resume.
+  std::uint64_t device = 0;  ///< With the inode: the same file, whatever it is called by then.
+  std::uint64_t inode = 0;
+  std::uint64_t offset = 0;  ///< Bytes of it (uncompressed) that have been pushed.
+  std::uint64_t lines = 0;   ///< Lines of it that have been pushed.
+  /// XXH3 of its first min(offset, kHeadBytes) bytes (uncompressed), for inodes are used again; 0:
+  /// not known.
+  std::uint64_t head_digest = 0;
+  static constexpr std::uint64_t kHeadBytes = 1024;
+  friend bool operator==(const ResumePoint&, const ResumePoint&) = default;
+};
+
 /// Where a block came from: enough to name an event in it to a person, and to go on after it.
 struct BlockOrigin {
   std::uint32_t source_id = 0;   ///< Index of the source in the plan.
@@ -26,6 +40,9 @@ struct BlockOrigin {
   std::uint64_t first_line = 0;  ///< Line number of its first line in a file, from 1, else 0.
   Timestamp received_at = 0;     ///< Wall clock on arrival: the record's now().
   std::string name;              ///< A file's path, a client's address; may be empty.
+  ResumePoint resume;            ///< Of a file: the place behind this block.
+  std::string request_key;       ///< A request's Idempotency-Key; empty: none.
+  std::uint64_t request_digest = 0;  ///< XXH3 of the body that bore the key, as received.
 };
 
 struct Block {

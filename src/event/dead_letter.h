@@ -33,6 +33,7 @@ struct DeadLetter {
   std::string stream;
   std::string source;      ///< The source's name in the config.
   std::string origin;      ///< A file's path or a client's address; may be empty.
+  std::uint64_t sequence = 0;  ///< Log position of its batch; with event_index and window: its id.
   std::uint64_t position = 0;  ///< Line number in a file; index within a request.
   std::uint32_t event_index = 0;  ///< Which event of the block, from 0.
   std::string window;      ///< For late events: the window that had closed.

@@ -41,6 +41,7 @@ void EventBatch::clear() {
   time.clear();
   for (Column& column : columns) column.clear();
   event_index.clear();
+  excluded.clear();
   events = 0;
   time_max = kMinTimestamp;
   dead_letters.clear();
@@ -50,6 +51,8 @@ void EventBatch::clear() {
   stamp = {};
   block.reset();
   text.clear();
+  encoded.bytes.clear();
+  encoded.crc32c = 0;
 }
 
 }  // namespace streamobs

@@ -50,12 +50,21 @@ struct Stamp {
   Timestamp floor_time = kMinTimestamp;    ///< The stream's watermark before it: it never falls.
 };
 
+/// A batch as the payload of its log record (wal/batch_codec).
+struct EncodedBatch {
+  std::string bytes;
+  std::uint32_t crc32c = 0;  ///< Of `bytes`, unseeded: what the record's frame bears.
+};
+
 struct EventBatch {
   const StreamSchema* schema = nullptr;  ///< Owned by the plan, which outlives every batch.
   std::size_t rows = 0;
   PodVector<Timestamp> time;             ///< Event time of each row.
   std::vector<Column> columns;           ///< One for each field of the schema.
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
+  /// Empty, or one byte for each row: 1 marks a row that is not to be counted, because an event with
+  /// its id came before. Set by the deduplicator, when the batch has its place in history.
+  PodVector<std::uint8_t> excluded;
   std::uint32_t events = 0;              ///< Events in the block, refused ones included.
   Timestamp time_max = kMinTimestamp;    ///< Newest event time in the batch.
   /// Refused events, the first kMaxDeadLetters of the batch; the others are only counted.
@@ -69,6 +78,7 @@ struct EventBatch {
   Stamp stamp;
   std::shared_ptr<BlockBuffer> block;
   TextArena text;
+  EncodedBatch encoded;  ///< Made by the lane that decoded it; empty where there is no log.
 
   void clear();
 };

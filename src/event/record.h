@@ -1,7 +1,10 @@
 // What flows behind the windows: results, anomalies, incidents, dead letters, in one order.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -14,8 +17,28 @@ namespace streamobs {
 using DeadLetters = std::vector<DeadLetter>;
 using DeadLettersPtr = std::shared_ptr<const DeadLetters>;
 
+/// The whole state of the engine at one log position, gathered part by part as its barrier travels
+/// from the sequencer to the store: each operator adds its own under its name ("sequencer",
+/// "windows/STREAM", "detect", "narrate").
+struct CheckpointParts {
+  std::uint64_t position = 0;
+  std::map<std::string, std::string> parts;
+};
+
+/// A line across the flow: every record that log positions up to `position` gave rise to has come
+/// before it, and none of a later one. The store commits at these lines, and only there.
+struct Cut {
+  std::uint64_t position = 0;
+  /// Set: the line is a checkpoint's barrier. Not shared: whoever holds the record may add to it.
+  std::shared_ptr<CheckpointParts> checkpoint;
+};
+using CutPtr = std::shared_ptr<const Cut>;
+
 /// Shared and read-only: one record goes to detection, the store and every live reader.
-using Record = std::variant<WindowBatchPtr, AnomalyPtr, IncidentPtr, DeadLettersPtr>;
+using Record = std::variant<WindowBatchPtr, AnomalyPtr, IncidentPtr, DeadLettersPtr, CutPtr>;
+
+/// The log position that gave rise to a record; 0: of none.
+std::uint64_t position_of(const Record& record);
 
 /// What an operator hands on, in order.
 using Records = std::vector<Record>;

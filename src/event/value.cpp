@@ -1,5 +1,7 @@
 #include "event/value.h"
 
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "base/decimal.h"
@@ -71,6 +73,16 @@ std::string Value::to_string() const {
     case Kind::map: return text;
   }
   return {};
+}
+
+std::string key_bytes(const std::vector<Value>& keys) {
+  std::string out;
+  for (const Value& key : keys) {
+    const std::string text = key.to_string();
+    fmt::format_to(std::back_inserter(out), "{}{}:", key.null ? "n" : "v", text.size());
+    out += text;
+  }
+  return out;
 }
 
 int compare(const Value& a, const Value& b) {

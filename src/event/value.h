@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json_writer.h"
 #include "event/column.h"
@@ -41,5 +42,9 @@ struct Value {
 
 /// Orders values of one type: null first, numbers by size, text by bytes.
 int compare(const Value& a, const Value& b);
+
+/// Exact bytes of a key: unlike the joined text, "a|b" + "c" differs from "a" + "b|c", and null from
+/// the empty string. Frozen: ids of anomalies are hashes of it, checkpoints hold it.
+std::string key_bytes(const std::vector<Value>& keys);
 
 }  // namespace streamobs

@@ -18,6 +18,9 @@ namespace streamobs {
 struct ResultColumn {
   std::string name;
   DataType type;
+  /// Of a metric: fingerprint of what it is computed from. Values of another definition are never
+  /// mixed with its own, whatever they are called.
+  std::uint64_t definition = 0;
 };
 
 /// The columns of a window's results. Made from the config, shared, never changed.
@@ -28,6 +31,9 @@ struct WindowSchema {
   Duration allowed_lateness = 0;  ///< A window closes this long after its end.
   std::vector<ResultColumn> keys;
   std::vector<ResultColumn> metrics;  ///< In the config's order.
+  /// Fingerprint of what its rows are about: stream, size, keys, conditions. The metrics have their
+  /// own.
+  std::uint64_t definition = 0;
   /// Which metrics are quantiles of a stored sketch, and the like: how `state` is to be read.
   std::vector<std::string> accumulators;
 };

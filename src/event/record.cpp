@@ -1,0 +1,14 @@
+#include "event/record.h"
+
+namespace streamobs {
+
+std::uint64_t position_of(const Record& record) {
+  if (const auto* window = std::get_if<WindowBatchPtr>(&record)) return (*window)->position;
+  if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) return (*anomaly)->position;
+  if (const auto* incident = std::get_if<IncidentPtr>(&record)) return (*incident)->position;
+  if (const auto* cut = std::get_if<CutPtr>(&record)) return (*cut)->position;
+  const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
+  return letters.empty() ? 0 : letters.front().sequence;  // All of one batch.
+}
+
+}  // namespace streamobs

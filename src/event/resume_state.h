@@ -1,0 +1,33 @@
+// Where a source goes on after a restart: the number of its next block, and how far it has come in
+// each of its files.
+//
+// Kept by the sequencer from the batches it admits, part of every checkpoint, handed to the source
+// when it starts. Plain data; a function of the batches alone, so that replay gives the same.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "event/block.h"
+
+namespace streamobs {
+
+struct ResumeState {
+  /// Files that are remembered for one source. Beyond that the one heard of least recently is
+  /// forgotten, and `forgotten` counts it. A source refuses to read more than that at once and
+  /// follows far fewer, so that what is forgotten was rotated away long ago.
+  static constexpr std::size_t kPlacesMax = 16'384;
+
+  std::uint64_t next_block = 1;
+  std::vector<ResumePoint> places;  ///< One for each file, that of the latest block last.
+  std::uint64_t forgotten = 0;
+
+  /// A block of the source has its place in history: it went up to `point`. Without a file only
+  /// next_block counts, which is the caller's.
+  void remember(const ResumePoint& point);
+
+  friend bool operator==(const ResumeState&, const ResumeState&) = default;
+};
+
+}  // namespace streamobs
