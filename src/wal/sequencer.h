@@ -6,9 +6,9 @@
 // from how the events were cut into batches. Idle timeouts and the ends of bounded inputs take
 // their place in the same order.
 //
-// This is where the write-ahead log will stand: today the order is kept in memory only, and a
-// batch counts as taken when it has been numbered. Synchronous, no clock of its own (`now` comes
-// in), one strand, lives as long as the engine.
+// What it decides becomes records of the log: replaying them (replay()) from any of its snapshots
+// brings it to the very same state. Synchronous, no clock of its own (`now` comes in), one strand,
+// lives as long as the engine.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "event/event_batch.h"
+#include "event/resume_state.h"
+#include "wal/record.h"
 
 namespace streamobs::wal {
 
@@ -35,6 +38,7 @@ struct CloseGrid {
 
 /// What the sequencer must know of a stream's time.
 struct StreamTiming {
+  std::string name;  ///< Of the stream: by it a snapshot finds it again under another config.
   Duration idle_timeout = 30 * kSecond;
   std::vector<CloseGrid> grids;
   /// The watermark that closes every window an event of time `t` belongs to.
@@ -52,7 +56,12 @@ struct Mark {
   Timestamp watermark = kMinTimestamp;
 };
 
-using Sequenced = std::variant<EventBatchPtr, Mark>;
+/// One step of history. Batches, advances and ends are records, each with a log position of its
+/// own; marks follow from them.
+struct Sequenced {
+  std::uint64_t position = 0;
+  std::variant<EventBatchPtr, Advanced, SourceEnded, Mark> what;
+};
 
 class Sequencer {
  public:
@@ -60,11 +69,19 @@ class Sequencer {
 
   /// Declares partition 0 of a source. `expected`: it holds the watermark back from the start,
   /// before its first event (a file that is about to be read), until it is idle or has ended.
-  void add_source(std::uint32_t source_id, std::uint32_t stream_id, bool expected);
+  void add_source(std::uint32_t source_id, std::string name, std::uint32_t stream_id,
+                  bool expected);
 
   /// Takes a decoded batch and appends what may go on now: the batch once its turn has come (with
   /// batches behind it that waited for it), and marks where a watermark crossed a closing line.
   void admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>& out);
+
+  /// Takes what the log says was decided once. Records come in their order; `invalid`: this one is
+  /// not the next, or names a stream or source that is not there.
+  Result<> replay(std::uint64_t position, EventBatchPtr batch, std::vector<Sequenced>& out);
+  Result<> replay(std::uint64_t position, const ControlRecord& record, std::vector<Sequenced>& out);
+  /// A record of no consequence for time (the start of a session) takes its place.
+  std::uint64_t take_position() { return ++position_; }
 
   /// A bounded source has been read to its end, `blocks` blocks in all. Once all are admitted it no
   /// longer holds the watermark back; if it was the stream's last active one, every window that has
@@ -79,6 +96,17 @@ class Sequencer {
   static constexpr Duration kLongestTick = 2 * kSecond;
   void tick(Timestamp now, const std::function<bool(std::uint32_t)>& busy,
             std::vector<Sequenced>& out);
+
+  /// All that decides what comes next, in bytes that are the same for the same state.
+  void snapshot(std::string& out) const;
+  /// Before anything else, on a sequencer with its streams and sources. Streams and sources that
+  /// the snapshot names and this one does not have are passed over.
+  Result<> restore(std::string_view bytes);
+
+  /// Where a source goes on, as far as it has reached the log.
+  const ResumeState& resume_of(std::uint32_t source_id) const {
+    return partitions_[source_id].resume;
+  }
 
   std::uint64_t position() const { return position_; }
   Timestamp watermark(std::uint32_t stream_id) const { return streams_[stream_id].watermark; }
@@ -96,14 +124,15 @@ class Sequencer {
     ended,
   };
   struct Partition {
+    std::string name;
     std::uint32_t stream_id = 0;
     Activity activity = Activity::unseen;
     Timestamp newest = kMinTimestamp;  ///< Newest event time.
     Duration silent_for = 0;           ///< Since its last batch, by ticks.
-    std::uint64_t next_block = 1;
-    std::uint64_t blocks_total = 0;  ///< Known once it has ended, else 0.
+    std::uint64_t blocks_total = 0;    ///< Known once it has ended, else 0.
     bool end_announced = false;
     std::map<std::uint64_t, EventBatchPtr> waiting;  ///< By block number; bounded by its source.
+    ResumeState resume;
   };
   struct Stream {
     StreamTiming timing;
@@ -113,10 +142,16 @@ class Sequencer {
   };
 
   void sequence(Partition& partition, EventBatchPtr batch, std::vector<Sequenced>& out);
-  void finish(Partition& partition, Timestamp now, std::vector<Sequenced>& out);
+  void finish(std::uint32_t source_id, Timestamp now, std::vector<Sequenced>& out);
+  Result<> check_next(std::uint64_t position) const;
+  Result<> check_names(const ControlRecord& record) const;
+  void apply(const Advanced& advanced, std::vector<Sequenced>& out);
+  void apply(const SourceEnded& ended, std::vector<Sequenced>& out);
   /// Least newest-time of the active partitions of a stream but `except`; kMaxTimestamp if none.
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;
+  /// Whether windows may close when the stream's watermark rises to that.
+  static bool crosses(const Stream& stream, Timestamp watermark);
   void raise(std::uint32_t stream_id, Timestamp watermark, std::vector<Sequenced>& out);
 
   std::vector<Stream> streams_;

@@ -41,7 +41,7 @@ EventBatchPtr batch(std::uint32_t source, std::uint64_t number, Timestamp time_m
 std::vector<Timestamp> marks(const std::vector<Sequenced>& out) {
   std::vector<Timestamp> all;
   for (const Sequenced& item : out) {
-    if (const auto* mark = std::get_if<Mark>(&item)) all.push_back(mark->watermark);
+    if (const auto* mark = std::get_if<Mark>(&item.what)) all.push_back(mark->watermark);
   }
   return all;
 }
@@ -52,7 +52,7 @@ const auto kNobodyBusy = [](std::uint32_t) { return false; };
 
 TEST_CASE("batches of a partition are numbered in its own order, whoever was faster", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 3, 30 * kSecond), 0, out);
   sequencer.admit(batch(0, 2, 20 * kSecond), 0, out);
@@ -63,7 +63,7 @@ TEST_CASE("batches of a partition are numbered in its own order, whoever was fas
   std::vector<std::uint64_t> numbers;
   std::vector<std::uint64_t> positions;
   for (const Sequenced& item : out) {
-    if (const auto* b = std::get_if<EventBatchPtr>(&item)) {
+    if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
       numbers.push_back((*b)->origin.number);
       positions.push_back((*b)->stamp.sequence);
     }
@@ -75,16 +75,16 @@ TEST_CASE("batches of a partition are numbered in its own order, whoever was fas
 
 TEST_CASE("the watermark is the least of the partitions' newest times and never falls", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
-  sequencer.add_source(1, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
+  sequencer.add_source(1, "source1", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 5 * kMinute), 0, out);
   CHECK(marks(out).empty());  // The other one has not spoken yet.
   out.clear();
   sequencer.admit(batch(1, 1, 2 * kMinute), 0, out);
   CHECK(marks(out) == std::vector<Timestamp>{2 * kMinute});
-  CHECK(std::get<EventBatchPtr>(out[0])->stamp.others_time == 5 * kMinute);
-  CHECK(std::get<EventBatchPtr>(out[0])->stamp.partition_time == kMinTimestamp);
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.others_time == 5 * kMinute);
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.partition_time == kMinTimestamp);
   out.clear();
   sequencer.admit(batch(1, 2, 1 * kMinute), 0, out);  // An old event.
   CHECK(marks(out).empty());
@@ -93,8 +93,8 @@ TEST_CASE("the watermark is the least of the partitions' newest times and never 
 
 TEST_CASE("an idle partition stops holding the watermark back", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
-  sequencer.add_source(1, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
+  sequencer.add_source(1, "source1", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
   const auto busy_first = [](std::uint32_t source) { return source == 0; };
@@ -108,8 +108,8 @@ TEST_CASE("an idle partition stops holding the watermark back", "[wal]") {
 
 TEST_CASE("being held up by backpressure is not idleness", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
-  sequencer.add_source(1, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
+  sequencer.add_source(1, "source1", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
   out.clear();
@@ -124,7 +124,7 @@ TEST_CASE("when all are idle windows close, but never before the wall clock has 
           "[wal]") {
   const Timestamp start = 1'000 * kMinute;
   Sequencer sequencer({minutes(10 * kSecond)});
-  sequencer.add_source(0, 0, false);
+  sequencer.add_source(0, "source0", 0, false);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 0, start + 50 * kSecond), start + 50 * kSecond, out);
   out.clear();
@@ -144,7 +144,7 @@ TEST_CASE("when all are idle windows close, but never before the wall clock has 
 
 TEST_CASE("old files are not closed early by the wall clock, and do not run ahead of it", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 5 * kMinute), 2'000 * kMinute, out);
   CHECK(sequencer.watermark(0) == 5 * kMinute);
@@ -154,12 +154,12 @@ TEST_CASE("old files are not closed early by the wall clock, and do not run ahea
   CHECK(sequencer.watermark(0) == 6 * kMinute);
   out.clear();
   sequencer.admit(batch(0, 2, 6 * kMinute + kSecond), 2'002 * kMinute, out);
-  CHECK(std::get<EventBatchPtr>(out[0])->stamp.floor_time == 6 * kMinute);  // So it is not late.
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.floor_time == 6 * kMinute);  // So it is not late.
 }
 
 TEST_CASE("the end of the last bounded source closes all that has events", "[wal]") {
   Sequencer sequencer({minutes(kMinute)});
-  sequencer.add_source(0, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
   std::vector<Sequenced> out;
   sequencer.end_source(0, 2, 0, out);  // Announced before its blocks are through.
   sequencer.admit(batch(0, 2, 90 * kSecond), 0, out);
@@ -169,18 +169,18 @@ TEST_CASE("the end of the last bounded source closes all that has events", "[wal
   CHECK(marks(out).back() == 3 * kMinute);
   // An end without any event decides nothing.
   Sequencer empty({minutes()});
-  empty.add_source(0, 0, true);
+  empty.add_source(0, "source0", 0, true);
   out.clear();
   empty.end_source(0, 0, 0, out);
-  CHECK(out.empty());
+  CHECK(marks(out).empty());
 }
 
 TEST_CASE("a file's end does not run ahead of the clock where others may still send", "[wal]") {
   StreamTiming timing = minutes();
   timing.may_go_on = true;
   Sequencer sequencer({timing});
-  sequencer.add_source(0, 0, true);
-  sequencer.add_source(1, 0, false);
+  sequencer.add_source(0, "source0", 0, true);
+  sequencer.add_source(1, "source1", 0, false);
   std::vector<Sequenced> out;
   const Timestamp now = 100 * kMinute + 20 * kSecond;
   sequencer.admit(batch(0, 1, 100 * kMinute + 10 * kSecond), now, out);
@@ -188,12 +188,12 @@ TEST_CASE("a file's end does not run ahead of the clock where others may still s
   CHECK(sequencer.watermark(0) == now);  // Not 101 minutes: HTTP may send more of this one.
   out.clear();
   sequencer.admit(batch(1, 0, 100 * kMinute + 30 * kSecond), now, out);
-  CHECK(std::get<EventBatchPtr>(out[0])->stamp.floor_time == now);
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.floor_time == now);
 }
 
 TEST_CASE("a jump of the wall clock makes nobody idle", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
+  sequencer.add_source(0, "source0", 0, true);
   std::vector<Sequenced> out;
   sequencer.tick(0, kNobodyBusy, out);
   sequencer.admit(batch(0, 1, 5 * kMinute), 5 * kMinute, out);
@@ -206,8 +206,8 @@ TEST_CASE("a jump of the wall clock makes nobody idle", "[wal]") {
 
 TEST_CASE("a batch of nothing but refused events does not hold the watermark back", "[wal]") {
   Sequencer sequencer({minutes()});
-  sequencer.add_source(0, 0, true);
-  sequencer.add_source(1, 0, false);
+  sequencer.add_source(0, "source0", 0, true);
+  sequencer.add_source(1, "source1", 0, false);
   std::vector<Sequenced> out;
   EventBatchPtr refused = batch(1, 0, kMinTimestamp);
   refused->rows = 0;
@@ -229,8 +229,8 @@ TEST_CASE("the row-by-row watermark does not depend on how a partition is cut in
     std::vector<std::vector<Timestamp>> seen;
     for (const std::size_t cut : {std::size_t{1}, std::size_t{7}, std::size_t{50}}) {
       Sequencer sequencer({minutes()});
-      sequencer.add_source(0, 0, true);
-      sequencer.add_source(1, 0, true);
+      sequencer.add_source(0, "source0", 0, true);
+      sequencer.add_source(1, "source1", 0, true);
       std::vector<Sequenced> out;
       sequencer.admit(batch(1, 1, other), 0, out);
       std::vector<Timestamp> watermarks;
@@ -242,7 +242,7 @@ TEST_CASE("the row-by-row watermark does not depend on how a partition is cut in
                               *std::max_element(times.begin() + static_cast<long>(i),
                                                 times.begin() + static_cast<long>(end))),
                         0, out);
-        const Stamp stamp = std::get<EventBatchPtr>(out[0])->stamp;
+        const Stamp stamp = std::get<EventBatchPtr>(out[0].what)->stamp;
         Timestamp running = stamp.partition_time;
         for (std::size_t row = i; row < end; ++row) {
           watermarks.push_back(std::max(stamp.floor_time, std::min(stamp.others_time, running)));

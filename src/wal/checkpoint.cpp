@@ -1,0 +1,222 @@
+#include "wal/checkpoint.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "wal/checkpoint_file.h"
+
+namespace streamobs::wal {
+
+namespace {
+/// Far more than any manifest has: one line for each operator of the engine.
+constexpr std::uint64_t kManifestBytesMax = std::uint64_t{64} << 20;
+constexpr std::size_t kKept = 2;
+
+std::uint64_t bytes_of(const Manifest& manifest) {
+  std::uint64_t bytes = 0;
+  for (const PartEntry& part : manifest.parts) bytes += part.stored_bytes;
+  return bytes;
+}
+}  // namespace
+
+Result<CheckpointStore> CheckpointStore::open(FileSystem& files, std::string directory) {
+  CheckpointStore store(files, std::move(directory));
+  if (auto made = files.make_directory(store.directory_); !made) return made.error();
+  // What a killed process has renamed may not be durable yet; from here on we rely on it.
+  if (auto synced = files.sync_directory(store.directory_); !synced) return synced.error();
+  auto names = files.list(store.directory_);
+  if (!names) return names.error();
+  for (const std::string& name : *names) {
+    const std::uint64_t generation = generation_of(name);
+    store.last_generation_ = std::max(store.last_generation_, generation);
+    if (generation != 0 && is_manifest(name)) store.kept_.push_back({generation, 0, 0, true});
+  }
+  std::sort(store.kept_.begin(), store.kept_.end(),
+            [](const Kept& a, const Kept& b) { return a.generation < b.generation; });
+  for (Kept& kept : store.kept_) {
+    auto manifest = store.read_manifest(kept.generation);
+    if (manifest) {
+      kept.position = manifest->position;
+      kept.bytes = bytes_of(*manifest);
+    } else if (manifest.error().code != ErrorCode::invalid) {
+      kept.sound = false;  // load_newest() says why.
+    } else {
+      return manifest.error();
+    }
+  }
+  store.forget_all_but_newest();
+  store.clean(0);
+  return store;
+}
+
+std::string CheckpointStore::path_of(const std::string& name) const {
+  return directory_ + "/" + name;
+}
+
+Result<Manifest> CheckpointStore::read_manifest(std::uint64_t generation) const {
+  const std::string path = path_of(manifest_name(generation));
+  auto bytes = files_->read_file(path, kManifestBytesMax);
+  if (!bytes) return bytes.error();
+  auto manifest = decode_manifest(*bytes);
+  if (!manifest) {
+    return fail(manifest.error().code, fmt::format("{}: {}", path, manifest.error().message));
+  }
+  if (manifest->generation != generation) {
+    return fail(ErrorCode::corrupt, fmt::format("{} is the manifest of another checkpoint", path));
+  }
+  return manifest;
+}
+
+/// Of the sound ones the newest two stay, and damaged ones only while they are newer than those: a
+/// person may want to know.
+void CheckpointStore::forget_all_but_newest() {
+  std::size_t sound = 0;
+  std::size_t first = kept_.size();
+  while (first > 0 && sound < kKept) {
+    --first;
+    sound += kept_[first].sound ? 1 : 0;
+  }
+  kept_.erase(kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(first));
+}
+
+/// Removes the files that belong to no checkpoint that is kept, manifests first, so that no
+/// manifest ever stands without its parts. What cannot be removed now is tried again the next time.
+void CheckpointStore::clean(std::uint64_t generation_spared) {
+  const auto names = files_->list(directory_);
+  if (!names) return;
+  for (const bool manifests : {true, false}) {
+    bool removed = false;
+    for (const std::string& name : *names) {
+      const std::uint64_t generation = generation_of(name);
+      if (generation == 0 || generation == generation_spared || is_manifest(name) != manifests) {
+        continue;
+      }
+      const bool kept = std::any_of(kept_.begin(), kept_.end(), [&](const Kept& k) {
+        return k.generation == generation && !name.ends_with(".tmp");
+      });
+      if (kept) continue;
+      if (!files_->remove(path_of(name))) return;
+      removed = true;
+    }
+    if (removed && !files_->sync_directory(directory_)) return;
+  }
+}
+
+Result<> CheckpointStore::save(const CheckpointParts& state, std::uint64_t log_id) {
+  const std::uint64_t generation = ++last_generation_;
+  Manifest manifest;
+  manifest.generation = generation;
+  manifest.log_id = log_id;
+  manifest.position = state.position;
+  if (auto written = write(state, manifest); !written) {
+    // Once it has its name, the manifest may be durable or not: it is left, with its parts, for the
+    // next save or start to remove.
+    const auto named = files_->exists(path_of(manifest_name(generation)));
+    clean(named.has_value() && !*named ? 0 : generation);
+    return written;
+  }
+  kept_.erase(std::remove_if(kept_.begin(), kept_.end(), [](const Kept& k) { return !k.sound; }),
+              kept_.end());
+  kept_.push_back({generation, state.position, bytes_of(manifest), true});
+  forget_all_but_newest();
+  clean(0);
+  return {};
+}
+
+Result<> CheckpointStore::write(const CheckpointParts& state, Manifest& manifest) {
+  for (const auto& [name, content] : state.parts) {
+    const std::size_t number = manifest.parts.size();
+    PartEntry& entry = manifest.parts.emplace_back();
+    entry.name = name;
+    const std::string path = path_of(part_name(manifest.generation, number));
+    if (auto written = write_part(*files_, path, manifest.generation,
+                                  static_cast<std::uint32_t>(number), content, entry);
+        !written) {
+      return written;
+    }
+  }
+  if (auto synced = files_->sync_directory(directory_); !synced) return synced;
+  return files_->write_file(path_of(manifest_name(manifest.generation)), encode_manifest(manifest));
+}
+
+Result<LoadedCheckpoint> CheckpointStore::read(std::uint64_t generation) const {
+  auto manifest = read_manifest(generation);
+  if (!manifest) return manifest.error();
+  LoadedCheckpoint loaded;
+  loaded.log_id = manifest->log_id;
+  loaded.state.position = manifest->position;
+  for (std::size_t i = 0; i < manifest->parts.size(); ++i) {
+    const PartEntry& entry = manifest->parts[i];
+    auto content = read_part(*files_, path_of(part_name(generation, i)), generation,
+                             static_cast<std::uint32_t>(i), entry);
+    if (!content) return content.error();
+    loaded.state.parts[entry.name] = *std::move(content);
+  }
+  return loaded;
+}
+
+Result<std::optional<LoadedCheckpoint>> CheckpointStore::load_newest(std::uint64_t log_begins) {
+  std::vector<std::string> passed_over;
+  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
+    if (kept->sound && kept->position + 1 < log_begins) {
+      passed_over.push_back(fmt::format("{} is of position {}, and the log only goes back to {}",
+                                        path_of(manifest_name(kept->generation)), kept->position,
+                                        log_begins));
+      continue;
+    }
+    auto loaded = read(kept->generation);
+    if (loaded) {
+      loaded->passed_over = std::move(passed_over);
+      return std::optional<LoadedCheckpoint>(*std::move(loaded));
+    }
+    if (loaded.error().code == ErrorCode::invalid) return loaded.error();
+    // Damaged, missing or unreadable: an older one and more of the log give the same state.
+    kept->sound = false;
+    passed_over.push_back(loaded.error().message);
+  }
+  if (log_begins <= 1) {
+    for (const std::string& reason : passed_over) {
+      log::warn("no checkpoint can be used; all of the log is replayed", {{"reason", reason}});
+    }
+    return std::optional<LoadedCheckpoint>();
+  }
+  return fail(
+      ErrorCode::corrupt,
+      fmt::format("{}: there is no sound checkpoint, and the log only goes back to position "
+                  "{}: what lay before it is lost ({}). Put back the files of {} from a "
+                  "backup, or start with another data_dir",
+                  directory_, log_begins,
+                  passed_over.empty() ? "no manifest was found"
+                                      : fmt::format("{}", fmt::join(passed_over, ", ")),
+                  directory_));
+}
+
+std::uint64_t CheckpointStore::oldest_position() const {
+  std::uint64_t oldest = 0;
+  std::size_t sound = 0;
+  for (auto kept = kept_.rbegin(); kept != kept_.rend() && sound < kKept; ++kept) {
+    if (!kept->sound) continue;
+    oldest = kept->position;
+    ++sound;
+  }
+  return sound == kKept ? oldest : 0;
+}
+
+std::uint64_t CheckpointStore::newest_position() const {
+  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
+    if (kept->sound) return kept->position;
+  }
+  return 0;
+}
+
+std::uint64_t CheckpointStore::newest_bytes() const {
+  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
+    if (kept->sound) return kept->bytes;
+  }
+  return 0;
+}
+
+}  // namespace streamobs::wal

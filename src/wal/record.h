@@ -1,0 +1,89 @@
+// The records of the write-ahead log: what decides the outcome, and in which order.
+//
+// Each stands in one frame of the log (wal/format.h), whose header bears its type and sequence
+// number: the log position. Here are the payloads of all but `batch`, which has a codec of its own
+// (wal/batch_codec.h). Plain data; encoding is deterministic, and decoding gives ErrorCode::corrupt
+// for whatever was not written by encode(). Bytes: docs/wal-format.md, "Record payloads".
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace streamobs::wal {
+
+/// Frozen: these numbers are on disk.
+enum class RecordType : std::uint8_t {
+  session_started = 1,
+  batch = 2,
+  advanced = 3,
+  source_ended = 4,
+  set_aside = 5,
+};
+
+/// "batch", "advanced", …; "unknown" for a number that is none of them.
+std::string_view to_text(RecordType type);
+
+/// A process has taken the log over: what the ids in the records after it mean.
+struct SessionStarted {
+  Timestamp at = 0;
+  std::string program;      ///< Version of the program that writes from here on.
+  std::string config_text;  ///< The config in force, as its file said it.
+  /// Each stream by its id (its index here).
+  std::vector<std::string> streams;
+  struct Source {
+    std::string name;
+    std::uint32_t stream_id = 0;
+    friend bool operator==(const Source&, const Source&) = default;
+  };
+  /// Each source by its id.
+  std::vector<Source> sources;
+
+  friend bool operator==(const SessionStarted&, const SessionStarted&) = default;
+};
+
+/// Time went on without an event: silence was noticed.
+struct Advanced {
+  Timestamp at = 0;
+  std::uint32_t stream_id = 0;
+  std::vector<std::uint32_t> idle_sources;  ///< Those that became idle, in rising order.
+  Timestamp watermark = kMinTimestamp;      ///< What it was raised to; kMinTimestamp: it was not.
+
+  friend bool operator==(const Advanced&, const Advanced&) = default;
+};
+
+/// A bounded source has been read to its end.
+struct SourceEnded {
+  Timestamp at = 0;
+  std::uint32_t source_id = 0;
+  std::uint64_t blocks = 0;  ///< In all.
+
+  friend bool operator==(const SourceEnded&, const SourceEnded&) = default;
+};
+
+/// A batch that is not to be replayed any more, because it brought the process down each time.
+struct SetAside {
+  Timestamp at = 0;
+  std::uint64_t sequence = 0;  ///< Of the batch.
+  std::uint32_t attempts = 0;  ///< How often it was tried.
+
+  friend bool operator==(const SetAside&, const SetAside&) = default;
+};
+
+using ControlRecord = std::variant<SessionStarted, Advanced, SourceEnded, SetAside>;
+
+RecordType type_of(const ControlRecord& record);
+
+/// Appends the payload of `record` to `out`.
+void encode(const ControlRecord& record, std::string& out);
+
+/// The record of type `type` whose payload is `payload`. `batch` is not one of them, and neither is
+/// a type that this version does not know: ErrorCode::invalid.
+Result<ControlRecord> decode_control(RecordType type, std::string_view payload);
+
+}  // namespace streamobs::wal
