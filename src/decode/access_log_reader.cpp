@@ -6,6 +6,7 @@
 
 #include "base/short_text.h"
 #include "decode/json_reader.h"
+#include "decode/options.h"
 #include "event/dead_letter.h"
 
 namespace streamobs::decode {
@@ -13,10 +14,6 @@ namespace streamobs::decode {
 namespace {
 
 constexpr std::size_t kPadding = ShortText::kMax;
-
-constexpr std::string_view kNames[] = {"remote_addr", "ident",  "remote_user", "time_local",
-                                       "request",     "status", "bytes",       "referer",
-                                       "user_agent",  "method", "path",        "protocol"};
 
 bool take(std::string_view& line, char c) {
   if (line.empty() || line.front() != c) return false;
@@ -30,7 +27,7 @@ AccessLogReader::AccessLogReader(const FieldIndex& index, BatchWriter& writer,
                                  EventCollector& collector)
     : writer_(writer), collector_(collector), tokens_(index.slots()) {
   for (std::size_t part = 0; part < kParts; ++part) {
-    slots_[part] = index.find(kNames[part]).slot;
+    slots_[part] = index.find(kAccessLogFields[part]).slot;
   }
 }
 

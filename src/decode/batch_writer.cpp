@@ -18,6 +18,7 @@ BatchWriter::BatchWriter(const StreamSchema& schema, std::size_t time_column)
 void BatchWriter::begin(EventBatch& batch, std::size_t rows) {
   batch_ = &batch;
   row_ = 0;
+  reserved_ = 0;
   numbered_ = 0;
   skipped_ = 0;
   batch.schema = &schema_;
@@ -88,12 +89,29 @@ void BatchWriter::set_null(std::size_t index) {
   }
 }
 
+void BatchWriter::reserve_rows(std::size_t count) {
+  reserved_ = row_ + count;
+  if (reserved_ > capacity_) grow(std::max(capacity_ * 2, reserved_));
+  // Ids that leave_dictionary() may look at before they have been set.
+  for (const Place& place : places_) {
+    if (place.ids != nullptr) std::memset(place.ids + row_, 0, count * sizeof *place.ids);
+  }
+}
+
+void BatchWriter::commit_rows(Row first, std::size_t count) {
+  row_ = first.row_ + count;
+  for (const Place& place : places_) {
+    if (place.nulls != nullptr) std::memset(place.nulls + row_, 0, reserved_ - row_);
+  }
+  reserved_ = 0;
+}
+
 /// Rows since the last skipped event were consecutive events.
 void BatchWriter::number_rows() {
   std::uint32_t* const index = batch_->event_index.data();
-  for (; numbered_ < row_; ++numbered_) {
-    index[numbered_] = static_cast<std::uint32_t>(numbered_) + skipped_;
-  }
+  const std::uint32_t skipped = skipped_;
+  for (std::size_t i = numbered_; i < row_; ++i) index[i] = static_cast<std::uint32_t>(i) + skipped;
+  numbered_ = row_;
 }
 
 void BatchWriter::skip_event() {
@@ -118,7 +136,8 @@ void BatchWriter::leave_dictionary(std::size_t index) {
   column.strings.resize(capacity_);
   place.strings = column.strings.data();
   // The batch must not depend on a dictionary that it does not hold.
-  for (std::size_t row = 0; row < row_; ++row) {
+  const std::size_t rows = std::max(row_, reserved_);
+  for (std::size_t row = 0; row < rows; ++row) {
     place.strings[row] = batch_->text.keep((*place.dictionary)[place.ids[row]]);
   }
   dictionaries_[index].reset();
@@ -134,7 +153,9 @@ void BatchWriter::finish() {
   batch.events = events();
   batch.time.resize(row_);
   batch.event_index.resize(row_);
-  for (const Timestamp t : batch.time) batch.time_max = std::max(batch.time_max, t);
+  Timestamp newest = batch.time_max;
+  for (const Timestamp t : batch.time) newest = std::max(newest, t);
+  batch.time_max = newest;
   for (std::size_t i = 0; i < places_.size(); ++i) {
     Column& column = batch.columns[i];
     column.bools.resize(places_[i].bools != nullptr ? row_ : 0);

@@ -39,6 +39,12 @@ class BatchWriter {
   /// The row being written, held in registers while an event is read.
   class Row {
    public:
+    Row() = default;
+    /// The row `count` behind this one.
+    Row behind(std::size_t count) const { return {time_, row_ + count}; }
+    std::size_t index() const { return row_; }
+    /// Where its time goes, and those of the rows behind it.
+    Timestamp* time() const { return time_ + row_; }
     void set_time(Timestamp t) const { time_[row_] = t; }
     void set_int(const Place& place, std::int64_t v) const { place.ints[row_] = v; }
     void set_float(const Place& place, double v) const { place.floats[row_] = v; }
@@ -63,8 +69,8 @@ class BatchWriter {
    private:
     friend class BatchWriter;
     Row(Timestamp* time, std::size_t row) : time_(time), row_(row) {}
-    Timestamp* time_;
-    std::size_t row_;
+    Timestamp* time_ = nullptr;
+    std::size_t row_ = 0;
   };
   Row row() const { return {time_, row_}; }
   /// A column's place; stays where it is as long as the writer lives.
@@ -82,6 +88,14 @@ class BatchWriter {
   }
   /// Keeps the row as the next event: every column has been set.
   void commit() { ++row_; }
+
+  /// Several rows at once, column by column: makes room for `count` of them.
+  void reserve_rows(std::size_t count);
+  /// What follows is about that row of those reserved. Only with commit_rows() behind it.
+  void seek(Row row) { row_ = row.row_; }
+  /// Ends what reserve_rows() has begun at `first`: keeps the first `count` rows.
+  void commit_rows(Row first, std::size_t count);
+
   /// The next event has become no row.
   void skip_event();
   /// Events so far, with rows and without.
@@ -117,6 +131,7 @@ class BatchWriter {
   Timestamp* time_ = nullptr;
   std::size_t row_ = 0;
   std::size_t capacity_ = 0;
+  std::size_t reserved_ = 0;   ///< Where the reserved rows end; 0 without such.
   std::size_t numbered_ = 0;   ///< Rows whose event_index has been written.
   std::uint32_t skipped_ = 0;  ///< Events that became no row.
 };

@@ -26,7 +26,7 @@ struct Decoder::Impl {
         json(index, refusal),
         rows(*plan, index, times, json, writer, refusal),
         collector(*plan, source_names, writer, rows, refusal),
-        shapes(plan->schema, index, times, json, rows, writer),
+        shapes(plan->schema, index, times, json, rows, writer, options.wide_loops),
         json_block(index, json, shapes, writer, collector, refusal, options.shapes),
         csv(index, writer, collector),
         access_log(index, writer, collector) {}

@@ -20,6 +20,8 @@ struct DecoderOptions {
   /// False: every event goes through the plain reader. Gives the same batches, more slowly; for
   /// tests and measurements.
   bool shapes = true;
+  /// False: as on a CPU without AVX2. Gives the same batches too.
+  bool wide_loops = true;
 };
 
 class Decoder {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -11,6 +12,11 @@
 #include "event/data_type.h"
 
 namespace streamobs::decode {
+
+/// The fields of an access log, in the order of the format; the last three are parts of `request`.
+inline constexpr std::string_view kAccessLogFields[] = {
+    "remote_addr", "ident",   "remote_user", "time_local", "request", "status",
+    "bytes",       "referer", "user_agent",  "method",     "path",    "protocol"};
 
 struct FieldOptions {
   SourceText name;
@@ -40,6 +46,12 @@ struct StreamOptions {
       30 * kSecond;  ///< A partition silent for longer holds the watermark back no more.
   std::size_t max_event_bytes = 1 << 20;  ///< A longer line is refused.
   std::vector<SourceText> paths;          ///< Further HTTP paths that take this stream's events.
+  /// The field that names an event: of those with the same value only the first is counted. Empty:
+  /// none, and what is sent twice counts twice.
+  SourceText id;
+  /// How far (in event time, behind the stream's newest) ids are remembered. Older events are late.
+  Duration id_horizon = kHour;
+  std::size_t ids_max = 1'000'000;  ///< Ids remembered at a time; beyond it the horizon shrinks.
 };
 
 }  // namespace streamobs::decode

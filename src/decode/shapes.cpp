@@ -8,14 +8,16 @@
 namespace streamobs::decode {
 
 Shapes::Shapes(const StreamSchema& schema, const FieldIndex& index, TimeParser& times,
-               JsonReader& json, RowReader& rows, BatchWriter& writer)
+               JsonReader& json, RowReader& rows, BatchWriter& writer, bool use_wide_loops)
     : schema_(schema),
       index_(index),
       times_(times),
       json_(json),
       rows_(rows),
       writer_(writer),
-      possible_(index.columns() < 64) {
+      possible_(index.columns() < 64),
+      use_wide_loops_(use_wide_loops && wide::supported()),
+      text_ids_(schema.fields.size()) {
   column_bits_ = possible_ ? (std::uint64_t{1} << index.columns()) - 1 : 0;
   std::memset(nothing_.literal, 0xff, sizeof nothing_.literal);
   nothing_.ignore = 0xffff0000;
@@ -233,6 +235,7 @@ Shapes::Edge* Shapes::add_edge(Node& from, const Step& step, std::uint64_t seen)
   edge = {};
   edge.size = static_cast<std::uint16_t>(step.value - step.literal);
   std::memcpy(edge.literal, step.literal, edge.size);
+  edge.literal[edge.size] = '"';
   edge.ignore = edge.size >= 16 ? 0xffff0000 : ~((1u << edge.size) - 1);
   edge.value_op = step.op;
   edge.op = edge.size > 16 ? Op::long_literal : step.op;

@@ -1,100 +1,39 @@
 // Walking the graph: the hot path of decoding.
 #include <bit>
+#include <cstdint>
 #include <cstring>
-#include <iterator>
 
 #include "decode/number_text.h"
+#include "decode/shape_values.h"
 #include "decode/shapes.h"
 #include "decode/text_scan.h"
 
 namespace streamobs::decode {
 
-namespace {
-
-constexpr unsigned kFewDigits = 6;  // So many that scan_few_digits() sees where they end.
-constexpr std::int64_t kPowers[] = {1,       10,        100,        1'000,      10'000,
-                                    100'000, 1'000'000, 10'000'000, 100'000'000};
-
-static_assert(std::size(kPowers) > Shapes::kMaxShortScale);
-
-std::uint32_t load_4(const char* p) {
-  std::uint32_t word;
-  std::memcpy(&word, p, sizeof word);
-  return word;
-}
-
-bool is_null(const char* p) {
-  return load_4(p) == load_4("null");
-}
-
-/// A number goes on here in a way that the short ways do not read.
-bool goes_on(char c) {
-  return c == '.' || c == 'e' || c == 'E';
-}
-
-}  // namespace
-
-inline bool Shapes::matches(const char* p, const Edge& edge) {
-  return equal_16(p, edge.literal, edge.ignore) &&
-         (edge.size <= 16 || std::memcmp(p + 16, edge.literal + 16, edge.size - 16) == 0);
-}
-
-/// An edge that matches, other than `except`; it becomes the first to be tried.
+/// An edge that fits, other than `except`; it becomes the first to be tried.
 Shapes::Edge* Shapes::find_other(Node& node, const char* p, const Edge* except) const {
   Edge* const likely = node.by_word[slot_of(p)];
-  if (likely != nullptr && likely != except && matches(p, *likely)) {
+  if (likely != nullptr && likely != except && fits(p, *likely)) {
     node.first = likely;
     return likely;
   }
   for (Edge* edge = node.edges; edge != nullptr; edge = edge->next) {
-    if (edge == except || !matches(p, *edge)) continue;
+    if (edge == except || !fits(p, *edge)) continue;
     node.first = edge;
     return edge;
   }
   return nullptr;
 }
 
-inline const char* Shapes::read_time(const char* p, const char* end, const Edge& edge, Row row) {
-  Timestamp time = 0;
-  const char* const value_end = *p == '"' ? times_.parse_quoted(p + 1, time) : nullptr;
-  if (value_end == nullptr) [[unlikely]]
-    return read_other(p, end, edge);
-  if (time > rows_.time_limit()) [[unlikely]]
-    return nullptr;
-  row.set_time(time);
-  return value_end + 1;
-}
-
-inline const char* Shapes::read_text(const char* p, const char* end, const Edge& edge, Row row) {
-  if (*p != '"') [[unlikely]]
-    return read_other(p, end, edge);
-  const char* const close = scan_plain_string(p + 1);
-  if (*close != '"') [[unlikely]]
-    return read_unusual_text(p, end, edge, row);
-  row.set_text(writer_, *edge.place, {p + 1, static_cast<std::size_t>(close - p - 1)}, true);
-  return close + 1;
-}
-
 /// Text beyond ASCII, or with escapes.
 const char* Shapes::read_unusual_text(const char* p, const char* end, const Edge& edge, Row row) {
   bool non_ascii = false;
   const char* const close = scan_string(p + 1, non_ascii);
-  if (*close != '"') return read_other(p, end, edge);
+  if (*close != '"') return read_other(p, end, edge, row);
   const std::string_view text(p + 1, static_cast<std::size_t>(close - p - 1));
   if (!is_utf8(text)) return nullptr;
   row.set_text(writer_, *edge.place, text, true);
   return close + 1;
-}
-
-inline const char* Shapes::read_integer(const char* p, const char* end, const Edge& edge, Row row) {
-  const DigitRun run = scan_few_digits(p);
-  const char* const after = p + run.count;
-  // One to six digits, the first not zero, and surely nothing that makes more of the number.
-  if (*p < '1' || run.count - 1 >= kFewDigits || (*after != ',' && *after != '}')) [[unlikely]] {
-    return read_odd_integer(p, end, edge, row);
-  }
-  row.set_int(*edge.place, static_cast<std::int64_t>(run.value));
-  return after;
 }
 
 /// Zero, a negative number or a long one.
@@ -103,43 +42,19 @@ const char* Shapes::read_odd_integer(const char* p, const char* end, const Edge&
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
   const DigitRun high = scan_digits(p);
-  if (high.count == 0 || (*p == '0' && high.count > 1)) return read_other(begin, end, edge);
+  if (high.count == 0 || (*p == '0' && high.count > 1)) return read_other(begin, end, edge, row);
   p += high.count;
   std::uint64_t value = high.value;
   if (high.count == 8) {
     const DigitRun low = scan_digits(p);
-    if (low.count == 8) return read_other(begin, end, edge);
+    if (low.count == 8) return read_other(begin, end, edge, row);
     p += low.count;
     value = value * static_cast<std::uint64_t>(kPowers[low.count]) + low.value;
   }
-  if (goes_on(*p)) return read_other(begin, end, edge);
+  if (goes_on(*p)) return read_other(begin, end, edge, row);
   const auto magnitude = static_cast<std::int64_t>(value);
   row.set_int(*edge.place, negative ? -magnitude : magnitude);
   return p;
-}
-
-inline const char* Shapes::read_floating(const char* p, const char* end, const Edge& edge,
-                                         Row row) {
-  const DigitRun whole = scan_few_digits(p);
-  const char* after = p + whole.count;
-  if (*p < '1' || whole.count - 1 >= kFewDigits) [[unlikely]] {
-    return read_odd_floating(p, end, edge, row);
-  }
-  if (*after != '.') {
-    if ((*after | 0x20) == 'e') return read_other(p, end, edge);
-    row.set_float(*edge.place, static_cast<double>(static_cast<std::int64_t>(whole.value)));
-    return after;
-  }
-  const DigitRun places = scan_few_digits(after + 1);
-  after += 1 + places.count;
-  if (places.count - 1 >= kFewDigits || (*after | 0x20) == 'e') [[unlikely]] {
-    return read_odd_floating(p, end, edge, row);
-  }
-  row.set_float(
-      *edge.place,
-      exact_quotient(whole.value * static_cast<std::uint64_t>(kPowers[places.count]) + places.value,
-                     places.count));
-  return after;
 }
 
 /// Zero, a negative number or a long one: up to 8 digits before the point and 15 behind it, as long
@@ -149,65 +64,35 @@ const char* Shapes::read_odd_floating(const char* p, const char* end, const Edge
   const bool negative = *p == '-';
   p += negative ? 1 : 0;
   const DigitRun whole = scan_digits(p);
-  if (whole.count == 0 || (*p == '0' && whole.count > 1)) return read_other(begin, end, edge);
+  if (whole.count == 0 || (*p == '0' && whole.count > 1)) return read_other(begin, end, edge, row);
   p += whole.count;
   std::uint64_t digits = whole.value;
   unsigned places = 0;
   if (*p == '.') {
     const DigitRun high = scan_digits(++p);
-    if (high.count == 0) return read_other(begin, end, edge);
+    if (high.count == 0) return read_other(begin, end, edge, row);
     const DigitRun low = high.count == 8 ? scan_digits(p + 8) : DigitRun{0, 0};
     places = high.count + low.count;
     p += places;
     digits = digits * static_cast<std::uint64_t>(kPowers[high.count]) + high.value;
     // Eight digits and eight more stay below 10^16, so that nothing overflows below.
     if (low.count == 8 || (low.count != 0 && digits >= 1'000'000'000'000)) {
-      return read_other(begin, end, edge);
+      return read_other(begin, end, edge, row);
     }
     digits = digits * static_cast<std::uint64_t>(kPowers[low.count]) + low.value;
   }
   // A ninth digit before the point, or an exponent, would stand here.
   if (is_digit(*p) || (*p | 0x20) == 'e' || digits > std::uint64_t{1} << 53) {
-    return read_other(begin, end, edge);
+    return read_other(begin, end, edge, row);
   }
   const double value = exact_quotient(digits, places);
   row.set_float(*edge.place, negative ? -value : value);
   return p;
 }
 
-inline const char* Shapes::read_decimal(const char* p, const char* end, const Edge& edge, Row row) {
-  const char* const begin = p;
-  const bool negative = *p == '-';
-  p += negative ? 1 : 0;
-  const DigitRun whole = scan_few_digits(p);
-  const char* after = p + whole.count;
-  if (whole.count - 1 >= kFewDigits || (*p == '0' && whole.count > 1)) [[unlikely]] {
-    return read_other(begin, end, edge);
-  }
-  std::int64_t value = static_cast<std::int64_t>(whole.value) * kPowers[edge.scale];
-  if (*after == '.') {
-    const DigitRun places = scan_few_digits(after + 1);
-    if (places.count - 1 >= kFewDigits || places.count > edge.scale) [[unlikely]] {
-      return read_other(begin, end, edge);
-    }
-    value += static_cast<std::int64_t>(places.value) * kPowers[edge.scale - places.count];
-    after += 1 + places.count;
-  }
-  if ((*after | 0x20) == 'e') [[unlikely]]
-    return read_other(begin, end, edge);
-  row.set_int(*edge.place, negative ? -value : value);
-  return after;
-}
-
-inline const char* Shapes::read_boolean(const char* p, const char* end, const Edge& edge, Row row) {
-  const bool yes = load_4(p) == load_4("true");
-  if (!yes && (load_4(p) != load_4("fals") || p[4] != 'e')) return read_other(p, end, edge);
-  row.set_bool(*edge.place, yes);
-  return p + (yes ? 4 : 5);
-}
-
 /// Null, or a value that none of the short ways takes: as the plain reader would.
-const char* Shapes::read_other(const char* p, const char* end, const Edge& edge) {
+const char* Shapes::read_other(const char* p, const char* end, const Edge& edge, Row row) {
+  writer_.seek(row);
   if (is_null(p)) {
     if (schema_.fields[edge.column].required) return nullptr;
     writer_.set_null(edge.column);
@@ -216,17 +101,6 @@ const char* Shapes::read_other(const char* p, const char* end, const Edge& edge)
   Token token;
   p = read_plainly(p, end, edge, token);
   return p != nullptr && rows_.read_value(edge.column, token) ? p : nullptr;
-}
-
-inline const char* Shapes::skip_value(const char* p, const char* end, const Edge& edge) {
-  if (*p == '"') {
-    const char* const close = scan_plain_string(p + 1);
-    if (*close == '"') return close + 1;
-  } else if (is_digit(*p)) {
-    return scan_json_number(p, end);
-  }
-  Token token;
-  return read_plainly(p, end, edge, token);
 }
 
 /// A value that may go on over the end of the line, where the plain reader would have to stop, is
@@ -238,7 +112,8 @@ const char* Shapes::read_plainly(const char* p, const char* end, const Edge& edg
 }
 
 /// Columns whose keys the event does not have.
-bool Shapes::set_absent(std::uint64_t absent) {
+bool Shapes::set_absent(std::uint64_t absent, Row row) {
+  writer_.seek(row);
   for (; absent != 0; absent &= absent - 1) {
     const auto column = static_cast<std::size_t>(std::countr_zero(absent));
     if (schema_.fields[column].required) return false;
@@ -248,9 +123,9 @@ bool Shapes::set_absent(std::uint64_t absent) {
 }
 
 template <bool kNodesTell>
-[[gnu::always_inline]] inline const char* Shapes::walk(const char* p, const char* end, Row row) {
+[[gnu::always_inline]] inline const char* Shapes::walk(Node* node, const char* p, const char* end,
+                                                       Row row) {
   std::uint64_t seen = 0;
-  Node* node = nodes_.data();
   for (;;) {
     Edge* edge = node->first;
     if (!equal_16(p, edge->literal, edge->ignore)) [[unlikely]] {
@@ -270,7 +145,7 @@ template <bool kNodesTell>
     } else if (op == Op::end) {
       if (!kNodesTell && (seen & edge->bits) != 0) return nullptr;
       const std::uint64_t absent = kNodesTell ? edge->absent : column_bits_ & ~seen;
-      return absent == 0 || set_absent(absent) ? p : nullptr;
+      return absent == 0 || set_absent(absent, row) ? p : nullptr;
     } else {
       switch (op) {
         case Op::floating:
@@ -283,19 +158,19 @@ template <bool kNodesTell>
           p = read_boolean(p, end, *edge, row);
           break;
         case Op::other:
-          p = read_other(p, end, *edge);
+          p = read_other(p, end, *edge, row);
           break;
         case Op::skip:
           if (*p == edge->never) [[unlikely]] {
             // This edge's value is an object now and then, which another edge opens.
             const char* const begin = p - edge->size;
             edge = find_other(*node, begin, edge);
-            if (edge == nullptr || begin[edge->size] == edge->never) return nullptr;
+            if (edge == nullptr) return nullptr;
             p = begin + edge->size;
             op = edge->op;
             goto dispatch;
           }
-          p = skip_value(p, end, *edge);
+          p = read_skipped(p, end, *edge, row);
           break;
         case Op::long_literal: {
           const char* const begin = p - edge->size;
@@ -325,17 +200,23 @@ template <bool kNodesTell>
 
 const char* Shapes::read(const char* p, const char* end) {
   ++reads_;
+  Node* const root = nodes_.data();
   const Row row = writer_.row();
-  return told_apart_ ? walk<true>(p, end, row) : walk<false>(p, end, row);
+  return told_apart_ ? walk<true>(root, p, end, row) : walk<false>(root, p, end, row);
+}
+
+const char* Shapes::read_rest(Node& node, const char* p, const char* end, Row row) {
+  return walk<true>(&node, p, end, row);
 }
 
 template <bool kNodesTell>
-const char* Shapes::walk_lines(const char* p, const char* end, std::size_t most_bytes) {
-  while (p < end) {
+bool Shapes::walk_lines(const char*& p, const char* end, std::size_t most_bytes,
+                        std::size_t most_lines) {
+  for (std::size_t n = 0; p < end && n < most_lines; ++n) {
     writer_.prepare_row();
     ++reads_;
-    const char* const behind = walk<kNodesTell>(p, end, writer_.row());
-    if (behind == nullptr || static_cast<std::size_t>(behind - p) > most_bytes) return p;
+    const char* const behind = walk<kNodesTell>(nodes_.data(), p, end, writer_.row());
+    if (behind == nullptr || static_cast<std::size_t>(behind - p) > most_bytes) return false;
     // The line's end, as nearly all have it; anything else is the plain reader's business.
     if (*behind == '\n') [[likely]] {
       p = behind + 1;
@@ -344,15 +225,28 @@ const char* Shapes::walk_lines(const char* p, const char* end, std::size_t most_
     } else if (*behind == '\r' && behind[1] == '\n') {
       p = behind + 2;
     } else {
-      return p;
+      return false;
     }
     writer_.commit();
   }
-  return end;
+  return true;
 }
 
 const char* Shapes::read_lines(const char* p, const char* end, std::size_t most_bytes) {
-  return told_apart_ ? walk_lines<true>(p, end, most_bytes) : walk_lines<false>(p, end, most_bytes);
+  if (!told_apart_) {
+    walk_lines<false>(p, end, most_bytes, SIZE_MAX);
+    return p;
+  }
+  while (p < end) {
+    const std::size_t singly = lines_singly_;
+    lines_singly_ = 0;
+    if (singly != 0 && !walk_lines<true>(p, end, most_bytes, singly)) {
+      lines_singly_ = singly;
+      return p;
+    }
+    if (p < end && !read_together(p, end, most_bytes)) return p;
+  }
+  return end;
 }
 
 }  // namespace streamobs::decode

@@ -32,6 +32,7 @@ class Compiler {
     if (options_.name.empty()) error(options_.name.place, "a stream has no name", "");
     add_fields();
     add_time();
+    add_id();
     check_limits();
     for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
     add_derived();
@@ -141,6 +142,25 @@ class Compiler {
     }
   }
 
+  void add_id() {
+    if (options_.id.empty()) return;
+    const std::string& name = options_.id.text;
+    const auto index = plan_->schema.index_of(name);
+    if (!index) {
+      error(options_.id.place, stream() + fmt::format("the id field {} is not declared", name),
+            fmt::format("add it to `fields`: {} = \"string\"", name));
+      return;
+    }
+    const Field& field = plan_->schema.fields[*index];
+    if (field.type.kind != Kind::string && field.type.kind != Kind::integer) {
+      error(options_.id.place,
+            stream() + fmt::format("the id field {} is declared as {}", name, to_text(field.type)),
+            "an id is a string or an int");
+      return;
+    }
+    plan_->id_column = *index;
+  }
+
   void check_limits() {
     const auto at_least = [&](std::string_view what, std::int64_t value, std::int64_t least) {
       if (value >= least) return;
@@ -150,6 +170,8 @@ class Compiler {
     at_least("max_future", options_.max_future, 0);
     at_least("idle_timeout", options_.idle_timeout, 1);
     at_least("max_event_bytes", static_cast<std::int64_t>(options_.max_event_bytes), 2);
+    at_least("id_horizon", options_.id_horizon, 1);
+    at_least("max_ids", static_cast<std::int64_t>(options_.ids_max), 1);
   }
 
   /// Parses one expression; what it says about names that have already failed is not repeated.

@@ -2,7 +2,9 @@
 // checks. Made once when the config is loaded; shared by every lane; never changed.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@ namespace streamobs::decode {
 struct StreamPlan {
   StreamOptions options;
   StreamSchema schema;
+  std::optional<std::size_t> id_column;  ///< Index of the `id` field in the schema: string or int.
   std::shared_ptr<const TimeZone> zone;  ///< Of times that name none.
   expr::Scope scope;     ///< The schema's columns in order, then the derived fields.
   expr::NodePtr filter;  ///< Null where the stream takes everything. Applied by the window stage.

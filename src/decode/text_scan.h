@@ -77,6 +77,38 @@ inline const char* scan_plain_string(const char* p) {
 #endif
 }
 
+/// How many of the 32 bytes at `p` stand before the first quote; 32 if there is none.
+inline unsigned bytes_before_quote(const char* p) {
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const auto quotes_in = [&](const char* bytes) {
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(
+        _mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)), quote)));
+  };
+  return static_cast<unsigned>(std::countr_zero(quotes_in(p) | quotes_in(p + 16) << 16));
+#else
+  unsigned n = 0;
+  while (n < 32 && p[n] != '"') ++n;
+  return n;
+#endif
+}
+
+/// A bit for each newline in the 64 bytes at `p`.
+inline std::uint64_t newlines_in(const char* p) {
+  std::uint64_t found = 0;
+#if defined(__SSE2__)
+  const __m128i newline = _mm_set1_epi8('\n');
+  for (int i = 0; i < 4; ++i) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16 * i));
+    const int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, newline));
+    found |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(mask)) << 16 * i;
+  }
+#else
+  for (int i = 0; i < 64; ++i) found |= static_cast<std::uint64_t>(p[i] == '\n' ? 1 : 0) << i;
+#endif
+  return found;
+}
+
 /// True if the first bytes at `p` are those at `literal`, as many as `ignore` has zeros below its
 /// ones (at most 16); both have 16 readable bytes.
 inline bool equal_16(const char* p, const char* literal, std::uint32_t ignore) {
@@ -89,6 +121,35 @@ inline bool equal_16(const char* p, const char* literal, std::uint32_t ignore) {
   return std::memcmp(p, literal, static_cast<std::size_t>(std::countr_zero(ignore))) == 0;
 #endif
 }
+
+/// The first 16 bytes of a literal, as equal_16() compares them, held in registers.
+class LiteralStart {
+ public:
+  LiteralStart(const char* literal, std::uint32_t ignore) : ignore_(ignore) {
+#if defined(__SSE2__)
+    bytes_ = _mm_loadu_si128(reinterpret_cast<const __m128i*>(literal));
+#else
+    literal_ = literal;
+#endif
+  }
+  bool is_at(const char* p) const {
+#if defined(__SSE2__)
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return (static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, bytes_))) |
+            ignore_) == 0xffffffff;
+#else
+    return equal_16(p, literal_, ignore_);
+#endif
+  }
+
+ private:
+#if defined(__SSE2__)
+  __m128i bytes_;
+#else
+  const char* literal_;
+#endif
+  std::uint32_t ignore_;
+};
 
 inline bool is_digit(char c) {
   return static_cast<unsigned char>(c - '0') < 10;

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,8 +41,12 @@ class TimeParser {
   /// fraction; Z, +00:00 or no zone) and returns the closing quote behind them; null for all
   /// others. Agrees with parse() on all it takes. Reads up to 48 bytes from `p`.
   const char* parse_quoted(const char* p, Timestamp& time);
+  /// The same, but only for a minute it remembers.
+  const char* parse_known_minute(const char* p, Timestamp& time) const {
+    const Minute& m = minutes_[place_of(p)];
+    return holds(m, p) ? parse_seconds(m, p + 16, time) : nullptr;
+  }
 
- private:
   /// "2024-01-09T12:34" and the microseconds it stands for.
   struct Minute {
     std::uint64_t low = 0, high = 0;
@@ -49,25 +54,31 @@ class TimeParser {
     Timestamp local = 0;     ///< If it is local to zone_.
     bool has_local = false;  ///< False where the clocks change within the minute.
   };
-  const Minute* minute(const char* p);
+  using Minutes = std::array<Minute, 16>;  ///< By the minute's last digit.
+  const Minutes& minutes() const { return minutes_; }
+
+ private:
+  static std::size_t place_of(const char* p) { return static_cast<unsigned char>(p[15]) & 15; }
+  static bool holds(const Minute& m, const char* p) {
+    return load_word(p) == m.low && load_word(p + 8) == m.high;
+  }
+  /// What follows the minute.
+  static const char* parse_seconds(const Minute& m, const char* p, Timestamp& time);
   bool learn_minute(const char* p, Minute& minute) const;
 
   std::shared_ptr<const TimeZone> zone_;
-  std::array<Minute, 16> minutes_;  ///< By the minute's last digit.
+  Minutes minutes_;
 };
 
-inline const TimeParser::Minute* TimeParser::minute(const char* p) {
-  Minute& m = minutes_[static_cast<unsigned char>(p[15]) & 15];
-  if (load_word(p) != m.low || load_word(p + 8) != m.high) [[unlikely]] {
+inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
+  Minute& m = minutes_[place_of(p)];
+  if (!holds(m, p)) [[unlikely]] {
     if (!learn_minute(p, m)) return nullptr;
   }
-  return &m;
+  return parse_seconds(m, p + 16, time);
 }
 
-inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
-  const Minute* const m = minute(p);
-  if (m == nullptr) return nullptr;
-  p += 16;
+inline const char* TimeParser::parse_seconds(const Minute& m, const char* p, Timestamp& time) {
   if (p[8] == '"') {
     // ":SS.mmmZ" at once: what differs from ":00.000Z" may only be digits.
     const std::uint64_t word = load_word(p) ^ 0x5a3030302e30303aULL;
@@ -80,7 +91,7 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
       const auto seconds = static_cast<Duration>(pairs >> 8 & 0xff);
       const auto milliseconds =
           static_cast<Duration>((pairs >> 32 & 0xff) * 10 + (word >> 48 & 0xff));
-      time = m->utc + seconds * kSecond + milliseconds * kMillisecond;
+      time = m.utc + seconds * kSecond + milliseconds * kMillisecond;
       return p + 8;
     }
   }
@@ -97,15 +108,15 @@ inline const char* TimeParser::parse_quoted(const char* p, Timestamp& time) {
     p += 1 + run.count;
   }
   if (p[0] == 'Z' && p[1] == '"') {
-    time = m->utc + within;
+    time = m.utc + within;
     return p + 1;
   }
-  if (p[0] == '"' && m->has_local) {
-    time = m->local + within;
+  if (p[0] == '"' && m.has_local) {
+    time = m.local + within;
     return p;
   }
   if (equal_16(p, "+00:00\"\0\0\0\0\0\0\0\0", ~std::uint32_t{0x7f})) {
-    time = m->utc + within;
+    time = m.utc + within;
     return p + 6;
   }
   return nullptr;

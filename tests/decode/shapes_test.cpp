@@ -186,22 +186,28 @@ void damage(Random& random, std::string& body) {
   if (body.empty()) body = "{";
 }
 
-/// Two decoders of the same plan, one without shapes, that must always agree.
+/// Decoders of the same plan that must always agree: with all short cuts, with those for every CPU,
+/// and with none.
 class Pair {
  public:
   explicit Pair(const StreamOptions& options)
-      : quick_(compile(options), sources_), plain_(compile(options), sources_, {false}) {}
+      : quick_(compile(options), sources_),
+        portable_(compile(options), sources_, {.wide_loops = false}),
+        plain_(compile(options), sources_, {.shapes = false}) {}
 
   void decode(const std::string& body, Format format = Format::json) {
     const Block b = block(body, format);
     quick_.decode(b, quick_batch_);
+    portable_.decode(b, portable_batch_);
     plain_.decode(b, plain_batch_);
-    if (render(quick_batch_) == render(plain_batch_)) {
+    const std::string expected = render(plain_batch_);
+    if (render(quick_batch_) == expected && render(portable_batch_) == expected) {
       rows += quick_batch_.rows;
       return;
     }
     INFO(body);
-    REQUIRE(render(quick_batch_) == render(plain_batch_));
+    REQUIRE(render(quick_batch_) == expected);
+    REQUIRE(render(portable_batch_) == expected);
   }
   const EventBatch& batch() const { return quick_batch_; }
   std::size_t rows = 0;
@@ -209,12 +215,152 @@ class Pair {
  private:
   std::vector<std::string> sources_ = {"test"};
   Decoder quick_;
+  Decoder portable_;
   Decoder plain_;
   EventBatch quick_batch_;
+  EventBatch portable_batch_;
   EventBatch plain_batch_;
 };
 
+/// Blocks of a few shapes mixed, so that many lines are read together; a value is odd in one line
+/// of `rarity`.
+class Mixture {
+ public:
+  Mixture(std::uint64_t seed, std::size_t rarity) : random_(seed), rarity_(rarity) {}
+
+  std::string block(std::size_t lines) {
+    const std::size_t shapes = 1 + random_() % 5;
+    std::string out;
+    for (std::size_t i = 0; i < lines; ++i) {
+      line(out, random_() % shapes);
+      if (i + 1 < lines || random_() % 2 == 0) out += random_() % 200 == 0 ? "\r\n" : "\n";
+    }
+    return out;
+  }
+  Random& random() { return random_; }
+
+ private:
+  bool odd() { return random_() % rarity_ == 0; }
+  std::string string(const char* stem, std::size_t distinct) {
+    return odd() ? text(random_) : fmt::format("\"{}{}\"", stem, random_() % distinct);
+  }
+  std::string time_value() {
+    return odd() ? time(random_)
+                 : fmt::format("\"2024-01-09T12:{:02}:{:02}.{:03}Z\"", random_() % 12,
+                               random_() % 60, random_() % 1000);
+  }
+  std::string whole() { return odd() ? number(random_) : std::to_string(random_() % 1'000'000); }
+  std::string fraction() {
+    return odd() ? number(random_) : fmt::format("{}.{}", random_() % 1000, random_() % 1000);
+  }
+  void line(std::string& out, std::size_t shape) {
+    if (random_() % (rarity_ * 10) == 0) {
+      out += random_() % 2 == 0 ? event(random_) : pick(random_, {"", " ", "{}", "[]", "nonsense"});
+      return;
+    }
+    if (shape == 0) {
+      out += fmt::format(R"({{"timestamp":{},"serviceId":{},"unit":{},"value":{},"count":{}}})",
+                         time_value(), string("service-", 40), string("/api/v2/items/", 12),
+                         whole(), whole());
+    } else if (shape == 1) {
+      out += fmt::format(R"({{"serviceId":{},"value":{},"region":"eu-west-1","timestamp":{}}})",
+                         string("s", 200), fraction(), time_value());
+    } else if (shape == 2) {
+      out += fmt::format(
+          R"({{"count":{},"amount":{}.25,"ok":{},"serviceId":{},"timestamp":{},"tags":{{"a":"b"}}}})",
+          whole(), random_() % 100, pick(random_, {"true", "false"}), string("é", 9), time_value());
+    } else if (shape == 3) {
+      out += fmt::format(
+          R"({{ "timestamp": {}, "serviceId": {}, "a_key_that_nobody_has_declared_or_will": {} }})",
+          time_value(), string("x", 3), any(random_));
+    } else {
+      out += fmt::format(
+          R"({{"eventId":{},"serviceId":null,"metadata":{{"traceId":{}}},"timestamp":{}}})",
+          string("a long name that fills more than one word ", 20), string("t", 5000),
+          time_value());
+    }
+  }
+
+  Random random_;
+  std::size_t rarity_;
+};
+
 }  // namespace
+
+TEST_CASE("many lines read together give what each gives alone") {
+  StreamOptions optional = metrics();
+  optional.fields[1].required = false;
+  StreamOptions short_lines = optional;
+  short_lines.max_event_bytes = 120;
+  StreamOptions berlin = optional;
+  berlin.timezone = "Europe/Berlin";
+  for (const StreamOptions& options : {metrics(), optional, short_lines, berlin}) {
+    for (const std::size_t rarity : {20, 500, 100'000}) {
+      Mixture mixture(rarity, rarity);
+      Pair pair(options);
+      for (int round = 0; round < 60; ++round) {
+        std::string body = mixture.block(1 + mixture.random()() % 700);
+        if (round % 4 == 3) damage(mixture.random(), body);
+        pair.decode(body, Format::ndjson);
+      }
+      CHECK(pair.rows > 2000);
+    }
+  }
+}
+
+TEST_CASE("a column leaves its dictionary while lines are read together") {
+  for (const bool by_number : {true, false}) {
+    Pair pair(services());
+    std::string body;
+    for (int i = 0; i < 9000; ++i) {
+      // Too many strings, or one too long for a dictionary, among many that are known.
+      const std::string service = by_number ? "s" + std::to_string(i < 4000 ? i % 7 : i)
+                                  : i == 700 || i == 3001 ? std::string(2000, 'x')
+                                                          : "s" + std::to_string(i % 7);
+      body += fmt::format(
+          "{{\"event_time\":\"2024-01-09T12:34:{:02}.000Z\",\"service\":\"{}\",\"status_code\":{}}}"
+          "\n",
+          i % 60, service, i);
+    }
+    for (int round = 0; round < 3; ++round) pair.decode(body, Format::ndjson);
+    CHECK(pair.rows == 27'000);
+    CHECK(pair.batch().columns[0].dictionary == nullptr);
+  }
+}
+
+TEST_CASE("strings that look like known ones up to a quote or a backslash") {
+  Pair pair(services());
+  const auto lines = [](const char* service) {
+    std::string out;
+    for (int i = 0; i < 40; ++i) {
+      out += fmt::format("{{\"event_time\":{},\"service\":\"{}\",\"latency_ms\":1}}\n", i + 1,
+                         service);
+    }
+    return out;
+  };
+  // Each as the event has it; what it stands for may be the next one's bytes.
+  const char* const forms[] = {"a\\\\",
+                               "a\\",
+                               "a\\\"b",
+                               "a",
+                               "a\\u0062",
+                               "ab",
+                               "tab\\tx",
+                               "tab\tx",
+                               "0123456789012345678901234567890",
+                               "01234567890123456789012345678901",
+                               "",
+                               "\xc3\xa9",
+                               "\\u00e9",
+                               "\xff"};
+  for (int round = 0; round < 2; ++round) {
+    std::string all;
+    for (const char* form : forms) pair.decode(lines(form), Format::ndjson);
+    for (const char* form : forms) all += lines(form);
+    pair.decode(all, Format::ndjson);
+  }
+  CHECK(pair.rows > 0);
+}
 
 TEST_CASE("random events, whole and damaged, decode alike with shapes and without") {
   StreamOptions berlin = metrics();

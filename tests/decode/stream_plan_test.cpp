@@ -107,6 +107,23 @@ TEST_CASE("a bool or a map cannot be the time") {
   }
 }
 
+TEST_CASE("the id is a declared string or int") {
+  StreamOptions o = services();
+  Diagnostics diagnostics;
+  CHECK_FALSE(compile_stream(o, 0, diagnostics)->id_column.has_value());
+  o.id = "endpoint";
+  CHECK(compile_stream(o, 0, diagnostics)->id_column == 1);
+  o.id = "status_code";
+  CHECK(compile_stream(o, 0, diagnostics)->id_column == 3);
+  CHECK(diagnostics.empty());
+  o.id = "latency_ms";
+  CHECK(says(errors(o), "the id field latency_ms is declared as float"));
+  o.id = "other";
+  o.id_horizon = 0;
+  CHECK(says(errors(o), "the id field other is not declared"));
+  CHECK(says(errors(o), "id_horizon is too small"));
+}
+
 TEST_CASE("errors in expressions point at their place") {
   StreamOptions o = services();
   o.checks = {{"c", SourceText("latency_ms > 'x'", {"obs.toml", 12, 7})}};
