@@ -109,6 +109,12 @@ void Admission::Impl::recount() {
   }
 }
 
+void Admission::Impl::restored() {
+  if (alone()) return;
+  recount();
+  freeze_full();
+}
+
 bool Admission::Impl::admit_ordered(const WindowPlan& window, Timestamp start, std::size_t lane,
                                     const GroupKey& key, std::uint32_t hash) {
   for (std::size_t other = 0; other < lanes.size(); ++other) {

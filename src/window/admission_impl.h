@@ -41,6 +41,10 @@ struct Admission::Impl {
   /// `lane` has closed everything that `watermark` closes.
   void passed(std::size_t lane, Timestamp watermark);
 
+  /// A snapshot has been taken over: counts its keys and freezes what is full. With every lane at
+  /// rest.
+  void restored();
+
   void recount();      ///< With every lane at rest.
   void freeze_full();  ///< With every lane at rest.
   bool must_order(std::size_t rows, std::size_t rows_in_flight) const;

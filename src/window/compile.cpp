@@ -3,6 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "window/definition.h"
 #include "window/plan.h"
 #include "window/program_outputs.h"
 #include "window/select_compiler.h"
@@ -17,20 +20,41 @@ bool has_errors(const Diagnostics& diagnostics, std::size_t from) {
                      [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
 }
 
+// WindowSchema::definition. Kept in checkpoints: a change here makes every engine forget its
+// baselines once.
+std::uint64_t definition_of(const WindowPlan& plan, const std::vector<CompiledKey>& keys) {
+  std::string text;
+  for (const auto& [what, value] : plan.definition) {
+    if (what == "allowed_lateness") continue;  // It decides when rows come, not what they say.
+    put_text(text, what);
+    put_text(text, value);
+  }
+  for (const CompiledKey& key : keys) put_text(text, key.name);
+  return hash_bytes(text);
+}
+
 class WindowCompiler {
  public:
   WindowCompiler(const WindowOptions& options, ProgramOutputs& outputs, Diagnostics& diagnostics)
       : options_(options), outputs_(outputs), diagnostics_(diagnostics) {}
 
-  WindowPlan compile(const StreamSchema& stream, std::size_t index) {
+  WindowPlan compile(const StreamSchema& stream, const expr::NodePtr& filter, std::size_t index) {
     WindowPlan plan;
     plan.index = index;
     plan.name = options_.name.text;
     plan.allowed_lateness = options_.allowed_lateness;
     plan.max_keys = options_.max_keys;
+    plan.definition = {{"from", stream.stream},
+                       {"time", stream.time_field},
+                       {"size", std::to_string(options_.size)},
+                       {"timezone", options_.timezone},
+                       {"allowed_lateness", std::to_string(options_.allowed_lateness)}};
     compile_time(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
+    if (filter) {
+      plan.definition.emplace_back("filter", expression_definition(filter, outputs_.scope()));
+    }
     if (options_.select.empty()) {
       complain(
           options_.name.place, "it selects nothing",
@@ -48,6 +72,7 @@ class WindowCompiler {
     for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
     schema->metrics = std::move(*metrics);
     for (const AccumulatorPlan& a : plan.accumulators) schema->accumulators.push_back(a.text);
+    schema->definition = definition_of(plan, keys);
     plan.schema = std::move(schema);
     return plan;
   }
@@ -93,6 +118,7 @@ class WindowCompiler {
 
   std::vector<CompiledKey> compile_keys(WindowPlan& plan) {
     std::vector<CompiledKey> keys;
+    std::string definition;
     for (const NamedExpression& by : options_.by) {
       const expr::NodePtr node = expr::parse(by.expression, diagnostics_);
       if (!node) continue;
@@ -110,7 +136,10 @@ class WindowCompiler {
           {by.name.empty() ? by.expression.text : by.name.text, expr::to_sql(*node), type});
       plan.keys.push_back(*output);
       plan.key_types.push_back(type);
+      definition +=
+          fmt::format("{}: {}\n", expression_definition(node, outputs_.scope()), to_text(type));
     }
+    plan.definition.emplace_back("by", std::move(definition));
     return keys;
   }
 
@@ -119,7 +148,9 @@ class WindowCompiler {
     const expr::NodePtr node = expr::parse(options_.where, diagnostics_);
     if (!node) return;
     const auto output = outputs_.add(node, options_.where, diagnostics_, Kind::boolean);
-    if (output) plan.where = *output;
+    if (!output) return;
+    plan.where = *output;
+    plan.definition.emplace_back("where", expression_definition(node, outputs_.scope()));
   }
 
   const WindowOptions& options_;
@@ -145,7 +176,7 @@ std::shared_ptr<const StreamWindowsPlan> compile_windows(const StreamSchema& sch
   }
   for (const WindowOptions& options : windows) {
     WindowCompiler compiler(options, outputs, diagnostics);
-    plan->windows.push_back(compiler.compile(schema, plan->windows.size()));
+    plan->windows.push_back(compiler.compile(schema, filter, plan->windows.size()));
   }
   if (has_errors(diagnostics, before)) return nullptr;
   plan->program = outputs.build();

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "window/aggregate/bytes.h"
+#include "base/bytes.h"
 
 namespace streamobs::window {
 

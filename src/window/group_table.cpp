@@ -6,6 +6,8 @@
 #include <new>
 #include <sys/mman.h>
 
+#include "window/relocate.h"
+
 namespace streamobs::window {
 
 namespace {
@@ -107,7 +109,13 @@ std::uint32_t GroupTable::overflow_slot() {
   return overflow_;
 }
 
+void GroupTable::index() {
+  while (size_ * std::size_t{4} > entries_.size() * 3) grow_entries();
+  for (std::uint32_t slot = 0; slot < size_; ++slot) place({key(slot).hash(), slot});
+}
+
 void GroupTable::merge(const GroupTable& other) {
+  if (entries_.empty()) index();
   for (std::uint32_t from = 0; from < other.size_; ++from) {
     const GroupKey& key = other.key(from);
     std::uint32_t slot = kNone;
@@ -125,25 +133,26 @@ void GroupTable::merge(const GroupTable& other) {
 }
 
 void GroupTable::copy(const GroupTable& other) {
-  entries_.assign(other.entries_.data(), other.entries_.size());
-  rows_.reserve(other.size_ * plan_.row_bytes);
-  for (std::uint32_t slot = 0; slot < other.size_; ++slot) {
-    append(other.key(slot));
-    std::byte* const to = row(slot);
-    const std::byte* const from = other.row(slot);
-    if (plan_.flat) {
-      std::memcpy(to + kKeyBytes, from + kKeyBytes, plan_.row_bytes - kKeyBytes);
-      continue;
-    }
+  const std::size_t bytes = other.size_ * plan_.row_bytes;
+  rows_.reserve(bytes);
+  if (bytes != 0) std::memcpy(rows_.data(), other.rows_.data(), bytes);
+  arena_.copy(other.arena_, moved_);
+  size_ = other.size_;
+  overflow_ = other.overflow_;
+}
+
+void GroupTable::settle() {
+  if (moved_.empty()) return;
+  const Relocation moved(std::move(moved_));
+  moved_.clear();
+  for (std::uint32_t slot = 0; slot < size_; ++slot) {
+    std::byte* const group = row(slot);
+    relocate(*reinterpret_cast<GroupKey*>(group), moved);
+    if (plan_.flat) continue;
     for (const AccumulatorPlan& a : plan_.accumulators) {
-      if (a.ops->flat) {
-        std::memcpy(to + a.offset, from + a.offset, a.ops->size);
-      } else {
-        a.ops->merge(to + a.offset, from + a.offset, arena_);
-      }
+      if (!a.ops->flat) relocate(a.kind, group + a.offset, moved);
     }
   }
-  overflow_ = other.overflow_;
 }
 
 }  // namespace streamobs::window

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/pod_vector.h"
 #include "window/aggregate/arena.h"
@@ -94,8 +95,10 @@ class GroupTable {
 
   /// Adds all of `other` to this one.
   void merge(const GroupTable& other);
-  /// A copy of `other`, into this empty table.
+  /// Makes this empty table a copy of `other`, which must be settle()d before it is looked at:
+  /// until then its memory is a mere image of the original's.
   void copy(const GroupTable& other);
+  void settle();
 
   Arena& arena() { return arena_; }
   const WindowPlan& plan() const { return plan_; }
@@ -110,14 +113,16 @@ class GroupTable {
   };
   std::uint32_t append(const GroupKey& key);
   void grow_entries();
+  void index();
   void place(Entry entry);
 
   const WindowPlan& plan_;
   std::uint32_t size_ = 0;
   std::uint32_t overflow_ = kNone;
   RowBlock rows_;
-  PodVector<Entry> entries_;  ///< A power of two; at most three quarters full.
+  PodVector<Entry> entries_;  ///< A power of two; at most three quarters full. A copy has none.
   Arena arena_;
+  std::vector<Arena::Moved> moved_;  ///< Of a copy that is not settled.
 };
 
 }  // namespace streamobs::window

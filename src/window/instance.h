@@ -27,6 +27,11 @@ struct DirectMap {
   };
   std::vector<Dimension> dimensions;
   PodVector<std::uint32_t> slots;  ///< GroupTable::kNone: not looked up yet.
+  /// Rows resolved without it since it was wanted: a large one is made only where it pays.
+  std::size_t rows_without = 0;
+
+  bool is_large() const { return slots.size() > (std::size_t{1} << kSmallBits); }
+  static constexpr int kSmallBits = 10;  ///< 4 KiB.
 };
 
 struct WindowInstance {

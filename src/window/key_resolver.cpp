@@ -54,7 +54,8 @@ std::shared_ptr<const Dictionary> KeyResolver::owner_of(const Dictionary* dictio
   return nullptr;
 }
 
-bool KeyResolver::prepare_direct(DirectMap& map, std::span<const ColumnView> columns) {
+bool KeyResolver::prepare_direct(DirectMap& map, std::span<const ColumnView> columns,
+                                 std::size_t rows) {
   int bits_total = 0;
   for (const ColumnView& column : columns) {
     if (column.dictionary == nullptr || column.constant) return false;
@@ -68,6 +69,11 @@ bool KeyResolver::prepare_direct(DirectMap& map, std::span<const ColumnView> col
            static_cast<int>(std::bit_width(d.dictionary->size() + 1)) <= d.bits;
   }
   if (fits) return true;
+  if (bits_total > DirectMap::kSmallBits) {
+    map.rows_without += rows;
+    if (map.rows_without << 4 < std::size_t{1} << bits_total) return false;
+    map.rows_without = 0;
+  }
   map.dimensions.resize(columns.size());
   int shift = 0;
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -164,7 +170,7 @@ void KeyResolver::resolve(WindowInstance& instance, std::span<const ColumnView> 
     std::memset(slots, 0, n * sizeof *slots);
     return;
   }
-  if (prepare_direct(instance.direct, columns)) {
+  if (prepare_direct(instance.direct, columns, n)) {
     resolve_direct(instance, columns, rows, slots);
     return;
   }

@@ -30,7 +30,7 @@ class KeyResolver {
                std::span<const std::uint16_t> rows, std::uint32_t* slots);
 
  private:
-  bool prepare_direct(DirectMap& map, std::span<const ColumnView> columns);
+  bool prepare_direct(DirectMap& map, std::span<const ColumnView> columns, std::size_t rows);
   std::shared_ptr<const Dictionary> owner_of(const Dictionary* dictionary) const;
   void resolve_direct(WindowInstance& instance, std::span<const ColumnView> columns,
                       std::span<const std::uint16_t> rows, std::uint32_t* slots);

@@ -1,68 +1,18 @@
 #include "window/merger.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <tuple>
 #include <utility>
 
 #include "window/instance.h"
+#include "window/key_order.h"
 #include "window/plan.h"
 #include "window/row_finisher.h"
+#include "window/snapshot.h"
 #include "window/state.h"
 
 namespace streamobs::window {
-
-namespace {
-
-/// A number whose order never contradicts compare_keys(), so that most comparisons of a sort need
-/// no look at the keys.
-std::uint64_t order_hint(const GroupKey& key, const std::vector<DataType>& types) {
-  constexpr std::uint64_t kTop = std::uint64_t{1} << 63;
-  if (types.empty()) return 0;
-  if (key.is_overflow()) return ~std::uint64_t{0};
-  ByteReader in(key.bytes());
-  if (in.u8() == 0) return 0;
-  switch (types[0].kind) {
-    case Kind::boolean:
-      return kTop | in.u8();
-    case Kind::floating: {
-      const std::uint64_t bits = in.u64();
-      return kTop | (((bits & kTop) != 0 ? ~bits : bits | kTop) >> 1);
-    }
-    case Kind::string:
-    case Kind::map: {
-      const std::size_t size = types.size() == 1 ? in.left() : in.varint();
-      const std::string_view text = in.text(std::min<std::size_t>(size, 7));
-      std::uint64_t hint = 1;
-      for (std::size_t i = 0; i < 7; ++i) {
-        hint = hint << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0);
-      }
-      return hint;
-    }
-    default:
-      return kTop | ((in.u64() ^ kTop) >> 1);
-  }
-}
-
-std::vector<std::uint32_t> slots_by_key(const GroupTable& table) {
-  const std::vector<DataType>& types = table.plan().key_types;
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> order;
-  order.reserve(table.size());
-  for (std::uint32_t slot = 0; slot < table.size(); ++slot) {
-    order.emplace_back(order_hint(table.key(slot), types), slot);
-  }
-  std::sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
-    if (a.first != b.first) return a.first < b.first;
-    return compare_keys(table.key(a.second), table.key(b.second), types) < 0;
-  });
-  std::vector<std::uint32_t> slots;
-  slots.reserve(order.size());
-  for (const auto& entry : order) slots.push_back(entry.second);
-  return slots;
-}
-
-}  // namespace
 
 struct WindowMerger::Impl {
   explicit Impl(std::shared_ptr<const StreamWindowsPlan> plan_in) : plan(std::move(plan_in)) {
@@ -103,6 +53,18 @@ WindowMerger::WindowMerger(std::shared_ptr<const StreamWindowsPlan> plan)
     : impl_(std::make_unique<Impl>(std::move(plan))) {}
 
 WindowMerger::~WindowMerger() = default;
+
+void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) const {
+  std::vector<WindowInstance*> instances;
+  for (const PartialPtr& copy : copies) {
+    if (copy == nullptr) continue;
+    for (const InstancePtr& instance : copy->instances) {
+      instance->table.settle();
+      instances.push_back(instance.get());
+    }
+  }
+  encode_snapshot(*impl_->plan, instances, out);
+}
 
 std::uint64_t WindowMerger::overflows() const {
   std::uint64_t n = 0;
@@ -148,6 +110,7 @@ void WindowMerger::Impl::remember_views(std::vector<PartialPtr>& partials,
                                         std::vector<std::size_t>& windows) {
   for (PartialPtr& partial : partials) {
     if (partial == nullptr || !partial->is_view) continue;
+    for (const InstancePtr& instance : partial->instances) instance->table.settle();
     const std::size_t window = partial->view_window;
     if (std::find(windows.begin(), windows.end(), window) == windows.end()) {
       windows.push_back(window);

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "event/record.h"
@@ -26,6 +27,11 @@ class WindowMerger {
   /// WindowBatch::kMaxRows, the last of each window marked.
   void merge(std::vector<PartialPtr> partials, std::uint64_t position, Timestamp watermark,
              bool closed, Records& out);
+  /// Appends the snapshot of what all lanes' copy_all() gave at one log position (nulls allowed).
+  /// Canonical: the same events counted give the same bytes, for any number of lanes and however
+  /// history was cut. Looks at the plan only, never at the merger's own state, so it may run on
+  /// another thread (for many keys it takes a while) beside merge().
+  void snapshot(std::vector<PartialPtr> copies, std::string& out) const;
   /// Sums that fit no 64-bit number and metrics that left their range, so far: they became NULL.
   std::uint64_t overflows() const;
 

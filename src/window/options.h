@@ -30,4 +30,11 @@ struct WindowOptions {
   Duration emit_every = 2 * kSecond;  ///< How often open windows are shown; 0: never.
 };
 
+/// [stream.NAME] id: which events of a stream are repeats of one another.
+struct DeduplicationOptions {
+  std::size_t field = 0;            ///< Index of the id among the schema's fields.
+  Duration horizon = kHour;         ///< An id is known for this much event time.
+  std::size_t max_ids = 1'000'000;  ///< Known at a time; beyond, the oldest are forgotten early.
+};
+
 }  // namespace streamobs::window

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "event/schema.h"
@@ -30,6 +31,7 @@ struct AccumulatorPlan {
   std::size_t offset = 0;  ///< In the row.
   const AccumulatorOps* ops = nullptr;
   std::string text;  ///< "sketch(latency_ms) filter (where …)": names it in the schema.
+  std::string definition;  ///< The same and what its names mean: names it in snapshots.
 };
 
 /// One aggregate call of the select list: a result read from an accumulator.
@@ -52,6 +54,9 @@ struct WindowPlan {
   std::vector<AccumulatorPlan> accumulators;
   std::vector<AggregatePlan> aggregates;
   std::size_t row_bytes = 0;
+  /// What decides which events it counts and how they are grouped: what it is called in the
+  /// config, and as text. A snapshot is taken over only where all of it is the same.
+  std::vector<std::pair<std::string, std::string>> definition;
   bool flat = true;  ///< No accumulator keeps anything outside the row.
   std::shared_ptr<const WindowSchema> schema;
   /// The select list over the columns (keys, then aggregates); its outputs are the metrics.

@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
+#include "window/definition.h"
+
 namespace streamobs::window {
 
 namespace {
@@ -157,6 +160,13 @@ std::size_t SelectCompiler::add_accumulator(WindowPlan& plan, const Signature& s
   a.text =
       fmt::format("{}({})", a.ops->name, argument == kNoOutput ? "*" : expr::to_sql(*call.args[0]));
   if (call.filter) a.text += fmt::format(" filter (where {})", expr::to_sql(*call.filter));
+  a.definition = fmt::format("{}({})", a.ops->name,
+                             argument == kNoOutput
+                                 ? "*"
+                                 : expression_definition(call.args[0], outputs_.scope()));
+  if (call.filter) {
+    a.definition += fmt::format(" where {}", expression_definition(call.filter, outputs_.scope()));
+  }
   plan.row_bytes += a.ops->size;
   plan.flat = plan.flat && a.ops->flat;
   plan.accumulators.push_back(std::move(a));
@@ -347,6 +357,19 @@ bool SelectCompiler::order_items(std::vector<std::size_t>& order) {
   return ok;
 }
 
+// The expression, the metrics it uses, and what the fields in its aggregates stand for.
+std::uint64_t SelectCompiler::definition_of(const Item& item, const expr::Scope& scope,
+                                            const WindowPlan& plan) const {
+  std::string text = expression_definition(item.node, scope);
+  const std::string expression = text;
+  for (std::size_t i = 0; i < plan.aggregates.size(); ++i) {
+    // One too many, because its text is part of another's, does no harm.
+    if (expression.find(aggregate_columns_[i]) == std::string::npos) continue;
+    text += '\n' + plan.accumulators[plan.aggregates[i].accumulator].definition;
+  }
+  return hash_bytes(text);
+}
+
 std::optional<std::vector<ResultColumn>> SelectCompiler::compile(WindowPlan& plan) {
   plan.row_bytes = kKeyBytes;
   bool ok = check_names();
@@ -394,7 +417,7 @@ std::optional<std::vector<ResultColumn>> SelectCompiler::compile(WindowPlan& pla
                type.kind == Kind::null ? "" : "make it a number: extract(epoch from x)");
       ok = false;
     }
-    columns.push_back({item.options->name.text, type});
+    columns.push_back({item.options->name.text, type, definition_of(item, scope, plan)});
   }
   if (!ok) return std::nullopt;
   plan.select = builder.build();

@@ -56,6 +56,9 @@ class SelectCompiler {
   bool has_unknown_function(const expr::NodePtr& node, const SourceText& source,
                             const WindowPlan& plan);
   bool check_column(const expr::Node& column, const SourceText& source);
+  /// ResultColumn::definition of an item.
+  std::uint64_t definition_of(const Item& item, const expr::Scope& scope,
+                              const WindowPlan& plan) const;
   std::size_t item_named(const std::string& name) const;
   bool key_named(const std::string& name) const;
   void complain(const SourceText& source, expr::Span span, std::string message, std::string hint);

@@ -36,6 +36,7 @@ class SliceUpdate {
   };
   /// The rows for which the filter is true and the argument is not null.
   Selection select(const Selection& all, const ColumnView* filter, const ColumnView* argument);
+  Selection select_run(const Selection& all, const std::uint8_t* wanted);
 
   std::array<std::byte*, kMaxRows> groups_;
   std::array<std::byte*, kMaxRows> selected_groups_;

@@ -7,19 +7,23 @@
 #include <fmt/format.h>
 
 #include "base/time_format.h"
-#include "event/row_json.h"
 #include "expr/program.h"
 #include "window/admission_impl.h"
 #include "window/instance.h"
 #include "window/key_resolver.h"
+#include "window/late_letter.h"
 #include "window/plan.h"
 #include "window/slice_update.h"
+#include "window/snapshot.h"
 
 namespace streamobs::window {
 
 namespace {
 
 constexpr std::size_t kSliceRows = expr::Evaluator::kMaxRows;
+
+/// Direct maps take up to 512 KiB each.
+constexpr std::size_t kLargeMaps = 8;
 
 using RowList = std::array<std::uint16_t, kSliceRows>;
 
@@ -33,6 +37,8 @@ struct StreamWindows::Impl {
   ProcessCounts process(const EventBatch& batch, DeadLetters& late);
   PartialPtr take(Timestamp watermark, bool all);
   PartialPtr copy_open(std::size_t index);
+  PartialPtr copy_all() const;
+  Result<RestoredWindows> restore(std::string_view snapshot);
 
   /// What is known of the slice in hand.
   struct Slice {
@@ -57,6 +63,8 @@ struct StreamWindows::Impl {
   void update(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
               ProcessCounts& counts);
   WindowInstance& instance_at(const WindowPlan& window, Timestamp t);
+  /// Only the instances used last keep a large direct map, however many are open.
+  void keep_few_maps(WindowInstance& used);
 
   /// The stream's watermark when the newest time before a row was `newest`.
   static Timestamp watermark_at(const Stamp& stamp, Timestamp newest) {
@@ -77,12 +85,14 @@ struct StreamWindows::Impl {
     std::size_t copies_to_skip = 0;
   };
   std::vector<WindowState> states;
+  std::vector<WindowInstance*> with_large_map;  ///< The one used last stands last.
   std::vector<std::uint64_t> late_counts;
 
   std::vector<ColumnView> views;   ///< Of the batch.
   std::vector<ColumnView> inputs;  ///< Of the slice.
   std::vector<ColumnView> key_columns;
   RowList all_rows;
+  RowList counted;    ///< Not excluded.
   RowList passing;    ///< The stream's filter.
   RowList in_window;  ///< The window's condition.
   RowList on_time;
@@ -138,10 +148,20 @@ void StreamWindows::Impl::run_slice(const Slice& slice, ProcessCounts& counts, D
   }
   evaluator.run(inputs, slice.rows, slice.batch->origin.received_at);
   std::span<const std::uint16_t> rows(all_rows.data(), slice.rows);
+  if (!slice.batch->excluded.empty()) {
+    const std::uint8_t* const excluded = slice.batch->excluded.data() + slice.begin;
+    std::size_t n = 0;
+    for (std::size_t i = 0; i < slice.rows; ++i) {
+      counted[n] = static_cast<std::uint16_t>(i);
+      n += excluded[i] == 0 ? 1 : 0;
+    }
+    counts.excluded += slice.rows - n;
+    rows = {counted.data(), n};
+  }
   if (plan->filter != kNoOutput) {
     const std::size_t n =
         rows_where(evaluator.output(static_cast<std::size_t>(plan->filter)), rows, passing.data());
-    counts.filtered += slice.rows - n;
+    counts.filtered += rows.size() - n;
     rows = {passing.data(), n};
   }
   if (rows.empty()) return;
@@ -188,7 +208,7 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
   std::size_t next_row = 0;
   std::size_t n = 0;
   for (const std::uint16_t row : rows) {
-    // Every row before this one counts, also those that filters leave out.
+    // Every row before this one moves time, also those that are excluded or filtered out.
     for (; next_row < row; ++next_row) newest = std::max(newest, slice.times[next_row]);
     const Timestamp t = slice.times[row];
     if (!interval.contains(t)) interval = window.assigner.at(t);
@@ -211,27 +231,12 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
 void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice& slice,
                                           std::size_t row, Timestamp watermark,
                                           DeadLetters& late) const {
-  const EventBatch& batch = *slice.batch;
-  const std::size_t at = slice.begin + row;
   const Interval interval = window.assigner.at(slice.times[row]);
-  DeadLetter letter;
-  letter.reason = std::string(reason::late);
-  letter.detail = fmt::format("the window {} that ended {} had closed: the watermark was {}",
-                              window.name, to_rfc3339(interval.end), to_rfc3339(watermark));
-  letter.stream = plan->stream;
-  letter.origin = batch.origin.name;
-  letter.event_index =
-      at < batch.event_index.size() ? batch.event_index[at] : static_cast<std::uint32_t>(at);
-  letter.position = batch.origin.first_line + letter.event_index;
+  DeadLetter letter =
+      late_letter(*slice.batch, slice.begin + row,
+                  fmt::format("the window {} that ended {} had closed: the watermark was {}",
+                              window.name, to_rfc3339(interval.end), to_rfc3339(watermark)));
   letter.window = window.name;
-  letter.received_at = batch.origin.received_at;
-  letter.payload = row_to_json(batch, at);
-  if (letter.payload.size() > DeadLetter::kMaxPayload) {
-    std::size_t size = DeadLetter::kMaxPayload;
-    // Not within a UTF-8 sequence.
-    while ((static_cast<unsigned char>(letter.payload[size]) & 0xc0) == 0x80) --size;
-    letter.payload.resize(size);
-  }
   late.push_back(std::move(letter));
 }
 
@@ -277,6 +282,16 @@ WindowInstance& StreamWindows::Impl::instance_at(const WindowPlan& window, Times
   return *state.current;
 }
 
+void StreamWindows::Impl::keep_few_maps(WindowInstance& used) {
+  if (!used.direct.is_large()) return;
+  if (!with_large_map.empty() && with_large_map.back() == &used) return;
+  std::erase(with_large_map, &used);
+  with_large_map.push_back(&used);
+  if (with_large_map.size() <= kLargeMaps) return;
+  with_large_map.front()->direct = {};
+  with_large_map.erase(with_large_map.begin());
+}
+
 void StreamWindows::Impl::update(const WindowPlan& window, const Slice& slice,
                                  std::span<const std::uint16_t> rows, ProcessCounts& counts) {
   WindowInstance& instance = instance_at(window, slice.times[rows.front()]);
@@ -285,6 +300,7 @@ void StreamWindows::Impl::update(const WindowPlan& window, const Slice& slice,
     key_columns.push_back(evaluator.output(static_cast<std::size_t>(key)));
   }
   resolver.resolve(instance, key_columns, rows, slots.data());
+  keep_few_maps(instance);
   if (instance.table.has_overflow()) {
     const std::uint32_t overflow = instance.table.overflow_slot();
     counts.overflow_rows += static_cast<std::uint64_t>(std::count(
@@ -313,6 +329,10 @@ PartialPtr StreamWindows::Impl::take(Timestamp watermark, bool all) {
       partial->lane = lane;
     }
     const auto end = instances.begin() + static_cast<std::ptrdiff_t>(n);
+    for (auto at = instances.begin(); at != end; ++at) {
+      std::erase(with_large_map, at->get());
+      (*at)->direct = {};  // Of no use to the merger.
+    }
     std::move(instances.begin(), end, std::back_inserter(partial->instances));
     instances.erase(instances.begin(), end);
     states[window.index].current = nullptr;
@@ -344,6 +364,33 @@ PartialPtr StreamWindows::Impl::copy_open(std::size_t index) {
   return partial;
 }
 
+PartialPtr StreamWindows::Impl::copy_all() const {
+  PartialPtr partial;
+  for (const std::vector<InstancePtr>& instances : open) {
+    for (const InstancePtr& instance : instances) {
+      if (partial == nullptr) {
+        partial.reset(new Partial);
+        partial->plan = plan;
+        partial->lane = lane;
+      }
+      auto copy = std::make_unique<WindowInstance>(instance->table.plan(), instance->interval);
+      copy->table.copy(instance->table);
+      partial->instances.push_back(std::move(copy));
+    }
+  }
+  return partial;
+}
+
+Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) {
+  OpenInstances fresh(plan->windows.size());
+  auto restored = decode_snapshot(snapshot, *plan, fresh);
+  if (!restored) return restored;
+  open = std::move(fresh);
+  for (WindowState& state : states) state = {nullptr, true, 0};
+  admission.restored();
+  return restored;
+}
+
 StreamWindows::StreamWindows(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lane,
                              Admission& admission)
     : impl_(std::make_unique<Impl>(std::move(plan), lane, admission)) {}
@@ -366,6 +413,14 @@ PartialPtr StreamWindows::copy_open(std::size_t index) {
 
 PartialPtr StreamWindows::take_all() {
   return impl_->take(kMaxTimestamp, true);
+}
+
+PartialPtr StreamWindows::copy_all() const {
+  return impl_->copy_all();
+}
+
+Result<RestoredWindows> StreamWindows::restore(std::string_view snapshot) {
+  return impl_->restore(snapshot);
 }
 
 std::size_t StreamWindows::open_instances() const {

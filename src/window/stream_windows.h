@@ -8,12 +8,21 @@
 //   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before
 //   it)))
 // and the row is late for a window whose end + allowed_lateness ≤ that watermark.
+//
+// Rows that the batch marks as excluded are in no count, neither late nor filtered. Their times
+// are part of history all the same: they move the watermark exactly as if they were counted, so
+// that the sequencer, which knows nothing of them, and every lane see the same time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/result.h"
 #include "event/event_batch.h"
 #include "event/record.h"
 #include "window/admission.h"
@@ -31,11 +40,35 @@ using PartialPtr = std::unique_ptr<Partial, PartialDeleter>;
 
 /// What one call to process() did, for the counters.
 struct ProcessCounts {
+  std::uint64_t excluded = 0;  ///< Marked in the batch: repeats, and what may be one.
   std::uint64_t filtered = 0;  ///< Left out by the stream's filter.
   std::span<const std::uint64_t>
       late;                         ///< For each window of the stream; good until the next call.
   std::uint64_t late_unsent = 0;    ///< Late rows beyond kMaxDeadLetters: only counted.
   std::uint64_t overflow_rows = 0;  ///< Counted into an __overflow__ group.
+};
+
+/// A window of a snapshot whose open state the plan has no place for.
+struct LostWindow {
+  struct Instance {
+    Timestamp start = 0;
+    Timestamp end = 0;
+    std::uint64_t rows = 0;  ///< Result rows (groups) it would have given, so far.
+  };
+  std::string window;
+  /// What is defined differently now: "size", "by", "sum_int(amount)" …; empty: the window is gone.
+  std::vector<std::string> altered;
+  std::vector<Instance> instances;  ///< By start.
+};
+
+/// What restore() found in a snapshot.
+struct RestoredWindows {
+  std::size_t instances = 0;  ///< Taken over.
+  std::uint64_t rows = 0;     ///< Groups in them.
+  std::vector<LostWindow> lost;
+  /// Windows taken over whose max_keys is another now. Groups stay as they are: a lower cap admits
+  /// no new keys, a higher one admits keys whose earlier events remain in __overflow__.
+  std::vector<std::string> recapped;
 };
 
 class StreamWindows {
@@ -62,6 +95,14 @@ class StreamWindows {
   PartialPtr copy_open(std::size_t index);
   /// Hands over all that is left: at the end of bounded input, or at shutdown.
   PartialPtr take_all();
+  /// A copy of all instances still open, for a checkpoint; null where there is none. Costs little
+  /// more than copying their memory; WindowMerger::snapshot() does the rest, off this strand.
+  PartialPtr copy_all() const;
+
+  /// Takes over the open instances of a snapshot. Called once, on one lane (any) of a fresh engine,
+  /// before the first batch and with every lane made and at rest. Refuses (corrupt) bytes that are
+  /// no snapshot of this stream's windows, and is then as it was.
+  Result<RestoredWindows> restore(std::string_view snapshot);
 
   std::size_t open_instances() const;
   std::size_t keys() const;   ///< Groups held, over all open instances.

@@ -2,6 +2,7 @@
 // hands batches to lanes the way the dispatcher does.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -36,6 +37,7 @@ struct Event {
   std::optional<std::int64_t> amount;  ///< decimal(2), in cents
   bool ok = true;
   std::uint32_t partition = 0;
+  bool excluded = false;  ///< A repeat.
 };
 
 inline StreamSchema test_schema() {
@@ -143,6 +145,9 @@ class BatchMaker {
       batch->columns[6].ints.push_back(e.amount.value_or(0));
       batch->columns[7].bools.push_back(e.ok ? 1 : 0);
     }
+    if (std::any_of(events, events + n, [](const Event& e) { return e.excluded; })) {
+      for (std::size_t i = 0; i < n; ++i) batch->excluded.push_back(events[i].excluded ? 1 : 0);
+    }
     return batch;
   }
 
@@ -223,7 +228,7 @@ class Engine {
       ordered_ = false;
     }
     in_flight_ += n;
-    queues_[lane].push_back({std::move(batch), 0, {}});
+    queues_[lane].push_back({std::move(batch), 0, {}, 0, false});
     if (order) drain();
     mark({});
     while (random_() % 3 == 0) step();
@@ -231,6 +236,27 @@ class Engine {
 
   /// Shows what is open of a window.
   void show(std::size_t window) { mark(window); }
+
+  /// The state of the engine at one log position, and what had come out by then.
+  struct Checkpoint {
+    std::string windows;
+    std::size_t records = 0;
+    std::vector<Timestamp> newest;
+    Timestamp watermark = kMinTimestamp;
+    std::uint64_t sequence = 0;
+  };
+  /// Sends a barrier; it adds to `checkpoints` once all lanes have passed it.
+  void checkpoint() {
+    started_.push_back({"", 0, newest_, watermark_, sequence_});
+    mark({}, true);
+  }
+  /// Goes on from a checkpoint. The engine must be fresh.
+  Result<RestoredWindows> restore(const Checkpoint& from) {
+    newest_ = from.newest;
+    watermark_ = from.watermark;
+    sequence_ = from.sequence;
+    return lanes_[random_() % lanes_.size()]->restore(from.windows);
+  }
 
   void finish() {
     drain();
@@ -246,10 +272,12 @@ class Engine {
   WindowMerger& merger() { return merger_; }
 
   Records records;
+  std::vector<Checkpoint> checkpoints;
   DeadLetters late;
   std::vector<std::uint64_t> late_counts;
   std::uint64_t overflow_rows = 0;
   std::uint64_t filtered = 0;
+  std::uint64_t excluded = 0;
   std::size_t ordered_batches = 0;
 
  private:
@@ -258,22 +286,25 @@ class Engine {
     Timestamp watermark = 0;
     std::optional<std::size_t> show;
     std::size_t number = 0;
+    bool copy = false;
   };
   struct Round {
     std::vector<PartialPtr> partials;
     std::size_t arrived = 0;
     Timestamp watermark = 0;
     bool closed = true;
+    bool copy = false;
   };
 
-  void mark(std::optional<std::size_t> shown) {
+  void mark(std::optional<std::size_t> shown, bool copy = false) {
     Round round;
     round.partials.resize(lanes_.size());
     round.watermark = watermark_;
     round.closed = !shown;
+    round.copy = copy;
     rounds_.push_back(std::move(round));
     for (auto& queue : queues_) {
-      queue.push_back({nullptr, watermark_, shown, first_round_ + rounds_.size() - 1});
+      queue.push_back({nullptr, watermark_, shown, first_round_ + rounds_.size() - 1, copy});
     }
   }
 
@@ -294,16 +325,25 @@ class Engine {
       for (std::size_t w = 0; w < counts.late.size(); ++w) late_counts[w] += counts.late[w];
       overflow_rows += counts.overflow_rows;
       filtered += counts.filtered;
+      excluded += counts.excluded;
       return true;
     }
     Round& round = rounds_[item.number - first_round_];
-    round.partials[i] =
-        item.show ? lanes_[i]->copy_open(*item.show) : lanes_[i]->take_closed(item.watermark);
+    round.partials[i] = item.copy   ? lanes_[i]->copy_all()
+                        : item.show ? lanes_[i]->copy_open(*item.show)
+                                    : lanes_[i]->take_closed(item.watermark);
     ++round.arrived;
     while (!rounds_.empty() && rounds_.front().arrived == lanes_.size()) {
       Round done = std::move(rounds_.front());
       rounds_.pop_front();
       ++first_round_;
+      if (done.copy) {
+        Checkpoint& checkpoint = checkpoints.emplace_back(std::move(started_.front()));
+        started_.pop_front();
+        checkpoint.records = records.size();
+        merger_.snapshot(std::move(done.partials), checkpoint.windows);
+        continue;
+      }
       merger_.merge(std::move(done.partials), first_round_, done.watermark, done.closed, records);
     }
     return true;
@@ -316,6 +356,7 @@ class Engine {
   std::vector<std::unique_ptr<BatchMaker>> makers_;
   std::vector<std::deque<Item>> queues_;
   std::deque<Round> rounds_;
+  std::deque<Checkpoint> started_;
   std::size_t first_round_ = 0;
   std::vector<Timestamp> newest_;
   Timestamp watermark_ = kMinTimestamp;

@@ -51,7 +51,10 @@ void Arena::swap(Arena& other) noexcept {
 
 void Arena::add_chunk(std::size_t at_least) {
   const std::size_t wanted = std::clamp(bytes_, kFirstChunk, kHugePage);
-  std::size_t size = std::max(at_least + sizeof(Chunk), wanted);
+  add_chunk_of(std::max(at_least + sizeof(Chunk), wanted));
+}
+
+void Arena::add_chunk_of(std::size_t size) {
   void* memory = nullptr;
   if (size >= kHugePage) {
     size = (size + kHugePage - 1) / kHugePage * kHugePage;
@@ -69,6 +72,18 @@ void Arena::add_chunk(std::size_t at_least) {
   next_ = static_cast<std::byte*>(memory) + sizeof(Chunk);
   left_ = size - sizeof(Chunk);
   bytes_ += size;
+}
+
+void Arena::copy(const Arena& other, std::vector<Moved>& moved) {
+  for (const Chunk* chunk = other.chunks_; chunk != nullptr; chunk = chunk->next) {
+    // The newest one stands in front and has some room left.
+    const std::size_t used = chunk->size - (chunk == other.chunks_ ? other.left_ : 0);
+    add_chunk_of(used);
+    std::memcpy(next_, chunk + 1, used - sizeof(Chunk));
+    moved.push_back(
+        {reinterpret_cast<std::uintptr_t>(chunk), used, reinterpret_cast<std::uintptr_t>(chunks_)});
+    left_ = 0;
+  }
 }
 
 void* Arena::allocate(std::size_t size) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace streamobs::window {
 
@@ -29,6 +30,15 @@ class Arena {
   void* allocate_cleared(std::size_t size);
   /// Gives back a block of allocate(size) for later use within this arena.
   void release(void* block, std::size_t size);
+  /// A block of this arena that was copied: addresses.
+  struct Moved {
+    std::uintptr_t from = 0;
+    std::size_t size = 0;
+    std::uintptr_t to = 0;
+  };
+  /// Copies all of `other`'s memory as it is into this empty arena, and appends to `moved` where
+  /// each block went: pointers in it are still those of the original.
+  void copy(const Arena& other, std::vector<Moved>& moved);
   /// Memory taken from the system.
   std::size_t bytes() const { return bytes_; }
 
@@ -44,6 +54,7 @@ class Arena {
 
   void swap(Arena& other) noexcept;
   void add_chunk(std::size_t at_least);
+  void add_chunk_of(std::size_t size);
 
   Chunk* chunks_ = nullptr;
   std::byte* next_ = nullptr;

@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/bytes.h"
 #include "window/aggregate/arena.h"
-#include "window/aggregate/bytes.h"
 
 namespace streamobs::window {
 

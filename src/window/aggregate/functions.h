@@ -14,10 +14,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "event/column.h"
 #include "event/value.h"
 #include "window/aggregate/arena.h"
-#include "window/aggregate/bytes.h"
 
 namespace streamobs::window {
 

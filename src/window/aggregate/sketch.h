@@ -20,8 +20,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/bytes.h"
 #include "window/aggregate/arena.h"
-#include "window/aggregate/bytes.h"
 
 namespace streamobs::window {
 
@@ -37,10 +37,12 @@ inline constexpr double kSmallest = 0x1p-1022;  ///< Anything closer to zero cou
 inline std::int32_t bucket_of(double x) {
   const auto bits = std::bit_cast<std::uint64_t>(x);
   const auto octave = static_cast<std::int32_t>((bits >> 52) & 0x7ff) - 1023;
-  const std::uint64_t s = (bits >> 20) & 0xffffffff;
-  const std::uint64_t s2 = (s * s) >> 32;
-  const std::uint64_t s3 = (s2 * s) >> 32;
-  const std::uint64_t within = 50 * s - 21 * s2 + 6 * s3;
+  // Products of 32 bits, as vectors have them.
+  const auto s = static_cast<std::uint32_t>(bits >> 20);
+  const auto s2 = static_cast<std::uint32_t>((std::uint64_t{s} * s) >> 32);
+  const auto s3 = static_cast<std::uint32_t>((std::uint64_t{s2} * s) >> 32);
+  const std::uint64_t within =
+      std::uint64_t{s} * 50u - std::uint64_t{s2} * 21u + std::uint64_t{s3} * 6u;
   return octave * kBucketsPerOctave + static_cast<std::int32_t>(within >> 32);
 }
 

@@ -1,0 +1,15 @@
+// Dead letters of events that came too late. Private to this folder; pure.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "event/dead_letter.h"
+#include "event/event_batch.h"
+
+namespace streamobs::window {
+
+/// Of a row of a stamped batch, with all but `source` (the caller knows the names) and `window`.
+DeadLetter late_letter(const EventBatch& batch, std::size_t row, std::string detail);
+
+}  // namespace streamobs::window
