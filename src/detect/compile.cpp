@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/duration.h"
+#include "base/hash.h"
 #include "base/time_format.h"
 #include "detect/detector.h"
 #include "detect/plan.h"
@@ -62,6 +64,7 @@ class RuleCompiler {
     const NodePtr condition = cut_history_calls(when);
     if (good_) compile_arguments();
     if (good_) compile_judge(condition);
+    if (good_) plan_.definition = definition_of(when);
     if (!plan_.options.description.empty()) {
       plan_.description = parse_description(plan_.options.description, *plan_.schema, diagnostics_);
       good_ = good_ && plan_.description.has_value();
@@ -87,13 +90,39 @@ class RuleCompiler {
   void check_options() {
     const RuleOptions& o = plan_.options;
     if (o.warmup_windows < 1) {
-      complain(o.name.place,
-               fmt::format("rule {}: warmup is {}", o.name.text, o.warmup_windows),
+      complain(o.name.place, fmt::format("rule {}: warmup is {}", o.name.text, o.warmup_windows),
                "a baseline needs at least one window");
     }
     if (o.hold < 0 || o.keep_firing_for < 0) {
       complain(o.name.place, fmt::format("rule {}: a duration cannot be negative", o.name.text));
     }
+  }
+
+  // Not the severity and the words: to change them makes no other rule of it.
+  std::uint64_t definition_of(const NodePtr& when) const {
+    std::string text;
+    put_text(text, plan_.schema->window);
+    put_u64(text, plan_.schema->definition);
+    put_text(text, with_meaning(when));
+    put_signed(text, plan_.options.hold);
+    put_signed(text, plan_.options.keep_firing_for);
+    put_signed(text, plan_.options.warmup_windows);
+    return hash_bytes(text);
+  }
+
+  // An expression as SQL, and what the metrics in it are computed from.
+  std::string with_meaning(const NodePtr& node) const {
+    std::string out = expr::to_sql(*node);
+    std::set<std::string> named;
+    expr::walk(node, [&](const Node& inner) {
+      if (inner.op == Op::column) named.insert(inner.name);
+    });
+    for (const ResultColumn& metric : plan_.schema->metrics) {
+      if (named.count(metric.name) != 0) {
+        out += fmt::format("; {}: {:016x}", metric.name, metric.definition);
+      }
+    }
+    return out;
   }
 
   // Puts a synthetic column in the place of each call that looks back, and takes note of the call.
@@ -182,14 +211,14 @@ class RuleCompiler {
 
   // The same argument is remembered once, however many calls look back on it.
   std::size_t series_of(const NodePtr& argument) {
-    const std::string text = expr::to_sql(*argument);
-    const auto known = std::find(series_text_.begin(), series_text_.end(), text);
-    if (known == series_text_.end()) {
-      series_text_.push_back(text);
+    const std::string text = with_meaning(argument);
+    const auto known = std::find(plan_.series_text.begin(), plan_.series_text.end(), text);
+    if (known == plan_.series_text.end()) {
+      plan_.series_text.push_back(text);
       series_.push_back(argument);
       return series_.size() - 1;
     }
-    return static_cast<std::size_t>(known - series_text_.begin());
+    return static_cast<std::size_t>(known - plan_.series_text.begin());
   }
 
   void compile_arguments() {
@@ -327,7 +356,6 @@ class RuleCompiler {
   Diagnostics& diagnostics_;
   expr::Scope row_;  ///< The columns of one row, keys first.
   std::vector<NodePtr> series_;
-  std::vector<std::string> series_text_;
   bool good_ = true;
 };
 

@@ -2,10 +2,17 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
+#include <utility>
 
+#include <fmt/format.h>
+
+#include "base/bytes.h"
 #include "detect/plan.h"
 #include "detect/rule_run.h"
+#include "detect/state.h"
+#include "event/record_state.h"
 
 namespace streamobs::detect {
 
@@ -33,34 +40,49 @@ std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int hist
 }  // namespace
 
 struct Detector::Impl {
+  explicit Impl(std::shared_ptr<const DetectPlan> p) : plan(std::move(p)) {
+    for (const RulePlan& rule : plan->rules) {
+      rules.push_back(std::make_unique<RuleRun>(rule));
+      streams.try_emplace(rule.schema->stream);
+    }
+  }
+
   std::shared_ptr<const DetectPlan> plan;
   std::vector<std::unique_ptr<RuleRun>> rules;
-  std::map<std::string, StreamTime> streams;
+  std::map<std::string, StreamTime> streams;  ///< Those that any rule's window reads.
 
   // A window in which nothing happened sends no row. That it has closed shows in the watermark of
   // the stream's other batches; but only once the whole round of that watermark has been seen,
   // since the rule's own rows may come later in it.
   void pass_time(const WindowBatch& batch, Records& out) {
-    StreamTime& time = streams[batch.schema->stream];
+    const auto known = streams.find(batch.schema->stream);
+    if (known == streams.end()) return;
+    StreamTime& time = known->second;
     if (batch.position != time.position) {
       for (const auto& rule : rules) {
         const WindowSchema& schema = *rule->plan().schema;
         if (schema.stream != batch.schema->stream || time.watermark == kMinTimestamp) continue;
-        rule->pass_time(time.watermark - schema.allowed_lateness, out);
+        rule->pass_time(time.watermark - schema.allowed_lateness, batch.position, out);
       }
       time.position = batch.position;
     }
     if (batch.watermark != kMaxTimestamp)
       time.watermark = std::max(time.watermark, batch.watermark);
   }
+
+  RuleRun* rule(std::string_view name) const {
+    for (const auto& rule : rules) {
+      if (rule->plan().options.name.text == name) return rule.get();
+    }
+    return nullptr;
+  }
+
+  bool read_streams(ByteReader& in);
+  std::optional<RestoredRules::Lost> take(StoredRule stored);
 };
 
-Detector::Detector(std::shared_ptr<const DetectPlan> plan) : impl_(std::make_unique<Impl>()) {
-  impl_->plan = std::move(plan);
-  for (const RulePlan& rule : impl_->plan->rules) {
-    impl_->rules.push_back(std::make_unique<RuleRun>(rule));
-  }
-}
+Detector::Detector(std::shared_ptr<const DetectPlan> plan)
+    : impl_(std::make_unique<Impl>(std::move(plan))) {}
 
 Detector::~Detector() = default;
 
@@ -125,6 +147,103 @@ std::uint64_t Detector::evicted_keys() const {
   std::uint64_t sum = 0;
   for (const auto& rule : impl_->rules) sum += rule->evicted_keys();
   return sum;
+}
+
+void Detector::snapshot(std::string& out) const {
+  put_u8(out, kStateVersion);
+  put_varint(out, impl_->streams.size());
+  for (const auto& [stream, time] : impl_->streams) {
+    put_text(out, stream);
+    put_varint(out, time.position);
+    put_signed(out, time.watermark);
+  }
+  // By name: in which order the config has them is no state.
+  std::map<std::string_view, const RuleRun*> by_name;
+  for (const auto& rule : impl_->rules) by_name[rule->plan().options.name.text] = rule.get();
+  put_varint(out, by_name.size());
+  for (const auto& [name, rule] : by_name) rule->snapshot(out);
+}
+
+bool Detector::Impl::read_streams(ByteReader& in) {
+  for (std::size_t left = in.count(); left > 0; --left) {
+    const std::string stream(in.text());
+    StreamTime time;
+    time.position = in.varint();
+    if (!read_time(in, time.watermark)) return false;
+    // One that no rule judges any more needs no time.
+    if (const auto at = streams.find(stream); at != streams.end()) at->second = time;
+  }
+  return in.ok();
+}
+
+// Gives the state to the rule of that name; says what there was no place for.
+std::optional<RestoredRules::Lost> Detector::Impl::take(StoredRule stored) {
+  RuleRun* const run = rule(stored.name);
+  if (run != nullptr && run->plan().definition == stored.definition) {
+    run->adopt(std::move(stored));
+    return std::nullopt;
+  }
+  RestoredRules::Lost lost;
+  lost.rule = stored.name;
+  lost.gone = run == nullptr;
+  lost.until = stored.newest_end;
+  for (const StoredRule::Key& key : stored.keys) {
+    lost.open.insert(lost.open.end(), key.state.open.begin(), key.state.open.end());
+  }
+  // Keys come by when they were last seen, which says nothing to people.
+  std::sort(lost.open.begin(), lost.open.end(), [](const AnomalyPtr& a, const AnomalyPtr& b) {
+    return std::tie(a->window_start, a->id) < std::tie(b->window_start, b->id);
+  });
+  if (run != nullptr) {
+    const RulePlan& now = run->plan();
+    const auto places = places_of(now.series_text, stored.series);
+    lost.history_kept = now.schema->window == stored.window &&
+                        now.schema->definition == stored.window_definition &&
+                        std::any_of(places.begin(), places.end(), [](auto& p) { return p; });
+    if (lost.history_kept) run->adopt(std::move(stored));
+  }
+  return lost;
+}
+
+Result<RestoredRules> Detector::restore(std::string_view bytes) {
+  const auto corrupt = [] {
+    return fail(ErrorCode::corrupt, "the checkpoint's part 'detect' is not what was written");
+  };
+  ByteReader in(bytes);
+  const std::uint8_t version = in.u8();
+  if (in.ok() && version != kStateVersion) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("the checkpoint's part 'detect' has version {}, and this program reads "
+                            "{}: it was written by another one",
+                            version, kStateVersion));
+  }
+  auto impl = std::make_unique<Impl>(impl_->plan);
+  if (!impl->read_streams(in)) return corrupt();
+  RestoredRules restored;
+  std::string before;
+  for (std::size_t i = 0, rules = in.count(); i < rules; ++i) {
+    StoredRule stored;
+    if (!read_rule(in, stored) || (i > 0 && stored.name <= before)) return corrupt();
+    before = stored.name;
+    if (auto lost = impl->take(std::move(stored))) restored.lost.push_back(std::move(*lost));
+  }
+  if (!in.ok() || !in.at_end()) return corrupt();
+  impl_ = std::move(impl);
+  return restored;
+}
+
+Records RestoredRules::withdrawn(std::uint64_t position) const {
+  Records out;
+  for (const Lost& rule : lost) {
+    for (const AnomalyPtr& open : rule.open) {
+      auto anomaly = std::make_shared<Anomaly>(*open);
+      anomaly->resolved = true;
+      anomaly->resolved_at = std::max(rule.until, anomaly->window_end);
+      anomaly->position = position;
+      out.emplace_back(AnomalyPtr(std::move(anomaly)));
+    }
+  }
+  return out;
 }
 
 }  // namespace streamobs::detect

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "event/record_state.h"
+
 namespace streamobs::detect {
 
 std::size_t KeyHistory::lower_bound(Timestamp start) const {
@@ -58,6 +60,57 @@ KeyHistory::Summary KeyHistory::summary(std::size_t series, Timestamp from, Time
 double KeyHistory::previous(std::size_t series, Timestamp start) const {
   const std::size_t at = lower_bound(start);
   return at > head_ ? values_[series][at - 1] : std::numeric_limits<double>::quiet_NaN();
+}
+
+void KeyHistory::put(std::string& out) const {
+  put_varint(out, size());
+  Timestamp before = 0;
+  for (std::size_t i = head_; i < starts_.size(); ++i) {
+    put_signed(out, starts_[i] - before);
+    before = starts_[i];
+  }
+  for (const auto& series : values_) {
+    for (std::size_t i = head_; i < starts_.size(); ++i) {
+      // One NaN stands for NULL, however it came about.
+      const double v = series[i];
+      put_double(out, std::isnan(v) ? std::numeric_limits<double>::quiet_NaN() : v);
+    }
+  }
+}
+
+bool KeyHistory::read(ByteReader& in) {
+  const std::size_t count = in.count();
+  if (count > kMaxEntries) return false;
+  head_ = 0;
+  starts_.clear();
+  Timestamp start = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Timestamp step = 0;
+    if (!read_time(in, step) || step == kMinTimestamp || (i > 0 && step <= 0)) return false;
+    start += step;
+    if (!is_plausible_time(start)) return false;
+    starts_.push_back(start);
+  }
+  for (auto& series : values_) {
+    if (in.left() / sizeof(double) < count) return false;
+    series.clear();
+    for (std::size_t i = 0; i < count; ++i) series.push_back(in.number());
+  }
+  return in.ok();
+}
+
+KeyHistory KeyHistory::select(std::span<const std::optional<std::size_t>> series) const {
+  KeyHistory out(series.size());
+  const auto from = static_cast<std::ptrdiff_t>(head_);
+  out.starts_.assign(starts_.begin() + from, starts_.end());
+  for (std::size_t i = 0; i < series.size(); ++i) {
+    if (series[i]) {
+      out.values_[i].assign(values_[*series[i]].begin() + from, values_[*series[i]].end());
+    } else {
+      out.values_[i].assign(out.starts_.size(), std::numeric_limits<double>::quiet_NaN());
+    }
+  }
+  return out;
 }
 
 }  // namespace streamobs::detect

@@ -5,9 +5,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 
 namespace streamobs::detect {
@@ -17,7 +20,7 @@ class KeyHistory {
   static constexpr std::size_t kMaxEntries = 10'000;
 
   /// `series`: how many values each window brings.
-  explicit KeyHistory(std::size_t series) : values_(series) {}
+  explicit KeyHistory(std::size_t series = 0) : values_(series) {}
 
   /// Adds the window that starts at `start`, or replaces it where it is there. NaN stands for NULL.
   /// `keep`: how far back from the newest window entries stay; the newest one always does, and so
@@ -38,6 +41,14 @@ class KeyHistory {
   double previous(std::size_t series, Timestamp start) const;
 
   std::size_t size() const { return starts_.size() - head_; }
+
+  /// For a checkpoint: the starts, then the values series by series. What is forgotten is not in
+  /// it, so that equal histories give equal bytes.
+  void put(std::string& out) const;
+  /// Takes what put() wrote; false on bytes that nobody wrote.
+  bool read(ByteReader& in);
+  /// The same windows with other series: each is one of these, or all NULL.
+  KeyHistory select(std::span<const std::optional<std::size_t>> series) const;
 
  private:
   std::size_t lower_bound(Timestamp start) const;

@@ -55,6 +55,10 @@ struct RulePlan {
   std::size_t series = 0;                          ///< Its outputs.
   std::vector<HistoryCall> calls;                  ///< Synthetic columns, behind the row's own.
   Duration keep = 0;                               ///< The longest span of any call.
+  std::vector<std::string> series_text;            ///< What is remembered: SQL and meaning.
+  /// Fingerprint of what decides its verdicts, the window's definition included. Kept in
+  /// checkpoints.
+  std::uint64_t definition = 0;
 
   std::shared_ptr<const expr::Program> judge;
   std::size_t when_output = 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -15,18 +14,6 @@ namespace streamobs::detect {
 namespace {
 
 constexpr double kNull = std::numeric_limits<double>::quiet_NaN();
-
-// Exact bytes of a key: unlike the joined text, "a|b" + "c" differs from "a" + "b|c", and NULL from
-// the empty string.
-std::string key_bytes(const std::vector<Value>& keys) {
-  std::string out;
-  for (const Value& key : keys) {
-    const std::string text = key.to_string();
-    fmt::format_to(std::back_inserter(out), "{}{}:", key.null ? "n" : "v", text.size());
-    out += text;
-  }
-  return out;
-}
 
 void append_value(Column& column, const Value& value) {
   column.nulls.push_back(value.null ? 1 : 0);
@@ -85,6 +72,7 @@ RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
 }
 
 void RuleRun::judge(const WindowBatch& batch, Records& out) {
+  position_ = batch.position;
   std::vector<const WindowRow*> rows;
   rows.reserve(batch.rows.size());
   for (const WindowRow& row : batch.rows) {
@@ -190,10 +178,16 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
 
   Streak& streak = key.streak;
   if (condition) {
-    if (!streak.first_end || row.start > streak.last_true_end) streak.first_end = row.end;
+    if (!streak.first_end || row.start > streak.last_true_end) {
+      streak.first_end = row.end;
+      streak.first_start = row.start;
+      streak.first_baseline = baseline(index);
+    }
     streak.last_true_end = row.end;
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
-    if (streak.firing) raise(bytes, key, make_anomaly(row, index), out);
+    if (streak.firing) {
+      raise(bytes, key, make_anomaly(row, index, streak.first_start, streak.first_baseline), out);
+    }
     return;
   }
   streak.first_end.reset();
@@ -211,7 +205,7 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
   if (said == key.open.end()) return;
   if (condition && row.start < key.start) {
-    *said = make_anomaly(row, index);
+    *said = make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
     out.emplace_back(*said);
     return;
   }
@@ -219,6 +213,7 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
     auto withdrawn = std::make_shared<Anomaly>(**said);
     withdrawn->resolved = true;
     withdrawn->resolved_at = row.end;
+    withdrawn->position = position_;
     out.emplace_back(AnomalyPtr(std::move(withdrawn)));
   }
   // With a true condition the caller raises it again, under the same id.
@@ -256,7 +251,14 @@ void RuleRun::evict(Records& out) {
   }
 }
 
-AnomalyPtr RuleRun::make_anomaly(const WindowRow& row, std::size_t index) const {
+// What the rule's baseline says of a row of the slice in hand.
+std::optional<double> RuleRun::baseline(std::size_t index) const {
+  if (!plan_.baseline_call) return std::nullopt;
+  return optional_number(Value::from(views_[needed_.size() + *plan_.baseline_call], index));
+}
+
+AnomalyPtr RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+                                 std::optional<double> baseline_before) const {
   auto anomaly = std::make_shared<Anomaly>();
   anomaly->id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
                             hash_bytes(key_bytes(row.keys)));
@@ -277,10 +279,10 @@ AnomalyPtr RuleRun::make_anomaly(const WindowRow& row, std::size_t index) const 
     anomaly->threshold_value =
         optional_number(Value::from(judge_.output(*plan_.threshold_output), index));
   }
-  if (plan_.baseline_call) {
-    const ColumnView& view = views_[needed_.size() + *plan_.baseline_call];
-    anomaly->baseline_value = optional_number(Value::from(view, index));
-  }
+  anomaly->baseline_value = baseline(index);
+  anomaly->since = since;
+  anomaly->baseline_before = baseline_before;
+  anomaly->position = position_;
   anomaly->description = plan_.description ? describe(*plan_.description, *anomaly, row)
                                            : describe(*anomaly, plan_.bound);
   return anomaly;
@@ -303,6 +305,7 @@ void RuleRun::resolve_oldest(Key& key, Timestamp at, Records& out) {
   auto resolved = std::make_shared<Anomaly>(*key.open.front());
   resolved->resolved = true;
   resolved->resolved_at = at;
+  resolved->position = position_;
   out.emplace_back(AnomalyPtr(std::move(resolved)));
   key.open.pop_front();
   --open_anomalies_;
@@ -319,6 +322,11 @@ Timestamp RuleRun::quiet_at(const Key& key) const {
   const Duration size = std::max<Duration>(plan_.schema->size, 1);
   const Duration wait = std::max<Duration>(plan_.options.keep_firing_for, 1);
   return key.streak.last_true_end + (wait + size - 1) / size * size;
+}
+
+void RuleRun::pass_time(Timestamp time, std::uint64_t position, Records& out) {
+  position_ = position;
+  pass_time(time, out);
 }
 
 void RuleRun::pass_time(Timestamp time, Records& out) {

@@ -24,6 +24,8 @@
 
 namespace streamobs::detect {
 
+struct StoredRule;
+
 class RuleRun {
  public:
   /// `plan` must outlive the run.
@@ -33,8 +35,9 @@ class RuleRun {
 
   /// Judges the closed rows of a batch of the rule's own window.
   void judge(const WindowBatch& batch, Records& out);
-  /// Every window of the rule's that ends by `time` has been judged: resolves what was quiet.
-  void pass_time(Timestamp time, Records& out);
+  /// Every window of the rule's that ends by `time` has been judged, as the record at `position`
+  /// shows: resolves what was quiet.
+  void pass_time(Timestamp time, std::uint64_t position, Records& out);
   /// The end of the newest window judged; kMinTimestamp before the first.
   Timestamp newest_end() const { return newest_end_; }
 
@@ -43,6 +46,8 @@ class RuleRun {
   /// A run of windows in which the condition was true.
   struct Streak {
     std::optional<Timestamp> first_end;  ///< End of its first window; none: not true just now.
+    Timestamp first_start = kMinTimestamp;
+    std::optional<double> first_baseline;  ///< As it was in that window.
     Timestamp last_true_end = kMinTimestamp;
     bool firing = false;
   };
@@ -59,6 +64,12 @@ class RuleRun {
   const std::unordered_map<std::string, Key>& keys() const { return keys_; }
   int history_windows(const Key& key) const;
 
+  /// Appends the rule's state as state.h describes it.
+  void snapshot(std::string& out) const;
+  /// Goes on from the state of the same rule, or of one that said something else: then only from
+  /// what it looks back on, where the window is the same. For a run that has judged nothing.
+  void adopt(StoredRule stored);
+
  private:
   using Rows = std::span<const WindowRow* const>;
 
@@ -67,11 +78,14 @@ class RuleRun {
   void look_back(Rows rows);
   double history_value(const HistoryCall& call, const Key& key, Timestamp start) const;
   void judge_row(const WindowRow& row, std::size_t index, Records& out);
+  void pass_time(Timestamp time, Records& out);
   void judge_again(Key& key, const WindowRow& row, std::size_t index, bool condition, Records& out);
 
   Key& key_of(const WindowRow& row);
   void evict(Records& out);
-  AnomalyPtr make_anomaly(const WindowRow& row, std::size_t index) const;
+  std::optional<double> baseline(std::size_t index) const;
+  AnomalyPtr make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+                          std::optional<double> baseline_before) const;
   void raise(const std::string& key_bytes, Key& key, AnomalyPtr anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
@@ -93,6 +107,7 @@ class RuleRun {
   std::size_t history_words_ = 0;
   std::uint64_t evicted_keys_ = 0;
   Timestamp newest_end_ = kMinTimestamp;
+  std::uint64_t position_ = 0;  ///< Of the record in hand.
 };
 
 }  // namespace streamobs::detect

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "event/anomaly.h"
 #include "event/window_result.h"
 
@@ -67,6 +68,12 @@ class WindowMemory {
   std::optional<std::size_t> volume_metric() const;
   std::size_t rows() const { return order_.size(); }
 
+  /// For a checkpoint, as state.h describes it.
+  void put(std::string& out) const;
+  /// Takes what put() wrote; false on bytes that nobody wrote. `columns`: for each metric column
+  /// that was written, which of the schema's it is, if any.
+  bool read(ByteReader& in, const std::vector<std::optional<std::size_t>>& columns);
+
  private:
   void forget_oldest();
   std::size_t row_cost() const;
@@ -82,6 +89,12 @@ class EvidenceStore {
   void add(const WindowBatch& batch);
   /// Null where no closed row of that window has been seen.
   const WindowMemory* window(std::string_view name) const;
+
+  void put(std::string& out) const;
+  /// `windows`: all there are now. Names of those whose rows have no place among them are added to
+  /// `forgotten`.
+  bool read(ByteReader& in, const std::vector<std::shared_ptr<const WindowSchema>>& windows,
+            std::vector<std::string>& forgotten);
 
  private:
   std::map<std::string, WindowMemory, std::less<>> windows_;

@@ -7,7 +7,10 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
+#include "event/record_state.h"
 #include "narrate/evidence.h"
+#include "narrate/state.h"
 #include "narrate/story.h"
 #include "narrate/words.h"
 
@@ -19,17 +22,7 @@ constexpr std::size_t kMaxRules = 32;           // Tracked one by one within an 
 constexpr std::size_t kMaxOthers = 20;          // Remembered like incidents.
 constexpr std::size_t kMaxUnresolved = 10'000;  // Anomaly ids an incident waits for.
 
-struct Open {
-  Case told;
-  std::string stream;                ///< Whose event time counts for it.
-  std::set<std::string> unresolved;  ///< Ids of its anomalies that are not over.
-  Timestamp last_resolved_at = kMinTimestamp;
-  bool changed = false;
-  std::optional<Incident> sent;  ///< As people know it.
-
-  Incident& incident() { return told.incident; }
-  const Incident& incident() const { return told.incident; }
-};
+using Open = OpenIncident;
 
 bool contains(const std::vector<NamedValue>& keys, const NamedValue& key) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
@@ -53,6 +46,11 @@ bool same_content(const Incident& a, const Incident& b) {
          a.anomaly_count == b.anomaly_count && a.anomaly_ids == b.anomaly_ids;
 }
 
+// The rule has held since then, though it may have been told to wait before it says so.
+Timestamp since_of(const Anomaly& a) {
+  return std::min(a.since.value_or(a.window_start), a.window_start);
+}
+
 bool worse(const Anomaly& a, const Anomaly& b) {
   if (!a.metric_value || !b.metric_value) return a.metric_value && !b.metric_value;
   return too_high(b) ? *a.metric_value > *b.metric_value : *a.metric_value < *b.metric_value;
@@ -69,6 +67,7 @@ struct Narrator::Impl {
   std::vector<std::string> evidence_windows;
   EvidenceStore evidence;
   std::vector<std::unique_ptr<Open>> open;  ///< In the order of opening.
+  std::uint64_t position = 0;               ///< Of the record in hand.
 
   void take(const WindowBatch& batch, Records& out);
   void take(const AnomalyPtr& anomaly, Records& out);
@@ -85,6 +84,8 @@ struct Narrator::Impl {
   void send_changed(Records& out);
   bool speaks_of(const WindowSchema& schema, const Open& incident) const;
   std::string stream_of(const std::string& window) const;
+  std::vector<IncidentPtr> close_orphans(
+      const std::vector<std::shared_ptr<const WindowSchema>>& windows);
 };
 
 // The stream of a window is known from its rows; an anomaly always follows some.
@@ -154,6 +155,9 @@ void Narrator::Impl::take_resolved(const Anomaly& anomaly, Records& out) {
           std::max(incident->incident().last_seen_at + options.resolve_after,
                    incident->last_resolved_at),
           out);
+  } else if (incident->unresolved.empty()) {
+    incident->told.quiet = true;
+    incident->changed = true;
   }
 }
 
@@ -172,7 +176,7 @@ Open* Narrator::Impl::joinable(const Anomaly& anomaly, const std::string& stream
     const bool fits = i.keys.empty() ? anomaly.keys.empty() && candidate->stream == stream
                                      : subset(i.keys, anomaly.keys);
     const bool near =
-        anomaly.window_start - i.last_seen_at < gap && i.started_at - anomaly.window_end < gap;
+        since_of(anomaly) - i.last_seen_at < gap && i.started_at - anomaly.window_end < gap;
     if (!fits || !near) continue;
     // Later ones win among equals: they are the newer.
     if (best == nullptr || i.keys.size() >= best->incident().keys.size()) best = candidate.get();
@@ -194,7 +198,7 @@ Open& Narrator::Impl::begin(const Anomaly& anomaly, const std::string& stream, R
   i.id = "incident:" + anomaly.id;
   i.keys = anomaly.keys;
   i.severity = anomaly.severity;
-  i.started_at = anomaly.window_start;
+  i.started_at = since_of(anomaly);
   i.last_seen_at = anomaly.window_end;
   open.push_back(std::move(incident));
   return *open.back();
@@ -202,27 +206,39 @@ Open& Narrator::Impl::begin(const Anomaly& anomaly, const std::string& stream, R
 
 void Narrator::Impl::add(Open& incident, const AnomalyPtr& anomaly) {
   Incident& i = incident.incident();
+  const Timestamp since = since_of(*anomaly);
   i.severity = std::max(i.severity, anomaly->severity);
-  i.started_at = std::min(i.started_at, anomaly->window_start);
+  if (since < i.started_at) {
+    i.started_at = since;
+    for (RuleTrack& track : incident.told.rules) remember_levels(track, since, evidence);
+  }
   i.last_seen_at = std::max(i.last_seen_at, anomaly->window_end);
   incident.changed = true;
+  incident.told.quiet = false;
   const bool again = incident.unresolved.count(anomaly->id) != 0;
   if (incident.unresolved.size() < kMaxUnresolved) incident.unresolved.insert(anomaly->id);
 
   auto& rules = incident.told.rules;
   const auto track = std::find_if(rules.begin(), rules.end(), [&](const RuleTrack& t) {
-    return t.worst->rule == anomaly->rule;
+    return t.worst->rule == anomaly->rule && t.worst->keys == anomaly->keys;
   });
   if (track == rules.end()) {
     if (rules.size() < kMaxRules) {
-      rules.push_back({anomaly, anomaly->window_start, anomaly->window_end, 1});
+      rules.push_back({anomaly, anomaly, anomaly, since, 1, {}});
+      remember_levels(rules.back(), i.started_at, evidence);
     }
     return;
   }
-  track->first_start = std::min(track->first_start, anomaly->window_start);
-  track->last_end = std::max(track->last_end, anomaly->window_end);
+  track->since = std::min(track->since, since);
   if (!again) ++track->windows;
-  if (track->worst->id == anomaly->id || worse(*anomaly, *track->worst)) track->worst = anomaly;
+  const auto same = [&](const AnomalyPtr& a) { return a->id == anomaly->id; };
+  if (same(track->first) || anomaly->window_start < track->first->window_start) {
+    track->first = anomaly;
+  }
+  if (same(track->worst) || worse(*anomaly, *track->worst)) track->worst = anomaly;
+  if (same(track->last) || anomaly->window_start > track->last->window_start) {
+    track->last = anomaly;
+  }
 }
 
 // Incidents of the same kind at the same time mention one another.
@@ -269,12 +285,13 @@ void Narrator::Impl::close(Open& incident, Timestamp at, Records& out) {
 
 void Narrator::Impl::send(Open& incident, Records& out) {
   incident.changed = false;
-  tell(incident.told, evidence, evidence_windows);
+  tell(incident.told, evidence, evidence_windows, options.resolve_after);
   Incident& now = incident.incident();
   if (incident.sent) {
     if (same_content(*incident.sent, now)) return;
     ++now.revision;
   }
+  now.position = position;
   incident.sent = now;
   out.emplace_back(std::make_shared<const Incident>(now));
 }
@@ -290,15 +307,85 @@ Narrator::~Narrator() = default;
 
 void Narrator::process(const Record& record, Records& out) {
   if (const auto* const batch = std::get_if<WindowBatchPtr>(&record)) {
-    if (*batch != nullptr) impl_->take(**batch, out);
+    if (*batch == nullptr) return;
+    impl_->position = position_of(record);
+    impl_->take(**batch, out);
   } else if (const auto* const anomaly = std::get_if<AnomalyPtr>(&record)) {
-    if (*anomaly != nullptr) impl_->take(*anomaly, out);
+    if (*anomaly == nullptr) return;
+    impl_->position = position_of(record);
+    impl_->take(*anomaly, out);
   }
   impl_->send_changed(out);
 }
 
 std::size_t Narrator::open_incidents() const {
   return impl_->open.size();
+}
+
+void Narrator::snapshot(std::string& out) const {
+  put_u8(out, kStateVersion);
+  impl_->evidence.put(out);
+  put_varint(out, impl_->open.size());
+  for (const auto& incident : impl_->open) put_open(out, *incident);
+}
+
+Result<RestoredIncidents> Narrator::restore(
+    std::string_view bytes, const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
+  const auto corrupt = [] {
+    return fail(ErrorCode::corrupt, "the checkpoint's part 'narrate' is not what was written");
+  };
+  ByteReader in(bytes);
+  const std::uint8_t version = in.u8();
+  if (in.ok() && version != kStateVersion) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("the checkpoint's part 'narrate' has version {}, and this program reads "
+                    "{}: it was written by another one",
+                    version, kStateVersion));
+  }
+  auto impl = std::make_unique<Impl>(impl_->options);
+  RestoredIncidents restored;
+  if (!impl->evidence.read(in, windows, restored.forgotten_windows)) return corrupt();
+  const std::size_t incidents = in.count();
+  if (incidents > kMaxOpen) return corrupt();
+  for (std::size_t i = 0; i < incidents; ++i) {
+    if (!read_open(in, *impl->open.emplace_back(std::make_unique<Open>()))) return corrupt();
+  }
+  if (!in.ok() || !in.at_end()) return corrupt();
+  restored.closed = impl->close_orphans(windows);
+  impl_ = std::move(impl);
+  return restored;
+}
+
+// Incidents whose stream has no window any more: no time passes for them.
+std::vector<IncidentPtr> Narrator::Impl::close_orphans(
+    const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
+  Records out;
+  for (std::size_t i = 0; i < open.size();) {
+    Open& incident = *open[i];
+    const bool alive = incident.stream.empty() ||
+                       std::any_of(windows.begin(), windows.end(), [&](const auto& window) {
+                         return window->stream == incident.stream;
+                       });
+    if (alive) {
+      ++i;
+    } else {
+      close(incident, std::max(incident.incident().last_seen_at, incident.last_resolved_at), out);
+    }
+  }
+  std::vector<IncidentPtr> closed;
+  for (const Record& record : out) closed.push_back(std::get<IncidentPtr>(record));
+  return closed;
+}
+
+Records RestoredIncidents::records(std::uint64_t position) const {
+  Records out;
+  for (const IncidentPtr& incident : closed) {
+    auto placed = std::make_shared<Incident>(*incident);
+    placed->position = position;
+    out.emplace_back(IncidentPtr(std::move(placed)));
+  }
+  return out;
 }
 
 }  // namespace streamobs::narrate

@@ -8,14 +8,12 @@
 #include <fmt/format.h>
 
 #include "base/wording.h"
-#include "narrate/story.h"
 #include "narrate/words.h"
 
 namespace streamobs::narrate {
 
 namespace {
 
-constexpr std::size_t kMinWindows = 3;
 constexpr std::size_t kMaxFacts = 5;
 constexpr std::size_t kMaxNamed = 3;
 constexpr double kMoved = 1.5;  // Times its normal level, or that fraction of it.
@@ -138,19 +136,11 @@ class Search {
   std::optional<std::size_t> volume_;
 };
 
-// "12 times its normal 0.05".
-std::string against_normal(const Part& part) {
-  const std::string mean = quantity(part.mean, part.metric);
-  if (!std::isfinite(part.ratio)) return fmt::format("normally {}", mean);
-  if (part.ratio >= 1)
-    return fmt::format("{} times its normal {}", ratio_in_words(part.ratio), mean);
-  return fmt::format("{:.0f}% of its normal {}", part.ratio * 100, mean);
-}
-
+// "0.62, 12 times its normal 0.05", with the metric's name before it where it is not clear.
 std::string figures(const Part& part, bool with_metric) {
-  const std::string value = quantity(part.value, part.metric);
-  return with_metric ? fmt::format("{} {}, {}", part.metric.name, value, against_normal(part))
-                     : fmt::format("{}, {}", value, against_normal(part));
+  const std::string text = fmt::format("{}, {}", quantity(part.value, part.metric),
+                                       against_normal(part.value, part.mean, part.metric));
+  return with_metric ? fmt::format("{} {}", part.metric.name, text) : text;
 }
 
 std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
@@ -158,12 +148,14 @@ std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
   const auto moved = static_cast<std::size_t>(
       std::count_if(parts.begin(), parts.end(), [](const Part& p) { return p.moved; }));
   const Part& top = parts.front();
+  const std::string all_of_them = total == 2 ? fmt::format("Both {}", search.nouns())
+                                             : fmt::format("All {} {}", total, search.nouns());
   if (total == 1) {
-    return fmt::format("{} is the only {} to compare: {}.", top.name, search.noun(),
-                       figures(top, true));
+    return fmt::format("Only one {} can be compared with its past, {}: {}.", search.noun(),
+                       top.name, figures(top, true));
   }
   if (moved == 0) {
-    return fmt::format("None of its {} {} stands out.", total, search.nouns());
+    return fmt::format("None of its {} {} stood out.", total, search.nouns());
   }
   if (moved == total && search.same_metric()) {
     const auto [least, most] = std::minmax_element(
@@ -171,17 +163,19 @@ std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
     // Ratios below one are apart by the same factor the other way round.
     if (std::isfinite(most->ratio) && most->ratio <= kAlike * least->ratio) {
       const bool up = least->ratio >= 1;
-      const std::string range =
-          up ? fmt::format("{} to {} times their normal level", ratio_in_words(least->ratio),
-                           ratio_in_words(most->ratio))
-             : fmt::format("to {:.0f}–{:.0f}% of their normal level", least->ratio * 100,
-                           most->ratio * 100);
-      return fmt::format("All {} {} moved alike ({}), so the cause is likely one they share.",
-                         total, search.nouns(), range);
+      const std::string low =
+          up ? ratio_in_words(least->ratio) : fmt::format("{:.0f}", std::floor(least->ratio * 100));
+      const std::string high =
+          up ? ratio_in_words(most->ratio) : fmt::format("{:.0f}", std::ceil(most->ratio * 100));
+      const std::string range = low == high ? low : fmt::format("{} to {}", low, high);
+      return fmt::format(
+          "{} were affected alike (each at {}{} normal level), so the cause is likely one they "
+          "share.",
+          all_of_them, range, up ? " times its" : "% of its");
     }
   }
   if (moved == 1) {
-    return fmt::format("Of its {} {} only {} moved: {}.", total, search.nouns(), top.name,
+    return fmt::format("Of its {} {}, only {} was affected: {}.", total, search.nouns(), top.name,
                        figures(top, true));
   }
   std::vector<std::string> named;
@@ -190,30 +184,30 @@ std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
         fmt::format("{} ({})", parts[i].name, figures(parts[i], i == 0 || !search.same_metric())));
   }
   const std::string which =
-      moved == total ? fmt::format("All {} {} moved", total, search.nouns())
-                     : fmt::format("Of its {} {} {} moved", total, search.nouns(), moved);
+      moved == total ? all_of_them + " were affected"
+                     : fmt::format("Of its {} {}, {} were affected", total, search.nouns(), moved);
   return fmt::format("{}{} {}.", which, moved > kMaxNamed ? ", most of all" : ":",
                      listed(named, kMaxNamed));
 }
 
 }  // namespace
 
-Parts find_parts(const Incident& incident, const Anomaly& worst, const EvidenceStore& evidence,
-                 const std::vector<std::string>& evidence_windows) {
+Finding find_parts(const Incident& incident, const Anomaly& worst, const EvidenceStore& evidence,
+                   const std::vector<std::string>& evidence_windows) {
   for (const std::string& name : evidence_windows) {
     const WindowMemory* const memory = evidence.window(name);
     if (memory == nullptr) continue;
     const Search search(*memory, incident, worst);
     const std::vector<Part> parts = search.parts();
     if (parts.empty()) continue;
-    Parts out;
+    Finding out;
     out.sentence = sentence_of(parts, search);
     for (std::size_t i = 0; i < std::min(parts.size(), kMaxFacts); ++i) {
       const Part& part = parts[i];
-      out.facts.push_back(fmt::format("{} {}: {} {}, normally {} (mean of {} windows)",
-                                      search.noun(), part.name, part.metric.name,
-                                      quantity(part.value, part.metric),
-                                      quantity(part.mean, part.metric), part.windows));
+      out.facts.push_back(fmt::format(
+          "{} {}: {} {}, normally {} (mean of {})", search.noun(), part.name, part.metric.name,
+          quantity(part.value, part.metric), usual_quantity(part.mean, part.value, part.metric),
+          counted(part.windows, "window")));
     }
     return out;
   }

@@ -8,6 +8,7 @@
 
 #include "base/time_format.h"
 #include "base/wording.h"
+#include "narrate/alongside.h"
 #include "narrate/parts.h"
 #include "narrate/words.h"
 
@@ -15,21 +16,46 @@ namespace streamobs::narrate {
 
 namespace {
 
-constexpr std::size_t kMinWindows = 3;    // Fewer say nothing about what is normal.
-constexpr std::size_t kMaxSentences = 5;  // Beyond them nobody reads on.
+constexpr std::size_t kMaxAlso = 2;
+constexpr std::size_t kMaxOthersNamed = 5;
 
-std::string moment(Timestamp t, Duration window_size) {
-  if (window_size >= kDay) return to_rfc3339(t).substr(0, 10);
-  return time_of_day(t) + " UTC";
+std::string date_of(Timestamp t) {
+  return to_rfc3339(t).substr(0, 10);
 }
+
+// How times of one incident are said: with the date only where it lasts beyond midnight.
+class Times {
+ public:
+  Times(const Incident& incident, Duration window_size)
+      : whole_days_(window_size >= kDay),
+        dated_(date_of(incident.started_at) != date_of(incident.last_seen_at - 1)) {}
+
+  /// "12:34 UTC", "2024-01-09 12:34 UTC", "2024-01-09".
+  std::string at(Timestamp t) const { return bare(t) + (whole_days_ ? "" : " UTC"); }
+  /// "from 12:34 to 12:36 UTC".
+  std::string range(Timestamp from, Timestamp to) const {
+    return fmt::format("from {} to {}", bare(from), at(to));
+  }
+  /// "in the minute from 12:34", "on 2024-01-09".
+  std::string in_window(const Anomaly& a) const {
+    const std::string when = window_in_words(a.window_start, a.window_end);
+    const bool said = whole_days_ || !dated_;
+    return fmt::format("{} {}{}", when.starts_with("the") ? "in" : "on", when,
+                       said ? "" : " on " + date_of(a.window_start));
+  }
+
+ private:
+  std::string bare(Timestamp t) const {
+    if (whole_days_) return date_of(t);
+    return (dated_ ? date_of(t) + " " : "") + time_of_day(t);
+  }
+
+  bool whole_days_;
+  bool dated_;
+};
 
 Duration size_of(const Anomaly& a) {
   return a.window_end - a.window_start;
-}
-
-std::string in_window(const Anomaly& a) {
-  const std::string when = window_in_words(a.window_start, a.window_end);
-  return (when.starts_with("the") ? "in " : "on ") + when;
 }
 
 const RuleTrack& headline(const Case& c) {
@@ -38,74 +64,113 @@ const RuleTrack& headline(const Case& c) {
                              if (a.worst->severity != b.worst->severity) {
                                return a.worst->severity > b.worst->severity;
                              }
-                             return a.first_start < b.first_start;
+                             if (a.worst->keys.size() != b.worst->keys.size()) {
+                               return a.worst->keys.size() < b.worst->keys.size();
+                             }
+                             return a.since < b.since;
                            });
 }
 
-// The series of the anomaly's own key in its own window.
-const Series* own_series(const WindowMemory* memory, const Anomaly& anomaly) {
-  if (memory == nullptr) return nullptr;
-  const auto matching = memory->matching(anomaly.keys);
-  return matching.empty() ? nullptr : matching.front();
-}
-
-// What the metric normally is: the rule's own baseline, else what memory says.
-std::optional<double> normal(const Case& c, const Anomaly& a, const EvidenceStore& evidence) {
-  if (a.baseline_value) return a.baseline_value;
-  const WindowMemory* const memory = evidence.window(a.window);
-  const Series* const series = own_series(memory, a);
-  if (series == nullptr) return std::nullopt;
-  const auto metric = memory->metric(a.metric_name);
-  if (!metric) return std::nullopt;
-  const Timestamp start = c.incident.started_at;
-  const Series::Usual usual = series->usual(*metric, start - memory->lookback(), start);
-  if (usual.windows < kMinWindows) return std::nullopt;
-  return usual.mean;
-}
-
-std::string percent(double ratio) {
-  return fmt::format("{:.0f}%", ratio * 100);
-}
-
-// "up to 6.2 times its normal level", "over its limit of 2,000 ms": how the metric was.
-std::string how_far(const Anomaly& a, const MetricWords& words) {
-  const bool high = too_high(a);
-  const double value = a.metric_value.value_or(0);
-  if (a.baseline_value && *a.baseline_value > 0 && value >= 0) {
-    const double ratio = value / *a.baseline_value;
-    return high ? fmt::format("up to {} times its normal level", ratio_in_words(ratio))
-                : fmt::format("down to {} of its normal level", percent(ratio));
+// What the metric was before the trouble: by the rule's own baseline, else by the rows of the hour
+// before. Never by a later baseline, which the trouble itself has moved.
+std::optional<double> normal(const RuleTrack& track) {
+  if (track.first->baseline_before) return track.first->baseline_before;
+  if (track.first->baseline_value) return track.first->baseline_value;
+  for (const Level& level : track.before) {
+    if (level.metric == track.first->metric_name) return level.mean;
   }
-  if (a.threshold_value) {
-    return fmt::format("{} its limit of {}", high ? "over" : "below",
-                       quantity(*a.threshold_value, words));
+  return std::nullopt;
+}
+
+bool has_baseline(const RuleTrack& track) {
+  return track.first->baseline_before || track.first->baseline_value;
+}
+
+// Limits that go by a baseline rise with it: the first one counts.
+std::optional<double> limit(const RuleTrack& track) {
+  return track.first->threshold_value ? track.first->threshold_value : track.worst->threshold_value;
+}
+
+// Of the key's values those that the incident's own key does not have: an anomaly of one endpoint
+// in an incident of its service.
+std::vector<NamedValue> finer(const Anomaly& a, const Incident& incident) {
+  std::vector<NamedValue> out;
+  for (const NamedValue& key : a.keys) {
+    if (std::find(incident.keys.begin(), incident.keys.end(), key) == incident.keys.end()) {
+      out.push_back(key);
+    }
+  }
+  return out;
+}
+
+// "error rate", "error rate of /pay".
+std::string metric_of(const Anomaly& a, const Incident& incident) {
+  const std::string name = metric_words(a.metric_name).name;
+  const std::string part = label(finer(a, incident));
+  return part.empty() ? name : fmt::format("{} of {}", name, part);
+}
+
+bool same_measure(const RuleTrack& a, const RuleTrack& b) {
+  return a.worst->metric_name == b.worst->metric_name && a.worst->keys == b.worst->keys;
+}
+
+// "which is 6.2 times its normal 0.05", "over its limit of 1,000 ms (normally 98 ms)"; empty where
+// neither is known.
+std::string judgement(const RuleTrack& track, bool over) {
+  const MetricWords words = metric_words(track.worst->metric_name);
+  const double value = *track.worst->metric_value;
+  const auto usual = normal(track);
+  const auto allowed = limit(track);
+  const Side side = side_of(*track.worst);
+  if (!has_baseline(track) && allowed && side != Side::neither) {
+    std::string out =
+        fmt::format("{} of {}", side == Side::high ? "over its limit" : "below its minimum",
+                    quantity(*allowed, words));
+    if (usual) out += fmt::format(" (normally {})", usual_quantity(*usual, value, words));
+    return out;
+  }
+  if (!usual) return {};
+  const std::string against = against_normal(value, *usual, words);
+  return against.starts_with("normally")
+             ? against
+             : fmt::format("{} {}", over ? "which was" : "which is", against);
+}
+
+std::string_view verdict(Side side) {
+  switch (side) {
+    case Side::high:
+      return "too high";
+    case Side::low:
+      return "too low";
+    case Side::neither:
+      break;
   }
   return "unusual";
 }
 
-std::string headline_sentence(const Case& c, const RuleTrack& track,
-                              const EvidenceStore& evidence) {
+std::string headline_sentence(const Case& c, const RuleTrack& track, const Times& times) {
   const Anomaly& worst = *track.worst;
   const Incident& incident = c.incident;
   const std::string who = label(incident.keys);
-  const bool over = incident.resolved_at.has_value();
-  const std::string since = moment(incident.started_at, size_of(worst));
-  const std::string until = moment(incident.last_seen_at, size_of(worst));
+  const bool over = incident.resolved_at.has_value() || c.quiet;
+  const std::string when = over ? times.range(incident.started_at, incident.last_seen_at)
+                                : "since " + times.at(incident.started_at);
   if (!worst.metric_value) {
     const std::string of = who.empty() ? "" : fmt::format(" for {}", who);
-    return over ? fmt::format("The rule {} held{} from {} to {}.", worst.rule, of, since, until)
-                : fmt::format("The rule {} has held{} since {}.", worst.rule, of, since);
+    return fmt::format("The rule {} {}{} {}.", worst.rule, over ? "held" : "has held", of, when);
   }
   const MetricWords words = metric_words(worst.metric_name);
-  const std::string subject = who.empty() ? fmt::format("the {}", words.name)
-                                          : fmt::format("the {} of {}", words.name, who);
-  std::string out =
-      over ? fmt::format("From {} to {} {} was {}", since, until, subject, how_far(worst, words))
-           : fmt::format("Since {} {} has been {}", since, subject, how_far(worst, words));
-  out += fmt::format(": {}{} {}", track.windows > 1 ? "at worst " : "",
-                     quantity(*worst.metric_value, words), in_window(worst));
-  if (const auto usual = normal(c, worst, evidence)) {
-    out += fmt::format(", against {} normally", quantity(*usual, words));
+  const bool many = is_plural(words.name);
+  const std::string_view verb = over ? (many ? "were" : "was") : many ? "have been" : "has been";
+  const std::string subject = metric_of(worst, incident) + (who.empty() ? "" : " of " + who);
+  std::string out = fmt::format("The {} {} {} {}: {}{} {}", subject, verb, verdict(side_of(worst)),
+                                when, track.windows > 1 ? "at worst " : "",
+                                quantity(*worst.metric_value, words), times.in_window(worst));
+  const std::string against = judgement(track, over);
+  if (!against.empty()) out += ", " + against;
+  const bool newer = track.last->window_start > worst.window_start;
+  if (!over && newer && track.last->metric_value) {
+    out += fmt::format("; most recently {}", quantity(*track.last->metric_value, words));
   }
   return out + ".";
 }
@@ -113,168 +178,191 @@ std::string headline_sentence(const Case& c, const RuleTrack& track,
 // The other rules that spoke, briefly.
 std::string also_sentence(const Case& c, const RuleTrack& first) {
   std::vector<std::string> also;
+  std::vector<const RuleTrack*> said = {&first};
   for (const RuleTrack& track : c.rules) {
     const Anomaly& worst = *track.worst;
-    if (&track == &first || !worst.metric_value || worst.metric_name == first.worst->metric_name) {
-      continue;
-    }
+    const bool again = std::any_of(said.begin(), said.end(), [&](const RuleTrack* other) {
+      return other == &track || same_measure(*other, track);
+    });
+    if (again || !worst.metric_value) continue;
+    said.push_back(&track);
     const MetricWords words = metric_words(worst.metric_name);
-    also.push_back(fmt::format("its {} was {} ({})", words.name, how_far(worst, words),
-                               quantity(*worst.metric_value, words)));
+    std::string figures =
+        (track.windows > 1 ? "at worst " : "") + quantity(*worst.metric_value, words);
+    const auto usual = normal(track);
+    const auto allowed = limit(track);
+    if (has_baseline(track) && usual) {
+      figures += ", " + against_normal(*worst.metric_value, *usual, words);
+    } else if (allowed && side_of(worst) != Side::neither) {
+      figures += fmt::format(", {} {}", side_of(worst) == Side::high ? "limit" : "minimum",
+                             quantity(*allowed, words));
+    }
+    also.push_back(fmt::format("its {} ({})", metric_of(worst, c.incident), figures));
   }
   if (also.empty()) return {};
-  return "At the same time " + listed(also, 2) + ".";
+  return "Also flagged: " + listed(also, kMaxAlso) + ".";
 }
 
-struct Volume {
-  std::string sentence;
-  std::string fact;
-};
-
-Volume volume(const Case& c, const Anomaly& worst, const EvidenceStore& evidence) {
-  const WindowMemory* const memory = evidence.window(worst.window);
-  const Series* const series = own_series(memory, worst);
-  if (series == nullptr) return {};
-  const auto metric = memory->volume_metric();
-  if (!metric || memory->schema().metrics[*metric].name == worst.metric_name) return {};
-  const Series::Entry* const entry = series->at(worst.window_start);
-  const Timestamp start = c.incident.started_at;
-  const Series::Usual usual = series->usual(*metric, start - memory->lookback(), start);
-  if (entry == nullptr || std::isnan(entry->metrics[*metric]) || usual.windows < kMinWindows ||
-      usual.mean <= 0) {
-    return {};
+// What other metrics have already been spoken of.
+std::set<std::string> told_stems(const Case& c) {
+  std::set<std::string> out;
+  for (const RuleTrack& track : c.rules) {
+    if (!track.worst->metric_name.empty()) out.insert(stem(track.worst->metric_name));
   }
-  const MetricWords words = metric_words(memory->schema().metrics[*metric].name);
-  const double value = entry->metrics[*metric];
-  const double ratio = value / usual.mean;
-  const std::string figures = fmt::format("{}, normally {}", quantity(value, words),
-                                          quantity(std::round(usual.mean), words));
-  Volume v;
-  v.fact = fmt::format("{}: {} (mean of {} windows)", words.name, figures, usual.windows);
-  if (ratio >= 1.5) {
-    v.sentence = fmt::format("Its {} was {} times its normal level as well ({}).", words.name,
-                             ratio_in_words(ratio), figures);
-  } else if (ratio <= 1 / 1.5) {
-    v.sentence = fmt::format("Its {} was down to {} of its normal level ({}).", words.name,
-                             percent(ratio), figures);
-  } else {
-    v.sentence = fmt::format("Its {} was as usual ({}).", words.name, figures);
-  }
-  return v;
+  return out;
 }
 
 std::string others_sentence(const Case& c) {
   if (c.incident.keys.empty()) return {};
   if (c.others.empty()) {
-    std::string kind;
-    for (const NamedValue& key : c.incident.keys) {
-      kind += (kind.empty() ? "" : " / ") + plain(key.name);
-    }
-    return fmt::format("No other {} {} affected.", kind, c.incident.resolved_at ? "was" : "is");
+    std::vector<std::string> kinds;
+    for (const NamedValue& key : c.incident.keys) kinds.push_back(plain(key.name));
+    const bool over = c.incident.resolved_at || c.quiet;
+    return fmt::format("No other {}{} {} affected.", kinds.size() == 1 ? "" : "combination of ",
+                       listed(kinds, kinds.size()), over ? "was" : "is");
   }
   const std::vector<std::string> names(c.others.begin(), c.others.end());
-  return fmt::format("{} {} affected at the same time.", listed(names, 5),
+  return fmt::format("{} {} affected at the same time.", listed(names, kMaxOthersNamed),
                      names.size() == 1 ? "was" : "were");
 }
 
-std::string rule_fact(const RuleTrack& track) {
+std::string end_sentence(const Case& c, const Times& times, Duration resolve_after) {
+  const Incident& incident = c.incident;
+  if (incident.resolved_at) {
+    return fmt::format("It was over at {}, after {}.", times.at(incident.last_seen_at),
+                       span_in_words(incident.last_seen_at - incident.started_at));
+  }
+  if (!c.quiet) return {};
+  return fmt::format("Nothing has been flagged since; if it stays so for {}, it is over.",
+                     span_in_words(resolve_after));
+}
+
+std::string rule_fact(const RuleTrack& track, const Incident& incident, const Times& times) {
   const Anomaly& worst = *track.worst;
-  const Duration size = size_of(worst);
-  std::string out = fmt::format("{}: {} window{} flagged from {} to {}", worst.rule, track.windows,
-                                track.windows == 1 ? "" : "s", moment(track.first_start, size),
-                                moment(track.last_end, size));
+  const std::string part = label(finer(worst, incident));
+  std::string out = fmt::format("{}{}: ", worst.rule, part.empty() ? "" : " (" + part + ")");
+  if (track.since < track.first->window_start) {
+    out += fmt::format("true since {}, ", times.at(track.since));
+  }
+  out += fmt::format("{} flagged {}", counted(track.windows, "window"),
+                     times.range(track.first->window_start, track.last->window_end));
   if (!worst.metric_value) return out;
   const MetricWords words = metric_words(worst.metric_name);
   out += fmt::format("; {} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
-                     quantity(*worst.metric_value, words), in_window(worst));
-  if (worst.baseline_value)
-    out += fmt::format("; baseline {}", quantity(*worst.baseline_value, words));
-  if (worst.threshold_value)
-    out += fmt::format("; limit {}", quantity(*worst.threshold_value, words));
+                     quantity(*worst.metric_value, words), times.in_window(worst));
+  if (const auto usual = normal(track)) {
+    out += fmt::format(", normally {}", usual_quantity(*usual, *worst.metric_value, words));
+  }
+  if (const auto allowed = limit(track)) {
+    out += fmt::format(", {} {}", side_of(worst) == Side::low ? "minimum" : "limit",
+                       quantity(*allowed, words));
+  }
   return out;
 }
 
-std::string title_part(const Anomaly& a) {
+std::string title_part(const RuleTrack& track, const Incident& incident) {
+  const Anomaly& a = *track.worst;
   if (!a.metric_value) return plain(a.rule);
   const MetricWords words = metric_words(a.metric_name);
-  const bool high = too_high(a);
-  if (a.baseline_value && *a.baseline_value > 0 && *a.metric_value >= 0) {
-    const double ratio = *a.metric_value / *a.baseline_value;
-    if (!high) return fmt::format("{} at {} of its normal level", words.name, percent(ratio));
-    // A title is glanced at: no decimals where they do not matter.
-    return fmt::format("{} {}× its normal level", words.name,
-                       ratio_in_words(ratio >= 3 ? std::round(ratio) : ratio));
+  const std::string name = metric_of(a, incident);
+  const auto usual = normal(track);
+  if (has_baseline(track) && usual) {
+    return fmt::format("{} {}", name, against_normal_short(*a.metric_value, *usual, words));
   }
-  if (a.threshold_value) {
-    return fmt::format("{} {} its limit ({})", words.name, high ? "over" : "below",
-                       quantity(*a.metric_value, words));
+  const Side side = side_of(a);
+  if (const auto allowed = limit(track); allowed && side != Side::neither) {
+    return fmt::format("{} {} ({} {})", name, quantity(*a.metric_value, words),
+                       side == Side::high ? "limit" : "minimum", quantity(*allowed, words));
   }
-  return fmt::format("{} unusual ({})", words.name, quantity(*a.metric_value, words));
+  return fmt::format("{} {}, unusual", name, quantity(*a.metric_value, words));
 }
 
 std::string title(const Case& c, const RuleTrack& first) {
-  std::string out = title_part(*first.worst);
+  std::string out = title_part(first, c.incident);
   for (const RuleTrack& track : c.rules) {
-    if (&track == &first || track.worst->metric_name == first.worst->metric_name) continue;
-    out += ", " + title_part(*track.worst);
+    if (&track == &first || same_measure(track, first)) continue;
+    out += ", " + title_part(track, c.incident);
     break;
   }
   const std::string who = label(c.incident.keys);
   return who.empty() ? capitalised(std::move(out)) : fmt::format("{}: {}", who, out);
 }
 
-}  // namespace
-
-bool too_high(const Anomaly& a) {
-  const double value = a.metric_value.value_or(0);
-  if (a.threshold_value && *a.threshold_value != value) return value > *a.threshold_value;
-  return value >= a.baseline_value.value_or(value);
+std::string unknown_parts_sentence(const Incident& incident) {
+  const std::string who = label(incident.keys);
+  return fmt::format("Where{} it comes from is not known: no evidence window is configured.",
+                     who.empty() ? "" : " in " + who);
 }
 
-void tell(Case& c, const EvidenceStore& evidence,
-          const std::vector<std::string>& evidence_windows) {
-  const RuleTrack& first = headline(c);
-  const Anomaly& worst = *first.worst;
-  const Parts parts = find_parts(c.incident, worst, evidence, evidence_windows);
-  if (!parts.sentence.empty()) {
-    c.parts_sentence = parts.sentence;
-    c.parts_facts = parts.facts;
+void keep_newer(Finding& known, Finding found) {
+  if (!found.sentence.empty()) known = std::move(found);
+}
+
+}  // namespace
+
+Side side_of(const Anomaly& a) {
+  if (!a.metric_value) return Side::neither;
+  const double value = *a.metric_value;
+  const double other = a.threshold_value && *a.threshold_value != value
+                           ? *a.threshold_value
+                           : a.baseline_value.value_or(value);
+  if (value == other) return Side::neither;
+  return value > other ? Side::high : Side::low;
+}
+
+bool too_high(const Anomaly& a) {
+  return side_of(a) != Side::low;
+}
+
+void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore& evidence) {
+  const WindowMemory* const memory = evidence.window(track.first->window);
+  if (memory == nullptr) return;
+  const auto series = memory->matching(track.first->keys);
+  if (series.empty()) return;
+  std::vector<Level> levels;
+  const auto& metrics = memory->schema().metrics;
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const Series::Usual usual =
+        series.front()->usual(i, started_at - memory->lookback(), started_at);
+    if (usual.windows >= kMinWindows)
+      levels.push_back({metrics[i].name, usual.mean, usual.windows});
   }
-  const Volume v = volume(c, worst, evidence);
+  if (!levels.empty()) track.before = std::move(levels);
+}
+
+void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows,
+          Duration resolve_after) {
+  const RuleTrack& first = headline(c);
+  const Times times(c.incident, size_of(*first.worst));
+  keep_newer(c.parts, find_parts(c.incident, *first.worst, evidence, evidence_windows));
+  keep_newer(c.alongside, find_alongside(first, told_stems(c), evidence));
 
   Incident& incident = c.incident;
   incident.title = title(c, first);
-  std::vector<std::string> sentences;
-  const auto say = [&](std::string sentence) {
-    if (!sentence.empty()) sentences.push_back(std::move(sentence));
-  };
-  say(headline_sentence(c, first, evidence));
-  say(also_sentence(c, first));
-  if (!c.parts_sentence.empty()) {
-    say(c.parts_sentence);
-  } else if (evidence_windows.empty()) {
-    say("No evidence window is configured, so what is behind it within cannot be said.");
-  }
-  say(others_sentence(c));
-  if (incident.resolved_at) {
-    say(fmt::format("It was over at {}, after {}.", moment(incident.last_seen_at, size_of(worst)),
-                    span_in_words(incident.last_seen_at - incident.started_at)));
-  }
-  // The volume goes behind the parts, where there is still room for it.
-  if (!v.sentence.empty() && sentences.size() < kMaxSentences) {
-    const std::size_t tail = (c.incident.keys.empty() ? 0 : 1) + (incident.resolved_at ? 1 : 0);
-    sentences.insert(sentences.end() - static_cast<std::ptrdiff_t>(tail), v.sentence);
-  }
   incident.explanation.clear();
-  for (const std::string& sentence : sentences) {
+  const auto say = [&](const std::string& sentence) {
+    if (sentence.empty()) return;
     if (!incident.explanation.empty()) incident.explanation += ' ';
     incident.explanation += sentence;
+  };
+  say(headline_sentence(c, first, times));
+  say(also_sentence(c, first));
+  say(c.alongside.sentence);
+  if (!c.parts.sentence.empty()) {
+    say(c.parts.sentence);
+  } else if (evidence_windows.empty()) {
+    say(unknown_parts_sentence(incident));
   }
+  say(others_sentence(c));
+  say(end_sentence(c, times, resolve_after));
 
   incident.evidence.clear();
-  for (const RuleTrack& track : c.rules) incident.evidence.push_back(rule_fact(track));
-  incident.evidence.insert(incident.evidence.end(), c.parts_facts.begin(), c.parts_facts.end());
-  if (!v.fact.empty()) incident.evidence.push_back(v.fact);
+  for (const RuleTrack& track : c.rules) {
+    incident.evidence.push_back(rule_fact(track, incident, times));
+  }
+  for (const Finding* finding : {&c.parts, &c.alongside}) {
+    incident.evidence.insert(incident.evidence.end(), finding->facts.begin(), finding->facts.end());
+  }
   if (!c.others.empty()) {
     const std::vector<std::string> names(c.others.begin(), c.others.end());
     incident.evidence.push_back(fmt::format("affected at the same time: {}", listed(names, 20)));

@@ -4,6 +4,7 @@
 // comes from the schemas and the figures.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -14,12 +15,27 @@
 
 namespace streamobs::narrate {
 
-/// What one rule has said in one incident.
+/// What a metric was before the incident: its mean over the hour before, as long as that was known.
+struct Level {
+  std::string metric;
+  double mean = 0;
+  std::size_t windows = 0;
+};
+
+/// What one rule has said of one key in one incident.
 struct RuleTrack {
+  AnomalyPtr first;  ///< The earliest window: its baseline is what was normal before all this.
   AnomalyPtr worst;  ///< The window furthest beyond what is allowed.
-  Timestamp first_start = 0;
-  Timestamp last_end = 0;
+  AnomalyPtr last;
+  Timestamp since = 0;        ///< Start of the first window in which it held; `for` comes after it.
   std::uint64_t windows = 0;  ///< Flagged ones.
+  std::vector<Level> before;  ///< Of all metrics of the key in the rule's window.
+};
+
+/// A sentence and the facts behind it.
+struct Finding {
+  std::string sentence;
+  std::vector<std::string> facts;
 };
 
 /// What an incident is made of.
@@ -27,15 +43,27 @@ struct Case {
   Incident incident;
   std::vector<RuleTrack> rules;  ///< In the order of their first anomaly.
   std::set<std::string> others;  ///< Labels of like incidents at the same time.
-  /// What was last found about the parts of it; kept when the rows it came from have been
-  /// forgotten.
-  std::string parts_sentence;
-  std::vector<std::string> parts_facts;
+  /// Nothing is flagged at the moment: all its anomalies have resolved.
+  bool quiet = false;
+  /// What was last found about the metrics beside and about the parts; kept when the rows it came
+  /// from have been forgotten.
+  Finding alongside;
+  Finding parts;
 };
 
-/// Writes title, explanation and evidence into the incident.
-void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows);
+/// Fewer windows say nothing about what is normal.
+inline constexpr std::size_t kMinWindows = 3;
 
+/// Takes down, for a track, how its key was before the incident.
+void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore& evidence);
+
+/// Writes title, explanation and evidence into the incident. `resolve_after`: as in the options.
+void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows,
+          Duration resolve_after);
+
+/// Which side of what is allowed or usual a value is on.
+enum class Side : std::uint8_t { neither, high, low };
+Side side_of(const Anomaly& anomaly);
 /// Whether values above the limit are the bad ones, by where the value lies.
 bool too_high(const Anomaly& anomaly);
 

@@ -239,6 +239,29 @@ TEST_CASE("`for` waits until the condition has held for that long", "[detect][fo
   CHECK(feed(gap, "x xx x") == Said{"3"});
 }
 
+TEST_CASE("an anomaly knows since when, and what was normal before", "[detect][for]") {
+  RuleOptions options = rule("error_rate > 2 * baseline(error_rate, '1h')");
+  options.hold = 2 * kMinute;
+  Run run({options});
+  for (int minute = 0; minute < 6; ++minute) run.feed({{minute}});
+  CHECK(run.feed({{6, "checkout", 0.5}}).empty());
+  CHECK(run.feed({{7, "checkout", 0.6}}).empty());
+  const auto raised = run.feed({{8, "checkout", 0.9}});
+  REQUIRE(said(raised) == Said{"checkout@8"});
+  CHECK(raised[0]->since == kBase + 6 * kMinute);
+  CHECK(raised[0]->baseline_before.value() == Approx(0.05));
+  CHECK(raised[0]->baseline_value.value() == Approx((6 * 0.05 + 0.5 + 0.6) / 8));
+  CHECK(raised[0]->position == static_cast<std::uint64_t>(kBase + 9 * kMinute));
+  // A correction of it does not change when it began.
+  const auto again = run.feed({{8, "checkout", 0.95}});
+  REQUIRE(said(again) == Said{"checkout@8"});
+  CHECK(again[0]->since == raised[0]->since);
+  CHECK(again[0]->baseline_before == raised[0]->baseline_before);
+  CHECK(said(run.feed({{9, "checkout", 0.05}})) == Said{"checkout@8 over"});
+  CHECK(run.all.back()->position == static_cast<std::uint64_t>(kBase + 10 * kMinute));
+  CHECK(run.all.back()->since == raised[0]->since);
+}
+
 TEST_CASE("all open anomalies resolve once the rule has been quiet", "[detect][resolve]") {
   RuleOptions options = rule("error_rate > 0.2");
   Run at_once({options});

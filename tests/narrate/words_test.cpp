@@ -22,12 +22,66 @@ TEST_CASE("column names become words with a unit", "[narrate][words]") {
   CHECK(metric_words("_ms").name == " ms");
 }
 
+TEST_CASE("values are told against what is normal", "[narrate][words]") {
+  const MetricWords rate = metric_words("error_rate");
+  const MetricWords count = metric_words("request_count");
+  const MetricWords latency = metric_words("p95_latency_ms");
+  CHECK(against_normal(0.31, 0.05, rate) == "6.2 times its normal 0.05");
+  CHECK(against_normal(140, 100.4, latency) == "39% above its normal 100 ms");
+  CHECK(against_normal(101, 99.6, count) == "about its normal 100");
+  CHECK(against_normal(80, 100, count) == "20% below its normal 100");
+  CHECK(against_normal(20, 100, count) == "20% of its normal 100");
+  CHECK(against_normal(1, 1000, count) == "less than 1% of its normal 1,000");
+  CHECK(against_normal(0, 100, count) == "normally 100");
+  CHECK(against_normal(0.3, 0, rate) == "normally 0");
+  CHECK(against_normal_short(0.31, 0.05, rate) == "6.2× normal");
+  CHECK(against_normal_short(0.175, 0.05, rate) == "3.5× normal");
+  CHECK(against_normal_short(130, 100, count) == "30% above normal");
+  CHECK(against_normal_short(80, 100, count) == "20% below normal");
+  CHECK(against_normal_short(20, 100, count) == "down to 20% of normal");
+  CHECK(against_normal_short(0.3, 0, rate) == "0.3, normally 0");
+  CHECK(usual_quantity(99.83, 120, count) == "100");
+  CHECK(usual_quantity(3.25, 12, count) == "3.25");
+}
+
+TEST_CASE("a move is told by its size", "[narrate][words]") {
+  const MetricWords count = metric_words("request_count");
+  CHECK_FALSE(moved(114, 100));
+  CHECK_FALSE(moved(86, 100));
+  CHECK(moved(135, 100));
+  CHECK(moved(1, 0));
+  CHECK_FALSE(moved(0, 0));
+  CHECK(how_it_moved(135, 100, count) == "was up by 35% (135, normally 100)");
+  CHECK(how_it_moved(200, 100, count) == "had doubled (200, normally 100)");
+  CHECK(how_it_moved(420, 100, count) == "was 4.2 times the normal level (420, normally 100)");
+  CHECK(how_it_moved(80, 100, count) == "was down by 20% (80, normally 100)");
+  CHECK(how_it_moved(50, 100, count) == "had halved (50, normally 100)");
+  CHECK(how_it_moved(10, 100, count) == "was down to 10% of the normal level (10, normally 100)");
+  CHECK(how_it_moved(0, 100, count) == "had dropped to 0 (normally 100)");
+  CHECK(how_it_moved(5, 0, count) == "was up (5, normally 0)");
+  CHECK(how_it_moved(5, 3, metric_words("errors")) == "were up by 67% (5, normally 3)");
+}
+
+TEST_CASE("columns about the same thing have one stem", "[narrate][words]") {
+  CHECK(stem("p95_latency_ms") == "latency");
+  CHECK(stem("avg_latency_ms") == "latency");
+  CHECK(stem("error_count") == "error");
+  CHECK(stem("error_rate") == "error");
+  CHECK(stem("errors") == "error");
+  CHECK(stem("request_count") == "request");
+  CHECK(stem("count") == "count");
+  CHECK(stem("payment_volume") == "payment volume");
+  CHECK(stem("status") == "status");
+}
+
 TEST_CASE("nouns get their plural", "[narrate][words]") {
   CHECK(plural("endpoint") == "endpoints");
   CHECK(plural("product_category") == "product categories");
   CHECK(plural("day") == "days");
   CHECK(plural("status") == "statuses");
   CHECK(plural("batch") == "batches");
+  CHECK(counted(1, "window") == "1 window");
+  CHECK(counted(3, "product_category") == "3 product categories");
 }
 
 TEST_CASE("lists read like a sentence", "[narrate][words]") {

@@ -1,0 +1,62 @@
+// A rule's state in a checkpoint.
+//
+// The format, version 1 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+//
+//   version          u8, 1
+//   streams          varint; each: name text, position varint of its newest batch, watermark signed
+//   rules            varint, sorted by name; each:
+//     name           text
+//     definition     u64, RulePlan::definition
+//     window         text, and its WindowSchema::definition u64
+//     series         varint; each text, RulePlan::series_text
+//     newest end     signed
+//     keys           varint, least recently seen first; each:
+//       key          text (key_bytes), text (key_text)
+//       history      KeyHistory::put
+//       start, end   signed, of the newest window seen
+//       streak       of the newest window, and the one before it:
+//         flags      u8: 1 true just now, 2 firing, 4 with a baseline
+//         first      end, start signed; baseline double; only as the flags say
+//         last end   signed
+//       open         varint anomalies, oldest first, put_anomaly
+//
+// Times are kMinTimestamp where there is none yet.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "detect/rule_run.h"
+
+namespace streamobs::detect {
+
+inline constexpr std::uint8_t kStateVersion = 1;
+
+/// A rule as it was read from a snapshot.
+struct StoredRule {
+  struct Key {
+    std::string bytes;
+    RuleRun::Key state;  ///< Without its place in any list.
+  };
+  std::string name;
+  std::uint64_t definition = 0;
+  std::string window;
+  std::uint64_t window_definition = 0;
+  std::vector<std::string> series;
+  Timestamp newest_end = kMinTimestamp;
+  std::vector<Key> keys;
+};
+
+void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key);
+/// False on bytes that nobody wrote.
+bool read_rule(ByteReader& in, StoredRule& out);
+
+/// For each of `wanted`, which of `there` it is, if any.
+std::vector<std::optional<std::size_t>> places_of(const std::vector<std::string>& wanted,
+                                                  const std::vector<std::string>& there);
+
+}  // namespace streamobs::detect
