@@ -27,40 +27,87 @@ Diagnostic file_problem(const std::string& path, std::string message, std::strin
   return d;
 }
 
-/// Moves `found` to `out` in the order of the file; of one place, in the order of finding.
-void append_in_order(Diagnostics& found, Diagnostics& out) {
-  std::vector<std::tuple<std::uint32_t, std::uint32_t, std::size_t>> order;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    order.emplace_back(found[i].place.line, found[i].place.column, i);
+template <class Options>
+bool has_name(const std::vector<Options>& all, const SourceText& name) {
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Options& options) { return options.name.text == name.text; });
+}
+
+/// Takes out what has a mistake in it, and what speaks of that.
+void keep_what_is_sound(Config& config, const Report& report) {
+  const auto is_bad = [&report](std::string_view section, const SourceText& name) {
+    return report.has_errors_in(section, name.text);
+  };
+  std::erase_if(config.streams, [&](const auto& stream) { return is_bad("stream", stream.name); });
+  std::erase_if(config.windows, [&](const auto& window) {
+    return is_bad("window", window.name) || !has_name(config.streams, window.from);
+  });
+  std::erase_if(config.rules, [&](const auto& rule) {
+    return is_bad("rule", rule.name) || !has_name(config.windows, rule.on);
+  });
+  std::erase_if(config.sources, [&](const auto& source) {
+    return is_bad("source", source.name) || !has_name(config.streams, source.stream);
+  });
+  std::erase_if(config.incidents.evidence,
+                [&](const SourceText& window) { return !has_name(config.windows, window); });
+}
+
+enum class Purpose { run, past };
+
+Reading read_for(Purpose purpose, std::string_view toml, std::string file,
+                 Diagnostics& diagnostics) {
+  Diagnostics found;
+  const SourceFile source(toml.substr(0, kFileBytesMax), std::move(file));
+  Report report(source, found);
+  Reading reading;
+  std::optional<Value> root = parse_toml(source, toml, report);
+  if (root) {
+    Config& config = reading.config.emplace();
+    config.file = source.name();
+    config.text = toml;
+    if (purpose == Purpose::past) {
+      std::erase_if(root->entries, [](const Entry& entry) { return entry.key == "http"; });
+    }
+    read_top_level(*root, config, report);
+    check_references(config, report);
+    set_data_dir(config, config.data_dir);
+    report.finish();
+    reading.complete = !report.has_errors();
+    if (!reading.complete) keep_what_is_sound(config, report);
   }
-  std::sort(order.begin(), order.end());
-  for (const auto& [line, column, i] : order) out.push_back(std::move(found[i]));
+  sort_by_place(found);
+  std::move(found.begin(), found.end(), std::back_inserter(diagnostics));
+  return reading;
+}
+
+std::optional<Config> if_complete(Reading reading) {
+  if (!reading.complete) return std::nullopt;
+  return std::move(reading.config);
 }
 
 }  // namespace
 
-std::optional<Config> parse(std::string_view toml, std::string file, Diagnostics& diagnostics) {
-  Diagnostics found;
-  const SourceFile source(toml.substr(0, kFileBytesMax), std::move(file));
-  Report report(source, found);
-  const std::optional<Value> root = parse_toml(source, toml, report);
-  if (!root) {
-    append_in_order(found, diagnostics);
-    return std::nullopt;
-  }
-
-  Config config;
-  config.file = source.name();
-  read_top_level(*root, config, report);
-  check_references(config, report);
-  set_data_dir(config, config.data_dir);
-  report.finish();
-  append_in_order(found, diagnostics);
-  if (report.has_errors()) return std::nullopt;
-  return config;
+void sort_by_place(Diagnostics& diagnostics) {
+  std::stable_sort(
+      diagnostics.begin(), diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
+        return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
+      });
 }
 
-std::optional<Config> load(const std::string& path, Diagnostics& diagnostics) {
+Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics) {
+  return read_for(Purpose::run, toml, std::move(file), diagnostics);
+}
+
+std::optional<Config> parse(std::string_view toml, std::string file, Diagnostics& diagnostics) {
+  return if_complete(read(toml, std::move(file), diagnostics));
+}
+
+std::optional<Config> parse_past(std::string_view toml, std::string file,
+                                 Diagnostics& diagnostics) {
+  return if_complete(read_for(Purpose::past, toml, std::move(file), diagnostics));
+}
+
+Reading read_file(const std::string& path, Diagnostics& diagnostics) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   std::string text(kFileBytesMax + 1, '\0');
@@ -70,10 +117,14 @@ std::optional<Config> load(const std::string& path, Diagnostics& diagnostics) {
     diagnostics.push_back(file_problem(path, fmt::format("cannot read the config: {}", why),
                                        "--config takes the path of a TOML file; config/obs.toml "
                                        "is a good first one"));
-    return std::nullopt;
+    return {};
   }
   text.resize(static_cast<std::size_t>(in.gcount()));
-  return parse(text, path, diagnostics);
+  return read(text, path, diagnostics);
+}
+
+std::optional<Config> load(const std::string& path, Diagnostics& diagnostics) {
+  return if_complete(read_file(path, diagnostics));
 }
 
 void set_data_dir(Config& config, std::string data_dir) {

@@ -18,12 +18,16 @@
 #include "narrate/options.h"
 #include "source/options.h"
 #include "store/options.h"
+#include "wal/options.h"
 #include "window/options.h"
 
 namespace streamobs::config {
 
 struct Config {
   std::string file;  ///< Where it was read from, for messages.
+  /// The text it was read from, as it stands in the file: what the log notes as the config in
+  /// force. Secrets are not in it, only where they are found.
+  std::string text;
   std::string data_dir = "./data";
   std::size_t threads = 0;  ///< Threads that run the io_context; 0: one for each core.
   std::size_t lanes = 0;    ///< Decode and window lanes; 0: as many as threads.
@@ -32,12 +36,35 @@ struct Config {
 
   http::HttpOptions http;
   store::StoreOptions store;
+  wal::WalOptions wal;
   narrate::IncidentOptions incidents;
   std::vector<source::SourceOptions> sources;  ///< Each list in the file's order.
   std::vector<decode::StreamOptions> streams;
   std::vector<window::WindowOptions> windows;
   std::vector<detect::RuleOptions> rules;
 };
+
+/// What there is in a file, mistakes or not.
+struct Reading {
+  /// None where the text is no TOML. Not `complete`: a mistake was found, and this is what is
+  /// sound: sections with a mistake are left out, with all that builds on them. Not to be run, but
+  /// to look for further mistakes in (see make_plan()), so that they need not come in rounds.
+  std::optional<Config> config;
+  bool complete = false;
+};
+
+/// Parses TOML text as far as it makes sense. Every mistake found is added to `diagnostics`, in the
+/// file's order. `file` is the name used in messages.
+Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics);
+/// Reads and parses a file.
+Reading read_file(const std::string& path, Diagnostics& diagnostics);
+
+/// Parses the config that was in force at an earlier time, to go through what was logged then. Its
+/// [http] is left out: neither its secrets nor its address need still be there.
+std::optional<Config> parse_past(std::string_view toml, std::string file, Diagnostics& diagnostics);
+
+/// Puts diagnostics about one file into the file's order; of one place, the order of finding stays.
+void sort_by_place(Diagnostics& diagnostics);
 
 /// Parses TOML text. Every mistake found is added to `diagnostics`, in the file's order; the config
 /// is returned only where none of them is an error. `file` is the name used in messages.

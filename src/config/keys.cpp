@@ -10,25 +10,36 @@ namespace streamobs::config {
 
 namespace {
 
-constexpr std::string_view kTopLevelKeys[] = {"data_dir", "threads", "lanes",     "log",
-                                              "http",     "store",   "incidents", "source",
-                                              "stream",   "window",  "rule"};
+constexpr std::string_view kTopLevelKeys[] = {"data_dir", "threads", "lanes",  "log",
+                                              "http",     "store",   "wal",    "incidents",
+                                              "source",   "stream",  "window", "rule"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
-constexpr std::string_view kHttpKeys[] = {"listen",           "token",
-                                          "insecure",         "allowed_hosts",
-                                          "header_bytes_max", "header_timeout",
-                                          "body_bytes_max",   "inflated_bytes_max",
-                                          "body_rate_min",    "keep_alive_timeout",
-                                          "connections_max",  "live_connections_max"};
+constexpr std::string_view kHttpKeys[] = {"listen",
+                                          "token",
+                                          "insecure",
+                                          "allowed_hosts",
+                                          "header_bytes_max",
+                                          "header_timeout",
+                                          "body_bytes_max",
+                                          "inflated_bytes_max",
+                                          "all_bodies_bytes_max",
+                                          "body_rate_min",
+                                          "keep_alive_timeout",
+                                          "connections_max",
+                                          "live_connections_max"};
 constexpr std::string_view kStoreKeys[] = {"rows_per_transaction", "busy_timeout",
                                            "keep_dead_letters"};
+constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint_every",
+                                         "checkpoint_bytes", "keep"};
+constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
 constexpr std::string_view kSourceKeys[] = {"type",  "stream",        "format",   "path",
                                             "paths", "follow",        "scenario", "rate",
                                             "seed",  "anomaly_share", "history"};
 constexpr std::string_view kStreamKeys[] = {
-    "time",     "fields",     "required",     "derive",          "filter", "check",
-    "timezone", "max_future", "idle_timeout", "max_event_bytes", "paths"};
+    "time",  "fields",   "required",   "derive",       "filter",
+    "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",
+    "paths", "id",       "id_horizon", "max_ids",      "keep"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kWindowKeys[] = {"from",      "size",   "timezone",         "by",
                                             "where",     "select", "allowed_lateness", "max_keys",
@@ -70,7 +81,21 @@ const Alias kAliases[] = {
     {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")"},
     {&kStream, "schema", R"(it is called "fields" here)"},
     {&kStream, "allowed_lateness", "each window has its own: put it under [window.NAME]"},
-    {&kStream, "dedup", "deduplication comes with a later release"},
+    {&kStream, "dedup", R"(name the field that tells events apart: id = "event_id")"},
+    {&kStream, "unique", R"(it is called "id" here: id = "event_id")"},
+    {&kStream, "event_id", R"(id = "event_id" makes this field the id)"},
+    {&kTopLevel, "log_dir", "the log is kept in DATA_DIR/wal; [log] is about log lines"},
+    {&kTopLevel, "checkpoint", "it belongs to [wal]: checkpoint_every, checkpoint_bytes"},
+    {&kTopLevel, "durability", "it belongs to [wal]"},
+    {&kWal, "fsync", R"(it is called "durability" here: "sync" or "interval")"},
+    {&kWal, "sync", R"(it is called "durability" here: durability = "sync")"},
+    {&kWal, "enabled", "the log cannot be switched off"},
+    {&kWal, "dir", "the log is kept in DATA_DIR/wal: set data_dir"},
+    {&kWal, "path", "the log is kept in DATA_DIR/wal: set data_dir"},
+    {&kWal, "segment_bytes", "segments are 64 MiB; this cannot be set"},
+    {&kWal, "retention", R"(it is called "keep" here: keep = { age = "7d", bytes = "10GB" })"},
+    {&kWal, "keep_age", R"(write keep = { age = "7d", bytes = "10GB" })"},
+    {&kWal, "keep_bytes", R"(write keep = { age = "7d", bytes = "10GB" })"},
     {&kWindow, "filter", R"(it is called "where" here)"},
     {&kWindow, "stream", R"(it is called "from" here)"},
     {&kWindow, "group_by", R"(it is called "by" here)"},
@@ -126,6 +151,8 @@ constinit const Section kTopLevel{"the top level", kTopLevelKeys};
 constinit const Section kLog{"[log]", kLogKeys};
 constinit const Section kHttp{"[http]", kHttpKeys};
 constinit const Section kStore{"[store]", kStoreKeys};
+constinit const Section kWal{"[wal]", kWalKeys};
+constinit const Section kWalKeep{"[wal.keep]", kWalKeepKeys};
 constinit const Section kIncidents{"[incidents]", kIncidentsKeys};
 constinit const Section kSource{"[source.NAME]", kSourceKeys};
 constinit const Section kStream{"[stream.NAME]", kStreamKeys};
@@ -134,9 +161,9 @@ constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kRule{"[rule.NAME]", kRuleKeys};
 
 std::span<const Section* const> sections() {
-  static constexpr const Section* kSections[] = {&kTopLevel, &kLog,      &kHttp,  &kStore,
-                                                 &kSource,   &kStream,   &kField, &kWindow,
-                                                 &kRule,     &kIncidents};
+  static constexpr const Section* kSections[] = {&kTopLevel, &kLog,     &kHttp,   &kStore,
+                                                 &kWal,      &kWalKeep, &kSource, &kStream,
+                                                 &kField,    &kWindow,  &kRule,   &kIncidents};
   return kSections;
 }
 
@@ -167,14 +194,18 @@ std::string_view nearest(std::string_view unknown, std::span<const std::string_v
   return {};
 }
 
+std::string did_you_mean(std::string_view unknown, std::span<const std::string_view> known,
+                         std::string otherwise) {
+  const std::string_view near = nearest(unknown, known);
+  return near.empty() ? otherwise : fmt::format("did you mean \"{}\"?", near);
+}
+
 std::string unknown_key_hint(const Section& section, std::string_view key) {
   for (const Alias& alias : kAliases) {
     if (alias.section == &section && alias.unknown == key) return std::string(alias.hint);
   }
-  if (const std::string_view near = nearest(key, section.keys); !near.empty()) {
-    return fmt::format("did you mean \"{}\"?", near);
-  }
-  return fmt::format("{} knows {}", section.name, join_names(section.keys));
+  return did_you_mean(key, section.keys,
+                      fmt::format("{} knows {}", section.name, join_names(section.keys)));
 }
 
 std::string join_names(std::span<const std::string_view> names) {

@@ -17,6 +17,8 @@ extern const Section kTopLevel;
 extern const Section kLog;
 extern const Section kHttp;
 extern const Section kStore;
+extern const Section kWal;
+extern const Section kWalKeep;
 extern const Section kIncidents;
 extern const Section kSource;
 extern const Section kStream;
@@ -29,6 +31,10 @@ std::span<const Section* const> sections();
 
 /// Which of `known` the writer of `unknown` had in mind; empty if none comes near.
 std::string_view nearest(std::string_view unknown, std::span<const std::string_view> known);
+
+/// "did you mean "…"?", or `otherwise` where no known name comes near.
+std::string did_you_mean(std::string_view unknown, std::span<const std::string_view> known,
+                         std::string otherwise);
 
 /// The hint for an unknown key of a section: what it is called here, when it comes, or what there
 /// is instead.

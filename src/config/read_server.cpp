@@ -1,4 +1,7 @@
-// The top level and the sections that are there once: [log], [http], [store], [incidents].
+// The top level and the sections that are there once: [log], [http], [incidents]. What is kept on
+// disk is read in read_storage.cpp.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "config/listen.h"
@@ -25,15 +28,6 @@ void read_log(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, "[log]", kLog, report);
   table.choice("level", kLevels, config.log_level);
   table.choice("format", kFormats, config.log_format);
-}
-
-void read_store(const Entry& entry, Config& config, Report& report) {
-  if (!is_table(entry, "[store]", report)) return;
-  const TableReader table(entry.value, entry.key_span, "[store]", kStore, report);
-  store::StoreOptions& store = config.store;
-  table.integer("rows_per_transaction", 1, 100'000, store.rows_per_transaction);
-  table.duration("busy_timeout", 100 * kMillisecond, kMinute, store.busy_timeout);
-  table.duration("keep_dead_letters", kMinute, 3660 * kDay, store.keep_dead_letters);
 }
 
 void read_incidents(const Entry& entry, Config& config, Report& report) {
@@ -67,10 +61,20 @@ void read_limits(const TableReader& table, http::HttpOptions& http) {
   table.duration("header_timeout", 100 * kMillisecond, 5 * kMinute, http.header_timeout);
   table.bytes("body_bytes_max", 1, kGiB, http.body_bytes_max);
   table.bytes("inflated_bytes_max", 1, kGiB, http.inflated_bytes_max);
+  table.bytes("all_bodies_bytes_max", kMiB, 64 * kGiB, http.all_bodies_bytes_max);
   table.bytes("body_rate_min", 1, kGiB, http.body_rate_min);
   table.duration("keep_alive_timeout", kSecond, kHour, http.keep_alive_timeout);
   table.integer("connections_max", 1, 100'000, http.connections_max);
   table.integer("live_connections_max", 1, 100'000, http.live_connections_max);
+  const std::size_t largest = std::max(http.body_bytes_max, http.inflated_bytes_max);
+  if (http.all_bodies_bytes_max < largest) {
+    if (table.has("all_bodies_bytes_max")) {
+      table.error("all_bodies_bytes_max", "the largest body would never have room",
+                  fmt::format("at least body_bytes_max and inflated_bytes_max: {} bytes", largest));
+    } else {
+      http.all_bodies_bytes_max = largest;
+    }
+  }
   if (http.live_connections_max > http.connections_max) {
     if (table.has("live_connections_max")) {
       table.error("live_connections_max",
@@ -95,6 +99,7 @@ void read_named_section(const Entry& entry, const Named& named, Config& config, 
   bool complained = false;
   for (const Entry& child : entry.value.entries) {
     if (child.value.kind == Value::Kind::table) {
+      const Report::Within item(report, named.key, child.key);
       named.read(child, config, report);
     } else if (!complained) {
       complained = true;
@@ -152,8 +157,11 @@ void read_top_level(const Value& root, Config& config, Report& report) {
     std::string_view key;
     void (*read)(const Entry&, Config&, Report&);
   };
-  static constexpr Single kSingle[] = {
-      {"log", read_log}, {"http", read_http}, {"store", read_store}, {"incidents", read_incidents}};
+  static constexpr Single kSingle[] = {{"log", read_log},
+                                       {"http", read_http},
+                                       {"store", read_store},
+                                       {"wal", read_wal},
+                                       {"incidents", read_incidents}};
 
   for (const Entry& entry : root.entries) {
     for (const Single& single : kSingle) {

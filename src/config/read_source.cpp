@@ -21,7 +21,7 @@ constexpr Choice<Format> kFormats[] = {{"json", Format::json},
 constexpr std::string_view kScenarios[] = {"services", "transactions", "metrics", "logs", "llm"};
 constexpr std::string_view kTypes[] = {"file", "stdin", "demo"};
 
-constexpr double kRateMax = 1e6;  ///< What the demo source keeps up with.
+constexpr double kRateMax = 1e6;          ///< What the demo source keeps up with.
 constexpr double kAnomalyShareMax = 0.3;  ///< More would be the normal state.
 
 /// Which keys only one kind of source understands.
@@ -57,10 +57,9 @@ bool read_type(const TableReader& table, SourceOptions& out) {
                 "the Kafka source comes with a later release; until then: file, stdin, HTTP");
     return false;
   } else {
-    const std::string_view near = nearest(type.text, kTypes);
-    table.error("type", fmt::format("there is no source type \"{}\"", type.text),
-                near.empty() ? "there are file, stdin and demo; HTTP needs no source"
-                             : fmt::format("did you mean \"{}\"?", near));
+    table.error(
+        "type", fmt::format("there is no source type \"{}\"", type.text),
+        did_you_mean(type.text, kTypes, "there are file, stdin and demo; HTTP needs no source"));
     return false;
   }
   return true;
@@ -93,10 +92,8 @@ void read_demo(const TableReader& table, SourceOptions& out) {
   table.text("scenario", out.scenario);
   if (std::find(std::begin(kScenarios), std::end(kScenarios), out.scenario.text) ==
       std::end(kScenarios)) {
-    const std::string_view near = nearest(out.scenario.text, kScenarios);
     table.error("scenario", fmt::format("there is no scenario \"{}\"", out.scenario.text),
-                near.empty() ? "there are " + join_names(kScenarios)
-                             : fmt::format("did you mean \"{}\"?", near));
+                did_you_mean(out.scenario.text, kScenarios, "there are " + join_names(kScenarios)));
   }
   table.number("rate", 0.001, kRateMax, out.rate);
   table.integer("seed", 0, INT64_MAX, out.seed);
@@ -110,11 +107,7 @@ void read_source(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[source.{}]", entry.key),
                           kSource, report);
   SourceOptions out;
-  out.name = SourceText(entry.key, report.file().place(entry.key_span));
-  if (!is_label(entry.key)) {
-    report.error(entry.key_span, fmt::format("\"{}\" cannot name a source", entry.key),
-                 "use letters, digits, _ and -");
-  }
+  out.name = label_of(entry, "source", "", report);
   table.text("stream", out.stream);
   if (read_type(table, out)) {
     check_typed_keys(table, out.type);

@@ -132,11 +132,10 @@ void read_required(const TableReader& table, StreamOptions& out) {
       continue;
     }
     if (name.text == out.time.text) continue;  // The time is always required.
-    const std::string_view near = nearest(name.text, known);
     table.report().error(
         span_of(name), fmt::format("required: there is no field \"{}\"", name.text),
-        near.empty() ? fmt::format("declare it: fields = {{ {} = \"…\" }}", name.text)
-                     : fmt::format("did you mean \"{}\"?", near));
+        did_you_mean(name.text, known,
+                     fmt::format("declare it: fields = {{ {} = \"…\" }}", name.text)));
   }
 }
 
@@ -211,17 +210,44 @@ void read_paths(const TableReader& table, StreamOptions& out) {
   }
 }
 
+/// id = "field": what tells a repeated event from a new one.
+void read_id(const TableReader& table, StreamOptions& out) {
+  table.duration("id_horizon", kSecond, 31 * kDay, out.id_horizon);
+  table.integer("max_ids", 1'000, 1'000'000'000, out.ids_max);
+  table.text("id", out.id);
+  if (!table.has("id")) {
+    for (const std::string_view key : {"id_horizon", "max_ids"}) {
+      if (table.has(key)) {
+        table.error(key, "means nothing without an id",
+                    "which field tells events apart? id = \"event_id\"");
+      }
+    }
+  }
+  if (out.id.empty()) return;
+  const auto field = std::find_if(out.fields.begin(), out.fields.end(), [&](const FieldOptions& f) {
+    return f.name.text == out.id.text;
+  });
+  if (field == out.fields.end()) {
+    std::vector<std::string_view> known;
+    for (const FieldOptions& f : out.fields) known.push_back(f.name.text);
+    table.error(
+        "id", fmt::format("there is no field \"{}\"", out.id.text),
+        did_you_mean(out.id.text, known,
+                     fmt::format("declare it: fields = {{ {} = \"string\" }}", out.id.text)));
+  } else if (field->type.kind != Kind::string && field->type.kind != Kind::integer &&
+             field->type.kind != Kind::null) {  // Null: its type is wrong, which has been said.
+    table.error("id", fmt::format("{} is a {}", out.id.text, to_text(field->type)),
+                "an id is a string or an int");
+  }
+}
+
 }  // namespace
 
 void read_stream(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[stream.{}]", entry.key),
                           kStream, report);
   StreamOptions out;
-  out.name = SourceText(entry.key, report.file().place(entry.key_span));
-  if (!is_label(entry.key)) {
-    report.error(entry.key_span, fmt::format("\"{}\" cannot name a stream", entry.key),
-                 "use letters, digits, _ and -: the name stands in addresses");
-  }
+  out.name = label_of(entry, "stream", ": the name stands in addresses", report);
   table.text("time", out.time);
   if (!table.has("time")) {
     table.missing("time", "which field says when the event happened? time = \"timestamp\"");
@@ -245,6 +271,11 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   table.duration("idle_timeout", 100 * kMillisecond, 7 * kDay, out.idle_timeout);
   table.bytes("max_event_bytes", 64, 64 << 20, out.max_event_bytes);
   read_paths(table, out);
+  read_id(table, out);
+  if (table.has("keep")) {
+    table.error("keep", "keeping events as they came is not there yet",
+                "remove it: the log keeps the declared fields, dead letters the whole event");
+  }
   config.streams.push_back(std::move(out));
 }
 

@@ -204,11 +204,7 @@ void read_rule(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[rule.{}]", entry.key), kRule,
                           report);
   detect::RuleOptions out;
-  out.name = SourceText(entry.key, report.file().place(entry.key_span));
-  if (!is_label(entry.key)) {
-    report.error(entry.key_span, fmt::format("\"{}\" cannot name a rule", entry.key),
-                 "use letters, digits, _ and -: it is the anomaly_type of what it finds");
-  }
+  out.name = label_of(entry, "rule", ": it is the anomaly_type of what it finds", report);
   table.text("on", out.on);
   if (!table.has("on")) table.missing("on", "which window's results does it judge? on = \"…\"");
   table.expression("when", out.when);

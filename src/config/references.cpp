@@ -60,6 +60,7 @@ void resolve_stream(SourceText& stream, std::string_view key, std::string_view t
 void check_sources(Config& config, const std::vector<std::string_view>& streams, Report& report) {
   const source::SourceOptions* standard_input = nullptr;
   for (source::SourceOptions& source : config.sources) {
+    const Report::Within item(report, "source", source.name.text);
     resolve_stream(source.stream, "stream", "source", source.name, streams, report);
     if (source.type != source::Type::standard_input) continue;
     if (standard_input != nullptr) {
@@ -75,6 +76,7 @@ void check_sources(Config& config, const std::vector<std::string_view>& streams,
 void check_paths(const Config& config, Report& report) {
   std::map<std::string_view, std::string_view> owners;
   for (const decode::StreamOptions& stream : config.streams) {
+    const Report::Within item(report, "stream", stream.name.text);
     for (const SourceText& path : stream.paths) {
       const auto [owner, added] = owners.emplace(path.text, stream.name.text);
       if (added) continue;
@@ -85,10 +87,61 @@ void check_paths(const Config& config, Report& report) {
   }
 }
 
+/// Whether an access log has anything for this field.
+bool is_in_access_log(const decode::FieldOptions& field) {
+  const auto is_known = [](std::string_view path) {
+    return std::find(std::begin(decode::kAccessLogFields), std::end(decode::kAccessLogFields),
+                     path) != std::end(decode::kAccessLogFields);
+  };
+  return is_known(field.path.empty() ? field.name.text : field.path) ||
+         std::any_of(field.aliases.begin(), field.aliases.end(), is_known);
+}
+
+/// A stream that only access logs feed (and HTTP, perhaps) can have the fields that those have.
+void check_access_log(const decode::StreamOptions& stream, Report& report) {
+  const Report::Within item(report, "stream", stream.name.text);
+  bool time_declared = false;
+  for (const decode::FieldOptions& field : stream.fields) {
+    const bool is_time = field.name.text == stream.time.text;
+    time_declared |= is_time;
+    if (is_in_access_log(field)) continue;
+    const std::string hint =
+        did_you_mean(field.path.empty() ? field.name.text : field.path, decode::kAccessLogFields,
+                     "it has " + join_names(decode::kAccessLogFields));
+    const std::string message = fmt::format("fields: an access log has no {}", field.name.text);
+    if (field.required || is_time) {
+      report.error(span_of(field.name), message + ", so that every line would be refused", hint);
+    } else {
+      report.warning(span_of(field.name), message + ": it will be NULL", hint);
+    }
+  }
+  const decode::FieldOptions time{stream.time, {}, "", {}, true};
+  if (!stream.time.empty() && !time_declared && !is_in_access_log(time)) {
+    report.error(span_of(stream.time),
+                 fmt::format("time: an access log has no {}, so that every line would be refused",
+                             stream.time.text),
+                 "time = \"time_local\"");
+  }
+}
+
+void check_access_logs(const Config& config, Report& report) {
+  for (const decode::StreamOptions& stream : config.streams) {
+    std::size_t sources = 0;
+    std::size_t access_logs = 0;
+    for (const source::SourceOptions& source : config.sources) {
+      if (source.stream.text != stream.name.text) continue;
+      ++sources;
+      if (source.format == Format::access_log) ++access_logs;
+    }
+    if (access_logs != 0 && access_logs == sources) check_access_log(stream, report);
+  }
+}
+
 void check_rules(const Config& config, const std::vector<std::string_view>& windows,
                  Report& report) {
   for (const detect::RuleOptions& rule : config.rules) {
     if (rule.on.empty()) continue;
+    const Report::Within item(report, "rule", rule.name.text);
     check_name(rule.on, "on", "window", windows, report);
     const auto window =
         std::find_if(config.windows.begin(), config.windows.end(),
@@ -96,11 +149,10 @@ void check_rules(const Config& config, const std::vector<std::string_view>& wind
     if (rule.metric.empty() || window == config.windows.end()) continue;
     const std::vector<std::string_view> metrics = names_of(window->select);
     if (std::find(metrics.begin(), metrics.end(), rule.metric.text) != metrics.end()) continue;
-    const std::string_view near = nearest(rule.metric.text, metrics);
     report.error(
         span_of(rule.metric),
         fmt::format("metric: window {} has no metric \"{}\"", rule.on.text, rule.metric.text),
-        near.empty() ? "it has " + join_names(metrics) : fmt::format("did you mean \"{}\"?", near));
+        did_you_mean(rule.metric.text, metrics, "it has " + join_names(metrics)));
   }
 }
 
@@ -115,9 +167,11 @@ void check_references(Config& config, Report& report) {
   }
   check_sources(config, streams, report);
   for (window::WindowOptions& window : config.windows) {
+    const Report::Within item(report, "window", window.name.text);
     resolve_stream(window.from, "from", "window", window.name, streams, report);
   }
   check_paths(config, report);
+  check_access_logs(config, report);
   check_rules(config, windows, report);
   for (const SourceText& name : config.incidents.evidence) {
     check_name(name, "evidence", "window", windows, report);

@@ -12,6 +12,8 @@ namespace streamobs::config {
 
 void read_top_level(const Value& root, Config& config, Report& report);
 void read_http(const Entry& entry, Config& config, Report& report);
+void read_store(const Entry& entry, Config& config, Report& report);
+void read_wal(const Entry& entry, Config& config, Report& report);
 void read_source(const Entry& entry, Config& config, Report& report);
 void read_stream(const Entry& entry, Config& config, Report& report);
 void read_window(const Entry& entry, Config& config, Report& report);

@@ -129,6 +129,21 @@ std::string SourceFile::excerpt(Span span) const {
   return line + "\n" + below;
 }
 
+namespace {
+std::string item_of(std::string_view section, std::string_view name) {
+  return std::string(section) + "." + std::string(name);
+}
+}  // namespace
+
+Report::Within::Within(Report& report, std::string_view section, std::string_view name)
+    : report_(report) {
+  report_.item_ = item_of(section, name);
+}
+
+bool Report::has_errors_in(std::string_view section, std::string_view name) const {
+  return bad_.contains(item_of(section, name));
+}
+
 void Report::error(Span at, std::string message, std::string hint) {
   add(Diagnostic::Severity::error, at, std::move(message), std::move(hint), true);
 }
@@ -143,7 +158,10 @@ void Report::error_without_excerpt(Span at, std::string message, std::string hin
 
 void Report::add(Diagnostic::Severity severity, Span at, std::string message, std::string hint,
                  bool with_excerpt) {
-  if (severity == Diagnostic::Severity::error) ++errors_;
+  if (severity == Diagnostic::Severity::error) {
+    ++errors_;
+    if (!item_.empty()) bad_.insert(item_);
+  }
   if (listed_ == kDiagnosticsMax) {
     ++unlisted_;
     return;

@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +58,19 @@ class Report {
   Report(const SourceFile& file, Diagnostics& diagnostics)
       : file_(file), diagnostics_(diagnostics) {}
 
+  /// While it lives, errors count as those of one item, "window.NAME".
+  class Within {
+   public:
+    Within(Report& report, std::string_view section, std::string_view name);
+    ~Within() { report_.item_.clear(); }
+    Within(const Within&) = delete;
+    Within& operator=(const Within&) = delete;
+
+   private:
+    Report& report_;
+  };
+  bool has_errors_in(std::string_view section, std::string_view name) const;
+
   void error(Span at, std::string message, std::string hint = {});
   void warning(Span at, std::string message, std::string hint = {});
   /// For lines that may hold a secret: the place, but not the line.
@@ -74,6 +89,8 @@ class Report {
   std::size_t errors_ = 0;
   std::size_t listed_ = 0;
   std::size_t unlisted_ = 0;
+  std::string item_;                        ///< That errors are of now; empty: none.
+  std::set<std::string, std::less<>> bad_;  ///< Items with errors.
 };
 
 }  // namespace streamobs::config

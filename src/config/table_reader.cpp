@@ -23,7 +23,7 @@ bool is_blank(std::string_view text) {
 
 /// 8388608 → "8MiB", 1000 → "1000B".
 std::string bytes_text(std::size_t bytes) {
-  constexpr std::string_view kUnits[] = {"", "KiB", "MiB", "GiB"};
+  constexpr std::string_view kUnits[] = {"", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;
   while (unit + 1 < std::size(kUnits) && bytes != 0 && bytes % 1024 == 0) {
     bytes /= 1024;
@@ -38,9 +38,16 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
     std::string_view name;
     std::uint64_t bytes;
   };
-  static constexpr Unit kUnits[] = {
-      {"", 1},          {"b", 1},         {"kb", 1'000},   {"mb", 1'000'000}, {"gb", 1'000'000'000},
-      {"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}};
+  static constexpr Unit kUnits[] = {{"", 1},
+                                    {"b", 1},
+                                    {"kb", 1'000},
+                                    {"mb", 1'000'000},
+                                    {"gb", 1'000'000'000},
+                                    {"tb", 1'000'000'000'000},
+                                    {"kib", 1 << 10},
+                                    {"mib", 1 << 20},
+                                    {"gib", 1 << 30},
+                                    {"tib", std::uint64_t{1} << 40}};
   std::uint64_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   if (error != std::errc() || end == text.data()) return std::nullopt;
@@ -231,9 +238,8 @@ std::optional<std::size_t> TableReader::read_choice(
   if (value == nullptr) return std::nullopt;
   const auto found = std::find(words.begin(), words.end(), value->text);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  const std::string_view near = nearest(value->text, words);
   error(key, fmt::format("\"{}\" is none of {}", value->text, join_names(words)),
-        near.empty() ? std::string() : fmt::format("did you mean \"{}\"?", near));
+        did_you_mean(value->text, words, ""));
   return std::nullopt;
 }
 
@@ -281,6 +287,15 @@ bool is_label(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-';
   });
+}
+
+SourceText label_of(const Entry& entry, std::string_view what, std::string_view why,
+                    Report& report) {
+  if (!is_label(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a {}", entry.key, what),
+                 fmt::format("use letters, digits, _ and -{}", why));
+  }
+  return SourceText(entry.key, report.file().place(entry.key_span));
 }
 
 Span span_of(const SourceText& text) {

@@ -96,6 +96,11 @@ bool is_identifier(std::string_view name);
 /// [A-Za-z0-9_-]+: what stands in an address or a metric's label without escapes.
 bool is_label(std::string_view name);
 
+/// The name of a table such as [stream.NAME]; one that is no label is an error, `why` (with what
+/// comes before it) says what for.
+SourceText label_of(const Entry& entry, std::string_view what, std::string_view why,
+                    Report& report);
+
 /// The place of a piece of the config, for messages about it.
 Span span_of(const SourceText& text);
 

@@ -24,7 +24,8 @@ Connection::Connection(ServerContext& context, asio::ip::tcp::socket socket, Hom
       refused_(refused),
       // Half of it must hold a head, the other half a chunk header or a trailer.
       buffer_size_(std::max(kReadBytes, 4 * context.options.header_bytes_max)),
-      buffer_(std::make_unique_for_overwrite<char[]>(buffer_size_)) {
+      buffer_(std::make_unique_for_overwrite<char[]>(buffer_size_)),
+      body_share_(context.bodies) {
   request_.lane = home.lane;
   deadline_.store(context_.deadline_in(context_.options.header_timeout), std::memory_order_relaxed);
 }
@@ -153,9 +154,10 @@ asio::awaitable<void> Connection::run() {
     if (!sent || close_) break;
     forget_request();
   }
+  request_.body.reset();
+  body_share_.release();
   if (unread_body_ && socket_.is_open()) co_await linger();
   release_live();
-  request_.body.reset();
   close();
 }
 
@@ -182,6 +184,7 @@ void Connection::forget_request() {
   scanner_.reset();
   empty_lines_ = 0;
   request_.body.reset();
+  body_share_.release();
   response_.reset();
   route_ = nullptr;
   request_.head.clear();

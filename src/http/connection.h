@@ -66,6 +66,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   asio::awaitable<void> read_sized_body();
   asio::awaitable<void> read_chunked_body();
   void finish_body();
+  void refuse_body();
 
   // Answer.
   asio::awaitable<void> call_handler();
@@ -103,6 +104,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   bool live_counted_ = false;
   bool streaming_ = false;
   std::uint64_t window_bytes_ = 0;  ///< Of the body, since the deadline was set.
+  BodyShare body_share_;            ///< Of the memory that all bodies may take.
 
   // The answer on its way out: what is left of the head (and small bodies), then of a large body.
   std::string out_;

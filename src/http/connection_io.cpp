@@ -65,10 +65,27 @@ void append_status_line(std::string& out, int status, Timestamp now) {
 bool Connection::take_buffered_body() {
   const std::size_t length = request_.head.content_length;
   if (end_ - begin_ < length) return false;
-  request_.body = context_.pool.take();
-  request_.body->append(unread().substr(0, length));
+  const std::string_view bytes = unread().substr(0, length);
   begin_ += length;
+  if (!body_share_.resize(length)) {
+    refuse_body();
+    return true;
+  }
+  request_.body = context_.pool.take();
+  request_.body->append(bytes);
   return true;
+}
+
+/// There is no room for another body. Where this one has been read whole, the connection is in
+/// order and may go on.
+void Connection::refuse_body() {
+  body_share_.release();
+  request_.body.reset();
+  response_ = problem(429,
+                      "the bodies of all requests together take all_bodies_bytes_max; send it "
+                      "again after Retry-After seconds");
+  response_->headers.emplace_back("Retry-After", "1");
+  context_.metrics.rejected("all_bodies");
 }
 
 asio::awaitable<void> Connection::read_sized_body() {
@@ -85,7 +102,16 @@ asio::awaitable<void> Connection::read_sized_body() {
   window_bytes_ = 0;
   enter(Phase::body, context_.options.header_timeout);
   error_code error;
-  while (have < length) {
+  while (true) {
+    // What has come counts, not what was announced: announcing costs nothing.
+    if (!body_share_.resize(have)) {
+      refuse_body();
+      unread_body_ = have < length;
+      close_ = close_ || unread_body_;
+      expired_ = false;
+      co_return;
+    }
+    if (have == length) break;
     const auto space = asio::buffer(body->data() + have, length - have);
     const std::size_t count =
         co_await socket_.async_read_some(space, asio::redirect_error(asio::use_awaitable, error));
@@ -122,6 +148,11 @@ asio::awaitable<void> Connection::read_chunked_body() {
     begin_ += eaten;
     if (refusal) {
       refuse(*refusal, refusal->status == 413 ? "body_too_large" : "bad_request");
+      co_return;
+    }
+    if (!body_share_.resize(body->size())) {
+      refuse_body();
+      close_ = unread_body_ = true;
       co_return;
     }
     if (decoder.done()) break;
@@ -164,7 +195,10 @@ void Connection::finish_body() {
     context_.metrics.rejected(refusal->status == 413 ? "inflated_too_large" : "bad_gzip");
     return;
   }
+  // Each lane inflates one at a time, so that no more than that is held unasked.
+  const std::size_t size = inflated->size();
   request_.body = std::move(inflated);
+  if (!body_share_.resize(size)) refuse_body();
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ struct HttpOptions {
   Duration header_timeout = 5 * kSecond;
   std::size_t body_bytes_max = 8 << 20;
   std::size_t inflated_bytes_max = 20 << 20;
+  /// All bodies together that are being received or answered; beyond it 429.
+  std::size_t all_bodies_bytes_max = 256 << 20;
   std::size_t body_rate_min = 1 << 10;  ///< Bytes per second below which an upload is cut off.
   Duration keep_alive_timeout = 60 * kSecond;
   std::size_t connections_max = 1024;

@@ -75,6 +75,9 @@ struct Server::Impl {
     registry.gauge_callback(this, "streamobs_http_live_connections",
                             "Readers of live events connected now.", {},
                             [this] { return static_cast<double>(context.live.load()); });
+    registry.gauge_callback(this, "streamobs_http_bodies_held_bytes",
+                            "Bytes of request bodies being received or answered now.", {},
+                            [this] { return static_cast<double>(context.bodies.held()); });
   }
   ~Impl() { registry.remove_callbacks(this); }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/body_budget.h"
 #include "http/buffer_pool.h"
 #include "http/guard.h"
 #include "http/options.h"
@@ -49,7 +50,12 @@ class Metrics {
 
 struct ServerContext {
   ServerContext(HttpOptions o, const Router& r, telemetry::Registry& registry, const Clock& c)
-      : options(std::move(o)), router(r), clock(c), pool(kPoolBytesMax), metrics(registry, r) {}
+      : options(std::move(o)),
+        router(r),
+        clock(c),
+        pool(kPoolBytesMax),
+        bodies(options.all_bodies_bytes_max),
+        metrics(registry, r) {}
 
   static constexpr std::size_t kPoolBytesMax = 64 << 20;
   /// A client that takes nothing of an answer for this long is cut off.
@@ -69,6 +75,7 @@ struct ServerContext {
   const Clock& clock;
   std::optional<Guard> guard;  ///< Set by listen().
   BufferPool pool;
+  BodyBudget bodies;
   Metrics metrics;
   Duration tick_length = 250 * kMillisecond;
   std::atomic<std::uint64_t> tick{0};

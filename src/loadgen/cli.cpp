@@ -109,6 +109,7 @@ Result<HttpTarget> make_target(const LoadgenOptions& options, const Scenario& sc
   if (!target) return target;
   target->batch = options.batch;
   target->connections = options.connections;
+  target->request_keys = options.request_keys;
   if (!options.bearer.empty()) {
     Result<std::string> token = read_secret(options.bearer);
     if (!token) return token.error();

@@ -33,9 +33,10 @@ struct LoadgenOptions {
 
   std::size_t batch = 500;      ///< Events a request.
   std::size_t connections = 1;  ///< More than one may deliver batches out of order.
-  std::string bearer;           ///< env:NAME or file:PATH; empty: none.
-  std::string truth_file;       ///< Empty: none.
-  bool quiet = false;           ///< No progress and no summary on stderr.
+  bool request_keys = true;  ///< Each request bears an Idempotency-Key: sent again, it counts once.
+  std::string bearer;        ///< env:NAME or file:PATH; empty: none.
+  std::string truth_file;    ///< Empty: none.
+  bool quiet = false;        ///< No progress and no summary on stderr.
 };
 
 inline constexpr std::size_t kBatchMax = 100'000;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <random>
 #include <string_view>
 
 #include <boost/asio/awaitable.hpp>
@@ -58,7 +59,13 @@ struct Run {
   bool ever_connected = false;
   bool finished = false;  ///< The feed's remainder has been taken.
   bool stopped = false;
+  std::string key_prefix = {};  ///< Of this run's Idempotency-Keys, unlike any other run's.
+  std::uint64_t keys = 0;
 
+  /// A request's Idempotency-Key, the same each time it is sent; empty: none.
+  std::string next_key() {
+    return target.request_keys ? fmt::format("{}-{}", key_prefix, ++keys) : std::string();
+  }
   bool should_stop() const { return stopped || hooks.interrupted(); }
   void give_up(int exit_code, std::string error) {
     stopped = true;
@@ -166,13 +173,14 @@ class Connection {
 
   /// Tries until the server has answered for good, or the run gives up.
   asio::awaitable<bool> deliver(std::size_t stream, std::string_view body, std::uint64_t events) {
+    const std::string key = run_.next_key();
     int broken = 0;
     int try_later = 0;
     while (true) {
       bool connected = connected_;
       if (!connected) connected = co_await connect();
       Answer answer;
-      if (connected) answer = co_await post(stream, body);
+      if (connected) answer = co_await post(stream, body, key);
       if (answer.outcome == Posted::done) co_return true;
       if (answer.outcome == Posted::refused) co_return false;
       ++run_.report.retries;
@@ -209,7 +217,8 @@ class Connection {
     co_return true;
   }
 
-  asio::awaitable<Answer> post(std::size_t stream, std::string_view body) {
+  /// `key` must live until it has ended.
+  asio::awaitable<Answer> post(std::size_t stream, std::string_view body, const std::string& key) {
     http::request<http::span_body<const char>> request(http::verb::post, run_.target.paths[stream],
                                                        11);
     request.set(http::field::host, fmt::format("{}:{}", run_.target.host, run_.target.port));
@@ -218,6 +227,7 @@ class Connection {
     if (!run_.target.token.empty()) {
       request.set(http::field::authorization, "Bearer " + run_.target.token);
     }
+    if (!key.empty()) request.set("Idempotency-Key", key);
     request.body() = beast::span<const char>(body.data(), body.size());
     request.prepare_payload();
     http::response_parser<http::string_body> parser;
@@ -334,6 +344,9 @@ Result<HttpTarget> parse_target(const std::string& url, std::span<const StreamIn
 void run_to_http(Feed& feed, const HttpTarget& target, const RunHooks& hooks, Report& report) {
   asio::io_context context(1);
   Run run{feed, target, hooks, report, {}, {}};
+  std::random_device random;
+  run.key_prefix = fmt::format("loadgen-{:08x}{:08x}", random(), random());
+  report.keyed = target.request_keys;
   error_code error;
   asio::ip::tcp::resolver resolver(context);
   run.addresses = resolver.resolve(target.host, target.port, error);

@@ -33,6 +33,7 @@ struct HttpTarget {
   std::string token;               ///< Empty: none.
   std::size_t batch = 500;
   std::size_t connections = 1;
+  bool request_keys = true;
 };
 /// http://HOST[:PORT][/PATH]; a path is only for scenarios of one stream.
 Result<HttpTarget> parse_target(const std::string& url, std::span<const StreamInfo> streams);

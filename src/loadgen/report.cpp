@@ -45,8 +45,8 @@ std::string Report::to_text(bool http) const {
   text += fmt::format("{} accepted, {} rejected, {} not delivered; {} requests, {} retries\n",
                       accepted, rejected, undelivered, requests, retries);
   if (resent != 0) {
-    text += fmt::format("{} events were sent again after a broken connection and may count twice\n",
-                        resent);
+    text += fmt::format("{} events were sent again after a broken connection{}\n", resent,
+                        keyed ? ", under the same Idempotency-Key" : " and may count twice");
   }
   if (latency.count() != 0) {
     text += fmt::format("request latency p50 {:.2f} ms, p99 {:.2f} ms\n",

@@ -32,7 +32,8 @@ struct Report {
   std::uint64_t rejected = 0;
   std::uint64_t undelivered = 0;  ///< Events given up on.
   std::uint64_t retries = 0;      ///< After 429, 503 or a broken connection.
-  std::uint64_t resent = 0;       ///< Events sent again after a connection broke: maybe twice.
+  std::uint64_t resent = 0;       ///< Events sent again after a connection broke.
+  bool keyed = false;             ///< What was sent again bore the same Idempotency-Key.
   LatencyHistogram latency;       ///< Of a request, from sending to its answer.
 
   Duration elapsed = 0;

@@ -8,7 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/block_buffer.h"
 #include "base/result.h"
@@ -33,9 +35,23 @@ struct CutBlock {
   std::uint64_t offset = 0;                   ///< Of the first byte in the (inflated) stream.
   std::uint64_t first_line = 0;               ///< From 1.
   /// The block is the first event_bytes_max + 1 bytes of one longer event, for decode to refuse;
-  /// the rest of it is dropped up to the event's end.
+  /// the rest of it has been dropped.
   bool oversized = false;
+  /// The place behind the block, always the end of an event: offset, lines and digest. Which file
+  /// it is says whoever opened it; without a name (a pipe) there is no going on there.
+  ResumePoint resume;
 };
+
+/// Where in a stream to begin instead of at its start.
+struct ReaderStart {
+  std::uint64_t offset = 0;
+  std::uint64_t lines = 0;
+  std::string head;  ///< The stream's first bytes, min(offset, ResumePoint::kHeadBytes) of them.
+  std::shared_ptr<const std::string> header;  ///< CSV only.
+};
+
+/// ResumePoint::head_digest of a stream that begins with `head`.
+std::uint64_t digest_of_head(std::string_view head);
 
 class BlockReader {
  public:
@@ -46,10 +62,15 @@ class BlockReader {
   };
 
   BlockReader(std::unique_ptr<ByteStream> stream, const BlockReaderOptions& options,
-              BufferPool& pool);
+              BufferPool& pool, ReaderStart start = {});
 
   /// Fills `out` when it returns `block`. An error is final.
   Result<Status> next(CutBlock& out);
+
+  /// CSV: reads as far as the header goes and returns it; null where the stream has none yet.
+  Result<std::shared_ptr<const std::string>> read_header();
+  /// It was idle only to let its caller look round: there is more to pass over to its start.
+  bool catching_up() const { return to_skip_ != 0; }
 
   /// Of a growing stream: no more will come, a partial last event is one after all.
   void input_is_complete() { options_.growing = false; }
@@ -60,11 +81,15 @@ class BlockReader {
 
  private:
   Result<ByteStream::Read> fill();
+  Result<> catch_up();
   bool take_header(bool at_end);
+  Result<> check_header_size() const;
+  void note_head(std::size_t bytes);
+  ResumePoint place();
   void drop_front(std::size_t bytes);
   void skip_oversized();
   void emit(std::size_t bytes, CutBlock& out);
-  void emit_oversized(CutBlock& out);
+  void hold_oversized();
 
   std::unique_ptr<ByteStream> stream_;
   BlockReaderOptions options_;
@@ -75,8 +100,14 @@ class BlockReader {
   std::uint64_t offset_ = 0;  ///< Of buffer_[0] in the stream.
   std::uint64_t lines_ = 0;   ///< Newlines before buffer_[0].
   std::shared_ptr<const std::string> header_;
-  bool at_start_ = true;   ///< A byte order mark may come.
-  bool skipping_ = false;  ///< Within an oversized event whose beginning is out.
+  std::uint64_t to_skip_;          ///< Bytes to pass over before the first is read.
+  std::string head_;               ///< The stream's first bytes, at most ResumePoint::kHeadBytes.
+  std::uint64_t head_digest_ = 0;  ///< Of a head_ that has all its bytes.
+  bool at_start_;                  ///< A byte order mark may come.
+  bool skipping_ = false;          ///< Within an oversized event.
+  /// The beginning of an oversized event, until its end has been found: only there could a later
+  /// process go on.
+  std::optional<CutBlock> oversized_;
   std::uint64_t dropped_bytes_ = 0;
 };
 

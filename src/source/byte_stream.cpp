@@ -1,5 +1,6 @@
 #include "source/byte_stream.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -15,19 +16,20 @@ namespace {
 
 /// How long a pipe that a path names is waited for at a time.
 constexpr int kPipePatienceMs = 100;
+constexpr std::size_t kSkipBytes = 256 << 10;
 
 Error failed(const char* verb, const std::string& path, int error) {
   const ErrorCode code = error == ENOENT || error == ENOTDIR ? ErrorCode::not_found : ErrorCode::io;
   return fail(code, fmt::format("cannot {} {}: {}", verb, path, std::strerror(error)));
 }
 
-/// read(2) that EINTR does not disturb.
-Result<std::size_t> read_some(int fd, char* to, std::size_t max, const std::string& path) {
-  while (true) {
-    const ssize_t bytes = ::read(fd, to, max);
-    if (bytes >= 0) return static_cast<std::size_t>(bytes);
-    if (errno != EINTR) return failed("read", path, errno);
-  }
+FileFacts facts_from(const struct stat& status) {
+  FileFacts facts;
+  facts.identity = {status.st_dev, status.st_ino};
+  facts.size = static_cast<std::uint64_t>(status.st_size);
+  facts.regular = S_ISREG(status.st_mode);
+  facts.unlinked = status.st_nlink == 0;
+  return facts;
 }
 
 }  // namespace
@@ -39,6 +41,39 @@ FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
 }
 FileHandle::~FileHandle() {
   if (fd_ >= 0) ::close(fd_);
+}
+
+FileHandle FileHandle::duplicate() const {
+  return FileHandle(::fcntl(fd_, F_DUPFD_CLOEXEC, 3));
+}
+
+std::optional<FileFacts> facts_of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return facts_from(status);
+}
+
+std::optional<FileFacts> facts_of(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return std::nullopt;
+  return facts_from(status);
+}
+
+std::optional<FileFacts> facts_of(const FileHandle& file) {
+  return facts_of(file.get());
+}
+
+Result<std::uint64_t> ByteStream::skip(std::uint64_t bytes) {
+  std::vector<char> dropped(std::min<std::uint64_t>(bytes, kSkipBytes));
+  std::uint64_t skipped = 0;
+  while (skipped < bytes) {
+    const std::size_t wanted = std::min<std::uint64_t>(bytes - skipped, dropped.size());
+    const Result<Read> read = this->read(dropped.data(), wanted, true);
+    if (!read) return read.error();
+    skipped += read->bytes;
+    if (read->at_end) break;
+  }
+  return skipped;
 }
 
 Result<FileHandle> open_file(const std::string& path) {
@@ -55,10 +90,19 @@ Result<FileHandle> open_file(const std::string& path) {
 }
 
 Result<ByteStream::Read> FileStream::read(char* to, std::size_t max, bool) {
-  const Result<std::size_t> bytes = read_some(file_.get(), to, max, path_);
-  if (!bytes) return bytes.error();
-  position_ += *bytes;
-  return Read{*bytes, *bytes == 0};
+  while (true) {
+    const ssize_t bytes = ::pread(file_.get(), to, max, static_cast<off_t>(position_));
+    if (bytes >= 0) {
+      position_ += static_cast<std::uint64_t>(bytes);
+      return Read{static_cast<std::size_t>(bytes), bytes == 0};
+    }
+    if (errno != EINTR) return failed("read", path_, errno);
+  }
+}
+
+Result<std::uint64_t> FileStream::skip(std::uint64_t bytes) {
+  position_ += bytes;
+  return bytes;
 }
 
 Result<ByteStream::Read> PipeStream::read(char* to, std::size_t max, bool may_wait) {
@@ -75,18 +119,18 @@ Result<ByteStream::Read> PipeStream::read(char* to, std::size_t max, bool may_wa
   return Read{static_cast<std::size_t>(bytes), bytes == 0};
 }
 
-Result<std::unique_ptr<ByteStream>> open_stream(const std::string& path) {
-  Result<FileHandle> file = open_file(path);
-  if (!file) return file.error();
-  struct stat status{};
-  if (::fstat(file->get(), &status) != 0) return failed("open", path, errno);
+bool is_gzip(const std::string& path) {
+  return path.ends_with(".gz");
+}
+
+std::unique_ptr<ByteStream> make_stream(FileHandle file, bool regular, const std::string& path) {
   std::unique_ptr<ByteStream> stream;
-  if (S_ISREG(status.st_mode)) {
-    stream = std::make_unique<FileStream>(std::move(*file), path);
+  if (regular) {
+    stream = std::make_unique<FileStream>(std::move(file), path);
   } else {
-    stream = std::make_unique<PipeStream>(std::move(*file), path, kPipePatienceMs);
+    stream = std::make_unique<PipeStream>(std::move(file), path, kPipePatienceMs);
   }
-  if (path.ends_with(".gz")) stream = std::make_unique<GzipStream>(std::move(stream), path);
+  if (is_gzip(path)) stream = std::make_unique<GzipStream>(std::move(stream), path);
   return stream;
 }
 

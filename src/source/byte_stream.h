@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -26,6 +27,9 @@ class ByteStream {
   /// Up to `max` bytes into `to`. No bytes and not at_end: nothing has come yet, ask again. A pipe
   /// waits a little for bytes if it `may_wait`.
   virtual Result<Read> read(char* to, std::size_t max, bool may_wait) = 0;
+  /// Passes over the next `bytes`; returns how many, fewer where the stream is seen to end before.
+  /// As slow as reading them, unless the stream knows better.
+  virtual Result<std::uint64_t> skip(std::uint64_t bytes);
   /// Bytes taken from the file itself (compressed ones, where it is), for progress.
   virtual std::uint64_t raw_bytes() const = 0;
 };
@@ -46,20 +50,35 @@ class FileHandle {
   FileHandle& operator=(FileHandle&& other) noexcept;
   ~FileHandle();
   int get() const { return fd_; }
+  /// Another descriptor of the same open file.
+  FileHandle duplicate() const;
 
  private:
   int fd_ = -1;
 };
 
+/// What the system says of a path or an open file.
+struct FileFacts {
+  FileIdentity identity;
+  std::uint64_t size = 0;
+  bool regular = true;
+  bool unlinked = false;  ///< No name leads to it any more.
+};
+std::optional<FileFacts> facts_of(const std::string& path);
+std::optional<FileFacts> facts_of(const FileHandle& file);
+std::optional<FileFacts> facts_of(int fd);
+
 /// Opens a file for reading. Errors: not_found, or io with the path and the system's words; a
 /// directory is `invalid`.
 Result<FileHandle> open_file(const std::string& path);
 
-/// A regular file. At its end it can be asked again: it may have grown.
+/// A regular file, read at a position of the stream's own: several streams may share an open file.
+/// At its end it can be asked again: it may have grown.
 class FileStream final : public ByteStream {
  public:
   FileStream(FileHandle file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
   Result<Read> read(char* to, std::size_t max, bool may_wait) override;
+  Result<std::uint64_t> skip(std::uint64_t bytes) override;
   std::uint64_t raw_bytes() const override { return position_; }
   int fd() const { return file_.get(); }
 
@@ -107,7 +126,9 @@ class GzipStream final : public ByteStream {
   bool any_member_ = false;
 };
 
-/// What stands behind a path: gzip if it ends in ".gz", a pipe if it is one, else a plain file.
-Result<std::unique_ptr<ByteStream>> open_stream(const std::string& path);
+bool is_gzip(const std::string& path);
+/// What stands behind a path that has been opened: gzip if the path ends in ".gz", a pipe if it is
+/// one, else a plain file.
+std::unique_ptr<ByteStream> make_stream(FileHandle file, bool regular, const std::string& path);
 
 }  // namespace streamobs::source

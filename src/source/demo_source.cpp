@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "loadgen/feed.h"
 #include "loadgen/scenario.h"
 #include "source/sources.h"
@@ -20,6 +21,22 @@ constexpr Duration kPauseMax = 250 * kMillisecond;
 constexpr Duration kHistoryWithAnomaly = 10 * kMinute;
 constexpr Duration kFirstLiveAnomaly = 90 * kSecond;
 
+/// When and with what a demo begins. The past is made up once: a later process goes on with the
+/// present, and with other dice, for the same seed would give the same ids to new events.
+struct Beginning {
+  Duration history;
+  Timestamp start;  ///< On a whole second, so that two sources that start together agree.
+  std::uint64_t seed;
+};
+
+Beginning beginning_of(const SourceOptions& options, const SourceRuntime& runtime) {
+  const bool goes_on = runtime.resume.next_block > 1;
+  const Duration history = goes_on ? 0 : options.history;
+  const Timestamp start = (runtime.clock.now() - history) / kSecond * kSecond;
+  const auto dice = goes_on ? hash_word(static_cast<std::uint64_t>(start)) : 0;
+  return {history, start, options.seed ^ dice};
+}
+
 /// Half-way through the history, so that there is a baseline before it and quiet after it.
 Duration first_anomaly_after(Duration history) {
   return history >= kHistoryWithAnomaly ? history / 2 : history + kFirstLiveAnomaly;
@@ -32,18 +49,17 @@ Duration first_anomaly_after(Duration history) {
 class DemoSource final : public Source {
  public:
   DemoSource(SourceSetup setup, SourceRuntime runtime, std::unique_ptr<loadgen::Scenario> scenario,
-             std::size_t stream)
+             std::size_t stream, Timestamp start)
       : Source(std::move(setup), std::move(runtime)),
         scenario_(std::move(scenario)),
         stream_(stream),
+        start_(start),
         name_("demo " + setup_.options.scenario.text) {}
 
   asio::awaitable<Result<>> run() override {
     loadgen::FeedPlan plan;
     plan.rate = plan.event_rate = setup_.options.rate;
-    // On a whole second, so that two sources that start together make the same events.
-    const Timestamp start = (runtime_.clock.now() - setup_.options.history) / kSecond * kSecond;
-    loadgen::Feed feed(*scenario_, plan, start);
+    loadgen::Feed feed(*scenario_, plan, start_);
     std::vector<loadgen::Lines> lines(scenario_->streams().size());
     while (!stopping()) {
       const Timestamp now = runtime_.clock.now();
@@ -74,6 +90,7 @@ class DemoSource final : public Source {
   BufferPool buffers_;
   std::unique_ptr<loadgen::Scenario> scenario_;
   std::size_t stream_;
+  Timestamp start_;
   std::string name_;
 };
 
@@ -91,9 +108,10 @@ Result<std::unique_ptr<Source>> make_demo_source(SourceSetup setup, SourceRuntim
                 fmt::format("source {}: the history is negative", options.name.text));
   }
   loadgen::ScenarioOptions data;
-  data.seed = options.seed;
+  const Beginning beginning = beginning_of(options, runtime);
+  data.seed = beginning.seed;
   data.anomaly_share = options.anomaly_share;
-  data.first_anomaly_after = first_anomaly_after(options.history);
+  data.first_anomaly_after = first_anomaly_after(beginning.history);
   auto scenario = loadgen::make_scenario(options.scenario.text, data);
   if (!scenario) {
     return fail(ErrorCode::invalid,
@@ -112,7 +130,7 @@ Result<std::unique_ptr<Source>> make_demo_source(SourceSetup setup, SourceRuntim
                             streams.front().name, streams.back().name));
   }
   return std::make_unique<DemoSource>(std::move(setup), std::move(runtime), std::move(*scenario),
-                                      stream);
+                                      stream, beginning.start);
 }
 
 }  // namespace streamobs::source

@@ -1,6 +1,5 @@
 #include <utility>
 
-#include "base/log.h"
 #include "source/file_set.h"
 #include "source/follower.h"
 #include "source/sources.h"
@@ -21,7 +20,8 @@ class FileSource final : public Source {
  public:
   FileSource(SourceSetup setup, SourceRuntime runtime)
       : Source(std::move(setup), std::move(runtime)),
-        files_(patterns_of(setup_.options), reader_options(setup_, false), buffers_) {}
+        files_(patterns_of(setup_.options), reader_options(setup_, false), buffers_,
+               std::move(runtime_.resume.places)) {}
 
   asio::awaitable<Result<>> run() override {
     const auto open = [this] { return files_.open(); };
@@ -36,7 +36,8 @@ class FileSource final : public Source {
       progress_.files = files_.files_done();
       if (!status) co_return failed(status.error());
       if (*status == BlockReader::Status::end) break;
-      if (*status == BlockReader::Status::idle) continue;  // A pipe; it has waited already.
+      if (*status == BlockReader::Status::idle)
+        continue;  // A pipe, which has waited already, or catching up.
       Block block = to_block(std::move(cut), setup_, files_.path());
       const bool taken = co_await push(std::move(block));
       if (!taken) break;
@@ -54,7 +55,8 @@ class FollowSource final : public Source {
  public:
   FollowSource(SourceSetup setup, SourceRuntime runtime)
       : Source(std::move(setup), std::move(runtime)),
-        follower_(patterns_of(setup_.options), reader_options(setup_, true), buffers_) {}
+        follower_(patterns_of(setup_.options), reader_options(setup_, true), buffers_,
+                  std::move(runtime_.resume.places)) {}
 
   asio::awaitable<Result<>> run() override {
     while (!stopping()) {
@@ -99,6 +101,7 @@ Block to_block(CutBlock cut, const SourceSetup& setup, const std::string& name) 
   block.origin.offset = cut.offset;
   block.origin.first_line = cut.first_line;
   block.origin.name = name;
+  block.origin.resume = std::move(cut.resume);
   return block;
 }
 

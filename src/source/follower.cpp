@@ -1,72 +1,29 @@
 #include "source/follower.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <glob.h>
 #include <optional>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utility>
 
 #include "base/log.h"
 #include "source/file_set.h"
 
 namespace streamobs::source {
-namespace {
-
-struct Seen {
-  FileIdentity identity;
-  std::uint64_t size = 0;
-  bool unlinked = false;
-  bool regular = true;
-};
-
-Seen seen_of(const struct stat& status) {
-  return {{status.st_dev, status.st_ino},
-          static_cast<std::uint64_t>(status.st_size),
-          status.st_nlink == 0,
-          S_ISREG(status.st_mode)};
-}
-
-std::optional<Seen> look(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  return seen_of(status);
-}
-
-std::optional<Seen> look(int fd) {
-  struct stat status{};
-  if (::fstat(fd, &status) != 0) return std::nullopt;
-  return seen_of(status);
-}
-
-std::vector<std::string> matches_of(const std::string& pattern) {
-  glob_t found{};
-  std::vector<std::string> matches;
-  if (::glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found) == 0) {
-    matches.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  }
-  ::globfree(&found);
-  std::sort(matches.begin(), matches.end());
-  return matches;
-}
-
-}  // namespace
 
 struct Follower::File {
   std::string path;
   bool from_pattern = false;
+  bool from_before = false;  ///< Renamed since an earlier process read it; gone once it is read.
   std::unique_ptr<BlockReader> reader;  ///< Null while the file is not there or cannot be read.
   int fd = -1;                          ///< The reader's; -1 for gzip, which does not grow.
-  FileIdentity identity;
+  FileFacts facts;                      ///< As of opening.
   bool replaced = false;  ///< Its name is another file's now (or nobody's); one more round for it.
   bool said_missing = false;
   std::string said_error;
 };
 
-Follower::Follower(std::vector<std::string> patterns, BlockReaderOptions options, BufferPool& pool)
-    : patterns_(std::move(patterns)), options_(options), pool_(pool) {}
+Follower::Follower(std::vector<std::string> patterns, BlockReaderOptions options, BufferPool& pool,
+                   std::vector<ResumePoint> places)
+    : patterns_(std::move(patterns)), options_(options), pool_(pool), places_(std::move(places)) {}
 
 Follower::~Follower() = default;
 
@@ -79,6 +36,7 @@ BlockReader::Status Follower::next(CutBlock& out) {
   // First the files known, from where the last block came from; then news of the directory. What a
   // look at the directory has opened is read at once, so that idle means idle.
   for (int round = 0; round < 2; ++round) {
+    if (first_look_) take_up_renamed();
     if (round != 0 || first_look_) look_for_files();
     for (std::size_t i = 0; i < files_.size(); ++i, ++current_) {
       if (current_ >= files_.size()) current_ = 0;
@@ -101,20 +59,38 @@ Follower::File* Follower::find(const std::string& path) {
   return at == files_.end() ? nullptr : at->get();
 }
 
+/// Rotated away while nobody was reading: what is left in them comes first.
+void Follower::take_up_renamed() {
+  if (places_.empty()) return;
+  std::vector<std::string> unmatched;
+  for (const std::string& path : places_.renamed(expand_paths(patterns_, unmatched))) {
+    if (files_.size() >= kFilesMax) return;
+    auto file = std::make_unique<File>();
+    file->path = path;
+    file->from_before = true;
+    open(*file);
+    files_.push_back(std::move(file));
+  }
+}
+
 void Follower::look_for_files() {
   std::set<FileIdentity> matched;
   for (const std::string& pattern : patterns_) {
     const bool is_pattern = has_wildcard(pattern);
     const std::vector<std::string> paths =
         is_pattern ? matches_of(pattern) : std::vector<std::string>{pattern};
+    if (paths.empty() && first_look_) {
+      log::warn("no file matches a pattern yet; waiting for one", {{"pattern", pattern}});
+    }
     for (const std::string& path : paths) {
-      if (const std::optional<Seen> seen = look(path)) matched.insert(seen->identity);
+      if (const std::optional<FileFacts> facts = facts_of(path)) matched.insert(facts->identity);
       look_for(path, is_pattern);
     }
   }
   std::erase_if(done_, [&](const FileIdentity& identity) { return !matched.contains(identity); });
   std::erase_if(files_, [](const auto& file) {
-    return file->from_pattern && file->reader == nullptr && !look(file->path);
+    if (file->reader != nullptr) return false;
+    return file->from_before || (file->from_pattern && !facts_of(file->path));
   });
   first_look_ = false;
 }
@@ -131,11 +107,11 @@ void Follower::look_for(const std::string& path, bool from_pattern) {
     return;
   }
   if (from_pattern && !first_look_) {
-    const std::optional<Seen> seen = look(path);
-    if (!seen || done_.contains(seen->identity) || is_open_elsewhere(seen->identity)) return;
-    if (path.ends_with(".gz")) {
+    const std::optional<FileFacts> facts = facts_of(path);
+    if (!facts || done_.contains(facts->identity) || is_open_elsewhere(facts->identity)) return;
+    if (is_gzip(path)) {
       log::info("a compressed file that appeared later is not followed", {{"file", path}});
-      done_.insert(seen->identity);
+      done_.insert(facts->identity);
       return;
     }
   }
@@ -148,49 +124,45 @@ void Follower::look_for(const std::string& path, bool from_pattern) {
 
 bool Follower::is_open_elsewhere(const FileIdentity& identity) const {
   return std::any_of(files_.begin(), files_.end(), [&](const auto& file) {
-    return file->reader != nullptr && file->identity == identity;
+    return file->reader != nullptr && file->facts.identity == identity;
   });
 }
 
 void Follower::open(File& file) {
-  const std::optional<Seen> seen = look(file.path);
-  if (!seen) {
+  const std::optional<FileFacts> facts = facts_of(file.path);
+  if (!facts) {
     if (!std::exchange(file.said_missing, true)) {
       log::info("the file is not there yet; waiting for it", {{"file", file.path}});
     }
     return;
   }
-  if (done_.contains(seen->identity) || is_open_elsewhere(seen->identity)) return;
-  Result<FileHandle> handle = open_file(file.path);
-  if (handle && !seen->regular) {
-    handle = fail(ErrorCode::invalid, file.path + " is not a regular file");
+  if (done_.contains(facts->identity) || is_open_elsewhere(facts->identity)) return;
+  BlockReaderOptions options = options_;
+  options.growing = !is_gzip(file.path);
+  Result<OpenFile> opened = places_.open(file.path, options, pool_);
+  if (opened && !opened->facts.regular) {
+    opened = fail(ErrorCode::invalid, file.path + " is not a regular file");
   }
-  if (!handle) {
-    if (file.said_error != handle.error().message) {
-      file.said_error = handle.error().message;
+  if (!opened) {
+    if (file.said_error != opened.error().message) {
+      file.said_error = opened.error().message;
       log::warn("a followed file cannot be read; trying again", {{"error", file.said_error}});
     }
     return;
   }
-  const std::optional<Seen> opened = look(handle->get());
-  if (!opened) return;
-  const bool is_gzip = file.path.ends_with(".gz");
-  file.identity = opened->identity;
-  file.fd = is_gzip ? -1 : handle->get();
+  file.reader = std::move(opened->reader);
+  file.facts = opened->facts;
+  file.fd = is_gzip(file.path) ? -1 : opened->fd;
   file.said_missing = false;
   file.said_error.clear();
   file.replaced = false;
-  BlockReaderOptions options = options_;
-  options.growing = !is_gzip;
-  std::unique_ptr<ByteStream> stream = std::make_unique<FileStream>(std::move(*handle), file.path);
-  if (is_gzip) stream = std::make_unique<GzipStream>(std::move(stream), file.path);
-  file.reader = std::make_unique<BlockReader>(std::move(stream), options, pool_);
 }
 
 /// True when it has filled `out`.
 bool Follower::read(File& file, CutBlock& out) {
   const std::uint64_t before = file.reader->stream().raw_bytes();
-  const Result<BlockReader::Status> status = file.reader->next(out);
+  Result<BlockReader::Status> status = file.reader->next(out);
+  while (status && file.reader->catching_up()) status = file.reader->next(out);
   bytes_read_ += file.reader->stream().raw_bytes() - before;
   if (!status) {
     log::error("reading a followed file failed; what follows in it is not read",
@@ -199,14 +171,15 @@ bool Follower::read(File& file, CutBlock& out) {
     return false;
   }
   if (*status == BlockReader::Status::end) finish(file);
+  if (*status == BlockReader::Status::block) name_place(out.resume, file.path, file.facts);
   return *status == BlockReader::Status::block;
 }
 
 /// The reader has nothing more for now: has the file been cut short, or has its name gone over?
 void Follower::look_at_end(File& file) {
   if (file.fd < 0) return;
-  const std::optional<Seen> ours = look(file.fd);
-  const std::optional<Seen> named = look(file.path);
+  const std::optional<FileFacts> ours = facts_of(file.fd);
+  const std::optional<FileFacts> named = facts_of(file.path);
   if (ours && ours->size < file.reader->stream().raw_bytes()) {
     log::warn("a followed file was truncated; reading it from its start",
               {{"file", file.path}, {"bytes_read", file.reader->stream().raw_bytes()}});
@@ -214,7 +187,7 @@ void Follower::look_at_end(File& file) {
     open(file);
     return;
   }
-  const bool has_successor = named && named->identity != file.identity;
+  const bool has_successor = file.from_before || (named && named->identity != file.facts.identity);
   const bool is_gone = !named && ours && ours->unlinked;
   if (!has_successor && !is_gone) {
     file.replaced = false;
@@ -227,7 +200,7 @@ void Follower::look_at_end(File& file) {
 }
 
 void Follower::finish(File& file) {
-  done_.insert(file.identity);
+  done_.insert(file.facts.identity);
   close(file);
 }
 

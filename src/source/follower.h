@@ -8,7 +8,7 @@
 // taken for the archive of something already read, and left alone.
 //
 // Synchronous and without a clock: next() does as much as there is to do, and its caller pauses
-// when it is idle. Positions live in memory only: a new process reads from the start. One per
+// when it is idle. What an earlier process has read is passed over: see resume_places.h. One per
 // source.
 #pragma once
 
@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "source/block_reader.h"
+#include "source/resume_places.h"
 
 namespace streamobs::source {
 
@@ -28,7 +29,8 @@ class Follower {
   /// More files than this at a time are not followed; the log says so.
   static constexpr std::size_t kFilesMax = 256;
 
-  Follower(std::vector<std::string> patterns, BlockReaderOptions options, BufferPool& pool);
+  Follower(std::vector<std::string> patterns, BlockReaderOptions options, BufferPool& pool,
+           std::vector<ResumePoint> places = {});
   ~Follower();
 
   /// `block`, or `idle` when a round over all files has found nothing new. Never `end`: files that
@@ -44,6 +46,7 @@ class Follower {
   struct File;
 
   File* find(const std::string& path);
+  void take_up_renamed();
   void look_for_files();
   void look_for(const std::string& path, bool from_pattern);
   void open(File& file);
@@ -56,6 +59,7 @@ class Follower {
   std::vector<std::string> patterns_;
   BlockReaderOptions options_;
   BufferPool& pool_;
+  ResumePlaces places_;
   std::vector<std::unique_ptr<File>> files_;  ///< In reading order: as named, then as they came.
   std::set<FileIdentity> done_;  ///< Read to their end and closed, and still matched by a pattern.
   std::string path_;

@@ -1,14 +1,19 @@
 #include "source/http_ingest.h"
 
+#include <algorithm>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "base/hash.h"
 #include "base/json_writer.h"
 
 namespace streamobs::source {
 
 namespace {
+
+constexpr std::size_t kKeyBytesMax = 255;
 
 /// What the routes share; lives in their handlers.
 struct Ingest {
@@ -33,28 +38,66 @@ http::Response no_such_stream(const Ingest& ingest, std::string_view name) {
   return http::problem(404, detail);
 }
 
+/// Nothing was taken, and the client shall come back after `seconds`.
+http::Response later(int status, std::string_view detail, std::string seconds) {
+  http::Response response = http::problem(status, detail);
+  response.headers.emplace_back("Retry-After", std::move(seconds));
+  return response;
+}
+
 http::Response answer(const IngestOutcome& outcome) {
   http::Response response;
   switch (outcome.status) {
     case IngestOutcome::Status::taken:
       response.status = outcome.accepted == 0 && outcome.rejected != 0 ? 400 : 200;
       response.body = ingest_answer(outcome);
+      if (outcome.repeated) response.headers.emplace_back("Idempotency-Replayed", "true");
       return response;
     case IngestOutcome::Status::overloaded:
-      response =
-          http::problem(429, "the pipeline is full; send it again after Retry-After seconds");
-      response.headers.emplace_back("Retry-After", "1");
-      return response;
+      return later(429, "the pipeline is full; send it again after Retry-After seconds", "1");
     case IngestOutcome::Status::stopping:
-      response = http::problem(503, "the engine is shutting down; send it again");
-      response.headers.emplace_back("Retry-After", "5");
-      return response;
+      return later(503, "the engine is shutting down; send it again", "5");
+    case IngestOutcome::Status::key_reused:
+      return http::problem(422,
+                           "this Idempotency-Key came before with another body; nothing was taken. "
+                           "Use a key of its own for each request, and the same one only to repeat "
+                           "it unchanged");
+    case IngestOutcome::Status::no_space:
+      return later(507,
+                   "the disk is full: nothing was taken, queries and the dashboard go on. Make "
+                   "room where data_dir is; then send it again",
+                   "10");
+    case IngestOutcome::Status::not_durable:
+      return later(
+          503,
+          "the log could not be written to disk, the engine is ending: these events may or "
+          "may not have been taken. Send them again after its restart, under the same "
+          "Idempotency-Key or with the same ids if they shall count once",
+          "5");
     case IngestOutcome::Status::failed:
       break;
   }
   return http::problem(503, outcome.message.empty()
                                 ? "the events could not be taken; the log says why"
                                 : outcome.message);
+}
+
+/// The request's Idempotency-Key into `key`, empty where it has none. What is wrong with it
+/// otherwise, for the client.
+std::optional<std::string_view> read_key(const http::Request& request, std::string& key) {
+  bool found = false;
+  for (const http::HeaderField& field : request.head.fields) {
+    if (!http::equals_ignoring_case(field.name, "idempotency-key")) continue;
+    if (std::exchange(found, true)) return "there are two Idempotency-Keys; send one";
+    key = field.value;
+  }
+  const auto is_printable = [](char c) { return c >= ' ' && c <= '~'; };
+  if (!found) return std::nullopt;
+  if (key.empty() || key.size() > kKeyBytesMax ||
+      !std::all_of(key.begin(), key.end(), is_printable)) {
+    return "an Idempotency-Key is 1 to 255 printable ASCII characters";
+  }
+  return std::nullopt;
 }
 
 asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
@@ -70,6 +113,13 @@ asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
     co_return;
   }
   Block block;
+  if (const auto wrong = read_key(request, block.origin.request_key)) {
+    exchange.respond(http::problem(400, *wrong));
+    co_return;
+  }
+  if (!block.origin.request_key.empty()) {
+    block.origin.request_digest = hash_bytes(request.body->view());
+  }
   block.stream_id = stream->stream_id;
   block.format = Format::json;
   block.bytes = request.body;

@@ -27,6 +27,11 @@ struct IngestOutcome {
     overloaded,  ///< The pipeline is full: nothing was taken, try again.
     stopping,    ///< Shutting down: nothing was taken.
     failed,      ///< Our fault: nothing was taken; see `message`.
+    key_reused,  ///< The Idempotency-Key came before with another body: nothing was taken.
+    no_space,    ///< The disk is full: nothing was taken.
+    /// The log could not be synced, so that nobody knows whether the events are on disk. The engine
+    /// is ending; after its restart a repeat under the same key or ids counts them once.
+    not_durable,
   };
   static constexpr std::size_t kErrorsMax = 100;
 
@@ -34,6 +39,9 @@ struct IngestOutcome {
   IngestOutcome(Status s, std::string text) : status(s), message(std::move(text)) {}
 
   Status status = Status::taken;
+  /// Of what is `taken`: the request's key came before with the same body, and this is the answer
+  /// it got then. Nothing was counted again.
+  bool repeated = false;
   std::uint64_t accepted = 0;
   std::uint64_t rejected = 0;
   std::vector<RefusedEvent> errors;  ///< The first kErrorsMax of the rejected ones.

@@ -20,15 +20,16 @@ struct SourceOptions {
   Format format = Format::json;
 
   // file
-  std::vector<SourceText> paths;  ///< Files, in order; `*` and `?` match within one folder. `.gz` is inflated.
-  bool follow = false;            ///< Go on reading as the file grows, through rotation and truncation.
+  /// Files, in order; `*` and `?` match within one folder. `.gz` is inflated.
+  std::vector<SourceText> paths;
+  bool follow = false;  ///< Go on reading as the file grows, through rotation and truncation.
 
   // demo
   SourceText scenario = SourceText("services");
-  double rate = 10;               ///< Events per second.
+  double rate = 10;  ///< Events per second.
   std::uint64_t seed = 1;
-  double anomaly_share = 0.05;    ///< Share of the events that belong to injected anomalies.
-  Duration history = 0;           ///< Start with this much of the past, at once.
+  double anomaly_share = 0.05;  ///< Share of the events that belong to injected anomalies.
+  Duration history = 0;         ///< Start with this much of the past, at once.
 };
 
 }  // namespace streamobs::source

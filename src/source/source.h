@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "event/resume_state.h"
 #include "flow/asio.h"
 #include "flow/blocking_pool.h"
 #include "source/block_sink.h"
@@ -55,6 +56,10 @@ struct SourceRuntime {
   const std::atomic<bool>& stop;  ///< Becomes true once: end soon (within some 100 ms).
   /// Called on the source's strand after each block; may be empty.
   std::function<void(const Progress&)> on_progress;
+  /// What has reached the log of it before: the source numbers its blocks from next_block on and
+  /// reads its files from their places on. Of what has no places (a pipe, the demo) only the
+  /// number goes on.
+  ResumeState resume = {};
 };
 
 class Source {
@@ -67,11 +72,13 @@ class Source {
 
  protected:
   Source(SourceSetup setup, SourceRuntime runtime)
-      : setup_(std::move(setup)), runtime_(std::move(runtime)) {}
+      : setup_(std::move(setup)),
+        runtime_(std::move(runtime)),
+        number_(runtime_.resume.next_block - 1) {}
 
   bool stopping() const { return runtime_.stop.load(std::memory_order_relaxed); }
   /// Numbers the block, stamps it with its arrival and pushes it. `block` has bytes, format,
-  /// offset, line, name and header. False: end.
+  /// offset, line, name, header and the place behind it. False: end.
   asio::awaitable<bool> push(Block block);
   /// Sleeps, but not much longer than until told to stop.
   asio::awaitable<void> pause(Duration duration);
@@ -83,7 +90,7 @@ class Source {
   Progress progress_;
 
  private:
-  std::uint64_t number_ = 0;
+  std::uint64_t number_;  ///< Of the last block.
 };
 
 /// Fails for a scenario that does not exist. Files are looked for when it runs.

@@ -101,6 +101,72 @@ select = { n = "count(*)" }
       | ^^^^
       hint: remove one of the two
 )~"},
+    {"a sync_every that nobody waits for",
+     R"~([wal]
+sync_every = "1s"
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:14: error: sync_every: means nothing where every acknowledgement waits for the disk
+    2 | sync_every = "1s"
+      |              ^^^^
+      hint: remove it, or say durability = "interval" and read in docs/config.md what can be lost then
+)~"},
+    {"a log kept for a week without a bound",
+     R"~([wal]
+keep = { age = "7d" }
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:8: error: [wal.keep] has no bytes
+    2 | keep = { age = "7d" }
+      |        ^^^^^^^^^^^^^^
+      hint: how much of the disk may it take? keep = { age = "7d", bytes = "10GB" }
+)~"},
+    {"a log kept for a week, the short way",
+     R"~([wal]
+keep = "7d"
+fsync = false
+)~" + kStream +
+         kWindow,
+     R"~(obs.toml:2:8: error: keep: expected how long and how much, found the text "7d"
+    2 | keep = "7d"
+      |        ^^^^
+      hint: keep = { age = "7d", bytes = "10GB" }
+obs.toml:3:1: error: unknown key "fsync" in [wal]
+    3 | fsync = false
+      | ^^^^^
+      hint: it is called "durability" here: "sync" or "interval"
+)~"},
+    {"an id that is no field", kStream + R"~(id = "sevice"
+)~" + kWindow,
+     R"~(obs.toml:4:6: error: id: there is no field "sevice"
+    4 | id = "sevice"
+      |      ^^^^^^^^
+      hint: did you mean "service"?
+)~"},
+    {"an id that cannot be one", kStream + R"~(id = "latency_ms"
+id_horizon = "5 minutes"
+)~" + kWindow,
+     R"~(obs.toml:4:6: error: id: latency_ms is a float
+    4 | id = "latency_ms"
+      |      ^^^^^^^^^^^^
+      hint: an id is a string or an int
+obs.toml:5:14: error: id_horizon: "5 minutes" is not a duration
+    5 | id_horizon = "5 minutes"
+      |              ^^^^^^^^^^^
+      hint: whole numbers with units, the largest first: "500ms", "10s", "1h30m", "7d"
+)~"},
+    {"a horizon without an id, and the raw line", kStream + R"~(max_ids = 5000
+keep = "raw"
+)~" + kWindow,
+     R"~(obs.toml:4:11: error: max_ids: means nothing without an id
+    4 | max_ids = 5000
+      |           ^^^^
+      hint: which field tells events apart? id = "event_id"
+obs.toml:5:8: error: keep: keeping events as they came is not there yet
+    5 | keep = "raw"
+      |        ^^^^^
+      hint: remove it: the log keeps the declared fields, dead letters the whole event
+)~"},
     {"an address for everybody",
      R"~([http]
 listen = "0.0.0.0:8080"

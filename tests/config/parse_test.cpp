@@ -69,6 +69,130 @@ TEST_CASE("a config without http or data_dir is complete") {
   CHECK(config.http.body_bytes_max == 8u << 20);
   CHECK(config.streams.at(0).max_future == 10 * kMinute);
   CHECK(config.streams.at(0).timezone == "UTC");
+  CHECK(config.streams.at(0).id.empty());
+  CHECK(config.wal.durability == wal::Durability::sync);
+  CHECK(config.wal.keep_bytes == 0);
+  CHECK(config.text == kMinimal);
+}
+
+TEST_CASE("what is kept of the log is bounded in bytes, and in time if it says so") {
+  const std::string stream(kMinimal);
+  const Config bytes = parse_good(stream + "[wal.keep]\nbytes = \"5GB\"\n");
+  CHECK(bytes.wal.keep_bytes == 5'000'000'000);
+  CHECK(bytes.wal.keep_age >= 365 * kDay);
+  const Config both = parse_good(stream + "[wal]\nkeep.age = \"1d\"\nkeep.bytes = 1048576\n");
+  CHECK(both.wal.keep_bytes == 1u << 20);
+  CHECK(both.wal.keep_age == kDay);
+}
+
+TEST_CASE("all bodies together are at least one body") {
+  const Config config = parse_good(std::string(kMinimal) + "[http]\nbody_bytes_max = \"512MiB\"\n");
+  CHECK(config.http.all_bodies_bytes_max == 512u << 20);
+}
+
+TEST_CASE("with mistakes in some sections the sound ones are there to look further into") {
+  const std::string toml = R"~(
+[http]
+listen = "nowhere"
+[stream.good]
+time = "t"
+[stream.bad]
+time = "t"
+timezone = "Mars/Olympus"
+[source.a]
+type = "stdin"
+stream = "good"
+[source.b]
+type = "demo"
+stream = "bad"
+[source.c]
+type = "demo"
+stream = "none"
+[window.fine]
+from = "good"
+size = "1m"
+select = { n = "count(*)" }
+[window.broken]
+from = "good"
+size = "1m"
+[window.of_bad]
+from = "bad"
+size = "1m"
+select = { n = "count(*)" }
+[rule.fine]
+on = "fine"
+when = "n > 1"
+[rule.on_broken]
+on = "broken"
+when = "n > 1"
+[rule.broken]
+on = "fine"
+[incidents]
+evidence = ["fine", "broken"]
+)~";
+  Diagnostics diagnostics;
+  const Reading reading = read(toml, "test.toml", diagnostics);
+  CHECK_FALSE(reading.complete);
+  REQUIRE(reading.config.has_value());
+  const auto names = [](const auto& all) {
+    std::string text;
+    for (const auto& one : all) text += one.name.text + " ";
+    return text;
+  };
+  CHECK(names(reading.config->streams) == "good ");
+  CHECK(names(reading.config->sources) == "a ");
+  CHECK(names(reading.config->windows) == "fine ");
+  CHECK(names(reading.config->rules) == "fine ");
+  REQUIRE(reading.config->incidents.evidence.size() == 1);
+  CHECK(diagnostics.size() == 5);
+  CHECK(std::is_sorted(diagnostics.begin(), diagnostics.end(),
+                       [](const auto& a, const auto& b) { return a.place.line < b.place.line; }));
+  Diagnostics again;
+  CHECK_FALSE(parse(toml, "test.toml", again).has_value());
+  CHECK(again.size() == 5);
+  // Nothing at all where it is no TOML.
+  CHECK_FALSE(read("[", "test.toml", again).config.has_value());
+  // Nothing is missing where all is well.
+  const Reading good = read(kMinimal, "test.toml", again);
+  CHECK(good.complete);
+  CHECK(good.config->streams.size() == 1);
+}
+
+TEST_CASE("a config of the past needs neither its secrets nor its address") {
+  ::unsetenv("STREAMOBS_TEST_GONE");
+  const std::string toml =
+      "[http]\nlisten = \"0.0.0.0:80\"\ntoken = \"env:STREAMOBS_TEST_GONE\"\n" +
+      std::string(kMinimal);
+  Diagnostics diagnostics;
+  CHECK_FALSE(parse(toml, "test.toml", diagnostics).has_value());
+  diagnostics.clear();
+  const auto past = parse_past(toml, "test.toml", diagnostics);
+  REQUIRE(past.has_value());
+  CHECK(past->streams.size() == 1);
+  CHECK(past->text == toml);
+  CHECK(diagnostics.empty());
+  CHECK_FALSE(parse_past(toml + "typo = 1\n", "test.toml", diagnostics).has_value());
+}
+
+TEST_CASE("an access log's stream can have what the format has") {
+  const std::string source = "[source.f]\ntype = \"file\"\npath = \"a\"\nformat = \"access_log\"\n";
+  const std::string stream = "[stream.s]\ntime = \"time_local\"\n";
+  parse_good(source + stream +
+             "fields = { status = \"int\", ip = { type = \"string\", path = \"remote_addr\" }, "
+             "who = { type = \"string\", aliases = [\"remote_user\"] } }\n");
+  const std::string misspelt = messages(source + stream + "fields = { user_agnet = \"string\" }\n");
+  CHECK(mentions(misspelt, "warning: fields: an access log has no user_agnet: it will be NULL"));
+  CHECK(mentions(misspelt, "did you mean \"user_agent\"?"));
+  const std::string required =
+      messages(source + stream + "fields = { latency = \"float\" }\nrequired = [\"latency\"]\n");
+  CHECK(mentions(required, "error: fields: an access log has no latency, so that every line"));
+  CHECK(mentions(required, "it has remote_addr, ident"));
+  const std::string time = messages(source + std::string(kMinimal));
+  CHECK(mentions(time, "error: time: an access log has no t, so that every line"));
+  // What another source may send is not for us to judge.
+  parse_good(source + "[source.g]\ntype = \"file\"\npath = \"b\"\n" + std::string(kMinimal));
+  CHECK(messages(source + "[source.g]\ntype = \"file\"\npath = \"b\"\n" + std::string(kMinimal)) ==
+        "");
 }
 
 TEST_CASE("every key reaches its option") {
@@ -89,6 +213,7 @@ header_bytes_max = "16KiB"
 header_timeout = "2s"
 body_bytes_max = "1MB"
 inflated_bytes_max = 3000000
+all_bodies_bytes_max = "64MiB"
 body_rate_min = 100
 keep_alive_timeout = "1m30s"
 connections_max = 10
@@ -97,6 +222,12 @@ live_connections_max = 4
 rows_per_transaction = 50
 busy_timeout = "3s"
 keep_dead_letters = "2d"
+[wal]
+durability = "interval"
+sync_every = "200ms"
+checkpoint_every = "2m"
+checkpoint_bytes = "1GiB"
+keep = { age = "7d", bytes = "2TB" }
 [incidents]
 gap = "1m"
 resolve_after = "2m"
@@ -129,6 +260,9 @@ max_future = "1h"
 idle_timeout = "5s"
 max_event_bytes = "64KB"
 paths = ["/in/s"]
+id = "meta.id"
+id_horizon = "6h"
+max_ids = 5000
 [window.fine]
 from = "s"
 size = "1d"
@@ -164,6 +298,7 @@ keep_firing_for = "1d"
   CHECK(config.http.header_timeout == 2 * kSecond);
   CHECK(config.http.body_bytes_max == 1'000'000);
   CHECK(config.http.inflated_bytes_max == 3'000'000);
+  CHECK(config.http.all_bodies_bytes_max == 64u << 20);
   CHECK(config.http.body_rate_min == 100);
   CHECK(config.http.keep_alive_timeout == 90 * kSecond);
   CHECK(config.http.connections_max == 10);
@@ -172,6 +307,12 @@ keep_firing_for = "1d"
   CHECK(config.store.rows_per_transaction == 50);
   CHECK(config.store.busy_timeout == 3 * kSecond);
   CHECK(config.store.keep_dead_letters == 2 * kDay);
+  CHECK(config.wal.durability == wal::Durability::interval);
+  CHECK(config.wal.sync_every == 200 * kMillisecond);
+  CHECK(config.wal.checkpoint_every == 2 * kMinute);
+  CHECK(config.wal.checkpoint_bytes == 1u << 30);
+  CHECK(config.wal.keep_age == 7 * kDay);
+  CHECK(config.wal.keep_bytes == 2'000'000'000'000);
   CHECK(config.incidents.gap == kMinute);
   CHECK(config.incidents.resolve_after == 2 * kMinute);
   CHECK(config.incidents.evidence.at(0).text == "fine");
@@ -211,6 +352,9 @@ keep_firing_for = "1d"
   CHECK(stream.idle_timeout == 5 * kSecond);
   CHECK(stream.max_event_bytes == 64'000);
   CHECK(stream.paths.at(0).text == "/in/s");
+  CHECK(stream.id.text == "meta.id");
+  CHECK(stream.id_horizon == 6 * kHour);
+  CHECK(stream.ids_max == 5'000);
 
   const window::WindowOptions& window = config.windows.at(0);
   CHECK(window.size == kDay);

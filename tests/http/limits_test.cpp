@@ -3,53 +3,16 @@
 #include <sys/resource.h>
 #include <vector>
 
-#include "http/server.h"
-#include "support/catch.h"
-#include "support/http_fixture.h"
+#include "support.h"
 
 namespace {
 
-using namespace streamobs;  // NOLINT
-using std::chrono::milliseconds;
-using test::get;
-using test::HttpClient;
-using test::HttpResponse;
-using test::post;
-using test::TestServer;
-using test::wait_until;
-
-struct Seen {
-  std::atomic<int> live_ended{0};
-  std::atomic<int> waiting{0};
-  std::atomic<bool> release{false};
-};
+using namespace streamobs;              // NOLINT
+using namespace streamobs::http::test;  // NOLINT
 
 asio::awaitable<void> say_ok(http::Exchange& exchange) {
   exchange.respond(http::Response());
   co_return;
-}
-
-asio::awaitable<void> wait_for_release(Seen& seen, http::Exchange& exchange) {
-  asio::steady_timer timer(exchange.executor());
-  ++seen.waiting;
-  while (!seen.release) {
-    timer.expires_after(milliseconds(2));
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-  exchange.respond(http::Response());
-}
-
-asio::awaitable<void> stream_without_end(Seen& seen, http::Exchange& exchange) {
-  std::string type = "text/event-stream";
-  bool open = co_await exchange.start_stream(std::move(type));
-  asio::steady_timer timer(exchange.executor());
-  while (open) {
-    std::string bytes = "data: x\n\n";
-    open = co_await exchange.write_stream(std::move(bytes));
-    timer.expires_after(milliseconds(5));
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-  ++seen.live_ended;
 }
 
 struct App {
@@ -62,16 +25,13 @@ struct App {
     router.add("POST", "/body", ingest, say_ok);
     router.add("GET", "/wait", {},
                [this](http::Exchange& exchange) { return wait_for_release(seen, exchange); });
-    router.add("GET", "/live", live,
-               [this](http::Exchange& exchange) { return stream_without_end(seen, exchange); });
+    router.add("GET", "/live", live, [this](http::Exchange& exchange) {
+      return stream_without_end(seen, exchange, "data: x\n\n", milliseconds(5));
+    });
   }
-  Seen seen;
+  Handling seen;
   http::Router router;
 };
-
-int status_of(const std::optional<HttpResponse>& response) {
-  return response ? response->status : 0;
-}
 
 double rejected(const TestServer& server, const std::string& reason) {
   return server.registry.value("streamobs_http_rejected_total", {{"reason", reason}});
@@ -106,6 +66,46 @@ TEST_CASE("a head that comes too slowly gets 408", "[http]") {
   CHECK(silent.received().empty());
 }
 
+TEST_CASE("all bodies together are bounded", "[http]") {
+  App app;
+  http::HttpOptions options;
+  options.all_bodies_bytes_max = 100'000;
+  TestServer server(app.router, options);
+  const auto held = [&] { return server.registry.value("streamobs_http_bodies_held_bytes"); };
+  // Half-sent bodies hold what has come of them, however much they announce.
+  std::vector<HttpClient> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(server.connect());
+    REQUIRE(waiting.back().send(kUpload + std::string(30'000, ' ')));
+  }
+  REQUIRE(wait_until([&] { return held() == 90'000; }));
+  HttpClient small = server.connect();
+  CHECK(status_of(small.ask(post("/body", std::string(5'000, ' ')))) == 200);
+  const auto full = small.ask(post("/body", std::string(15'000, ' ')));
+  CHECK(status_of(full) == 429);
+  CHECK(full->header("retry-after") == "1");
+  CHECK(full->header("content-type") == "application/problem+json");
+  // It had come whole: the connection goes on.
+  CHECK(status_of(small.ask(post("/body", std::string(5'000, ' ')))) == 200);
+  HttpClient large = server.connect();
+  REQUIRE(large.send(kUpload + std::string(60'000, ' ')));
+  CHECK(status_of(large.receive()) == 429);
+  HttpClient chunked = server.connect();
+  std::string text = kChunkedHead;
+  for (int i = 0; i < 20; ++i) text += chunk(std::string(1'000, ' '));
+  REQUIRE(chunked.send(text));
+  CHECK(status_of(chunked.receive()) == 429);
+  HttpClient gzipped = server.connect();
+  CHECK(status_of(gzipped.ask(post("/body", gzip(std::string(50'000, ' ')), kGzipFields))) == 429);
+  CHECK(rejected(server, "all_bodies") == 4);
+  // What is let go can be used again.
+  REQUIRE(wait_until([&] { return held() == 90'000; }));
+  waiting.clear();
+  REQUIRE(wait_until([&] { return held() == 0; }));
+  CHECK(status_of(small.ask(post("/body", std::string(15'000, ' ')))) == 200);
+  CHECK(wait_until([&] { return held() == 0; }));
+}
+
 TEST_CASE("a body that comes too slowly gets 408", "[http]") {
   App app;
   http::HttpOptions options;
@@ -116,9 +116,7 @@ TEST_CASE("a body that comes too slowly gets 408", "[http]") {
   REQUIRE(stalled.send(kUpload + std::string(10, ' ')));
   CHECK(status_of(stalled.receive()) == 408);
   HttpClient chunked = server.connect();
-  REQUIRE(
-      chunked.send("POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                   "Transfer-Encoding: chunked\r\n\r\n5\r\nab"));
+  REQUIRE(chunked.send(kChunkedHead + "5\r\nab"));
   CHECK(status_of(chunked.receive()) == 408);
   CHECK(rejected(server, "body_timeout") == 2);
 }

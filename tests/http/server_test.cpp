@@ -4,49 +4,18 @@
 #include <string>
 #include <vector>
 
-#include <zlib.h>
-
-#include "support/catch.h"
-#include "support/http_fixture.h"
+#include "support.h"
 
 namespace {
 
-using namespace streamobs;  // NOLINT
-using std::chrono::milliseconds;
-using test::get;
-using test::HttpClient;
-using test::HttpResponse;
-using test::post;
-using test::TestServer;
-using test::wait_until;
-
-std::string gzip(std::string_view text) {
-  z_stream stream{};
-  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&stream, text.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-std::string chunk(std::string_view text) {
-  char size[20];
-  std::snprintf(size, sizeof size, "%zx\r\n", text.size());
-  return size + std::string(text) + "\r\n";
-}
+using namespace streamobs;              // NOLINT
+using namespace streamobs::http::test;  // NOLINT
 
 /// What the handlers saw, for the tests to look at.
-struct Seen {
+struct Seen : Handling {
   std::mutex mutex;
   std::vector<std::string> bodies;
   std::vector<std::shared_ptr<BlockBuffer>> kept;
-  std::atomic<int> live_ended{0};
-  std::atomic<bool> release{false};
   bool keep = false;
 };
 
@@ -86,27 +55,6 @@ asio::awaitable<void> fail(http::Exchange&) {
   co_return;
 }
 
-asio::awaitable<void> wait_for_release(Seen& seen, http::Exchange& exchange) {
-  asio::steady_timer timer(exchange.executor());
-  while (!seen.release) {
-    timer.expires_after(milliseconds(2));
-    co_await timer.async_wait(asio::use_awaitable);
-  }
-  http::Response response;
-  response.body = "done";
-  exchange.respond(std::move(response));
-}
-
-asio::awaitable<void> stream_without_end(Seen& seen, http::Exchange& exchange) {
-  std::string type = "text/event-stream";
-  bool open = co_await exchange.start_stream(std::move(type));
-  while (open) {
-    std::string bytes(64 << 10, 'x');
-    open = co_await exchange.write_stream(std::move(bytes));
-  }
-  ++seen.live_ended;
-}
-
 /// Routes of every kind.
 struct App {
   App() {
@@ -126,16 +74,13 @@ struct App {
                [this](http::Exchange& exchange) { return take_body(seen, exchange); });
     router.add("GET", "/wait", plain,
                [this](http::Exchange& exchange) { return wait_for_release(seen, exchange); });
-    router.add("GET", "/live", live,
-               [this](http::Exchange& exchange) { return stream_without_end(seen, exchange); });
+    router.add("GET", "/live", live, [this](http::Exchange& exchange) {
+      return stream_without_end(seen, exchange, std::string(64 << 10, 'x'), milliseconds(0));
+    });
   }
   Seen seen;
   http::Router router;
 };
-
-int status_of(const std::optional<HttpResponse>& response) {
-  return response ? response->status : 0;
-}
 
 /// The status of one request on a connection of its own.
 int ask(const TestServer& server, std::string_view request) {
@@ -306,7 +251,6 @@ TEST_CASE("bodies are refused for type, coding and size", "[http]") {
   options.body_bytes_max = 10'000;
   options.inflated_bytes_max = 50'000;
   TestServer server(app.router, options);
-  const std::string gzip_fields = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
   for (const char* type :
        {"", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n",
         "Content-Type: multipart/form-data\r\n", "Content-Type: application/jsonx\r\n",
@@ -318,33 +262,29 @@ TEST_CASE("bodies are refused for type, coding and size", "[http]") {
   CHECK(ask(server, post("/body", std::string(10'000, 'x'))) == 200);
   CHECK(ask(server, post("/body", std::string(10'001, 'x'))) == 413);
   CHECK(ask(server, post("/body", std::string(500'000, 'x'))) == 413);
-  const std::string chunked = "POST /body HTTP/1.1\r\nHost: localhost\r\n" + std::string(kJson) +
-                              "Transfer-Encoding: chunked\r\n\r\n";
-  CHECK(ask(server, chunked + chunk(std::string(10'000, 'x')) + "0\r\n\r\n") == 200);
-  CHECK(ask(server, chunked + chunk(std::string(9'000, 'x')) + chunk(std::string(1'001, 'x')) +
+  CHECK(ask(server, kChunkedHead + chunk(std::string(10'000, 'x')) + "0\r\n\r\n") == 200);
+  CHECK(ask(server, kChunkedHead + chunk(std::string(9'000, 'x')) + chunk(std::string(1'001, 'x')) +
                         "0\r\n\r\n") == 413);
-  CHECK(ask(server, chunked + "fffffffffffffff\r\n") == 413);
+  CHECK(ask(server, kChunkedHead + "fffffffffffffff\r\n") == 413);
 
-  CHECK(ask(server, post("/body", gzip(std::string(50'000, ' ')), gzip_fields)) == 200);
-  CHECK(ask(server, post("/body", gzip(std::string(50'001, ' ')), gzip_fields)) == 413);
+  CHECK(ask(server, post("/body", gzip(std::string(50'000, ' ')), kGzipFields)) == 200);
+  CHECK(ask(server, post("/body", gzip(std::string(50'001, ' ')), kGzipFields)) == 413);
   const std::string bomb = gzip(std::string(9'000'000, ' '));
   REQUIRE(bomb.size() < 10'000);
-  CHECK(ask(server, post("/body", bomb, gzip_fields)) == 413);
-  CHECK(ask(server, post("/body", "not gzip", gzip_fields)) == 400);
+  CHECK(ask(server, post("/body", bomb, kGzipFields)) == 413);
+  CHECK(ask(server, post("/body", "not gzip", kGzipFields)) == 400);
   const std::string good = gzip("{\"a\": 1}");
-  CHECK(ask(server, post("/body", good.substr(0, good.size() - 5), gzip_fields)) == 400);
-  CHECK(ask(server, post("/body", good + "x", gzip_fields)) == 400);
-  CHECK(ask(server, post("/body", "", gzip_fields)) == 400 - 200);
+  CHECK(ask(server, post("/body", good.substr(0, good.size() - 5), kGzipFields)) == 400);
+  CHECK(ask(server, post("/body", good + "x", kGzipFields)) == 400);
+  CHECK(ask(server, post("/body", "", kGzipFields)) == 400 - 200);
   std::string rotten = good;
   rotten[rotten.size() - 6] = static_cast<char>(rotten[rotten.size() - 6] ^ 1);
-  CHECK(ask(server, post("/body", rotten, gzip_fields)) == 400);
+  CHECK(ask(server, post("/body", rotten, kGzipFields)) == 400);
 }
 
 TEST_CASE("broken chunks get 400 and an end", "[http]") {
   App app;
   TestServer server(app.router);
-  const std::string chunked = "POST /body HTTP/1.1\r\nHost: localhost\r\n" + std::string(kJson) +
-                              "Transfer-Encoding: chunked\r\n\r\n";
   for (const std::string& bad :
        {std::string("xyz\r\n"), std::string("-1\r\na\r\n"), std::string("0x2\r\nab\r\n"),
         std::string("2\nab\n0\n\n"), std::string("2 \r\nab\r\n"), std::string("2\r\nabc\r\n"),
@@ -354,7 +294,7 @@ TEST_CASE("broken chunks get 400 and an end", "[http]") {
         std::string("2\r\nab\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n")}) {
     INFO(bad.substr(0, 60));
     HttpClient client = server.connect();
-    client.send(chunked + bad);
+    client.send(kChunkedHead + bad);
     // Some are broken only in the light of what follows: here, of nothing.
     client.finish_sending();
     CHECK(status_of(client.receive()) == 400);
@@ -365,12 +305,10 @@ TEST_CASE("broken chunks get 400 and an end", "[http]") {
 TEST_CASE("what comes after broken chunks is not taken for a request", "[http]") {
   App app;
   TestServer server(app.router);
-  const std::string chunked = "POST /body HTTP/1.1\r\nHost: localhost\r\n" + std::string(kJson) +
-                              "Transfer-Encoding: chunked\r\n\r\n";
   for (const char* bad : {"0x2\r\nab\r\n0\r\n\r\n", "2\nab\n0\n\n", "2\r\nabc\r\n0\r\n\r\n"}) {
     INFO(bad);
     HttpClient client = server.connect();
-    client.send(chunked + bad + get("/open"));
+    client.send(kChunkedHead + bad + get("/open"));
     CHECK(status_of(client.receive()) == 400);
     client.finish_sending();
     CHECK(client.wait_closed());

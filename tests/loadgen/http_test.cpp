@@ -49,8 +49,17 @@ class TinyServer {
   // Read after stop().
   std::vector<std::string> bodies;
   std::vector<std::string> heads;
+  std::vector<std::string> keys;  ///< Of every request, those that were turned away too.
 
  private:
+  static std::string key_of(const std::string& head) {
+    const std::string name = "\r\nIdempotency-Key: ";
+    const std::size_t at = head.find(name);
+    if (at == std::string::npos) return "";
+    const std::size_t begin = at + name.size();
+    return head.substr(begin, head.find("\r\n", begin) - begin);
+  }
+
   void serve() {
     while (true) {
       const int fd = ::accept(listener_, nullptr, nullptr);
@@ -73,6 +82,7 @@ class TinyServer {
       if (!receive(fd, input)) return false;
     }
     const std::string body = input.substr(head_end + 4, length);
+    keys.push_back(key_of(head));
     input.erase(0, head_end + 4 + length);
     if (next_trick_ < tricks_.size()) {
       switch (tricks_[next_trick_++]) {
@@ -160,6 +170,26 @@ TEST_CASE("a busy server and a broken connection are tried again") {
   CHECK(run(options_for(server.url())) == 0);
   server.stop();
   CHECK(joined(server.bodies) == expected_services(2'500));
+  // The first request four times, under one key; then the others.
+  REQUIRE(server.keys.size() == 6);
+  CHECK(server.keys[0].starts_with("loadgen-"));
+  for (std::size_t i = 1; i < 4; ++i) CHECK(server.keys[i] == server.keys[0]);
+  CHECK(server.keys[4] != server.keys[0]);
+  CHECK(server.keys[5] != server.keys[4]);
+}
+
+TEST_CASE("two runs have keys of their own, and one can do without") {
+  TinyServer server;
+  LoadgenOptions options = options_for(server.url());
+  options.events = 1'000;
+  CHECK(run(options) == 0);
+  CHECK(run(options) == 0);
+  options.request_keys = false;
+  CHECK(run(options) == 0);
+  server.stop();
+  REQUIRE(server.keys.size() == 3);
+  CHECK(server.keys[0] != server.keys[1]);
+  CHECK(server.keys[2].empty());
 }
 
 TEST_CASE("events that the server refuses are counted, the run goes on") {

@@ -72,6 +72,9 @@ TEST_CASE("what cannot be read is said before anything is read") {
   CHECK(message_of(folder.open()).find("is a directory") != std::string::npos);
   FileSet no_match({dir / "*.csv"}, {}, pool);
   CHECK(message_of(no_match.open()) == "no file matches " + (dir / "*.csv"));
+  FileSet one_match({dir / "*.csv", dir / "a*"}, {}, pool);
+  REQUIRE(message_of(one_match.open()) == "");
+  CHECK(joined(read_all(one_match)) == "1\n");
   FileSet none({}, {}, pool);
   CHECK(none.open().has_error());
   if (::geteuid() != 0) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "support/catch.h"
 #include "support/http_fixture.h"
 
@@ -126,6 +127,76 @@ TEST_CASE("the client is told what became of its events", "[source]") {
   const HttpResponse failed = ask({IngestOutcome::Status::failed, "the disk is gone"});
   CHECK(failed.status == 503);
   CHECK(failed.body.find("the disk is gone") != std::string::npos);
+}
+
+TEST_CASE("what a log may have to say is told in words", "[source]") {
+  App app;
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto ask = [&](const IngestOutcome& outcome) {
+    app.port.outcome = outcome;
+    const auto response = client.ask(post("/v1/events/requests", "{}"));
+    REQUIRE(response);
+    return *response;
+  };
+  IngestOutcome again = taken(2, 1, {{1, "future", "a year"}});
+  const HttpResponse first = ask(again);
+  CHECK(first.header("idempotency-replayed").empty());
+  again.repeated = true;
+  const HttpResponse second = ask(again);
+  CHECK(second.status == first.status);
+  CHECK(second.body == first.body);
+  CHECK(second.header("idempotency-replayed") == "true");
+  IngestOutcome refused = taken(0, 1, {{0, "future", "a year"}});
+  refused.repeated = true;
+  CHECK(ask(refused).status == 400);
+
+  const HttpResponse reused = ask({IngestOutcome::Status::key_reused, ""});
+  CHECK(reused.status == 422);
+  CHECK(reused.body.find("another body") != std::string::npos);
+  const HttpResponse full = ask({IngestOutcome::Status::no_space, ""});
+  CHECK(full.status == 507);
+  CHECK(full.header("retry-after") == "10");
+  CHECK(full.body.find("the disk is full: nothing was taken") != std::string::npos);
+  const HttpResponse unsure = ask({IngestOutcome::Status::not_durable, ""});
+  CHECK(unsure.status == 503);
+  CHECK(unsure.body.find("may or may not have been taken") != std::string::npos);
+  CHECK(reused.body.find("Unprocessable Content") != std::string::npos);
+  for (const HttpResponse& problem : {reused, full, unsure}) {
+    CHECK(problem.header("content-type") == "application/problem+json");
+  }
+}
+
+TEST_CASE("an Idempotency-Key goes along with a digest of the body", "[source]") {
+  App app;
+  app.port.outcome = taken(1, 0);
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto status = [&](const std::string& headers, const std::string& body = "{}") {
+    const auto response = client.ask(post("/v1/events/requests", body, headers));
+    REQUIRE(response);
+    return response->status;
+  };
+  const std::string json = "Content-Type: application/json\r\n";
+  CHECK(status(json + "Idempotency-Key: \"8e03978e-40d5\"\r\n") == 200);
+  CHECK(status(json + "idempotency-key:   a b~!  \r\n", "[1]") == 200);
+  CHECK(status(json + "Idempotency-Key: " + std::string(255, 'k') + "\r\n") == 200);
+  CHECK(status(json) == 200);
+  CHECK(status(json + "Idempotency-Key: " + std::string(256, 'k') + "\r\n") == 400);
+  CHECK(status(json + "Idempotency-Key: \r\n") == 400);
+  CHECK(status(json + "Idempotency-Key: k\xC3\xA9y\r\n") == 400);
+  CHECK(status(json + "Idempotency-Key: a\r\nIdempotency-Key: a\r\n") == 400);
+
+  const std::lock_guard lock(app.port.mutex);
+  REQUIRE(app.port.blocks.size() == 4);
+  const auto& blocks = app.port.blocks;
+  CHECK(blocks[0].origin.request_key == "\"8e03978e-40d5\"");
+  CHECK(blocks[1].origin.request_key == "a b~!");
+  CHECK(blocks[2].origin.request_key == std::string(255, 'k'));
+  CHECK(blocks[3].origin.request_key.empty());
+  CHECK(blocks[0].origin.request_digest == hash_bytes("{}"));
+  CHECK(blocks[1].origin.request_digest == hash_bytes("[1]"));
+  CHECK(blocks[3].origin.request_digest == 0);
 }
 
 TEST_CASE("what is no stream, or no body, is said so", "[source]") {

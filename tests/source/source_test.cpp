@@ -44,10 +44,11 @@ struct Stage {
   CollectingSink sink;
   std::atomic<bool> stop{false};
   std::vector<std::uint64_t> progress;
+  ResumeState resume;
 
   SourceRuntime runtime() {
-    return {sink, pool, clock, stop,
-            [this](const Progress& p) { progress.push_back(p.input_bytes); }};
+    const auto on_progress = [this](const Progress& p) { progress.push_back(p.input_bytes); };
+    return {sink, pool, clock, stop, on_progress, resume};
   }
   /// Runs the source to its end, at most ten seconds.
   Result<> run(Source& source) {
@@ -114,6 +115,38 @@ TEST_CASE("a file source numbers its blocks, says where they are from, and ends"
   CHECK(progress.files == 1);
   CHECK(stage.progress.size() == number);
   CHECK(std::is_sorted(stage.progress.begin(), stage.progress.end()));
+}
+
+TEST_CASE("a file source goes on where the log says it was, and numbers on") {
+  const TempDir dir;
+  const std::string text = numbers(1'000);
+  write_file(dir / "in.ndjson", text);
+  for (const bool follow : {false, true}) {
+    SourceSetup setup = file_setup(dir / "in.ndjson");
+    setup.options.follow = follow;
+    std::string got;
+    ResumeState resume;
+    std::uint64_t number = 0;
+    for (int process = 0; process < 20; ++process) {
+      Stage stage;
+      stage.resume = resume;
+      stage.sink.after_push = [&] { stage.stop = stage.sink.blocks.size() == 2; };
+      if (follow && got.size() == text.size()) stage.stop = true;
+      const auto source = make_source(setup, stage.runtime());
+      CHECK(stage.run(**source).has_value());
+      for (const Block& block : stage.sink.blocks) {
+        CHECK(block.origin.number == ++number);
+        CHECK(block.origin.offset == got.size());
+        got += block.bytes->view();
+        CHECK(block.origin.resume.offset == got.size());
+        CHECK(block.origin.resume.file == dir / "in.ndjson");
+        CHECK(block.origin.resume.inode != 0);
+        resume.next_block = block.origin.number + 1;
+        resume.remember(block.origin.resume);
+      }
+    }
+    CHECK(got == text);
+  }
 }
 
 TEST_CASE("a CSV source hands the header along with each block") {
@@ -206,6 +239,7 @@ TEST_CASE("a pipe is read to its end, and what is complete does not wait") {
   CHECK(stage.sink.blocks[2].bytes->view() == "no newline");
   CHECK(stage.sink.blocks[2].origin.first_line == 3);
   CHECK(stage.sink.blocks[2].origin.name == "stdin");
+  for (const Block& block : stage.sink.blocks) CHECK(block.origin.resume.file.empty());
 }
 
 TEST_CASE("a silent pipe does not keep a source from stopping") {
@@ -245,6 +279,17 @@ SourceSetup demo_setup(const std::string& scenario, const std::string& stream, D
   return setup;
 }
 
+/// Makes a second pass now and then, until the stage is to stop.
+asio::awaitable<void> let_time_pass(Stage& stage, Duration live) {
+  asio::steady_timer timer(stage.context);
+  while (!stage.stop) {
+    timer.expires_after(std::chrono::milliseconds(20));
+    co_await timer.async_wait(asio::use_awaitable);
+    stage.clock.advance(kSecond);
+    if (stage.clock.now() >= kNow + live) stage.stop = true;
+  }
+}
+
 /// Lets the demo run through its history and `live` of time that the test makes pass.
 void run_demo(Stage& stage, const SourceSetup& setup, Duration live) {
   const auto source = make_source(setup, stage.runtime());
@@ -255,6 +300,10 @@ void run_demo(Stage& stage, const SourceSetup& setup, Duration live) {
     stage.clock.advance(kSecond);
     if (stage.clock.now() >= kNow + live) stage.stop = true;
   };
+  // Without a history there may be nothing to push at first.
+  if (stage.resume.next_block > 1) {
+    asio::co_spawn(stage.context, let_time_pass(stage, live), [](std::exception_ptr) {});
+  }
   CHECK(stage.run(**source).has_value());
 }
 
@@ -277,10 +326,22 @@ TEST_CASE("the demo begins with its history and then keeps to its rate") {
   CHECK(errors > 350);
 }
 
+TEST_CASE("the demo's history is made up once") {
+  Stage stage;
+  stage.resume.next_block = 8;
+  run_demo(stage, demo_setup("services", "requests", kHour), 3 * kSecond);
+  const std::string text = stage.sink.text();
+  CHECK(std::count(text.begin(), text.end(), '\n') <= 40);
+  CHECK(stage.sink.blocks.front().origin.number == 8);
+  CHECK(stage.sink.blocks.front().origin.resume.file.empty());
+}
+
 TEST_CASE("two demo sources make the two streams of the same LLM calls") {
-  const auto ids_of = [](const std::string& stream) {
+  const auto ids_of = [](const std::string& stream, std::uint64_t next_block = 1,
+                         Duration live = kSecond) {
     Stage stage;
-    run_demo(stage, demo_setup("llm", stream, 10 * kMinute), kSecond);
+    stage.resume.next_block = next_block;
+    run_demo(stage, demo_setup("llm", stream, 10 * kMinute), live);
     std::vector<std::string> ids;
     const std::string text = stage.sink.text();
     for (std::size_t at = 0; (at = text.find("\"request_id\":\"", at)) != std::string::npos; ++at) {
@@ -294,6 +355,16 @@ TEST_CASE("two demo sources make the two streams of the same LLM calls") {
   CHECK(requests.size() > 6'000);
   CHECK(responses.size() > 5'900);
   CHECK(std::includes(requests.begin(), requests.end(), responses.begin(), responses.end()));
+  // In a later process as well, but they are other calls.
+  const std::vector<std::string> later = ids_of("llm_requests", 7, kMinute);
+  const std::vector<std::string> answers = ids_of("llm_responses", 9, kMinute);
+  CHECK(later.size() > 300);
+  CHECK(answers.size() > 100);
+  CHECK(std::includes(later.begin(), later.end(), answers.begin(), answers.end()));
+  std::vector<std::string> common;
+  std::set_intersection(requests.begin(), requests.end(), later.begin(), later.end(),
+                        std::back_inserter(common));
+  CHECK(common.empty());
 }
 
 TEST_CASE("a demo that cannot be is refused in words") {
