@@ -21,6 +21,8 @@ http::Response failed(const Error& error) {
       return http::problem(400, error.message);
     case ErrorCode::not_found:
       return http::problem(404, error.message);
+    case ErrorCode::no_space:
+      return http::problem(507, error.message);
     case ErrorCode::unavailable:
       return http::problem(503, error.message);
     default:

@@ -14,9 +14,9 @@ namespace {
 /// Names that an anomaly's own fields have in the API.
 bool is_anomaly_field(std::string_view name) {
   static constexpr std::string_view kFields[] = {
-      "id",           "rule",           "anomaly_type",   "window",          "severity",
-      "detected_at",  "window_start",   "window_end",     "keys",            "metric_name",
-      "metric_value", "baseline_value", "threshold_value", "description",    "resolved",
+      "id",           "rule",           "anomaly_type",    "window",      "severity",
+      "detected_at",  "window_start",   "window_end",      "keys",        "metric_name",
+      "metric_value", "baseline_value", "threshold_value", "description", "resolved",
       "resolved_at"};
   return std::find(std::begin(kFields), std::end(kFields), name) != std::end(kFields);
 }
@@ -90,7 +90,8 @@ void write(JsonWriter& json, const Anomaly& anomaly) {
   json.key("detected_at").time(anomaly.detected_at);
   json.key("window_start").time(anomaly.window_start).key("window_end").time(anomaly.window_end);
   write_keys(json, anomaly.keys);
-  // Beside the object also flat, as in rows of windows and in the view, where no name is in the way.
+  // Beside the object also flat, as in rows of windows and in the view, where no name is in the
+  // way.
   for (const NamedValue& key : anomaly.keys) {
     if (is_anomaly_field(key.name)) continue;
     json.key(key.name);
@@ -198,7 +199,9 @@ void write_members(JsonWriter& json, const PipelineState& state) {
     time_or_null(json, "last_window_end", rule.last_window_end);
     json.end_object();
   }
-  json.end_array().key("store").begin_object();
+  json.end_array();
+  json.field("rules_configured", static_cast<std::uint64_t>(state.rules_configured));
+  json.key("store").begin_object();
   json.field("path", state.store.path).field("bytes", state.store.bytes);
   json.field("rows_written", state.store.rows_written).field("outbox", state.store.outbox);
   time_or_null(json, "last_commit_at", state.store.last_commit_at);

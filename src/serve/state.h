@@ -79,7 +79,8 @@ struct PipelineState {
   std::size_t lanes = 0;
   std::vector<StageState> stages;
   std::vector<SourceState> sources;
-  std::vector<RuleState> rules;
+  std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
+  std::size_t rules_configured = 0;
   StoreState store;
 };
 

@@ -26,6 +26,16 @@ std::string holder(int lock) {
                   : "another process";
 }
 
+/// Makes sure that a power failure does not take away the name of a directory that was just made.
+Result<> sync_directory(const std::string& path) {
+  const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = directory >= 0 && ::fsync(directory) == 0;
+  const Error failed = synced ? Error() : because("cannot sync " + path, "Check the disk");
+  if (directory >= 0) ::close(directory);
+  if (!synced) return failed;
+  return {};
+}
+
 /// Makes the directory closed to others from its first moment on, and its parents as mkdir does.
 Result<> make_directory(const std::string& given) {
   std::filesystem::path path = std::filesystem::path(given).lexically_normal();
@@ -33,10 +43,12 @@ Result<> make_directory(const std::string& given) {
   std::error_code error;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
   if (error) errno = error.value();
-  if (error || (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)) {
+  const bool made = !error && ::mkdir(path.c_str(), 0700) == 0;
+  if (!made && (error || errno != EEXIST)) {
     return because("cannot make the data directory " + given, "Choose another data_dir");
   }
-  return {};
+  if (!made) return {};
+  return sync_directory(path.has_parent_path() ? path.parent_path().string() : ".");
 }
 
 }  // namespace

@@ -12,7 +12,9 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/log.h"
+#include "store/backup.h"
 #include "store/damage.h"
 #include "store/migrations.h"
 #include "store/record_tables.h"
@@ -27,6 +29,8 @@ constexpr Duration kQueryTimeMax = 5 * kSecond;
 /// Rows removed in one transaction, and transactions in one call: results wait no longer.
 constexpr std::int64_t kExpireStep = 1'000;
 constexpr int kExpireStepsPerCall = 10;
+/// Pages in the journal from which on each commit tries to fold it in.
+constexpr int kJournalFoldPages = 4'000;
 constexpr std::int64_t kJournalWarnBytes = 256 << 20;
 
 std::uint64_t file_bytes(const std::string& path) {
@@ -66,23 +70,49 @@ Result<Connection> open_writer(const StoreOptions& options) {
                     options.path, *journal));
   }
   // legacy_alter_table: a table can be renamed whatever views of their own people have made.
+  // wal_autocheckpoint: SQLite would keep a failure of it, even to sync, to itself; commit() folds.
   const Result<> set = writer->execute(
-      "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;"
+      "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
       "PRAGMA journal_size_limit = 67108864; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;"
       "PRAGMA legacy_alter_table = ON;");
   if (set.has_error()) return set.error();
   return writer;
 }
 
+/// SQLite has no check sums of its own, and a wrong position would lose results or count them
+/// twice without anybody's noticing. Part of the file's format: never to be changed.
+std::int64_t check_sum(std::uint64_t log, std::uint64_t position) {
+  return static_cast<std::int64_t>(hash_word(log ^ hash_word(position)));
+}
+
+/// What SQLite refuses is a disk's fault, somebody's who changed the file, or damage that SQLite
+/// did not see as such. Years of results are not set aside on a guess.
+Error with_way_out(const Error& error) {
+  if (error.code != ErrorCode::internal && error.code != ErrorCode::io) return error;
+  return fail(
+      ErrorCode::io,
+      error.message +
+          ". Check the disk and the file's owner. If they are in order, the file is damaged "
+          "or was changed by another program: move it away (with its -wal and -shm), and a "
+          "new one is made from the log as far as that reaches");
+}
+
 }  // namespace
 
 struct Database::Impl {
   StoreOptions options;
+  bool begun_anew = false;
   Connection writer;
   std::map<std::string, WindowTable, NameLess> tables;
   RecordWriter records;
+  Statement set_position;
+  bool in_transaction = false;
+  std::uint64_t rows_open = 0;      ///< Written in the open transaction.
+  int journal_pages = 0;            ///< After the last commit.
   mutable std::mutex reader_mutex;  ///< Queries take turns; each is bounded in time.
   Connection reader;
+  std::atomic<std::uint64_t> log_id{0};
+  std::atomic<std::uint64_t> applied{0};
   std::atomic<std::uint64_t> rows_written{0};
   std::atomic<std::uint64_t> transactions{0};
   std::atomic<std::uint64_t> busy_retries{0};
@@ -90,7 +120,12 @@ struct Database::Impl {
   SystemClock clock;
 
   Result<> set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
-  Result<std::uint64_t> write_all(const Records& batch);
+  Result<> read_position();
+  Result<> write_position(std::uint64_t log, std::uint64_t position);
+  Result<> begin();
+  Result<> end();
+  void undo();
+  Result<std::uint64_t> write_all(std::span<const Record> batch);
   Result<> write_window(const WindowBatch& batch);
   Result<> fold_journal();
   Error failed(const Error& error);
@@ -115,7 +150,43 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
   for (auto& [name, table] : tables) {
     if (const Result<> done = table.prepare(writer); done.has_error()) return done;
   }
-  return records.prepare(writer);
+  if (const Result<> done = records.prepare(writer); done.has_error()) return done;
+  const auto committed = [](void* pages_of, sqlite3*, const char*, int pages) {
+    *static_cast<int*>(pages_of) = pages;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(writer.get(), committed, &journal_pages);
+  return read_position();
+}
+
+Result<> Database::Impl::read_position() {
+  Result<Statement> select =
+      writer.prepare("SELECT log_id, applied_position, check_sum FROM streamobs_log");
+  if (select.has_error()) return select.error();
+  const Result<bool> row = select->step();
+  if (row.has_error()) return row.error();
+  const auto log = static_cast<std::uint64_t>(*row ? select->int_at(0) : 0);
+  const auto position = static_cast<std::uint64_t>(*row ? select->int_at(1) : 0);
+  if (!*row || select->int_at(2) != check_sum(log, position)) {
+    return fail(ErrorCode::corrupt,
+                "the database's note of the log's position (streamobs_log) is not as it was "
+                "written");
+  }
+  log_id.store(log, std::memory_order_relaxed);
+  applied.store(position, std::memory_order_relaxed);
+  Result<Statement> update = writer.prepare(
+      "INSERT OR REPLACE INTO streamobs_log (one, log_id, applied_position, check_sum) "
+      "VALUES (1, ?1, ?2, ?3)");
+  if (update.has_error()) return update.error();
+  set_position = std::move(*update);
+  return {};
+}
+
+Result<> Database::Impl::write_position(std::uint64_t log, std::uint64_t position) {
+  set_position.bind(1, static_cast<std::int64_t>(log));
+  set_position.bind(2, static_cast<std::int64_t>(position));
+  set_position.bind(3, check_sum(log, position));
+  return set_position.run();
 }
 
 Result<std::unique_ptr<Database>> Database::open(
@@ -134,23 +205,84 @@ Result<std::unique_ptr<Database>> Database::open(
     impl->reader.limit_time(kQueryTimeMax);
     return impl;
   };
+  bool begun_anew = false;
   if (damage_noted(options.path)) {
     const Result<> moved = set_aside(options.path, "found while the engine ran");
     if (moved.has_error()) return moved.error();
+    begun_anew = true;
   }
   Result<std::unique_ptr<Impl>> impl = attempt();
   if (impl.has_error() && impl.error().code == ErrorCode::corrupt) {
     const Result<> moved = set_aside(options.path, impl.error().message);
     if (moved.has_error()) return moved.error();
+    begun_anew = true;
     impl = attempt();
   }
-  if (impl.has_error()) return impl.error();
+  if (impl.has_error()) return with_way_out(impl.error());
+  (*impl)->begun_anew = begun_anew;
   return std::unique_ptr<Database>(new Database(std::move(*impl)));
 }
 
-Result<std::uint64_t> Database::Impl::write_all(const Records& batch) {
+bool Database::begun_anew() const {
+  return impl_->begun_anew;
+}
+
+std::uint64_t Database::log_id() const {
+  return impl_->log_id.load(std::memory_order_relaxed);
+}
+
+std::uint64_t Database::applied_position() const {
+  return impl_->applied.load(std::memory_order_relaxed);
+}
+
+Result<> Database::bind_log(std::uint64_t log) {
+  Impl& impl = *impl_;
+  const std::uint64_t bound = log_id();
+  if (bound == log) return {};
+  if (bound != 0) {
+    return fail(ErrorCode::invalid,
+                fmt::format("the database {} holds the results of log {:016x}, and the log beside "
+                            "it is {:016x}: they do not belong together. Put back the log that "
+                            "belongs to it, or move the database away (with its -wal and -shm) for "
+                            "a new one to be made from this log; the old one stays readable",
+                            impl.options.path, bound, log));
+  }
+  Result<> done = impl.begin();
+  if (done.has_value()) done = impl.write_position(log, 0);
+  if (done.has_value()) done = impl.end();
+  if (done.has_error()) {
+    impl.undo();
+    return impl.failed(done.error());
+  }
+  impl.log_id.store(log, std::memory_order_relaxed);
+  return {};
+}
+
+Result<> Database::Impl::begin() {
+  if (in_transaction) return {};
+  const Result<> begun = writer.execute("BEGIN IMMEDIATE");
+  in_transaction = begun.has_value();
+  return begun;
+}
+
+Result<> Database::Impl::end() {
+  const Result<> committed = writer.execute("COMMIT");
+  if (committed.has_error()) return committed;
+  in_transaction = false;
+  return {};
+}
+
+void Database::Impl::undo() {
+  // SQLite has already rolled back after some failures; then there is nothing more to undo.
+  [[maybe_unused]] const Result<> undone = writer.execute("ROLLBACK");
+  in_transaction = false;
+  rows_open = 0;
+}
+
+Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
   std::uint64_t rows = 0;
   for (const Record& record : batch) {
+    if (std::holds_alternative<CutPtr>(record)) continue;
     Result<> done;
     std::uint64_t written = 1;
     if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
@@ -193,23 +325,46 @@ Error Database::Impl::failed(const Error& error) {
                               "one begun");
 }
 
-Result<> Database::write(const Records& records) {
+Result<> Database::write(std::span<const Record> records) {
   Impl& impl = *impl_;
-  if (const Result<> begun = impl.writer.execute("BEGIN IMMEDIATE"); begun.has_error()) {
-    return impl.failed(begun.error());
-  }
+  if (const Result<> begun = impl.begin(); begun.has_error()) return impl.failed(begun.error());
   const Result<std::uint64_t> rows = impl.write_all(records);
-  const Result<> committed =
-      rows.has_error() ? Result<>(rows.error()) : impl.writer.execute("COMMIT");
-  if (committed.has_error()) {
-    // SQLite has already rolled back after some failures; then there is nothing more to undo.
-    [[maybe_unused]] const Result<> undone = impl.writer.execute("ROLLBACK");
-    return impl.failed(committed.error());
+  if (rows.has_error()) {
+    impl.undo();
+    return impl.failed(rows.error());
   }
-  impl.rows_written.fetch_add(*rows, std::memory_order_relaxed);
-  impl.transactions.fetch_add(1, std::memory_order_relaxed);
-  impl.last_commit_at.store(impl.clock.now(), std::memory_order_relaxed);
+  impl.rows_open += *rows;
   return {};
+}
+
+Result<> Database::commit(std::uint64_t position, bool durable) {
+  Impl& impl = *impl_;
+  const bool moves = position > applied_position();
+  if (impl.in_transaction || (moves && durable)) {
+    Result<> done = impl.begin();
+    if (done.has_value() && moves) done = impl.write_position(log_id(), position);
+    if (done.has_value()) done = impl.end();
+    if (done.has_error()) {
+      impl.undo();
+      return impl.failed(done.error());
+    }
+    if (moves) impl.applied.store(position, std::memory_order_relaxed);
+    impl.rows_written.fetch_add(std::exchange(impl.rows_open, 0), std::memory_order_relaxed);
+    impl.transactions.fetch_add(1, std::memory_order_relaxed);
+    impl.last_commit_at.store(impl.clock.now(), std::memory_order_relaxed);
+    if (impl.journal_pages >= kJournalFoldPages) {
+      const Result<> folded = impl.fold_journal();
+      // The commit is made. Where there is no space to fold, a later one will find some.
+      if (folded.has_error() && folded.error().code != ErrorCode::unavailable) {
+        return impl.failed(folded.error());
+      }
+    }
+  }
+  return durable ? impl.writer.sync_journal() : Result<>();
+}
+
+void Database::roll_back() {
+  if (impl_->in_transaction) impl_->undo();
 }
 
 Result<> Database::Impl::fold_journal() {
@@ -233,6 +388,7 @@ Result<> Database::Impl::fold_journal() {
 
 Result<std::uint64_t> Database::maintain(Timestamp now) {
   Impl& impl = *impl_;
+  if (impl.in_transaction) return 0;
   std::uint64_t removed = 0;
   const Timestamp before = now - impl.options.keep_dead_letters;
   // Asked first: where nothing is old, another process that writes need not be waited for.
@@ -248,6 +404,10 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
   const Result<> folded = impl.fold_journal();
   if (folded.has_error()) return impl.failed(folded.error());
   return removed;
+}
+
+Result<> Database::backup_to(const std::string& path) const {
+  return back_up(impl_->options.path, path, impl_->options.busy_timeout);
 }
 
 Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {

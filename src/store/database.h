@@ -1,12 +1,18 @@
 // The results in SQLite: what `sqlite3 data/streamobs.db` shows while the engine runs.
 //
-// One connection writes and checkpoints, another only reads (docs/decisions/sqlite-journal.md says
-// why). Opened once per engine. Calls block: they belong on the blocking pool. write() and
-// maintain() are called by one thread at a time; the queries may run beside them on any thread.
+// The database remembers which log its results come from, and up to which position of it they are
+// in: the position is written in the same transaction as the results. So whoever replays the log
+// knows what is there, and everything is stored exactly once.
+//
+// One connection writes and checkpoints, others only read (docs/decisions/sqlite-journal.md says
+// why). Opened once per engine. Calls block: they belong on the blocking pool. bind_log(), write(),
+// commit(), roll_back() and maintain() are called by one thread at a time; everything else may run
+// beside them on any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,21 +46,47 @@ class Database {
  public:
   /// Opens or creates the database, brings it to this version's schema, and makes one table and one
   /// view for each window, named and with columns as the config says. A damaged database is set
-  /// aside, loudly, and a new one begun. `invalid`: a newer streamobs wrote it. `unavailable`:
-  /// another process holds it. `io`: the disk failed.
+  /// aside, loudly, and a new one begun: begun_anew() tells. `invalid`: a newer streamobs wrote it.
+  /// `unavailable`: another process holds it. `io`: the disk failed.
   static Result<std::unique_ptr<Database>> open(
       const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows);
   ~Database();
 
-  /// Writes records in one transaction, by upsert: the same record again changes nothing.
-  /// Early rows of open windows are passed over. `unavailable`: another process holds the database
-  /// beyond the busy timeout, or the disk is full, and the caller should try again. `corrupt`: the
-  /// database is damaged; it is set aside when it is opened next.
-  Result<> write(const Records& records);
+  /// A damaged database was set aside when this one was opened: it is empty, whatever the newest
+  /// checkpoint says, and is to be rebuilt from the log as far as that reaches.
+  bool begun_anew() const;
+  /// The log whose results these are; 0: none yet.
+  std::uint64_t log_id() const;
+  /// What log positions up to this one gave rise to is committed; 0: nothing.
+  std::uint64_t applied_position() const;
+  /// Makes this the database of a log, if it has none yet. `invalid`: it is that of another log.
+  /// That it is not ahead of its own log is for the caller to check.
+  Result<> bind_log(std::uint64_t log_id);
+
+  /// Adds records to the open transaction, which is begun as needed; by upsert: the same record
+  /// again changes nothing. Early rows of open windows and cuts are passed over. On failure all of
+  /// the open transaction is undone, and must be written again from its first record on:
+  /// `unavailable` (another process holds the database beyond the busy timeout, or the disk is
+  /// full): later, the very same. `corrupt`: the database is damaged; it is set aside when it is
+  /// opened next.
+  Result<> write(std::span<const Record> records);
+  /// Commits what has been written, together with the applied position, which never goes back (so
+  /// 0 leaves it as it is) and, where nothing was written, only goes on if `durable`. `durable`:
+  /// this commit and all before it survive a power failure. `unavailable`: as above, nothing was
+  /// committed. `io` may also mean that the commit is made, but not sure to survive: whatever the
+  /// code, after any other failure nothing more is written, and what is there is read at the start.
+  Result<> commit(std::uint64_t position, bool durable);
+  /// Forgets what has been written since the last commit.
+  void roll_back();
 
   /// Removes dead letters older than their retention, at most 10,000 a call and in small steps, and
-  /// folds the journal into the database as far as readers let it. Returns rows removed.
+  /// folds the journal into the database as far as readers let it. Returns rows removed. Between
+  /// transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
+
+  /// A copy of the database as of the last commit, while the engine goes on writing: complete and
+  /// synced when it appears under `path`. `invalid` where something of that name is there already.
+  Result<> backup_to(const std::string& path) const;
 
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
   Result<std::vector<Anomaly>> anomalies(const ListQuery& query) const;

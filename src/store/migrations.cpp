@@ -46,6 +46,21 @@ CREATE TABLE streamobs_window (
   name TEXT PRIMARY KEY COLLATE NOCASE, size INTEGER NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    // 3: the log whose results these are, and up to where, 0: none yet; with a check sum of the
+    // two.
+    // An event of a log is refused once as such, and once by each window that it is too late for.
+    R"sql(
+CREATE TABLE streamobs_log (
+  one INTEGER PRIMARY KEY CHECK (one = 1), log_id INTEGER NOT NULL,
+  applied_position INTEGER NOT NULL, check_sum INTEGER NOT NULL
+);
+INSERT INTO streamobs_log VALUES (1, 0, 0, 0);
+
+ALTER TABLE dead_letter ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead_letter ADD COLUMN event_index INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX dead_letter_by_event ON dead_letter (sequence, event_index, "window")
+  WHERE sequence <> 0;
+)sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 

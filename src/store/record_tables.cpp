@@ -179,7 +179,7 @@ std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchem
       "iif(resolved_at IS NULL, 'open', 'resolved') AS status, title, explanation, evidence, "
       "anomaly_count, narrated_by, revision, id FROM incident;"
       "CREATE VIEW dead_letters AS SELECT {}, stream, reason, detail, source, origin, position, "
-      "\"window\", CAST(payload AS TEXT) AS payload, id FROM dead_letter;",
+      "\"window\", CAST(payload AS TEXT) AS payload, id, sequence, event_index FROM dead_letter;",
       time("detected_at"), time("window_start"), time("window_end"), keys, kSeverityCase,
       time("resolved_at"), time("started_at"), time("last_seen_at"), time("resolved_at"),
       kSeverityCase, time("received_at"));
@@ -212,7 +212,8 @@ Result<> RecordWriter::prepare(const Connection& connection) {
        "WHERE excluded.revision >= revision"},
       {&dead_letter_,
        "INSERT INTO dead_letter (reason, detail, stream, source, origin, position, \"window\", "
-       "received_at, payload) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9)"},
+       "received_at, payload, sequence, event_index) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
+       "ON CONFLICT (sequence, event_index, \"window\") WHERE sequence <> 0 DO NOTHING"},
       {&count_,
        "INSERT INTO dead_letter_count VALUES (?1, ?2, ?3) "
        "ON CONFLICT (stream, reason) DO UPDATE SET count = count + excluded.count"},
@@ -280,8 +281,11 @@ Result<> RecordWriter::write(const DeadLetters& letters) {
     dead_letter_.bind(7, std::string_view(letter.window));
     dead_letter_.bind(8, letter.received_at);
     dead_letter_.bind_blob(9, letter.payload);
-    if (const Result<> done = dead_letter_.run(); done.has_error()) return done;
-    ++counts[{letter.stream, letter.reason}];
+    dead_letter_.bind(10, static_cast<std::int64_t>(letter.sequence));
+    dead_letter_.bind(11, std::int64_t{letter.event_index});
+    const Result<std::int64_t> added = dead_letter_.run_counted();
+    if (added.has_error()) return added.error();
+    if (*added != 0) ++counts[{letter.stream, letter.reason}];
   }
   for (const auto& [name, count] : counts) {
     count_.bind(1, name.first);
@@ -414,7 +418,7 @@ Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connec
   }
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, reason, detail, stream, source, origin, position, \"window\", received_at, "
-      "payload FROM dead_letter WHERE {} ORDER BY id DESC LIMIT {}",
+      "payload, sequence, event_index FROM dead_letter WHERE {} ORDER BY id DESC LIMIT {}",
       where.sql, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   where.bind(*select);
@@ -435,6 +439,8 @@ Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connec
     letter.window = select->text_at(7);
     letter.received_at = select->int_at(8);
     letter.payload = select->blob_at(9);
+    letter.sequence = static_cast<std::uint64_t>(select->int_at(10));
+    letter.event_index = static_cast<std::uint32_t>(select->int_at(11));
     rows.push_back(std::move(stored));
   }
 }

@@ -27,7 +27,7 @@ class RecordWriter {
   Result<> prepare(const Connection& connection);
   Result<> write(const Anomaly& anomaly);
   Result<> write(const Incident& incident);
-  /// Adds them, and removes the oldest beyond kMaxDeadLetters.
+  /// Adds and counts those that are not there yet, and removes the oldest beyond kMaxDeadLetters.
   Result<> write(const DeadLetters& letters);
   /// Removes at most `step` dead letters that were received before `before`.
   Result<std::int64_t> expire_dead_letters(Timestamp before, std::int64_t step);

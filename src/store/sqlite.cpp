@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <limits>
 
 #include <fmt/format.h>
@@ -21,6 +22,8 @@ constexpr std::size_t kSqlShown = 80;
 bool is_disk_full(sqlite3* connection, int code) {
   if ((code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE) return true;
   if ((code & 0xff) != SQLITE_IOERR) return false;
+  // What a sync has lost is lost, whatever the reason: trying again would only hide it.
+  if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) return false;
   const int number = sqlite3_system_errno(connection);
   return number == ENOSPC || number == EDQUOT;
 }
@@ -182,6 +185,23 @@ Result<std::string> Connection::query_text(std::string_view sql) const {
   const Result<bool> row = statement->step();
   if (row.has_error()) return row.error();
   return *row ? statement->text_at(0) : std::string();
+}
+
+Result<> Connection::sync_journal() const {
+  // By SQLite's own handle: the first sync of a new journal also syncs its directory.
+  sqlite3_file* journal = nullptr;
+  const int found = sqlite3_file_control(get(), "main", SQLITE_FCNTL_JOURNAL_POINTER,
+                                         static_cast<void*>(&journal));
+  if (found != SQLITE_OK || journal == nullptr || journal->pMethods == nullptr) {
+    return fail(ErrorCode::internal, "the database has no journal to be synced");
+  }
+  const int code = journal->pMethods->xSync(journal, SQLITE_SYNC_NORMAL);
+  if (code == SQLITE_OK) return {};
+  int number = 0;
+  journal->pMethods->xFileControl(journal, SQLITE_FCNTL_LAST_ERRNO, &number);
+  return fail(ErrorCode::io,
+              fmt::format("the database's journal cannot be synced to the disk: {} (code {})",
+                          number != 0 ? std::strerror(number) : sqlite3_errstr(code), code));
 }
 
 void Connection::limit_time(Duration limit) {

@@ -74,6 +74,9 @@ class Connection {
   /// The first column of the first row; 0 or empty where there is none.
   Result<std::int64_t> query_int(std::string_view sql) const;
   Result<std::string> query_text(std::string_view sql) const;
+  /// Makes every commit so far survive a power failure: syncs the write-ahead journal, which a
+  /// commit with synchronous = NORMAL does not. `io` on any failure; it must not be tried again.
+  Result<> sync_journal() const;
   /// Stops any statement that runs longer than this after it was prepared, as `unavailable`.
   void limit_time(Duration limit);
 

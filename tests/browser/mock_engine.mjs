@@ -314,6 +314,7 @@ export class MockEngine {
         },
         { source: "http", type: "http", stream: "", state: "listening", events: 21, detail: "" },
       ],
+      rules_configured: 3,
       rules: kServices.flatMap((key) => [
         {
           rule: "error_surge",

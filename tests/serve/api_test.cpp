@@ -169,6 +169,7 @@ struct App {
       state.stages = {{"decode", 7, "events", 0.5, 1}};
       state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
+      state.rules_configured = 3;
       state.store.path = "x.db";
       return state;
     };
@@ -285,7 +286,7 @@ TEST_CASE("the pipeline is shown", "[serve]") {
         R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
         R"("events":7,"detail":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
         R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
-        R"("last_window_end":"2024-01-09T12:00:00Z"}],"store":{"path":"x.db","bytes":0,)"
+        R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
         R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
 }
 

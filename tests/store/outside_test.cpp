@@ -143,7 +143,7 @@ TEST_CASE("while an outside writer holds the database we say unavailable and los
   Shell writer(temp.database());
   REQUIRE(writer.ask("BEGIN IMMEDIATE; SELECT 'held';") == "held");
   const auto started = std::chrono::steady_clock::now();
-  const Result<> refused = database->write(some_rows(10, 10));
+  const Result<> refused = try_write(*database, some_rows(10, 10));
   const auto waited = std::chrono::steady_clock::now() - started;
   REQUIRE(refused.has_error());
   CHECK(refused.error().code == ErrorCode::unavailable);
@@ -175,7 +175,7 @@ TEST_CASE("readers inside and outside beside a writing thread leave a sound data
   const auto database = open(temp.database(), {services()});
   std::thread writing([&database] {
     for (int i = 0; i < 300; ++i) {
-      if (database->write(some_rows(i * 20, 20)).has_error()) return;
+      if (try_write(*database, some_rows(i * 20, 20)).has_error()) return;
       if (i % 10 == 0 && database->maintain(kNoon).has_error()) return;
     }
   });
@@ -246,7 +246,7 @@ TEST_CASE("a full disk is unavailable and heals by itself", "[store]") {
   int written = 0;
   Result<> result;
   while (written < 100 && result.has_value()) {
-    result = database->write(some_rows(written * 100, 100));
+    result = try_write(*database, some_rows(written * 100, 100));
     if (result.has_value()) ++written;
   }
   REQUIRE(result.has_error());
@@ -254,7 +254,7 @@ TEST_CASE("a full disk is unavailable and heals by itself", "[store]") {
   CHECK(result.error().code == ErrorCode::unavailable);
   CHECK(written > 3);
   for (int i = 0; i < 3; ++i) {
-    const Result<> again = database->write(some_rows(written * 100, 100));
+    const Result<> again = try_write(*database, some_rows(written * 100, 100));
     CHECK((again.has_value() || again.error().code == ErrorCode::unavailable));
   }
   // Reading goes on, nothing that was committed is lost.
@@ -325,7 +325,7 @@ TEST_CASE("damage found while running is noted and set aside at the next start",
     CHECK(set_aside_files(temp).empty());
     Result<> written;
     for (int i = 0; i < 50 && written.has_value(); ++i)
-      written = database->write(some_rows(i * 100, 100));
+      written = try_write(*database, some_rows(i * 100, 100));
     REQUIRE(written.has_error());
     CHECK(written.error().code == ErrorCode::corrupt);
     CHECK(written.error().message.find("set aside") != std::string::npos);

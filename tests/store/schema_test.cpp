@@ -193,16 +193,26 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 }
 
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
-  const TempDir temp;
-  write(*open(temp.database(), {services()}),
-        {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
-         letters({letter("requests", "late", kNoon)})});
-  // Version 1 had no table of the windows' sizes.
-  shell(temp.database(), "DROP TABLE streamobs_window; PRAGMA user_version = 1;");
-  const auto database = open(temp.database(), {services()});
-  CHECK(shell(temp.database(), "PRAGMA user_version;") == "2");
-  CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
-  CHECK(database->dead_letters({})->size() == 1);
+  const std::string to_2 =
+      "DROP VIEW dead_letters; DROP INDEX dead_letter_by_event;"
+      "ALTER TABLE dead_letter DROP COLUMN sequence;"
+      "ALTER TABLE dead_letter DROP COLUMN event_index;"
+      "DROP TABLE streamobs_log; PRAGMA user_version = 2;";
+  const std::string to_1 = to_2 + "DROP TABLE streamobs_window; PRAGMA user_version = 1;";
+  for (const std::string& back : {to_2, to_1}) {
+    const TempDir temp;
+    write(*open(temp.database(), {services()}),
+          {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
+           letters({letter("requests", "late", kNoon), letter("requests", "late", kNoon)})});
+    CHECK(shell(temp.database(), back).empty());
+    const auto database = open(temp.database(), {services()});
+    CHECK(shell(temp.database(), "PRAGMA user_version;") == "3");
+    CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
+    CHECK(database->dead_letters({})->size() == 2);
+    CHECK(database->log_id() == 0);
+    CHECK(database->applied_position() == 0);
+    CHECK_FALSE(database->begun_anew());
+  }
 }
 
 TEST_CASE("a newer database is refused in words and not touched", "[store]") {

@@ -24,8 +24,14 @@ namespace streamobs::store::test {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string path = (std::filesystem::temp_directory_path() / "streamobs-store-XXXXXX").string();
+  enum class Where { disk, memory };
+  /// In memory, where there is such a place, for tests that open very many databases: a sync of
+  /// theirs costs nothing.
+  explicit TempDir(Where where = Where::disk) {
+    const bool in_memory = where == Where::memory && std::filesystem::exists("/dev/shm");
+    const std::filesystem::path parent =
+        in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string path = (parent / "streamobs-store-XXXXXX").string();
     if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = path;
   }
@@ -142,8 +148,17 @@ inline std::unique_ptr<Database> open(const std::string& path,
   return std::move(*database);
 }
 
-inline void write(Database& database, const Records& records) {
+/// One transaction.
+inline Result<> try_write(Database& database, const Records& records, std::uint64_t position = 0,
+                          bool durable = false) {
   const Result<> written = database.write(records);
+  if (written.has_error()) return written;
+  return database.commit(position, durable);
+}
+
+inline void write(Database& database, const Records& records, std::uint64_t position = 0,
+                  bool durable = false) {
+  const Result<> written = try_write(database, records, position, durable);
   if (written.has_error()) FAIL(written.error().message);
 }
 

@@ -1,7 +1,7 @@
 // Axes, ranges and dots of a chart: what uPlot asks for as functions. No state.
 
 import type uPlot from "uplot";
-import { format_clock, format_day } from "./format";
+import { format_clock, format_day, format_day_year } from "./format";
 
 /** Steps of the value axis: 1, 2, 2.5 and 5 times a power of ten; for bytes the powers of two. */
 export const kDecimalSteps = Array.from({ length: 28 }, (_, at) => at - 9).flatMap((power) =>
@@ -40,12 +40,16 @@ export function axis_width(u: uPlot, values: readonly string[] | null, font: str
   return Math.ceil(Math.max(52, widest + 12));
 }
 
-export function time_labels(splits: readonly number[]): string[] {
+/** A year is named where it is not the one that the reader would think of. */
+export function time_labels(splits: readonly number[], now: number): string[] {
   const step = splits.length > 1 ? splits[1]! - splits[0]! : 60;
+  const year = new Date(now).getFullYear();
+  const other_year = splits.some((seconds) => new Date(seconds * 1000).getFullYear() !== year);
   return splits.map((seconds) => {
     const at = new Date(seconds * 1000);
     const midnight = at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0;
-    if (step >= 86_400 || midnight) return format_day(at.getTime());
+    if (step >= 86_400 || midnight)
+      return other_year ? format_day_year(at.getTime()) : format_day(at.getTime());
     return format_clock(at.getTime(), step < 60);
   });
 }

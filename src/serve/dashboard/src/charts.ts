@@ -19,6 +19,7 @@ import {
   format_value,
   guess_unit,
   metric_title,
+  plural,
   shorten,
   type Unit,
 } from "./format";
@@ -252,8 +253,8 @@ class MetricChart {
           ticks: { ...grid, size: 4 },
           gap: 4,
           size: 26,
-          space: 72,
-          values: (_u, splits) => time_labels(splits),
+          space: 84,
+          values: (_u, splits) => time_labels(splits, Date.now()),
         },
         {
           stroke: axis_color,
@@ -469,7 +470,7 @@ class MetricChart {
       this.plot_,
       "aria-label",
       `${metric_title(this.metric_.name)} over time. Newest: ${values.join(", ") || "no data"}.` +
-        (marks > 0 ? ` ${marks} anomalies marked.` : "") +
+        (marks > 0 ? ` ${plural(marks, "anomaly", "anomalies")} marked.` : "") +
         " Arrow keys walk through the windows.",
     );
     set_text(this.unit_label_, unit_label(this.unit_));

@@ -228,6 +228,15 @@ export function format_day(ms: number): string {
   return kDay.format(ms);
 }
 
+export function format_day_year(ms: number): string {
+  return kDayYear.format(ms);
+}
+
+/** The reader's zone, in which times are shown: "Europe/Berlin", "UTC". */
+export function zone_name(): string {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+}
+
 /** A moment in the reader's zone; the day is left out when it is the day of `now`. */
 export function format_time(ms: number, now: number): string {
   if (!Number.isFinite(ms)) return kMissing;

@@ -306,10 +306,23 @@ export function show_rules(list: HTMLElement, rules: readonly RuleSummary[]): vo
   );
 }
 
+/** What an empty list of rules means. */
+export function no_rules_text(configured: number | undefined): string {
+  return configured === 0
+    ? "No rules are configured: nothing here is watched."
+    : "No rule has seen a closed window yet.";
+}
+
 /** What an empty list of incidents means. */
-export function quiet_text(range: string, rules: readonly RuleSummary[]): string {
+export function quiet_text(
+  range: string,
+  rules: readonly RuleSummary[],
+  configured: number | undefined,
+): string {
   if (rules.length === 0)
-    return `No incidents in ${range}. There are no rules yet that could raise one.`;
+    return configured
+      ? `No incidents in ${range}. ${no_rules_text(configured)}`
+      : `No incidents in ${range}. There are no rules that could raise one.`;
   const warming = rules.filter((rule) => rule.phase === "warming_up");
   const rest = warming
     .map((rule) => `${rule.rule} is ${rule.text.replace(/^quiet; /, "")}.`)

@@ -11,9 +11,11 @@ import {
   format_utc,
   parse_time,
   plural,
+  zone_name,
 } from "./format";
 import { GroupFilter } from "./groups";
 import {
+  no_rules_text,
   quiet_text,
   severity_rank,
   show_anomalies,
@@ -26,6 +28,7 @@ import { KpiRow, type KpiValue } from "./kpi";
 import type { LiveState } from "./live";
 import {
   footer_texts,
+  refused_and_late,
   show_letters,
   show_reasons,
   show_sources,
@@ -167,7 +170,7 @@ export class Page {
         ? ""
         : `${info.size} windows over ${info.stream}${
             info.keys.length > 0 ? `, by ${info.keys.map((key) => key.name).join(", ")}` : ""
-          }; dashed: still open`,
+          }; dashed: still open; times in ${zone_name()}`,
     );
   }
 
@@ -217,11 +220,10 @@ export class Page {
         ? `in ${format_duration(state.now() - started)}`
         : "since the start",
     });
-    const refused = pulse.rejected_total ?? 0;
-    const late = pulse.late_total ?? 0;
+    const { refused, late, stored } = refused_and_late(pulse, state.letters?.counts ?? []);
     show("refused", {
       value: format_number(refused + late),
-      title: format_count(refused + late),
+      title: format_count(refused + late) + (stored ? " since the database was made" : ""),
       note: `${format_number(refused)} refused · ${format_number(late)} late`,
       tone: refused + late > 0 ? "medium" : "",
     });
@@ -257,7 +259,8 @@ export class Page {
     const empty = by_id("incidents-empty");
     empty.hidden = incidents.length > 0 || !state.loaded || !state.pipeline;
     if (!empty.hidden) {
-      set_text(empty, quiet_text(this.range_text(), summarize_rules(state.pipeline?.rules ?? [])));
+      const { rules = [], rules_configured: configured } = state.pipeline ?? {};
+      set_text(empty, quiet_text(this.range_text(), summarize_rules(rules), configured));
     }
     set_text(document.querySelector("title")!, open > 0 ? `(${open}) streamobs` : "streamobs");
   }
@@ -265,6 +268,7 @@ export class Page {
   private draw_rules(): void {
     const rules = summarize_rules(this.state_.pipeline?.rules ?? []);
     show_rules(by_id("rules"), rules);
+    set_text(by_id("rules-empty"), no_rules_text(this.state_.pipeline?.rules_configured));
     by_id("rules-empty").hidden = rules.length > 0 || this.state_.pipeline === null;
   }
 

@@ -15,6 +15,7 @@ import type {
   DeadLetter,
   DeadLetters,
   Pipeline,
+  Pulse,
   SourceState,
   StageState,
   StreamState,
@@ -177,6 +178,29 @@ function time_part(name: string): HTMLTimeElement {
   const element = time_element();
   element.dataset["part"] = name;
   return element;
+}
+
+/**
+ * Refused and late events. The store counts them once and for good; the process only since its
+ * start, but up to this second, and also those that are too many to be kept.
+ */
+export function refused_and_late(
+  pulse: Pulse,
+  counts: DeadLetters["counts"],
+): { refused: number; late: number; stored: boolean } {
+  let refused = 0;
+  let late = 0;
+  for (const { reason, count } of counts) {
+    if (reason === "late") late += count;
+    else refused += count;
+  }
+  const now_refused = pulse.rejected_total ?? 0;
+  const now_late = pulse.late_total ?? 0;
+  return {
+    refused: Math.max(refused, now_refused),
+    late: Math.max(late, now_late),
+    stored: refused > now_refused || late > now_late,
+  };
 }
 
 export function show_reasons(list: HTMLElement, counts: DeadLetters["counts"]): void {

@@ -102,6 +102,7 @@ export interface RuleState {
   last_window_end: string | null;
 }
 
+/** `rules_configured` is not said by engines before this page's. */
 export interface Pipeline {
   version: string;
   started_at: string;
@@ -111,6 +112,7 @@ export interface Pipeline {
   rows: StageState[];
   sources: SourceState[];
   rules: RuleState[];
+  rules_configured?: number;
   store: {
     path: string;
     bytes: number;

@@ -1,10 +1,11 @@
 // What is shown for the data there is: time range, incidents, rules, rates.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { quiet_text, sort_incidents, summarize_rules } from "../src/incidents";
-import { StageRates } from "../src/pipeline";
+import { time_labels } from "../src/chart_axes";
+import { no_rules_text, quiet_text, sort_incidents, summarize_rules } from "../src/incidents";
+import { refused_and_late, StageRates } from "../src/pipeline";
 import { kRanges, view_of, type Range } from "../src/range";
-import type { Incident, RuleState, StageState } from "../src/types";
+import type { Incident, Pulse, RuleState, StageState } from "../src/types";
 
 const kHour = 3_600_000;
 const range = (id: string): Range => kRanges.find((candidate) => candidate.id === id)!;
@@ -114,8 +115,8 @@ test("a rule's keys become one line", () => {
 });
 
 test("no incidents can mean several things", () => {
-  const quiet = (states: RuleState[]): string =>
-    quiet_text("the last hour", summarize_rules(states));
+  const quiet = (states: RuleState[], configured?: number): string =>
+    quiet_text("the last hour", summarize_rules(states), configured);
   assert.equal(
     quiet([rule("r", "a", "ok")]),
     "No incidents in the last hour: every rule is quiet.",
@@ -125,7 +126,31 @@ test("no incidents can mean several things", () => {
     /no rule is ready yet\. error_surge is warming up: 3 of 5 windows\./,
   );
   assert.match(quiet([rule("r", "a", "pending")]), /so far/);
-  assert.match(quiet([]), /no rules yet/);
+  assert.match(quiet([]), /no rules that could raise one/);
+  assert.match(quiet([], 0), /no rules that could raise one/);
+  assert.match(quiet([], 2), /No rule has seen a closed window yet/);
+  assert.match(no_rules_text(0), /No rules are configured/);
+  assert.match(no_rules_text(1), /No rule has seen/);
+});
+
+test("what was refused before a restart is not forgotten", () => {
+  const pulse = { rejected_total: 0, late_total: 2 } as Pulse;
+  const counts = [
+    { stream: "s", reason: "late", count: 1 },
+    { stream: "s", reason: "not_json", count: 4 },
+    { stream: "t", reason: "bad_time", count: 3 },
+  ];
+  assert.deepEqual(refused_and_late(pulse, counts), { refused: 7, late: 2, stored: true });
+  assert.deepEqual(refused_and_late(pulse, []), { refused: 0, late: 2, stored: false });
+});
+
+test("a time axis names the year where it is another one", () => {
+  const day = 86_400;
+  const at = (year: number, month: number): number => new Date(year, month, 1).getTime() / 1000;
+  const now = new Date(2026, 5, 1).getTime();
+  assert.deepEqual(time_labels([at(2026, 2), at(2026, 2) + day], now), ["1 Mar", "2 Mar"]);
+  assert.deepEqual(time_labels([at(2025, 11), at(2026, 0)], now), ["1 Dec 2025", "1 Jan 2026"]);
+  assert.deepEqual(time_labels([at(2024, 0), at(2024, 0) + 3600], now), ["1 Jan 2024", "01:00"]);
 });
 
 test("rates are between two looks, and a restart has none", () => {
