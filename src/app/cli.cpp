@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "app/plan.h"
 #include "app/replay.h"
 #include "app/topology.h"
+#include "app/wal_command.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -33,6 +35,7 @@ Examples:
   streamobs validate --config obs.toml             all mistakes of a config at once, with their places
   streamobs replay --config obs.toml --stream requests old.ndjson
                                                    count old files into the database, then end
+  streamobs wal verify --data-dir data             check every byte of the write-ahead log
   streamobs loadgen services --rate 100            send made-up events to a running streamobs
   curl -d '{"event_time":"2026-01-09T12:34:56Z","service":"checkout","latency_ms":12,"status_code":200}' \
     -H 'Content-Type: application/json' http://127.0.0.1:8080/v1/events/requests
@@ -104,9 +107,13 @@ int validate(const ConfigArguments& arguments, bool deny_warnings) {
   if (config) plan = make_plan(std::move(*config), diagnostics);
   print(diagnostics);
   if (plan == nullptr || (deny_warnings && !diagnostics.empty())) return kExitBadConfig;
-  fmt::print("{} is valid: {} streams, {} windows, {} rules, {} sources\n", plan->config.file,
-             plan->streams.size(), plan->windows.size(), plan->config.rules.size(),
-             plan->config.sources.size());
+  const auto counted = [](std::size_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+  };
+  fmt::print("{} is valid: {}, {}, {}, {}\n", plan->config.file,
+             counted(plan->streams.size(), "stream"), counted(plan->windows.size(), "window"),
+             counted(plan->config.rules.size(), "rule"),
+             counted(plan->config.sources.size(), "source"));
   return 0;
 }
 
@@ -118,16 +125,19 @@ int run_engine(const ConfigArguments& arguments) {
   print(diagnostics);
   if (plan == nullptr) return kExitBadConfig;
   log::configure(plan->config.log_level, plan->config.log_format);
-  Topology topology(plan, {});
+  TopologyOptions options;
+  std::string address;
+  options.on_ready = [&plan, &address] {
+    if (address.empty()) return;
+    log::info("streamobs is running; open the dashboard in a browser",
+              {{"dashboard", address}, {"config", plan->config.file}, {"version", kVersion}});
+  };
+  Topology topology(plan, options);
   if (const Result<> started = topology.start(); started.has_error()) {
     log::error(started.error().message);
     return exit_code_of(started.error().code);
   }
-  if (!topology.address().empty()) {
-    log::info(
-        "streamobs is running; open the dashboard in a browser",
-        {{"dashboard", topology.address()}, {"config", plan->config.file}, {"version", kVersion}});
-  }
+  address = topology.address();
   const int code = topology.run();
   const Totals totals = topology.totals();
   log::info("stopped", {{"events", totals.received},
@@ -241,6 +251,8 @@ int run_cli(int argc, char** argv) {
   std::string load_start;
   CLI::App* const loading = add_loadgen(app, load, load_start);
 
+  const std::function<int()> wal = add_wal_command(app);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -248,6 +260,7 @@ int run_cli(int argc, char** argv) {
     return code == 0 ? 0 : kExitBadConfig;
   }
   if (*validating) return validate(arguments, deny_warnings);
+  if (app.got_subcommand("wal")) return wal();
   if (*replaying) return replay(arguments, replay_options);
   if (*loading) {
     if (!load_start.empty()) {

@@ -1,126 +1,75 @@
 #include "app/dispatcher.h"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
-
-#include "window/closing.h"
 
 namespace streamobs::app {
 
 namespace {
 
-constexpr std::size_t kBatchesPerRing = 1024;
-constexpr Duration kTickEvery = 250 * kMillisecond;
-constexpr Duration kTickAtLeast = 5 * kMillisecond;
-
-std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
-  std::vector<wal::StreamTiming> all;
-  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
-    const PlannedStream& stream = plan.streams[id];
-    wal::StreamTiming timing;
-    timing.idle_timeout = plan.config.streams[id].idle_timeout;
-    timing.may_go_on = !bounded;
-    timing.closing_watermark = [windows = stream.windows](Timestamp t) {
-      return windows == nullptr ? t : window::closing_watermark(*windows, t);
-    };
-    if (stream.windows != nullptr) {
-      for (const window::ClosingGrid& grid : window::closing_grids(*stream.windows)) {
-        timing.grids.push_back({grid.step, grid.lateness});
-      }
-    }
-    all.push_back(std::move(timing));
-  }
-  return all;
-}
+constexpr std::size_t kStepsAtATime = 64;
+/// What only dead letters wait for.
+constexpr Duration kCutEvery = 50 * kMillisecond;
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Plan& plan, asio::io_context& io, const Clock& clock,
+Dispatcher::Dispatcher(const Plan& plan, const asio::any_io_executor& executor, const Clock& clock,
                        std::vector<std::unique_ptr<Lane>>& lanes,
                        std::vector<std::unique_ptr<window::Admission>>& admissions,
-                       InFlight& in_flight, telemetry::Registry& metrics, bool bounded)
+                       InFlight& in_flight, telemetry::Registry& metrics, bool durable)
     : plan_(plan),
+      executor_(executor),
       clock_(clock),
-      executor_(asio::make_strand(io)),
       lanes_(lanes),
       admissions_(admissions),
       in_flight_(in_flight),
-      input_(2 * lanes.size() + plan.config.sources.size(), kBatchesPerRing),
-      sequencer_(timings(plan, bounded)),
+      durable_(durable),
       streams_(plan.streams.size()),
-      times_(std::make_unique<StreamTime[]>(plan.streams.size())),
-      tick_every_(kTickEvery),
-      timer_(executor_),
-      batches_(metrics.counter("streamobs_sequenced_batches_total",
-                               "Batches that were given their place in history.")),
       ordered_batches_(metrics.counter(
           "streamobs_ordered_batches_total",
-          "Batches counted one at a time, because a window was near its max_keys.")) {
-  const Timestamp now = clock.now();
-  for (std::uint32_t id = 0; id < plan.sources.size(); ++id) {
-    sequencer_.add_source(id, plan.sources[id].stream_id, plan.sources[id].configured.has_value());
-  }
-  for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
-    for (std::size_t i = 0; i < plan.streams[id].window_ids.size(); ++i) {
-      const Duration every = plan.windows[plan.streams[id].window_ids[i]].options.emit_every;
-      if (every == 0) continue;
-      windows_.push_back({id, i, every, now + every, 0});
-      tick_every_ = std::clamp(every, kTickAtLeast, tick_every_);
-    }
-  }
-}
+          "Batches counted one at a time, because a window was near its max_keys.")) {}
 
-asio::awaitable<void> Dispatcher::run() {
-  std::vector<SequencerInput> inputs;
-  std::vector<wal::Sequenced> sequenced;
+asio::awaitable<void> Dispatcher::run(flow::Channel<Step>& in) {
+  std::vector<Step> steps;
   while (true) {
-    inputs.clear();
-    const auto tick_due = [this] { return tick_due_; };
-    const std::size_t count = co_await input_.pop_batch_or(inputs, 64, tick_due);
-    if (count == 0 && !tick_due_) break;  // Closed and drained.
-    const Timestamp now = clock_.now();
-    for (SequencerInput& input : inputs) {
-      sequenced.clear();
-      if (auto* decoded = std::get_if<Decoded>(&input)) {
-        const std::uint32_t source_id = decoded->batch->origin.source_id;
-        sequencer_.admit(std::move(decoded->batch), now, sequenced);
-        in_flight_.blocks[source_id].fetch_sub(1, std::memory_order_relaxed);
-        batches_.add();
-        // Numbered is taken; the write-ahead log will put its sync before this line.
-        if (decoded->acknowledgement != nullptr) decoded->acknowledgement->complete();
-      } else {
-        const SourceEnd& end = std::get<SourceEnd>(input);
-        sequencer_.end_source(end.source_id, end.blocks, now, sequenced);
-      }
-      for (wal::Sequenced& item : sequenced) co_await dispatch(item);
-    }
-    if (tick_due_) {
-      tick_due_ = false;
-      sequenced.clear();
-      tick(now, sequenced);
-      for (wal::Sequenced& item : sequenced) co_await dispatch(item);
-      co_await show_open_windows(now);
-    }
-    publish_times();
+    steps.clear();
+    const std::size_t count = co_await in.pop_batch(steps, kStepsAtATime);
+    if (count == 0) break;
+    for (Step& step : steps) co_await dispatch(step);
+    if (cut_due()) co_await cut(nullptr);
   }
-  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
-    if (plan_.streams[id].windows == nullptr) continue;
-    const Finish finish{id, sequencer_.position(), sequencer_.watermark(id)};
-    co_await tell_all_lanes(finish);
-  }
+  co_await cut(nullptr);
   for (const auto& lane : lanes_) lane->work().close();
 }
 
-asio::awaitable<void> Dispatcher::dispatch(wal::Sequenced& item) {
-  if (auto* batch = std::get_if<wal::EventBatchPtr>(&item)) {
-    EventBatchPtr events = std::move(*batch);
-    co_await dispatch_batch(std::move(events));
-    co_return;
+asio::awaitable<void> Dispatcher::dispatch(Step& step) {
+  if (const std::uint64_t position = step.position(); position != 0) position_ = position;
+  if (auto* sequenced = std::get_if<wal::Sequenced>(&step.what)) {
+    if (auto* batch = std::get_if<wal::EventBatchPtr>(&sequenced->what)) {
+      EventBatchPtr events = std::move(*batch);
+      co_await dispatch_batch(std::move(events));
+    } else if (const auto* mark = std::get_if<wal::Mark>(&sequenced->what)) {
+      co_await dispatch_mark(*mark);
+    }
+  } else if (const auto* show = std::get_if<ShowOpen>(&step.what)) {
+    const ShowOpen ask = *show;
+    co_await tell_all_lanes(ask);
+  } else if (const auto* finish = std::get_if<Finish>(&step.what)) {
+    Finish ask = *finish;
+    if (!durable_) ask.position = 0;
+    marked_ = true;
+    co_await tell_all_lanes(ask);
+  } else if (auto* barrier = std::get_if<Barrier>(&step.what)) {
+    std::shared_ptr<CheckpointParts> parts = std::move(barrier->parts);
+    co_await cut(std::move(parts));
   }
-  const wal::Mark mark = std::get<wal::Mark>(item);
+}
+
+asio::awaitable<void> Dispatcher::dispatch_mark(wal::Mark mark) {
   if (plan_.streams[mark.stream_id].windows == nullptr) co_return;
   admissions_[mark.stream_id]->note_closing();
+  if (!durable_) mark.position = 0;
+  marked_ = true;
   co_await tell_all_lanes(mark);
 }
 
@@ -147,9 +96,9 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
     }
   }
   Lane& lane = *lanes_[batch->lane];
-  ++stream.batches_dispatched;
   ++stream.work_dispatched;
   stream.rows_dispatched += rows;
+  dirty_ = true;
   LaneWork work = std::move(batch);
   co_await lane.work().push(std::move(work));
   if (ordered) {
@@ -161,6 +110,26 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
 template <class Work>
 asio::awaitable<void> Dispatcher::tell_all_lanes(Work work) {
   streams_[work.stream_id].work_dispatched += lanes_.size();
+  for (const auto& lane : lanes_) {
+    LaneWork item = work;
+    co_await lane->work().push(std::move(item));
+  }
+}
+
+bool Dispatcher::cut_due() {
+  if (marked_) return true;
+  if (!dirty_) return false;
+  const Timestamp now = clock_.now();
+  return now - cut_at_ >= kCutEvery || now < cut_at_;
+}
+
+asio::awaitable<void> Dispatcher::cut(std::shared_ptr<CheckpointParts> checkpoint) {
+  dirty_ = false;
+  marked_ = false;
+  cut_at_ = clock_.now();
+  CutWork work;
+  work.position = durable_ ? position_ : 0;
+  work.checkpoint = std::move(checkpoint);
   for (const auto& lane : lanes_) {
     LaneWork item = work;
     co_await lane->work().push(std::move(item));
@@ -179,54 +148,6 @@ asio::awaitable<void> Dispatcher::wait_until_at_rest(std::uint32_t stream_id) {
     pause.expires_after(std::chrono::microseconds(20));
     co_await pause.async_wait(asio::use_awaitable);
   }
-}
-
-void Dispatcher::tick(Timestamp now, std::vector<wal::Sequenced>& out) {
-  const auto busy = [this](std::uint32_t source_id) {
-    const bool turned_away =
-        in_flight_.turned_away[source_id].exchange(false, std::memory_order_relaxed);
-    return turned_away || in_flight_.blocks[source_id].load(std::memory_order_relaxed) > 0;
-  };
-  sequencer_.tick(now, busy, out);
-}
-
-asio::awaitable<void> Dispatcher::show_open_windows(Timestamp now) {
-  for (WindowState& window : windows_) {
-    const std::uint64_t batches = streams_[window.stream_id].batches_dispatched;
-    // A wall clock set back must not silence the view until it has caught up.
-    const bool waiting = now < window.next_emit && window.next_emit - now <= window.emit_every;
-    if (waiting || batches == window.batches_shown) continue;
-    window.next_emit = now + window.emit_every;
-    window.batches_shown = batches;
-    const ShowOpen show{window.stream_id, window.index, sequencer_.position(),
-                        sequencer_.watermark(window.stream_id)};
-    co_await tell_all_lanes(show);
-  }
-}
-
-void Dispatcher::publish_times() {
-  position_.store(sequencer_.position(), std::memory_order_relaxed);
-  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
-    times_[id].watermark.store(sequencer_.watermark(id), std::memory_order_relaxed);
-    times_[id].newest.store(sequencer_.newest(id), std::memory_order_relaxed);
-    times_[id].idle.store(sequencer_.idle(id), std::memory_order_relaxed);
-  }
-}
-
-asio::awaitable<void> Dispatcher::run_ticks() {
-  while (ticking_) {
-    timer_.expires_after(std::chrono::microseconds(tick_every_));
-    const auto token = asio::as_tuple(asio::use_awaitable);
-    co_await timer_.async_wait(token);
-    if (!ticking_) break;
-    tick_due_ = true;
-    input_.notify_consumer();
-  }
-}
-
-void Dispatcher::stop_ticking() {
-  ticking_ = false;
-  timer_.cancel();
 }
 
 }  // namespace streamobs::app

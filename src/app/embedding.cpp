@@ -2,6 +2,7 @@
 // threads, and turns our types into the public ones, which know nothing of Boost or of our insides.
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -186,12 +187,18 @@ struct Engine::Impl {
   std::shared_ptr<const app::Plan> plan;
   std::unique_ptr<app::Topology> topology;
   std::thread runner;
+  std::promise<bool>
+      ready;  ///< Set once: true when events are taken, false when the run has ended.
+  std::atomic<bool> ready_told{false};
   bool start_called = false;
   bool started = false;
   std::function<void(const WindowResult&)> on_window;
   std::function<void(const AnomalyResult&)> on_anomaly;
   std::function<void(const IncidentResult&)> on_incident;
 
+  void tell_ready(bool is_ready) {
+    if (!ready_told.exchange(true)) ready.set_value(is_ready);
+  }
   void tell(const Record& record) const;
   void tell_unguarded(const Record& record) const;
 };
@@ -234,6 +241,7 @@ Engine::Engine(const Config& config) : impl_(std::make_unique<Impl>()) {
   if (impl_->plan == nullptr) throw ConfigError(config::to_text(diagnostics, false));
   app::TopologyOptions options;
   options.handle_signals = false;  // They are the host program's business.
+  options.on_ready = [impl = impl_.get()] { impl->tell_ready(true); };
   impl_->topology = std::make_unique<app::Topology>(impl_->plan, options);
 }
 
@@ -259,7 +267,16 @@ void Engine::start() {
   const Result<> started = impl_->topology->start();
   if (started.has_error()) throw std::runtime_error(started.error().message);
   impl_->started = true;
-  impl_->runner = std::thread([impl = impl_.get()] { impl->topology->run(); });
+  std::future<bool> ready = impl_->ready.get_future();
+  impl_->runner = std::thread([impl = impl_.get()] {
+    impl->topology->run();
+    impl->tell_ready(false);
+  });
+  // Recovery first: what was pushed in an earlier life is counted before anything new is.
+  if (!ready.get()) {
+    stop();
+    throw std::runtime_error("the engine could not take up what it had logged; the log says why");
+  }
 }
 
 std::string Engine::address() const {

@@ -3,13 +3,68 @@
 #include <chrono>
 #include <utility>
 
+#include "base/bytes.h"
+
 namespace streamobs::app {
 
 using source::IngestOutcome;
 
-Ingest::Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Dispatcher& dispatcher,
-               InFlight& in_flight)
-    : lanes_(lanes), dispatcher_(dispatcher), in_flight_(in_flight) {}
+namespace {
+
+constexpr std::uint8_t kAnswerVersion = 1;
+
+IngestOutcome decode_answer(std::string_view bytes) {
+  ByteReader in(bytes);
+  IngestOutcome outcome;
+  const bool known = in.u8() == kAnswerVersion;
+  outcome.repeated = true;
+  outcome.accepted = in.varint();
+  outcome.rejected = in.varint();
+  for (std::size_t n = in.count(); known && n != 0 && in.ok(); --n) {
+    source::RefusedEvent refused;
+    refused.index = static_cast<std::uint32_t>(in.varint());
+    refused.reason = in.text();
+    refused.detail = in.text();
+    outcome.errors.push_back(std::move(refused));
+  }
+  if (!known || !in.ok()) {
+    outcome.status = IngestOutcome::Status::failed;
+    outcome.message = "the answer to the first request with this key cannot be read any more";
+  }
+  return outcome;
+}
+
+}  // namespace
+
+IngestOutcome outcome_of(const EventBatch& batch) {
+  IngestOutcome outcome;
+  outcome.accepted = batch.rows;
+  outcome.rejected = batch.refused;
+  for (const DeadLetter& letter : batch.dead_letters) {
+    if (outcome.errors.size() == IngestOutcome::kErrorsMax) break;
+    outcome.errors.push_back({letter.event_index, letter.reason, letter.detail});
+  }
+  return outcome;
+}
+
+std::string encode_answer(const EventBatch& batch) {
+  const IngestOutcome outcome = outcome_of(batch);
+  std::string out;
+  put_u8(out, kAnswerVersion);
+  put_varint(out, outcome.accepted);
+  put_varint(out, outcome.rejected);
+  put_varint(out, outcome.errors.size());
+  for (const source::RefusedEvent& refused : outcome.errors) {
+    put_varint(out, refused.index);
+    put_text(out, refused.reason);
+    put_text(out, refused.detail);
+  }
+  return out;
+}
+
+Ingest::Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing,
+               const Journal& journal, InFlight& in_flight)
+    : lanes_(lanes), sequencing_(sequencing), journal_(journal), in_flight_(in_flight) {}
 
 asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block block) {
   IngestOutcome outcome;
@@ -17,9 +72,13 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
     outcome.status = IngestOutcome::Status::stopping;
     co_return outcome;
   }
+  if (journal_.disk_full()) {
+    outcome.status = IngestOutcome::Status::no_space;
+    co_return outcome;
+  }
   // Asked before anything is decoded or counted: what is turned away leaves no trace but this.
   // This lane's strand is the ring's only producer, so the room found here is still there below.
-  flow::Channel<SequencerInput>& out = dispatcher_.requests_of(lane_index);
+  flow::Channel<SequencerInput>& out = sequencing_.requests_of(lane_index);
   if (out.size() >= out.capacity() ||
       in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax) {
     in_flight_.turned_away[block.origin.source_id].store(true, std::memory_order_relaxed);
@@ -29,12 +88,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   block.origin.number = 0;  // Requests take their place by arrival.
   EventBatchPtr batch = lanes_[lane_index]->decode(block);
   block.bytes.reset();
-  outcome.accepted = batch->rows;
-  outcome.rejected = batch->refused;
-  for (const DeadLetter& letter : batch->dead_letters) {
-    if (outcome.errors.size() == IngestOutcome::kErrorsMax) break;
-    outcome.errors.push_back({letter.event_index, letter.reason, letter.detail});
-  }
+  outcome = outcome_of(*batch);
   in_flight_.blocks[batch->origin.source_id].fetch_add(1, std::memory_order_relaxed);
   const auto acknowledgement = std::make_shared<Acknowledgement>();
   SequencerInput input = Decoded{std::move(batch), acknowledgement};
@@ -46,6 +100,22 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
     return acknowledgement->done.load(std::memory_order_acquire);
   };
   co_await acknowledgement->signal.wait(acknowledged);
+  switch (acknowledgement->fate) {
+    case Acknowledgement::Fate::taken:
+      break;
+    case Acknowledgement::Fate::repeated:
+      outcome = decode_answer(acknowledgement->answer);
+      break;
+    case Acknowledgement::Fate::key_reused:
+      outcome.status = IngestOutcome::Status::key_reused;
+      break;
+    case Acknowledgement::Fate::no_space:
+      outcome.status = IngestOutcome::Status::no_space;
+      break;
+    case Acknowledgement::Fate::not_durable:
+      outcome.status = IngestOutcome::Status::not_durable;
+      break;
+  }
   co_return outcome;
 }
 
@@ -53,7 +123,11 @@ asio::awaitable<bool> SourceFeed::push(Block block) {
   // The channels are bounded in items; this bounds what the items hold. Asked here and not in the
   // lane: a block must not wait behind a later one of its own source.
   asio::steady_timer pause(co_await asio::this_coro::executor);
-  while (in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax && !stop_) {
+  const auto must_wait = [this] {
+    return journal_.disk_full() ||
+           in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax;
+  };
+  while (must_wait() && !stop_) {
     pause.expires_after(std::chrono::milliseconds(1));
     co_await pause.async_wait(asio::use_awaitable);
   }

@@ -9,19 +9,26 @@
 #include <memory>
 #include <vector>
 
-#include "app/dispatcher.h"
+#include "app/journal.h"
 #include "app/lane.h"
+#include "app/sequencing.h"
 #include "source/block_sink.h"
 #include "source/ingest_port.h"
 
 namespace streamobs::app {
+
+/// What a request is told of its batch.
+source::IngestOutcome outcome_of(const EventBatch& batch);
+/// The same as bytes that can be kept, for a request that is sent again (wal::RequestKeys).
+std::string encode_answer(const EventBatch& batch);
 
 class Ingest final : public source::IngestPort {
  public:
   /// Bytes of decoded batches on their way to the windows beyond which clients are told to wait.
   static constexpr std::uint64_t kInFlightBytesMax = 64 << 20;
 
-  Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Dispatcher& dispatcher, InFlight& in_flight);
+  Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing, const Journal& journal,
+         InFlight& in_flight);
 
   asio::awaitable<source::IngestOutcome> submit(std::size_t lane, Block block) override;
   /// Any thread: nothing more is taken from now on.
@@ -30,7 +37,8 @@ class Ingest final : public source::IngestPort {
 
  private:
   std::vector<std::unique_ptr<Lane>>& lanes_;
-  Dispatcher& dispatcher_;
+  Sequencing& sequencing_;
+  const Journal& journal_;
   InFlight& in_flight_;
   std::atomic<bool> stopping_{false};
 };
@@ -42,19 +50,28 @@ class SourceFeed final : public source::BlockSink {
   /// turns clients away, so that reading an old file does not.
   static constexpr std::uint64_t kInFlightBytesMax = 32 << 20;
 
-  SourceFeed(std::uint32_t source_id, std::vector<std::unique_ptr<Lane>>& lanes,
-             InFlight& in_flight, const std::atomic<bool>& stop)
-      : source_id_(source_id), lanes_(lanes), in_flight_(in_flight), stop_(stop) {}
+  /// `blocks`: of this source that have reached the log in earlier lives.
+  SourceFeed(std::uint32_t source_id, std::uint64_t blocks,
+             std::vector<std::unique_ptr<Lane>>& lanes, const Journal& journal, InFlight& in_flight,
+             const std::atomic<bool>& stop)
+      : source_id_(source_id),
+        lanes_(lanes),
+        journal_(journal),
+        in_flight_(in_flight),
+        stop_(stop),
+        blocks_(blocks) {}
 
   asio::awaitable<bool> push(Block block) override;
+  /// The number of the last block taken.
   std::uint64_t blocks() const { return blocks_; }
 
  private:
   std::uint32_t source_id_;
   std::vector<std::unique_ptr<Lane>>& lanes_;
+  const Journal& journal_;
   InFlight& in_flight_;
   const std::atomic<bool>& stop_;
-  std::uint64_t blocks_ = 0;
+  std::uint64_t blocks_;
 };
 
 }  // namespace streamobs::app

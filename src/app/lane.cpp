@@ -14,6 +14,14 @@ std::size_t bytes_of(const EventBatch& batch) {
 }
 }  // namespace
 
+void InFlight::remember(const EventBatch& batch) {
+  bytes.fetch_add(bytes_of(batch), std::memory_order_relaxed);
+}
+
+void InFlight::forget(const EventBatch& batch) {
+  bytes.fetch_sub(bytes_of(batch), std::memory_order_relaxed);
+}
+
 LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
     : registry(r),
       decoded_batches(r.counter("streamobs_decoded_batches_total", "Blocks decoded into batches.")),
@@ -41,6 +49,12 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
         &r.counter("streamobs_overflow_events_total",
                    "Events counted in an __overflow__ group, their window being full of keys.",
                    {{"stream", name}}),
+        &r.counter("streamobs_events_duplicate_total",
+                   "Events not counted, because one with the same id came before.",
+                   {{"stream", name}}),
+        &r.counter("streamobs_events_too_old_total",
+                   "Events not counted, because they are older than ids are remembered.",
+                   {{"stream", name}}),
         {}};
     for (const std::size_t window : plan.streams[id].window_ids) {
       stream.late.push_back(&r.counter(
@@ -62,6 +76,17 @@ void LaneMetrics::count_rejected(const std::string& stream, const std::string& r
   counter->add(count);
 }
 
+void LaneMetrics::count_taken(const EventBatch& batch) {
+  received[batch.origin.source_id]->add(batch.events);
+  streams[batch.schema->stream_id].accepted->add(batch.rows);
+  const std::string& stream = batch.schema->stream;
+  for (const DeadLetter& letter : batch.dead_letters) count_rejected(stream, letter.reason, 1);
+  for (const auto& [reason, count] : batch.refused_unkept) {
+    count_rejected(stream, reason, count);
+    dead_letters_dropped.add(count);
+  }
+}
+
 std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t stream_id) const {
   std::map<std::string, std::uint64_t> counts;
   const std::lock_guard lock(rejected_mutex);
@@ -71,12 +96,13 @@ std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t
 
 Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
            std::vector<std::unique_ptr<window::Admission>>& admissions, LaneMetrics& metrics,
-           InFlight& in_flight, std::size_t sources)
+           InFlight& in_flight, std::size_t sources, bool durable)
     : index_(index),
       plan_(plan),
       executor_(asio::make_strand(io)),
       metrics_(metrics),
       in_flight_(in_flight),
+      durable_(durable),
       blocks_(sources, kBlocksPerSource),
       work_(kWorkItems) {
   for (std::size_t id = 0; id < plan.streams.size(); ++id) {
@@ -101,21 +127,17 @@ void Lane::recycle(EventBatchPtr batch) {
   if (pool_.size() < kPooledBatches) pool_.push_back(std::move(batch));
 }
 
+Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::string_view snapshot) {
+  return windows_[stream_id]->restore(snapshot);
+}
+
 EventBatchPtr Lane::decode(const Block& block) {
   EventBatchPtr batch = take_batch();
   decoders_[block.stream_id]->decode(block, *batch);
   batch->lane = static_cast<std::uint32_t>(index_);
-  metrics_.received[block.origin.source_id]->add(batch->events);
-  metrics_.streams[block.stream_id].accepted->add(batch->rows);
   metrics_.decoded_batches.add();
-  const std::string& stream = plan_.config.streams[block.stream_id].name.text;
-  for (const DeadLetter& letter : batch->dead_letters)
-    metrics_.count_rejected(stream, letter.reason, 1);
-  for (const auto& [reason, count] : batch->refused_unkept) {
-    metrics_.count_rejected(stream, reason, count);
-    metrics_.dead_letters_dropped.add(count);
-  }
-  in_flight_.bytes.fetch_add(bytes_of(*batch), std::memory_order_relaxed);
+  in_flight_.remember(*batch);
+  if (durable_) encoder_.encode(*batch, batch->encoded);
   return batch;
 }
 
@@ -156,10 +178,11 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
   for (DeadLetter& letter : letters) {
     if (letter.source.empty()) letter.source = plan_.source_names[batch->origin.source_id];
     if (letter.stream.empty()) letter.stream = batch->schema->stream;
+    if (durable_) letter.sequence = batch->stamp.sequence;
   }
   metrics_.windowed_batches.add();
   metrics_.windowed_events.add(batch->rows);
-  in_flight_.bytes.fetch_sub(bytes_of(*batch), std::memory_order_relaxed);
+  in_flight_.forget(*batch);
   in_flight_.windowed_rows[stream_id].fetch_add(batch->rows, std::memory_order_release);
   recycle(std::move(batch));
   return letters.empty() ? nullptr : std::make_shared<const DeadLetters>(std::move(letters));
@@ -183,6 +206,37 @@ void Lane::observe_state() {
   open_instances_.store(open, std::memory_order_relaxed);
 }
 
+LaneOutput Lane::handle(LaneWork& work) {
+  if (auto* events = std::get_if<EventBatchPtr>(&work)) {
+    const std::uint32_t stream_id = (*events)->schema->stream_id;
+    DeadLettersPtr letters = count(std::move(*events));
+    work_done(stream_id);
+    return letters;
+  }
+  if (auto* cut = std::get_if<CutWork>(&work)) {
+    LaneCut reached{cut->position, std::move(cut->checkpoint), {}};
+    if (reached.checkpoint == nullptr) return reached;
+    for (const auto& windows : windows_) {
+      reached.copies.push_back(windows == nullptr ? nullptr : windows->copy_all());
+    }
+    return reached;
+  }
+  LanePartial partial;
+  if (const auto* mark = std::get_if<wal::Mark>(&work)) {
+    partial = {LanePartial::Kind::closed, mark->stream_id, mark->position, mark->watermark,
+               windows_[mark->stream_id]->take_closed(mark->watermark)};
+  } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
+    partial = {LanePartial::Kind::open, show->stream_id, show->position, show->watermark,
+               windows_[show->stream_id]->copy_open(show->window)};
+  } else {
+    const Finish& finish = std::get<Finish>(work);
+    partial = {LanePartial::Kind::cut_short, finish.stream_id, finish.position, finish.watermark,
+               windows_[finish.stream_id]->take_all()};
+  }
+  work_done(partial.stream_id);
+  return partial;
+}
+
 asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
   std::vector<LaneWork> batch;
   while (true) {
@@ -190,28 +244,9 @@ asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
     const std::size_t count_popped = co_await work_.pop_batch(batch, 16);
     if (count_popped == 0) break;
     for (LaneWork& work : batch) {
-      LaneOutput output;
-      if (auto* events = std::get_if<EventBatchPtr>(&work)) {
-        const std::uint32_t stream_id = (*events)->schema->stream_id;
-        DeadLettersPtr letters = count(std::move(*events));
-        work_done(stream_id);
-        if (letters == nullptr) continue;
-        output = std::move(letters);
-      } else if (const auto* mark = std::get_if<wal::Mark>(&work)) {
-        output =
-            LanePartial{LanePartial::Kind::closed, mark->stream_id, mark->position, mark->watermark,
-                        windows_[mark->stream_id]->take_closed(mark->watermark)};
-        work_done(mark->stream_id);
-      } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
-        output = LanePartial{LanePartial::Kind::open, show->stream_id, show->position,
-                             show->watermark, windows_[show->stream_id]->copy_open(show->window)};
-        work_done(show->stream_id);
-      } else {
-        const Finish& finish = std::get<Finish>(work);
-        output = LanePartial{LanePartial::Kind::cut_short, finish.stream_id, finish.position,
-                             finish.watermark, windows_[finish.stream_id]->take_all()};
-        work_done(finish.stream_id);
-      }
+      LaneOutput output = handle(work);
+      const auto* letters = std::get_if<DeadLettersPtr>(&output);
+      if (letters != nullptr && *letters == nullptr) continue;
       const bool taken = co_await out.push(std::move(output));
       if (!taken) co_return;
     }

@@ -16,13 +16,14 @@
 #include <vector>
 
 #include "app/plan.h"
+#include "app/step.h"
 #include "decode/decoder.h"
 #include "event/event_batch.h"
 #include "event/record.h"
 #include "flow/asio.h"
 #include "flow/channel.h"
-#include "flow/signal.h"
 #include "telemetry/registry.h"
+#include "wal/batch_codec.h"
 #include "wal/sequencer.h"
 #include "window/admission.h"
 #include "window/stream_windows.h"
@@ -31,21 +32,10 @@ namespace streamobs::app {
 
 using EventBatchPtr = std::unique_ptr<EventBatch>;
 
-/// How a request learns that its batch has its place in history. Shared: the one who waits may be
-/// gone before the one who completes has left complete().
-struct Acknowledgement {
-  std::atomic<bool> done{false};
-  flow::Signal signal;
-  void complete() {
-    done.store(true, std::memory_order_release);
-    signal.notify();
-  }
-};
-
 /// To the sequencer: a decoded batch, or the end of a bounded source.
 struct Decoded {
   EventBatchPtr batch;
-  std::shared_ptr<Acknowledgement> acknowledgement;  ///< Null where nobody waits.
+  AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
 };
 struct SourceEnd {
   std::uint32_t source_id = 0;
@@ -53,20 +43,13 @@ struct SourceEnd {
 };
 using SequencerInput = std::variant<Decoded, SourceEnd>;
 
-/// Asks every lane for a copy of a window that is still open.
-struct ShowOpen {
-  std::uint32_t stream_id = 0;
-  std::size_t window = 0;  ///< Within the stream.
+/// A line across the flow (event/record.h): nothing but to be handed on in its place. With a
+/// checkpoint, the lane adds copies of its open windows.
+struct CutWork {
   std::uint64_t position = 0;
-  Timestamp watermark = 0;
+  std::shared_ptr<CheckpointParts> checkpoint;
 };
-/// Shutdown: asks every lane for all that is left.
-struct Finish {
-  std::uint32_t stream_id = 0;
-  std::uint64_t position = 0;
-  Timestamp watermark = 0;
-};
-using LaneWork = std::variant<EventBatchPtr, wal::Mark, ShowOpen, Finish>;
+using LaneWork = std::variant<EventBatchPtr, wal::Mark, ShowOpen, Finish, CutWork>;
 
 /// From a lane to the results: its part of what a mark, a ShowOpen or a Finish asked for…
 struct LanePartial {
@@ -77,8 +60,14 @@ struct LanePartial {
   Timestamp watermark = 0;
   window::PartialPtr partial;  ///< Null: this lane has nothing for it.
 };
-/// …or events it set aside.
-using LaneOutput = std::variant<LanePartial, DeadLettersPtr>;
+/// … that it has come to a cut …
+struct LaneCut {
+  std::uint64_t position = 0;
+  std::shared_ptr<CheckpointParts> checkpoint;
+  std::vector<window::PartialPtr> copies;  ///< With a checkpoint: by stream; may be null.
+};
+/// … or events it set aside.
+using LaneOutput = std::variant<LanePartial, LaneCut, DeadLettersPtr>;
 
 /// Counters shared by all lanes, by stream or window.
 struct LaneMetrics {
@@ -88,8 +77,12 @@ struct LaneMetrics {
     telemetry::Counter* accepted;
     telemetry::Counter* filtered;
     telemetry::Counter* overflow_rows;
+    telemetry::Counter* duplicates;
+    telemetry::Counter* too_old;
     std::vector<telemetry::Counter*> late;  ///< By window of the stream.
   };
+  /// A batch gets its place in history.
+  void count_taken(const EventBatch& batch);
   void count_rejected(const std::string& stream, const std::string& reason, std::uint64_t count);
   std::map<std::string, std::uint64_t> rejected_by_reason(std::size_t stream_id) const;
 
@@ -116,18 +109,25 @@ struct InFlight {
       blocks;  ///< By source: handed in, not yet sequenced.
   /// By source: we have told it to wait since this was last asked, so its silence is our doing.
   std::unique_ptr<std::atomic<bool>[]> turned_away;
+
+  /// A batch has come into being; its bytes are under way until forget().
+  void remember(const EventBatch& batch);
+  void forget(const EventBatch& batch);
 };
 
 class Lane {
  public:
   Lane(std::size_t index, const Plan& plan, asio::io_context& io,
        std::vector<std::unique_ptr<window::Admission>>& admissions, LaneMetrics& metrics,
-       InFlight& in_flight, std::size_t sources);
+       InFlight& in_flight, std::size_t sources, bool durable);
 
   std::size_t index() const { return index_; }
   const asio::any_io_executor& executor() const { return executor_; }
   flow::Conveyor<Block>& blocks() { return blocks_; }  ///< One ring for each source.
   flow::Channel<LaneWork>& work() { return work_; }    ///< From the dispatcher.
+
+  /// Before anything runs: takes over a stream's open windows from a checkpoint.
+  Result<window::RestoredWindows> restore(std::uint32_t stream_id, std::string_view snapshot);
 
   /// On the lane's strand: decodes one block into a batch of the lane's pool.
   EventBatchPtr decode(const Block& block);
@@ -147,6 +147,7 @@ class Lane {
   EventBatchPtr take_batch();
   void recycle(EventBatchPtr batch);
   DeadLettersPtr count(EventBatchPtr batch);
+  LaneOutput handle(LaneWork& work);
   void work_done(std::uint32_t stream_id);
   void observe_state();
 
@@ -155,11 +156,13 @@ class Lane {
   asio::any_io_executor executor_;
   LaneMetrics& metrics_;
   InFlight& in_flight_;
+  const bool durable_;  ///< There is a log: batches are encoded for it as they are decoded.
   flow::Conveyor<Block> blocks_;
   flow::Channel<LaneWork> work_;
   std::vector<std::unique_ptr<decode::Decoder>> decoders_;  ///< By stream.
   std::vector<std::unique_ptr<window::StreamWindows>>
       windows_;  ///< By stream; null without windows.
+  wal::BatchEncoder encoder_;
   std::vector<EventBatchPtr> pool_;
   std::atomic<std::size_t> keys_{0};
   std::atomic<std::size_t> open_instances_{0};

@@ -40,7 +40,7 @@ void PipelineView::register_metrics() {
     r.gauge_callback(this, "streamobs_channel_fill_ratio", "How full a channel is, from 0 to 1.",
                      {{"from", from}, {"to", to}}, std::move(read));
   };
-  fill("decode", "sequence", [&t] { return t.dispatcher_->input_fill(); });
+  fill("decode", "sequence", [&t] { return t.sequencing_->input_fill(); });
   fill("sequence", "window", [&t] {
     double fullest = 0;
     for (const auto& lane : t.lanes_) fullest = std::max(fullest, lane->work().fill_ratio());
@@ -56,7 +56,7 @@ void PipelineView::register_metrics() {
     r.gauge_callback(this, "streamobs_watermark_seconds",
                      "How far event time has come, in seconds since the epoch.",
                      {{"source", stream}}, [&t, id] {
-                       const Timestamp w = t.dispatcher_->time_of(id).watermark.load();
+                       const Timestamp w = t.sequencing_->time_of(id).watermark.load();
                        return w == kMinTimestamp ? 0.0 : static_cast<double>(w) / kSecond;
                      });
   }
@@ -73,7 +73,7 @@ void PipelineView::register_metrics() {
   r.gauge_callback(this, "streamobs_in_flight_bytes", "Decoded events not yet counted, in bytes.",
                    {}, [&t] { return static_cast<double>(t.in_flight_.bytes.load()); });
   r.gauge_callback(this, "streamobs_log_position", "Batches and marks sequenced so far.", {},
-                   [&t] { return static_cast<double>(t.dispatcher_->position()); });
+                   [&t] { return static_cast<double>(t.sequencing_->position()); });
   r.gauge_callback(this, "streamobs_store_bytes", "Size of the database and its journal.", {},
                    [&t] { return static_cast<double>(t.database_->stats().bytes); });
   r.gauge_callback(this, "streamobs_store_pending_records", "Rows taken but not yet committed.", {},
@@ -120,8 +120,8 @@ std::vector<serve::StreamState> PipelineView::stream_states() const {
     }
     state.accepted = t.lane_metrics_.streams[id].accepted->value();
     state.rejected = t.lane_metrics_.rejected_by_reason(id);
-    state.watermark = known(t.dispatcher_->time_of(id).watermark.load());
-    state.idle = t.dispatcher_->time_of(id).idle.load();
+    state.watermark = known(t.sequencing_->time_of(id).watermark.load());
+    state.idle = t.sequencing_->time_of(id).idle.load();
     states.push_back(std::move(state));
   }
   return states;
@@ -144,7 +144,7 @@ std::vector<serve::StageState> PipelineView::stages() const {
       {"source", totals.received, "events", std::nullopt, 0},
       {"decode", totals.accepted, "events", blocks, totals.rejected},
       {"sequence", counted("streamobs_sequenced_batches_total"), "batches",
-       t.dispatcher_->input_fill(), 0},
+       t.sequencing_->input_fill(), 0},
       {"window", counted("streamobs_windowed_events_total"), "events", work, totals.late},
       {"merge", totals.window_rows, "rows", fill.merge, 0},
       {"detect", totals.anomalies, "anomalies", fill.detect, 0},
@@ -196,6 +196,7 @@ serve::PipelineState PipelineView::pipeline() const {
   state.stages = stages();
   state.sources = sources();
   state.rules = rules();
+  state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();
   state.store = {t.data_dir_->database_path(), stats.bytes, stats.rows_written,
                  t.store_sink_->pending(), known(stats.last_commit_at)};
@@ -218,7 +219,7 @@ serve::Pulse PipelineView::pulse() {
   pulse.late_total = totals.late;
   // How far the slowest stream that is not silent is behind the wall clock.
   for (std::uint32_t id = 0; id < t.plan_->streams.size(); ++id) {
-    const Dispatcher::StreamTime& time = t.dispatcher_->time_of(id);
+    const Sequencing::StreamTime& time = t.sequencing_->time_of(id);
     const Timestamp watermark = time.watermark.load();
     if (watermark == kMinTimestamp || time.idle.load()) continue;
     const double lag = std::max(0.0, static_cast<double>(now - watermark) / kSecond);

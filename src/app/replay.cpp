@@ -114,6 +114,7 @@ int run_replay(const std::shared_ptr<const Plan>& plan, const ReplayOptions&) {
   ProgressBar bar;
   TopologyOptions options;
   options.stop_when_input_ends = true;
+  options.durable = false;
   if (::isatty(STDERR_FILENO) == 1) {
     options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) {
       bar.update(read, total);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/recovery.h"
+#include "base/log.h"
 #include "flow/stage.h"
 
 namespace streamobs::app {
@@ -17,7 +19,12 @@ constexpr std::size_t kRuleStates = 1'000;
 template <class Operator>
 struct PassingOn {
   Operator& inner;
+  const char* part;  ///< Its name in a checkpoint.
+
   void process(Record& record, Records& out) {
+    if (const auto* cut = std::get_if<CutPtr>(&record)) {
+      if ((*cut)->checkpoint != nullptr) inner.snapshot((*cut)->checkpoint->parts[part]);
+    }
     out.push_back(record);
     inner.process(record, out);
   }
@@ -32,7 +39,8 @@ bool must_be_kept(const Record& record) {
 
 Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, const Clock& clock,
                  telemetry::Registry& metrics)
-    : clock_(clock),
+    : plan_(plan),
+      clock_(clock),
       metrics_(metrics),
       executor_(asio::make_strand(io)),
       input_(lanes, kOutputsPerLane),
@@ -60,11 +68,43 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
   }
 }
 
+Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t position) {
+  if (const std::string* bytes = find_part(checkpoint, part::detect)) {
+    const Result<detect::RestoredRules> restored = detector_.restore(*bytes);
+    if (restored.has_error()) return restored.error();
+    for (const detect::RestoredRules::Lost& lost : restored->lost) {
+      log::warn(lost.gone ? "the config has a rule no more; its open anomalies are resolved"
+                          : "a rule says something else now; its open anomalies are resolved",
+                {{"rule", lost.rule},
+                 {"open_anomalies", lost.open.size()},
+                 {"history", lost.history_kept ? "kept" : "begins anew"}});
+    }
+    withdrawn_ = restored->withdrawn(position);
+  }
+  if (const std::string* bytes = find_part(checkpoint, part::narrate)) {
+    const Result<narrate::RestoredIncidents> restored = narrator_.restore(*bytes, plan_.schemas());
+    if (restored.has_error()) return restored.error();
+    closed_incidents_ = restored->records(position);
+  }
+  return {};
+}
+
 void Results::spawn(flow::TaskGroup& tasks) {
   tasks.spawn(executor_, "merge", run_merge());
   tasks.spawn(executor_, "detect", run_detect());
   tasks.spawn(executor_, "narrate", run_narrate());
   tasks.spawn(executor_, "fan out", run_fan_out());
+}
+
+/// Dead letters pass as they come, but never before a line that their lane has reached.
+void Results::take_outputs(std::size_t lane, Records& out) {
+  std::deque<LaneOutput>& waiting = rounds_[lane];
+  while (!waiting.empty()) {
+    auto* letters = std::get_if<DeadLettersPtr>(&waiting.front());
+    if (letters == nullptr) break;
+    out.emplace_back(std::move(*letters));
+    waiting.pop_front();
+  }
 }
 
 bool Results::round_complete() const {
@@ -73,26 +113,46 @@ bool Results::round_complete() const {
 }
 
 void Results::merge_round(Records& out) {
+  if (std::holds_alternative<LaneCut>(rounds_.front().front())) {
+    merge_cut(out);
+    return;
+  }
   std::vector<window::PartialPtr> partials;
-  LanePartial::Kind kind = LanePartial::Kind::closed;
-  std::uint32_t stream_id = 0;
-  std::uint64_t position = 0;
-  Timestamp watermark = 0;
+  LanePartial round;
   bool any = false;
   for (auto& lane : rounds_) {
-    LanePartial& part = lane.front();
-    kind = part.kind;
-    stream_id = part.stream_id;
-    position = part.position;
-    watermark = part.watermark;
+    LanePartial& part = std::get<LanePartial>(lane.front());
     any = any || part.partial != nullptr;
     partials.push_back(std::move(part.partial));
+    round = std::move(part);
     lane.pop_front();
   }
   if (!any) return;
   merged_.add();
-  mergers_[stream_id]->merge(std::move(partials), position, watermark,
-                             kind == LanePartial::Kind::closed, out);
+  mergers_[round.stream_id]->merge(std::move(partials), round.position, round.watermark,
+                                   round.kind == LanePartial::Kind::closed, out);
+}
+
+void Results::merge_cut(Records& out) {
+  std::vector<std::vector<window::PartialPtr>> copies(mergers_.size());
+  auto cut = std::make_shared<Cut>();
+  for (auto& lane : rounds_) {
+    LaneCut& reached = std::get<LaneCut>(lane.front());
+    cut->position = reached.position;
+    cut->checkpoint = std::move(reached.checkpoint);
+    for (std::size_t id = 0; id < reached.copies.size(); ++id) {
+      copies[id].push_back(std::move(reached.copies[id]));
+    }
+    lane.pop_front();
+  }
+  if (cut->checkpoint != nullptr) {
+    for (std::size_t id = 0; id < mergers_.size(); ++id) {
+      if (mergers_[id] == nullptr) continue;
+      const std::string& stream = plan_.config.streams[id].name.text;
+      mergers_[id]->snapshot(std::move(copies[id]), cut->checkpoint->parts[part::windows(stream)]);
+    }
+  }
+  out.emplace_back(std::move(cut));
 }
 
 asio::awaitable<void> Results::run_merge() {
@@ -106,14 +166,12 @@ asio::awaitable<void> Results::run_merge() {
     for (std::size_t lane = 0; lane < input_.producers(); ++lane) {
       outputs.clear();
       count += input_[lane].try_pop_batch(outputs, 16);
-      for (LaneOutput& output : outputs) {
-        if (auto* partial = std::get_if<LanePartial>(&output)) {
-          rounds_[lane].push_back(std::move(*partial));
-        } else {
-          records.emplace_back(std::move(std::get<DeadLettersPtr>(output)));
-        }
+      for (LaneOutput& output : outputs) rounds_[lane].push_back(std::move(output));
+      take_outputs(lane, records);
+      while (round_complete()) {
+        merge_round(records);
+        for (std::size_t each = 0; each < rounds_.size(); ++each) take_outputs(each, records);
       }
-      while (round_complete()) merge_round(records);
     }
     for (Record& record : records) {
       const bool taken = co_await to_detect_.push(std::move(record));
@@ -126,12 +184,22 @@ asio::awaitable<void> Results::run_merge() {
 }
 
 asio::awaitable<void> Results::run_detect() {
-  PassingOn<detect::Detector> op{detector_};
+  for (Record& record : withdrawn_) {
+    const bool taken = co_await to_narrate_.push(std::move(record));
+    if (!taken) break;
+  }
+  withdrawn_.clear();
+  PassingOn<detect::Detector> op{detector_, part::detect};
   co_await flow::run_stage<Record, Record>(to_detect_, op, to_narrate_, detected_);
 }
 
 asio::awaitable<void> Results::run_narrate() {
-  PassingOn<narrate::Narrator> op{narrator_};
+  for (Record& record : closed_incidents_) {
+    const bool taken = co_await to_fan_out_.push(std::move(record));
+    if (!taken) break;
+  }
+  closed_incidents_.clear();
+  PassingOn<narrate::Narrator> op{narrator_, part::narrate};
   co_await flow::run_stage<Record, Record>(to_narrate_, op, to_fan_out_, narrated_);
 }
 

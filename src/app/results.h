@@ -34,6 +34,11 @@ class Results {
   Results(const Plan& plan, asio::io_context& io, std::size_t lanes, const Clock& clock,
           telemetry::Registry& metrics);
 
+  /// Before spawn(): takes a checkpoint's parts over. What it has to say of rules and windows that
+  /// the config does not have any more is logged, and their open anomalies are resolved as of
+  /// `position`, the record by which the config of now takes effect.
+  Result<> restore(const CheckpointParts& checkpoint, std::uint64_t position);
+
   const asio::any_io_executor& executor() const { return executor_; }
   flow::Conveyor<LaneOutput>& input() { return input_; }   ///< One ring for each lane.
   flow::Channel<Record>& to_store() { return to_store_; }  ///< What must be kept.
@@ -57,10 +62,13 @@ class Results {
   asio::awaitable<void> run_detect();
   asio::awaitable<void> run_narrate();
   asio::awaitable<void> run_fan_out();
+  void take_outputs(std::size_t lane, Records& out);
   bool round_complete() const;
   void merge_round(Records& out);
+  void merge_cut(Records& out);
   void count(const Record& record);
 
+  const Plan& plan_;
   const Clock& clock_;
   telemetry::Registry& metrics_;
   asio::any_io_executor executor_;
@@ -69,10 +77,13 @@ class Results {
   flow::Channel<Record> to_narrate_;
   flow::Channel<Record> to_fan_out_;
   flow::Channel<Record> to_store_;
-  /// What each lane has sent that the others have not sent their part of yet. Bounded: every lane
-  /// is asked the same things in the same order, through a bounded channel.
-  std::vector<std::deque<LanePartial>> rounds_;
+  /// What each lane has sent that the others have not sent their part of yet, and the dead letters
+  /// behind it. Bounded: every lane is asked the same things in the same order, through a bounded
+  /// channel.
+  std::vector<std::deque<LaneOutput>> rounds_;
   std::vector<std::unique_ptr<window::WindowMerger>> mergers_;  ///< By stream.
+  Records withdrawn_;         ///< Anomalies of rules that are gone, to be said first …
+  Records closed_incidents_;  ///< … as are incidents that nothing could resolve any more.
   detect::Detector detector_;
   narrate::Narrator narrator_;
   std::vector<Listener> listeners_;

@@ -11,6 +11,7 @@
 #include "app/pipeline_view.h"
 #include "app/queries.h"
 #include "base/log.h"
+#include "base/posix_file_system.h"
 #include "base/version.h"
 #include "serve/api.h"
 #include "serve/assets.h"
@@ -48,6 +49,7 @@ int exit_code_of(ErrorCode code) {
     case ErrorCode::too_large:
       return 78;
     case ErrorCode::unavailable:
+    case ErrorCode::no_space:
       return 75;
     case ErrorCode::io:
     case ErrorCode::corrupt:
@@ -82,6 +84,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       pool_(kBlockingThreads),
       query_pool_(1),
       lane_metrics_(metrics_, *plan_),
+      history_strand_(asio::make_strand(io_)),
       open_windows_(clock_),
       stop_timer_(main_strand_, asio::steady_timer::time_point::max()),
       patience_(main_strand_) {
@@ -100,12 +103,17 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   }
   for (std::size_t i = 0; i < lanes; ++i) {
     lanes_.push_back(std::make_unique<Lane>(i, *plan_, io_, admissions_, lane_metrics_, in_flight_,
-                                            plan_->config.sources.size()));
+                                            plan_->config.sources.size(), options_.durable));
   }
-  dispatcher_ = std::make_unique<Dispatcher>(*plan_, io_, clock_, lanes_, admissions_, in_flight_,
-                                             metrics_, options_.stop_when_input_ends);
+  journal_ = std::make_unique<Journal>(pool_, clock_, metrics_,
+                                       [this](const Error& error) { fail_with(error); });
+  sequencing_ = std::make_unique<Sequencing>(*plan_, history_strand_, clock_, *journal_, pool_,
+                                             lanes, in_flight_, lane_metrics_, metrics_,
+                                             options_.stop_when_input_ends, options_.durable);
+  dispatcher_ = std::make_unique<Dispatcher>(*plan_, history_strand_, clock_, lanes_, admissions_,
+                                             in_flight_, metrics_, options_.durable);
   results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);
-  ingest_ = std::make_unique<Ingest>(lanes_, *dispatcher_, in_flight_);
+  ingest_ = std::make_unique<Ingest>(lanes_, *sequencing_, *journal_, in_flight_);
   view_ = std::make_unique<PipelineView>(*this);
 }
 
@@ -113,18 +121,24 @@ Topology::~Topology() = default;
 
 Result<> Topology::start() {
   const config::Config& config = plan_->config;
-  Result<store::DataDir> data_dir = store::DataDir::open(config.data_dir);
-  if (data_dir.has_error()) return data_dir.error();
-  data_dir_.emplace(std::move(*data_dir));
-  store::StoreOptions store = config.store;
-  store.path = data_dir_->database_path();
-  Result<std::unique_ptr<store::Database>> database =
-      store::Database::open(store, plan_->schemas());
-  if (database.has_error()) return database.error();
-  database_ = std::move(*database);
-  store_sink_ =
-      std::make_unique<sink::StoreSink>(*database_, results_->to_store(), pool_, clock_, metrics_,
-                                        store, [this](const Error& error) { fail_with(error); });
+  if (options_.past) {
+    history_ = options_.past->history;
+  } else {
+    Result<store::DataDir> data_dir = store::DataDir::open(config.data_dir);
+    if (data_dir.has_error()) return data_dir.error();
+    data_dir_.emplace(std::move(*data_dir));
+  }
+  if (Result<> opened = open_database(); opened.has_error()) return opened;
+  if (options_.durable && !options_.past) {
+    if (Result<> opened = open_history(); opened.has_error()) return opened;
+  }
+  if (history_ != nullptr) {
+    if (Result<> restored = restore(); restored.has_error()) return restored;
+  }
+  store_sink_ = std::make_unique<sink::StoreSink>(
+      *database_, results_->to_store(), pool_, clock_, metrics_, config.store,
+      [this](const Error& error) { fail_with(error); },
+      [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
   queries_ = std::make_unique<Queries>(*database_, query_pool_);
   live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
   results_->add_listener([this](const Record& record) {
@@ -132,27 +146,185 @@ Result<> Topology::start() {
     live_->process(record);
   });
   view_->register_metrics();
-  if (Result<> made = make_sources(); made.has_error()) return made;
-  if (config.http.enabled) {
+  if (config.http.enabled && !options_.past) {
     if (Result<> bound = bind_http(); bound.has_error()) return bound;
   }
+  sequencing_->recover(tail_.get(), [this](const Result<>& outcome) { recovered(outcome); });
   spawn_stages();
-  spawn_services();
-  ready_.store(true, std::memory_order_release);
+  service_tasks_.spawn(main_strand_, "supervisor", supervise());
+  if (options_.handle_signals) {
+    signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
+    service_tasks_.spawn(main_strand_, "signals", watch_signals());
+  }
   return {};
+}
+
+Result<> Topology::open_database() {
+  store::StoreOptions options = plan_->config.store;
+  options.path = plan_->config.data_dir + "/streamobs.db";
+  Result<std::unique_ptr<store::Database>> database =
+      store::Database::open(options, plan_->schemas());
+  if (database.has_error()) return database.error();
+  database_ = std::move(*database);
+  return {};
+}
+
+Result<> Topology::open_history() {
+  Result<std::unique_ptr<History>> history =
+      History::open(posix_file_system(), clock_, plan_->config.data_dir, plan_->config.wal);
+  if (history.has_error()) return history.error();
+  own_history_ = std::move(*history);
+  history_ = own_history_.get();
+  const bool database_lost = database_->log_id() == 0 && history_->end() != 0;
+  if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
+  if (database_->applied_position() > history_->end()) {
+    return fail(
+        ErrorCode::corrupt,
+        fmt::format("the database has results up to record {} and the log ends at record "
+                    "{}: records that were acknowledged are missing from {}/wal. Put the "
+                    "log back that belongs to it, or move the database away to have it "
+                    "rebuilt from what the log holds",
+                    database_->applied_position(), history_->end(), plan_->config.data_dir));
+  }
+  if (database_lost) {
+    const Result<bool> from_start = history_->go_back_to_the_beginning();
+    if (from_start.has_error()) return from_start.error();
+    if (*from_start) {
+      log::warn("the database is gone: it is rebuilt from the whole of the log");
+    } else {
+      log::error(
+          "the database is gone, and the log does not reach back to its beginning: results that "
+          "are older than the last checkpoint cannot be rebuilt, all later ones are");
+    }
+  }
+  while (true) {
+    const std::vector<Stretch>& stretches = history_->stretches();
+    const bool now = stretches.size() == 1 && stretches[0].config_text == plan_->config.text;
+    if (stretches.empty() || now) break;
+    const Stretch past = stretches[0];
+    if (Result<> replayed = replay_past(past); replayed.has_error()) return replayed;
+  }
+  if (database_ == nullptr) {
+    if (Result<> reopened = open_database(); reopened.has_error()) return reopened;
+  }
+  journal_->attach(history_->log(), plan_->config.wal);
+  return {};
+}
+
+/// What was logged under another config is counted under that one.
+Result<> Topology::replay_past(const Stretch& stretch) {
+  Diagnostics diagnostics;
+  std::optional<config::Config> config =
+      config::parse_past(stretch.config_text, "the config in the log", diagnostics);
+  std::shared_ptr<const Plan> plan;
+  if (config) {
+    config::set_data_dir(*config, plan_->config.data_dir);
+    config->threads = plan_->config.threads;
+    config->lanes = plan_->config.lanes;
+    plan = make_plan(std::move(*config), diagnostics);
+  }
+  if (plan == nullptr) {
+    return fail(ErrorCode::invalid,
+                fmt::format("records {} to {} of the log were written under a config that this "
+                            "streamobs does not take any more; run the one that wrote them once "
+                            "with its config, so that it ends with a checkpoint. {}",
+                            stretch.from, stretch.to, config::to_text(diagnostics, false)));
+  }
+  log::info("the config has changed: what was logged under the old one is replayed under it first",
+            {{"from", stretch.from}, {"to", stretch.to}});
+  database_.reset();  // One connection writes.
+  TopologyOptions options;
+  options.handle_signals = false;
+  options.past = TopologyOptions::Past{history_, stretch};
+  Topology past(plan, std::move(options), clock_);
+  if (Result<> started = past.start(); started.has_error()) return started;
+  if (past.run() != 0) {
+    return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
+  }
+  return history_->reload();
+}
+
+Result<> Topology::restore() {
+  const std::vector<Stretch>& stretches = history_->stretches();
+  const std::uint64_t takes_effect = stretches.empty() ? history_->end() + 1 : stretches[0].from;
+  if (const CheckpointParts* checkpoint = history_->checkpoint()) {
+    if (Result<> restored = sequencing_->restore(*checkpoint); restored.has_error()) {
+      return restored;
+    }
+    if (Result<> restored = restore_windows(*checkpoint); restored.has_error()) return restored;
+    if (Result<> restored = results_->restore(*checkpoint, takes_effect); restored.has_error()) {
+      return restored;
+    }
+  }
+  if (stretches.empty()) return {};
+  const Stretch stretch = options_.past ? options_.past->stretch : stretches[0];
+  Result<std::unique_ptr<Tail>> tail = history_->tail(plan_, stretch);
+  if (tail.has_error()) return tail.error();
+  tail_ = std::move(*tail);
+  return {};
+}
+
+Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
+  for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
+    const std::string& stream = plan_->config.streams[id].name.text;
+    const std::string* bytes = find_part(checkpoint, part::windows(stream));
+    if (bytes == nullptr || plan_->streams[id].windows == nullptr) continue;
+    const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
+    if (restored.has_error()) return restored.error();
+    for (const window::LostWindow& lost : restored->lost) {
+      std::string what;
+      for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
+      log::warn(lost.altered.empty()
+                    ? "the config has a window no more: what was open of it is dropped"
+                    : "a window is defined differently now: what was open of it begins anew",
+                {{"window", lost.window},
+                 {"open", lost.instances.size()},
+                 {"altered", what.empty() ? "gone" : what}});
+    }
+  }
+  return {};
+}
+
+/// On the blocking pool.
+Result<> Topology::save_checkpoint(const CheckpointParts& parts) {
+  const Result<std::uint64_t> needed = history_->save(parts);
+  sequencing_->checkpoint_ended();
+  if (needed.has_error()) return needed.error();
+  journal_->may_trim(*needed);
+  return {};
+}
+
+/// On the history strand, before the first new event is sequenced.
+void Topology::recovered(const Result<>& outcome) {
+  if (outcome.has_error()) {
+    fail_with(outcome.error());
+    return;
+  }
+  if (options_.past) {
+    request_stop();
+    return;
+  }
+  if (const Result<> made = make_sources(); made.has_error()) {
+    fail_with(made.error());
+    return;
+  }
+  asio::post(main_strand_, [this] { spawn_services(); });
 }
 
 Result<> Topology::make_sources() {
   for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) {
     const auto source_id = static_cast<std::uint32_t>(i);
     const std::uint32_t stream_id = plan_->sources[i].stream_id;
-    feeds_.push_back(std::make_unique<SourceFeed>(source_id, lanes_, in_flight_, stop_sources_));
+    const ResumeState& resume = sequencing_->resume_of(source_id);
+    feeds_.push_back(std::make_unique<SourceFeed>(source_id, resume.next_block - 1, lanes_,
+                                                  *journal_, in_flight_, stop_sources_));
     source::SourceSetup setup;
     setup.options = plan_->config.sources[i];
     setup.source_id = source_id;
     setup.stream_id = stream_id;
     setup.event_bytes_max = plan_->config.streams[stream_id].max_event_bytes;
-    source::SourceRuntime runtime{*feeds_.back(), pool_, clock_, stop_sources_, on_progress()};
+    source::SourceRuntime runtime{*feeds_.back(), pool_,         clock_,
+                                  stop_sources_,  on_progress(), resume};
     Result<std::unique_ptr<source::Source>> source =
         source::make_source(std::move(setup), std::move(runtime));
     if (source.has_error()) return source.error();
@@ -182,23 +354,23 @@ Result<> Topology::bind_http() {
 void Topology::spawn_stages() {
   for (const auto& lane : lanes_) {
     stage_tasks_.spawn(lane->executor(), "decode",
-                       lane->run_decode(dispatcher_->blocks_of(lane->index())));
+                       lane->run_decode(sequencing_->blocks_of(lane->index())));
     stage_tasks_.spawn(lane->executor(), "windows",
                        lane->run_windows(results_->input()[lane->index()]));
   }
-  stage_tasks_.spawn(dispatcher_->executor(), "sequence", dispatcher_->run());
+  stage_tasks_.spawn(history_strand_, "sequence", sequencing_->run());
+  stage_tasks_.spawn(history_strand_, "log", journal_->run());
+  stage_tasks_.spawn(history_strand_, "dispatch", dispatcher_->run(journal_->output()));
   results_->spawn(stage_tasks_);
   stage_tasks_.spawn(asio::make_strand(io_), "store", store_sink_->run());
 }
 
+/// Main strand, once.
 void Topology::spawn_services() {
-  service_tasks_.spawn(dispatcher_->executor(), "ticks", dispatcher_->run_ticks());
-  service_tasks_.spawn(main_strand_, "supervisor", supervise());
+  if (stop_requested_.load()) return;
+  service_tasks_.spawn(history_strand_, "ticks", sequencing_->run_ticks());
+  service_tasks_.spawn(history_strand_, "log maintenance", journal_->run_maintenance());
   service_tasks_.spawn(main_strand_, "live", live_->run());
-  if (options_.handle_signals) {
-    signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
-    service_tasks_.spawn(main_strand_, "signals", watch_signals());
-  }
   if (server_ != nullptr) {
     service_tasks_.spawn(main_strand_, "http", server_->serve());
     // Other people's scripts wait for this line.
@@ -208,6 +380,8 @@ void Topology::spawn_services() {
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));
   }
+  ready_.store(true, std::memory_order_release);
+  if (options_.on_ready) options_.on_ready();
 }
 
 std::function<void(const source::Progress&)> Topology::on_progress() {
@@ -233,14 +407,15 @@ asio::awaitable<void> Topology::run_source(std::size_t index) {
   // Told to stop is not the input's end: what is open stays open.
   if (!stop_sources_.load(std::memory_order_relaxed)) {
     SequencerInput end = SourceEnd{static_cast<std::uint32_t>(index), feeds_[index]->blocks()};
-    co_await dispatcher_->end_of(index).push(std::move(end));
+    co_await sequencing_->end_of(index).push(std::move(end));
   }
-  dispatcher_->end_of(index).close();
+  sequencing_->end_of(index).close();
   if (sources_running_.fetch_sub(1) == 1 && options_.stop_when_input_ends) request_stop();
 }
 
 void Topology::request_stop() {
   if (stop_requested_.exchange(true)) return;
+  sequencing_->give_up_replay();
   asio::post(main_strand_, [this] { stop_timer_.cancel(); });
 }
 
@@ -319,7 +494,7 @@ asio::awaitable<void> Topology::shut_down() {
   stop_sources_.store(true, std::memory_order_relaxed);
   // Sources that wait in a full ring are let go by the lanes, which go on taking.
   co_await source_tasks_.join();
-  for (std::size_t i = 0; i < sources_.size(); ++i) dispatcher_->end_of(i).close();
+  for (std::size_t i = 0; i < sources_.size(); ++i) sequencing_->end_of(i).close();
   ingest_->stop();
   const auto no_pushes = [this] { return pushes_.load() == 0; };
   co_await pushes_ended_.wait(no_pushes);
@@ -331,13 +506,16 @@ asio::awaitable<void> Topology::shut_down() {
     live_->close();
   }
   release_signals();
-  const auto stop_ticks = [this] { dispatcher_->stop_ticking(); };
-  asio::post(dispatcher_->executor(), stop_ticks);
+  const auto stop_ticks = [this] {
+    sequencing_->stop_ticking();
+    journal_->stop_maintaining();
+  };
+  asio::post(history_strand_, stop_ticks);
 
   // Second phase: what is queued flows out, each stage closing the next behind itself.
   for (const auto& lane : lanes_) {
     lane->blocks().close();
-    dispatcher_->requests_of(lane->index()).close();
+    sequencing_->requests_of(lane->index()).close();
   }
   co_await stage_tasks_.join();
 }

@@ -1,11 +1,13 @@
 // The topology: the one place where everything is wired, and the engine's life from start to end.
 //
-//   sources ─▶ lane.decode ─▶ dispatcher (sequencer) ─▶ lane.windows ─▶ merge ─▶ detect ─▶ narrate
-//                                                                       ─▶ store · live · listeners
+//   sources ─▶ lane.decode ─▶ sequencing ─▶ journal ─▶ dispatcher ─▶ lane.windows ─▶ merge
+//                              one order     log, ack                 ─▶ detect ─▶ narrate
+//                                                                     ─▶ store · live · listeners
 //
 // Every arrow is a bounded channel. Life: construct, start(), run() on the caller's thread (with
-// further threads of its own) until a stop is asked for or all bounded input has been read, then
-// the two phases of shutdown: stop sources and requests, drain what is queued. Not restartable.
+// further threads of its own): replays what the log holds behind the last checkpoint, then takes
+// events until a stop is asked for or all bounded input has been read, then the two phases of
+// shutdown: stop sources and requests, drain what is queued. Not restartable.
 #pragma once
 
 #include <atomic>
@@ -21,9 +23,12 @@
 
 #include "app/dispatcher.h"
 #include "app/ingest.h"
+#include "app/journal.h"
 #include "app/lane.h"
 #include "app/plan.h"
+#include "app/recovery.h"
 #include "app/results.h"
+#include "app/sequencing.h"
 #include "base/clock.h"
 #include "flow/blocking_pool.h"
 #include "flow/task_group.h"
@@ -45,6 +50,18 @@ class Queries;
 struct TopologyOptions {
   bool handle_signals = true;         ///< SIGINT and SIGTERM ask for a stop.
   bool stop_when_input_ends = false;  ///< replay: end once every source has been read to its end.
+  /// With a log and checkpoints. Without: replay of files, whose results are in the store when it
+  /// ends and which is simply run again otherwise.
+  bool durable = true;
+  /// Called once, on some thread, when recovery is over and events are taken.
+  std::function<void()> on_ready;
+  /// Only to bring an engine's state past what was logged under another config than the one of now:
+  /// replays that stretch, makes a checkpoint and ends. Neither sources nor HTTP.
+  struct Past {
+    History* history = nullptr;
+    Stretch stretch;
+  };
+  std::optional<Past> past;
   /// replay: told how far the reading has come, about ten times a second, on some thread.
   std::function<void(std::uint64_t bytes_read, std::uint64_t bytes_total)> on_progress;
 };
@@ -70,7 +87,7 @@ class Topology {
            const Clock& clock = system_clock());
   ~Topology();
 
-  /// Opens the data directory and the store, binds the port, spawns every coroutine.
+  /// Opens data directory, log and store, binds the port, spawns the stages.
   Result<> start();
   /// The HTTP server's address; empty without one. After start().
   std::string address() const { return address_; }
@@ -103,6 +120,13 @@ class Topology {
   asio::awaitable<void> watch_signals();
   asio::awaitable<void> submit_for(std::size_t lane, Block block,
                                    std::promise<source::IngestOutcome>& promise);
+  Result<> open_history();
+  Result<> open_database();
+  Result<> replay_past(const Stretch& stretch);
+  Result<> restore();
+  Result<> restore_windows(const CheckpointParts& checkpoint);
+  Result<> save_checkpoint(const CheckpointParts& parts);
+  void recovered(const Result<>& outcome);
   Result<> make_sources();
   Result<> bind_http();
   void spawn_stages();
@@ -132,11 +156,17 @@ class Topology {
   LaneMetrics lane_metrics_;
   std::vector<std::unique_ptr<window::Admission>> admissions_;  ///< By stream.
   std::vector<std::unique_ptr<Lane>> lanes_;
+  asio::any_io_executor history_strand_;  ///< Of the next three.
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<Sequencing> sequencing_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Results> results_;
   std::unique_ptr<Ingest> ingest_;
 
   std::optional<store::DataDir> data_dir_;
+  std::unique_ptr<History> own_history_;
+  History* history_ = nullptr;  ///< Null: not durable.
+  std::unique_ptr<Tail> tail_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<sink::StoreSink> store_sink_;
 

@@ -13,7 +13,7 @@
 
 #include <fmt/format.h>
 
-#include "app/replay.h"
+#include "app/engine_run.h"
 #include "support/catch.h"
 
 // Every allocation of the process is counted, but for sanitizers, which bring their own.
@@ -53,18 +53,9 @@ using app::Plan;
 using app::Topology;
 using app::TopologyOptions;
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "streamobs-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using testing::EngineRun;
+using testing::plan_of;
+using testing::TemporaryDirectory;
 
 constexpr const char* kConfig = R"toml(
 [http]
@@ -85,25 +76,6 @@ p95 = "quantile(latency_ms, 0.95)"
 on = "per_minute"
 when = "p95 > 1000"
 )toml";
-
-std::shared_ptr<const Plan> plan_of(const std::string& toml, const std::string& data_dir,
-                                    const std::vector<std::string>& replay = {}) {
-  Diagnostics diagnostics;
-  std::optional<config::Config> config = config::parse(toml, "test.toml", diagnostics);
-  INFO(config::to_text(diagnostics, false));
-  REQUIRE(config);
-  config::set_data_dir(*config, data_dir);
-  config->log_level = log::Level::error;
-  if (!replay.empty()) {
-    app::ReplayOptions options;
-    options.files = replay;
-    REQUIRE(app::prepare_replay(*config, options, diagnostics));
-  }
-  std::shared_ptr<const Plan> plan = app::make_plan(std::move(*config), diagnostics);
-  INFO(config::to_text(diagnostics, false));
-  REQUIRE(plan);
-  return plan;
-}
 
 std::string events(int minutes, int per_minute) {
   std::string text;
@@ -127,19 +99,15 @@ TEST_CASE("events pushed from many threads are all counted, and stopping loses n
     TemporaryDirectory directory;
     const auto plan = plan_of(fmt::format("lanes = {}\nthreads = {}\n", lanes, lanes) + kConfig,
                               directory.file("data"));
-    TopologyOptions options;
-    options.handle_signals = false;
-    Topology topology(plan, options);
     std::map<std::string, std::int64_t> final_counts;
-    topology.add_listener([&](const Record& record) {
+    const auto count = [&](const Record& record) {
       const auto* window = std::get_if<WindowBatchPtr>(&record);
       if (window == nullptr || (*window)->early) return;
       for (const WindowRow& row : (*window)->rows)
         final_counts[row.keys[0].text] += row.metrics[0].integer;
-    });
-    const Result<> started = topology.start();
-    if (started.has_error()) FAIL(started.error().message);
-    std::thread runner([&] { topology.run(); });
+    };
+    auto engine = std::make_unique<EngineRun>(plan, Topology::system_clock(), count);
+    Topology& topology = engine->topology();
     std::vector<std::thread> clients;
     std::atomic<std::uint64_t> accepted{0};
     for (int c = 0; c < 4; ++c) {
@@ -156,13 +124,17 @@ TEST_CASE("events pushed from many threads are all counted, and stopping loses n
       });
     }
     for (std::thread& client : clients) client.join();
-    topology.request_stop();
-    runner.join();
+    CHECK(engine->stop() == 0);
     CHECK(accepted == 2000);
-    CHECK(final_counts ==
-          std::map<std::string, std::int64_t>{{"s0", 500}, {"s1", 500}, {"s2", 500}, {"s3", 500}});
     CHECK(topology.totals().accepted == 2000);
     CHECK(topology.push(0, "{}").status == source::IngestOutcome::Status::stopping);
+    engine.reset();
+    CHECK(final_counts.empty());  // The window is open still, and in the checkpoint.
+    EngineRun later(plan, Topology::system_clock(), count);
+    later->push(0, R"({"at":"2026-01-09T12:02:00Z","service":"later","latency_ms":1})");
+    CHECK(later.stop() == 0);
+    CHECK(final_counts ==
+          std::map<std::string, std::int64_t>{{"s0", 500}, {"s1", 500}, {"s2", 500}, {"s3", 500}});
   }
 }
 
@@ -177,6 +149,7 @@ TEST_CASE("a file is replayed to its end by any number of lanes with the same ro
     TopologyOptions options;
     options.handle_signals = false;
     options.stop_when_input_ends = true;
+    options.durable = false;
     Topology topology(plan, options);
     std::vector<std::string> rows;
     topology.add_listener([&](const Record& record) {
@@ -238,6 +211,7 @@ TEST_CASE("the hot path allocates nothing per event", "[app]") {
     TopologyOptions options;
     options.handle_signals = false;
     options.stop_when_input_ends = true;
+    options.durable = false;
     Topology topology(plan, options);
     REQUIRE(topology.start().has_value());
     const std::uint64_t before = allocations.load();

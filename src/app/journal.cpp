@@ -1,0 +1,276 @@
+#include "app/journal.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/crc32c.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+
+namespace streamobs::app {
+
+namespace {
+
+constexpr std::size_t kSteps = 1024;
+/// Asked of the log beforehand; more where one record is larger.
+constexpr std::uint64_t kRoomBytes = std::uint64_t{16} << 20;
+/// Kept back for records that are no batches: time has to go on while events are refused.
+constexpr std::uint64_t kControlBytes = std::uint64_t{64} << 10;
+constexpr std::uint64_t kControlRecordBytes = 512;  ///< Of one of them, about.
+constexpr auto kMaintainEvery = std::chrono::seconds(1);
+constexpr auto kTrySpaceEvery = std::chrono::milliseconds(250);
+
+}  // namespace
+
+void Journal::Group::clear() {
+  records.clear();
+  payloads.clear();
+  control_bytes.clear();
+  bytes = 0;
+  queued_bytes = 0;
+  sync = true;
+}
+
+Journal::Journal(flow::BlockingPool& pool, const Clock& clock, telemetry::Registry& metrics,
+                 std::function<void(Error)> on_fatal)
+    : pool_(pool),
+      clock_(clock),
+      on_fatal_(std::move(on_fatal)),
+      input_(kSteps),
+      output_(kSteps),
+      groups_(metrics.counter("streamobs_wal_groups_total",
+                              "Groups of records written to the log in one go.")),
+      commit_seconds_(metrics.histogram(
+          "streamobs_wal_commit_seconds", "Writing and syncing one group of records.",
+          {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5})) {}
+
+void Journal::attach(wal::Log& log, const wal::WalOptions& options) {
+  log_ = &log;
+  options_ = options;
+  take_room(log_->reserve(kRoomBytes), kRoomBytes);
+}
+
+bool Journal::has_room(std::uint64_t payload_bytes) const {
+  if (log_ == nullptr) return true;
+  return queued_bytes_ + wal::bytes_in_log(payload_bytes) + kControlBytes <= room_bytes_;
+}
+
+asio::awaitable<void> Journal::wait_for_room(std::uint64_t payload_bytes) {
+  room_wanted_ = std::max(room_wanted_, wal::bytes_in_log(payload_bytes) + kControlBytes);
+  // Where nothing is on its way to the log, nothing else would have it ask for room.
+  if (queued_bytes_ == 0 && !has_room(payload_bytes)) {
+    Step nudge;
+    nudge.what = Nudge{};
+    co_await push(std::move(nudge));
+  }
+  const auto decided = [this, payload_bytes] {
+    return has_room(payload_bytes) || disk_full() || failed_;
+  };
+  co_await room_changed_.wait(decided);
+}
+
+std::uint64_t Journal::size_in_log(const Step& step) {
+  if (step.position() == 0 || step.replayed) return 0;
+  if (const auto* sequenced = std::get_if<wal::Sequenced>(&step.what)) {
+    if (const auto* batch = std::get_if<wal::EventBatchPtr>(&sequenced->what)) {
+      return wal::bytes_in_log((*batch)->encoded.bytes.size());
+    }
+  }
+  return kControlRecordBytes;
+}
+
+asio::awaitable<void> Journal::push(Step step) {
+  queued_bytes_ += size_in_log(step);
+  co_await input_.push(std::move(step));
+}
+
+void Journal::take_room(const Result<>& reserved, std::uint64_t bytes) {
+  if (reserved.has_value()) {
+    room_bytes_ = bytes;
+    if (disk_full_.exchange(false)) log::info("the log's disk has space again; events are taken");
+  } else if (reserved.error().code != ErrorCode::no_space) {
+    fail(reserved.error());
+  } else if (!disk_full_.exchange(true)) {
+    log::error(
+        "the disk of the log is full: new events are refused (HTTP 507) and files wait; nothing "
+        "that was acknowledged is lost, and it goes on by itself once there is space",
+        {{"error", reserved.error().message}});
+  }
+}
+
+void Journal::add(std::uint64_t position, wal::RecordType type, std::string_view payload,
+                  std::uint32_t crc) {
+  wal::LogRecord record;
+  record.type = static_cast<std::uint8_t>(type);
+  record.sequence = position;
+  record.payload_crc = crc;
+  group_.records.push_back(record);
+  group_.payloads.push_back(payload);
+  group_.bytes += wal::bytes_in_log(payload.size());
+}
+
+void Journal::gather(std::vector<Step>& steps) {
+  group_.clear();
+  group_.control_bytes.reserve(steps.size());  // Views into it are kept.
+  const auto add_control = [this](std::uint64_t position, const wal::ControlRecord& record) {
+    std::string& bytes = group_.control_bytes.emplace_back();
+    wal::encode(record, bytes);
+    add(position, wal::type_of(record), bytes, crc32c(bytes));
+  };
+  for (Step& step : steps) {
+    if (step.replayed) continue;
+    group_.queued_bytes += size_in_log(step);
+    if (auto* session = std::get_if<SessionStart>(&step.what)) {
+      add_control(session->position, session->record);
+      continue;
+    }
+    const auto* sequenced = std::get_if<wal::Sequenced>(&step.what);
+    if (sequenced == nullptr) continue;
+    if (const auto* batch = std::get_if<wal::EventBatchPtr>(&sequenced->what)) {
+      const EncodedBatch& encoded = (*batch)->encoded;
+      add(sequenced->position, wal::RecordType::batch, encoded.bytes, encoded.crc32c);
+    } else if (const auto* advanced = std::get_if<wal::Advanced>(&sequenced->what)) {
+      add_control(sequenced->position, *advanced);
+    } else if (const auto* ended = std::get_if<wal::SourceEnded>(&sequenced->what)) {
+      add_control(sequenced->position, *ended);
+    }
+  }
+  for (std::size_t i = 0; i < group_.records.size(); ++i) {
+    group_.records[i].payload = {&group_.payloads[i], 1};
+  }
+}
+
+Result<> Journal::write_group() {
+  if (!group_.records.empty()) {
+    failpoint("log.before_append");
+    if (Result<> appended = log_->append(group_.records); appended.has_error()) return appended;
+    failpoint("log.before_sync");
+  }
+  if (!group_.sync) return {};
+  Result<> synced = log_->sync();
+  failpoint("log.after_sync");
+  return synced;
+}
+
+bool Journal::must_sync(Timestamp now) const {
+  const bool anything = unsynced_ || !group_.records.empty();
+  if (options_.durability == wal::Durability::sync) return anything;
+  // A clock set back must not put the sync off.
+  return anything && (now - synced_at_ >= options_.sync_every || now < synced_at_);
+}
+
+asio::awaitable<void> Journal::commit() {
+  const Timestamp now = clock_.now();
+  group_.sync = must_sync(now);
+  const auto started = std::chrono::steady_clock::now();
+  Result<> written;
+  Result<> reserved;
+  const std::uint64_t wanted = std::max(kRoomBytes, room_wanted_);
+  // Reads what this strand leaves alone meanwhile: the group.
+  const auto work = [this, &written, &reserved, wanted] {
+    written = write_group();
+    if (written.has_value()) reserved = log_->reserve(wanted);
+  };
+  while (true) {
+    co_await pool_.run(work);
+    if (written.has_value() || written.error().code != ErrorCode::no_space) break;
+    // Only where the promised room was not enough; nothing was written.
+    take_room(written, 0);
+    asio::steady_timer pause(co_await asio::this_coro::executor);
+    pause.expires_after(kTrySpaceEvery);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  if (written.has_error()) {
+    fail(written.error());
+    co_return;
+  }
+  if (group_.sync) synced_at_ = now;
+  unsynced_ = !group_.sync && (unsynced_ || !group_.records.empty());
+  room_bytes_ -= std::min(room_bytes_, group_.bytes);
+  queued_bytes_ -= group_.queued_bytes;
+  bytes_written_.fetch_add(group_.bytes, std::memory_order_relaxed);
+  take_room(reserved, wanted);
+  room_changed_.notify();
+  if (group_.records.empty()) co_return;
+  groups_.add();
+  commit_seconds_.observe(
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+}
+
+void Journal::fail(const Error& error) {
+  if (std::exchange(failed_, true)) return;
+  room_changed_.notify();
+  on_fatal_({error.code, error.message +
+                             ". What was acknowledged before is on disk; requests that wait are "
+                             "answered 503, and the next start recovers from the log"});
+}
+
+void Journal::acknowledge(Step& step) {
+  if (step.acknowledgement == nullptr) return;
+  Acknowledgement& waiting = *step.acknowledgement;
+  using Fate = Acknowledgement::Fate;
+  if (failed_) {
+    waiting.complete(Fate::not_durable);
+  } else if (const auto* answer = std::get_if<Answer>(&step.what)) {
+    waiting.complete(answer->fate);
+  } else {
+    waiting.complete(Fate::taken);
+  }
+  step.acknowledgement.reset();
+}
+
+asio::awaitable<void> Journal::run() {
+  std::vector<Step> steps;
+  while (true) {
+    steps.clear();
+    const std::size_t count = co_await input_.pop_batch(steps, kSteps);
+    if (count == 0) break;
+    if (log_ != nullptr && !failed_) {
+      gather(steps);
+      if (!group_.records.empty() || unsynced_ || disk_full() || room_wanted_ > room_bytes_) {
+        co_await commit();
+      }
+    }
+    for (Step& step : steps) {
+      acknowledge(step);
+      if (failed_) continue;  // Nobody behind the log may see what may not be on disk.
+      co_await output_.push(std::move(step));
+    }
+  }
+  output_.close();
+}
+
+asio::awaitable<void> Journal::run_maintenance() {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  maintenance_timer_ = &timer;
+  while (maintaining_ && log_ != nullptr) {
+    timer.expires_after(kMaintainEvery);
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await timer.async_wait(token);
+    if (!maintaining_) break;
+    const auto work = [this]() -> Result<> {
+      const Result<std::uint64_t> trimmed = log_->trim(trim_up_to_.load());
+      if (trimmed.has_error()) return trimmed.error();
+      const Result<bool> prepared = log_->prepare_next();
+      if (prepared.has_error()) return prepared.error();
+      const Result<bool> sealed = log_->seal_next();
+      if (sealed.has_error()) return sealed.error();
+      return {};
+    };
+    const Result<> done = co_await pool_.run(work);
+    // That the disk is full has been said where it matters.
+    if (done.has_error() && done.error().code != ErrorCode::no_space) {
+      log::warn("the log could not be tidied up; it is tried again",
+                {{"error", done.error().message}});
+    }
+  }
+  maintenance_timer_ = nullptr;
+}
+
+void Journal::stop_maintaining() {
+  maintaining_ = false;
+  if (maintenance_timer_ != nullptr) maintenance_timer_->cancel();
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,118 @@
+// The coroutine shell round the write-ahead log: group commit.
+//
+// Takes sequenced steps, has all that wait written and synced in one go on the blocking pool, and
+// only then acknowledges them and lets them pass on to the lanes: nobody hears of an event that a
+// crash could still lose. While one group is being synced the next one gathers. Without a log
+// (replay of files) everything passes at once.
+//
+// One strand: that of the sequencer, which asks for room before it gives anything its place, so
+// that a full disk refuses new events instead of failing half-way. Lives as long as the topology.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "app/step.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "flow/asio.h"
+#include "flow/blocking_pool.h"
+#include "flow/channel.h"
+#include "flow/signal.h"
+#include "telemetry/registry.h"
+#include "wal/log.h"
+#include "wal/options.h"
+
+namespace streamobs::app {
+
+class Journal {
+ public:
+  /// `log` may be null and is set by attach() otherwise. `on_fatal` is called once, when the log
+  /// has failed: nothing more will be acknowledged.
+  Journal(flow::BlockingPool& pool, const Clock& clock, telemetry::Registry& metrics,
+          std::function<void(Error)> on_fatal);
+
+  /// Before run(): the log to write to, which outlives this.
+  void attach(wal::Log& log, const wal::WalOptions& options);
+  bool has_log() const { return log_ != nullptr; }
+
+  /// The sequencer's side: hands a step in, in its order; close() when there are no more.
+  asio::awaitable<void> push(Step step);
+  void close() { input_.close(); }
+  flow::Channel<Step>& output() { return output_; }
+  double fill() const { return input_.fill_ratio(); }
+
+  /// Until it is closed and drained; then closes the output.
+  asio::awaitable<void> run();
+  /// Compresses full segments and removes those nobody needs, until stop_maintaining().
+  asio::awaitable<void> run_maintenance();
+  void stop_maintaining();
+  /// Any thread: records up to `position` are not needed any more.
+  void may_trim(std::uint64_t position) { trim_up_to_.store(position); }
+
+  // Room on the disk; the sequencer's strand but for disk_full().
+
+  /// Whether the log can take a further record with a payload of that many bytes.
+  bool has_room(std::uint64_t payload_bytes) const;
+  /// Returns when there is room for it or the disk is full.
+  asio::awaitable<void> wait_for_room(std::uint64_t payload_bytes);
+  /// Any thread: new events cannot be taken at the moment.
+  bool failed() const { return failed_; }
+  bool disk_full() const { return disk_full_.load(std::memory_order_relaxed); }
+
+  /// Any thread. Bytes written to the log since the start.
+  std::uint64_t bytes_written() const { return bytes_written_.load(std::memory_order_relaxed); }
+
+ private:
+  /// What one group writes: built on the strand, read on the blocking pool.
+  struct Group {
+    std::vector<wal::LogRecord> records;
+    std::vector<std::string_view> payloads;  ///< One for each record.
+    std::vector<std::string> control_bytes;  ///< Payloads of records that are no batches.
+    std::uint64_t queued_bytes = 0;          ///< What push() counted for its steps.
+    std::uint64_t bytes = 0;                 ///< In the log.
+    bool sync = true;
+    void clear();
+  };
+
+  static std::uint64_t size_in_log(const Step& step);
+  void gather(std::vector<Step>& steps);
+  void add(std::uint64_t position, wal::RecordType type, std::string_view payload,
+           std::uint32_t crc);
+  asio::awaitable<void> commit();
+  Result<> write_group();
+  bool must_sync(Timestamp now) const;
+  void take_room(const Result<>& reserved, std::uint64_t bytes);
+  void fail(const Error& error);
+  void acknowledge(Step& step);
+
+  flow::BlockingPool& pool_;
+  const Clock& clock_;
+  std::function<void(Error)> on_fatal_;
+  wal::Log* log_ = nullptr;
+  wal::WalOptions options_;
+  flow::Channel<Step> input_;
+  flow::Channel<Step> output_;
+  Group group_;
+  bool failed_ = false;
+
+  std::uint64_t room_bytes_ = 0;    ///< That the log has promised to take.
+  std::uint64_t room_wanted_ = 0;   ///< By the largest record so far.
+  std::uint64_t queued_bytes_ = 0;  ///< Sequenced, not yet appended.
+  flow::Signal room_changed_;
+  std::atomic<bool> disk_full_{false};
+  bool unsynced_ = false;
+  Timestamp synced_at_ = 0;
+
+  bool maintaining_ = true;
+  asio::steady_timer* maintenance_timer_ = nullptr;  ///< While run_maintenance() runs.
+  std::atomic<std::uint64_t> trim_up_to_{0};
+  std::atomic<std::uint64_t> bytes_written_{0};
+  telemetry::Counter& groups_;
+  telemetry::Histogram& commit_seconds_;
+};
+
+}  // namespace streamobs::app

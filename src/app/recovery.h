@@ -1,0 +1,130 @@
+// What the engine left behind when it ended last: its log and its checkpoints, and what has to be
+// replayed of them.
+//
+// `History` is opened by the topology before anything runs, on the thread that starts it, and kept
+// until the engine has ended; `Tail` reads what is to be replayed, on the blocking pool, one call
+// at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "app/plan.h"
+#include "base/clock.h"
+#include "base/file_system.h"
+#include "base/result.h"
+#include "event/record.h"
+#include "wal/batch_codec.h"
+#include "wal/checkpoint.h"
+#include "wal/log.h"
+#include "wal/log_reader.h"
+#include "wal/record.h"
+#include "wal/sequencer.h"
+
+namespace streamobs::app {
+
+/// Names of the parts of a checkpoint that are not an operator's own.
+namespace part {
+inline constexpr const char* config = "config";  ///< The text in force at its position.
+inline constexpr const char* sequencer = "sequencer";
+inline constexpr const char* request_keys = "request_keys";
+inline constexpr const char* detect = "detect";
+inline constexpr const char* narrate = "narrate";
+std::string deduplication(const std::string& stream);
+std::string windows(const std::string& stream);
+}  // namespace part
+
+/// A part of a checkpoint by its name; null if it has none.
+const std::string* find_part(const CheckpointParts& checkpoint, const std::string& name);
+
+/// A record of the log, decoded.
+struct Replayed {
+  std::uint64_t position = 0;
+  std::variant<wal::EventBatchPtr, wal::ControlRecord> record;
+};
+
+/// A run of the log's records that were all written under one config.
+struct Stretch {
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  std::string config_text;
+};
+
+/// Reads records of a stretch of the log, in order, as batches of a plan.
+class Tail {
+ public:
+  static Result<std::unique_ptr<Tail>> open(FileSystem& files, const std::string& directory,
+                                            std::shared_ptr<const Plan> plan, std::uint64_t from,
+                                            std::uint64_t to,
+                                            std::set<std::uint64_t> set_aside = {});
+
+  /// Appends the next records, about `bytes_max` of payload. False: there are no more. Blocks.
+  Result<bool> read(std::vector<Replayed>& out, std::size_t bytes_max);
+
+  std::uint64_t from() const { return from_; }
+  std::uint64_t to() const { return to_; }
+
+ private:
+  Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan, std::uint64_t from,
+       std::uint64_t to, std::set<std::uint64_t> set_aside);
+  Result<Replayed> decode(const wal::LogEntry& entry);
+
+  std::unique_ptr<wal::LogReader> reader_;
+  std::shared_ptr<const Plan> plan_;
+  std::uint64_t from_;
+  std::uint64_t to_;
+  std::set<std::uint64_t> set_aside_;
+  wal::BatchDecoder decoder_;
+  bool ended_ = false;
+};
+
+class History {
+ public:
+  /// Opens log and checkpoints in `data_dir`, or begins them. `known_durable`: what the database
+  /// says it has applied of the log `database_log_id` (0: it has none yet).
+  static Result<std::unique_ptr<History>> open(FileSystem& files, const Clock& clock,
+                                               const std::string& data_dir,
+                                               const wal::WalOptions& options);
+
+  wal::Log& log() { return *log_; }
+  std::uint64_t log_id() const { return log_->state().log_id; }
+  /// Position of the last record there was when the log was opened.
+  std::uint64_t end() const { return log_->state().next_sequence - 1; }
+
+  /// The state to go on from; null: from the beginning.
+  const CheckpointParts* checkpoint() const { return checkpoint_ ? &*checkpoint_ : nullptr; }
+  /// What is to be replayed behind it, in order; one stretch for each config in force.
+  const std::vector<Stretch>& stretches() const { return stretches_; }
+  /// Forgets the checkpoint, so that everything the log holds is replayed: for a database that has
+  /// been lost. False (and nothing changes): the log does not reach back to its beginning.
+  Result<bool> go_back_to_the_beginning();
+  /// Takes up the checkpoint that has been saved since.
+  Result<> reload();
+
+  Result<std::unique_ptr<Tail>> tail(std::shared_ptr<const Plan> plan, const Stretch& stretch);
+
+  /// Blocking pool. Makes the parts the newest checkpoint; gives the position up to which the log
+  /// is not needed any more.
+  Result<std::uint64_t> save(const CheckpointParts& parts);
+
+ private:
+  History(FileSystem& files, std::string directory) : files_(files), wal_(std::move(directory)) {}
+  Result<> load_checkpoint();
+  /// Finds out which configs were in force behind the checkpoint, and what has been set aside.
+  Result<> scan();
+
+  FileSystem& files_;
+  std::string wal_;  ///< Directory of the log.
+  std::unique_ptr<wal::Log> log_;
+  std::optional<wal::CheckpointStore> checkpoints_;
+  std::optional<CheckpointParts> checkpoint_;
+  std::vector<Stretch> stretches_;
+  std::set<std::uint64_t> set_aside_;
+};
+
+}  // namespace streamobs::app

@@ -1,0 +1,425 @@
+#include "app/sequencing.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/ingest.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "window/closing.h"
+
+namespace streamobs::app {
+
+namespace {
+
+constexpr std::size_t kBatchesPerRing = 1024;
+constexpr Duration kTickEvery = 250 * kMillisecond;
+constexpr Duration kTickAtLeast = 5 * kMillisecond;
+constexpr std::size_t kReplayBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kReplayInFlightBytes = std::uint64_t{32} << 20;
+constexpr auto kSayProgressEvery = std::chrono::seconds(2);
+
+std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
+  std::vector<wal::StreamTiming> all;
+  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
+    const PlannedStream& stream = plan.streams[id];
+    wal::StreamTiming timing;
+    timing.name = plan.config.streams[id].name.text;
+    timing.idle_timeout = plan.config.streams[id].idle_timeout;
+    timing.may_go_on = !bounded;
+    timing.closing_watermark = [windows = stream.windows](Timestamp t) {
+      return windows == nullptr ? t : window::closing_watermark(*windows, t);
+    };
+    if (stream.windows != nullptr) {
+      for (const window::ClosingGrid& grid : window::closing_grids(*stream.windows)) {
+        timing.grids.push_back({grid.step, grid.lateness});
+      }
+    }
+    all.push_back(std::move(timing));
+  }
+  return all;
+}
+
+/// Unique among a stream's sources: nobody can give a configured one this name.
+std::string name_of(const PlannedSource& source) {
+  return source.configured ? source.name : "(" + source.type + ")";
+}
+
+}  // namespace
+
+Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, const Clock& clock,
+                       Journal& journal, flow::BlockingPool& pool, std::size_t lanes,
+                       InFlight& in_flight, LaneMetrics& lane_metrics, telemetry::Registry& metrics,
+                       bool bounded, bool durable)
+    : plan_(plan),
+      executor_(executor),
+      clock_(clock),
+      journal_(journal),
+      pool_(pool),
+      lanes_(lanes),
+      durable_(durable),
+      in_flight_(in_flight),
+      lane_metrics_(lane_metrics),
+      input_(2 * lanes + plan.config.sources.size(), kBatchesPerRing),
+      sequencer_(timings(plan, bounded)),
+      batches_(plan.streams.size()),
+      times_(std::make_unique<StreamTime[]>(plan.streams.size())),
+      tick_every_(kTickEvery),
+      timer_(executor),
+      sequenced_batches_(metrics.counter("streamobs_sequenced_batches_total",
+                                         "Batches that were given their place in history.")),
+      repeated_requests_(
+          metrics.counter("streamobs_http_repeated_requests_total",
+                          "Requests whose Idempotency-Key came before: answered, not counted.")) {
+  const Timestamp now = clock.now();
+  for (std::uint32_t id = 0; id < plan.sources.size(); ++id) {
+    sequencer_.add_source(id, name_of(plan.sources[id]), plan.sources[id].stream_id,
+                          plan.sources[id].configured.has_value());
+  }
+  for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
+    const decode::StreamPlan& stream = *plan.streams[id].decode;
+    deduplicators_.push_back(nullptr);
+    if (stream.id_column) {
+      const decode::StreamOptions& options = plan.config.streams[id];
+      window::DeduplicationOptions ids;
+      ids.field = *stream.id_column;
+      ids.horizon = options.id_horizon;
+      ids.max_ids = options.ids_max;
+      deduplicators_.back() = std::make_unique<window::Deduplicator>(stream.schema, ids);
+    }
+    for (std::size_t i = 0; i < plan.streams[id].window_ids.size(); ++i) {
+      const Duration every = plan.windows[plan.streams[id].window_ids[i]].options.emit_every;
+      if (every == 0) continue;
+      windows_.push_back({id, i, every, now + every, 0});
+      tick_every_ = std::clamp(every, kTickAtLeast, tick_every_);
+    }
+  }
+  checkpoint_asked_at_ = std::chrono::steady_clock::now();
+}
+
+Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
+  if (const std::string* bytes = find_part(checkpoint, part::sequencer)) {
+    if (Result<> restored = sequencer_.restore(*bytes); restored.has_error()) return restored;
+  }
+  if (const std::string* bytes = find_part(checkpoint, part::request_keys)) {
+    if (Result<> restored = request_keys_.restore(*bytes); restored.has_error()) return restored;
+  }
+  for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
+    const std::string& stream = plan_.config.streams[id].name.text;
+    const std::string* bytes = find_part(checkpoint, part::deduplication(stream));
+    if (bytes == nullptr || deduplicators_[id] == nullptr) continue;
+    const Result<window::RestoredIds> restored = deduplicators_[id]->restore(*bytes);
+    if (restored.has_error()) return restored.error();
+    if (!restored->altered.empty()) {
+      log::warn(
+          "the stream's id is another field now: ids seen before are forgotten, and an event "
+          "sent again may count twice",
+          {{"stream", stream}, {"was", restored->altered}});
+    }
+  }
+  checkpoint_position_ = checkpoint.position;
+  publish_times();
+  return {};
+}
+
+void Sequencing::recover(Tail* tail, std::function<void(Result<>)> on_ready) {
+  tail_ = tail;
+  on_ready_ = std::move(on_ready);
+}
+
+asio::awaitable<void> Sequencing::run() {
+  if (tail_ != nullptr) {
+    co_await replay_tail();
+  } else if (on_ready_) {
+    on_ready_({});
+  }
+  if (replayed_all_ && journal_.has_log()) co_await start_session();
+  std::vector<SequencerInput> inputs;
+  while (true) {
+    inputs.clear();
+    const auto tick_due = [this] { return tick_due_; };
+    const std::size_t count = co_await input_.pop_batch_or(inputs, 64, tick_due);
+    if (count == 0 && !tick_due_) break;  // Closed and drained.
+    const Timestamp now = clock_.now();
+    co_await take_held(now);
+    for (SequencerInput& input : inputs) {
+      if (auto* decoded = std::get_if<Decoded>(&input)) {
+        co_await take(std::move(*decoded), now);
+      } else {
+        const SourceEnd end = std::get<SourceEnd>(input);
+        sequencer_.end_source(end.source_id, end.blocks, now, sequenced_);
+        co_await pass_on(nullptr, false);
+      }
+    }
+    if (tick_due_) {
+      tick_due_ = false;
+      co_await tick(now);
+    }
+    publish_times();
+  }
+  co_await end();
+}
+
+asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
+  const std::uint64_t bytes = decoded.batch->encoded.bytes.size();
+  while (!journal_.has_room(bytes)) {
+    if (journal_.disk_full()) {
+      if (decoded.acknowledgement == nullptr) {
+        held_.push_back(std::move(decoded));
+        co_return;
+      }
+      in_flight_.blocks[decoded.batch->origin.source_id].fetch_sub(1, std::memory_order_relaxed);
+      in_flight_.forget(*decoded.batch);
+      decoded.acknowledgement->complete(Acknowledgement::Fate::no_space);
+      co_return;
+    }
+    if (journal_.failed()) break;
+    co_await journal_.wait_for_room(bytes);
+  }
+  in_flight_.blocks[decoded.batch->origin.source_id].fetch_sub(1, std::memory_order_relaxed);
+  Step repeat;
+  if (answer_by_key(decoded, repeat)) {
+    repeated_requests_.add();
+    in_flight_.forget(*decoded.batch);
+    co_await journal_.push(std::move(repeat));
+    co_return;
+  }
+  lane_metrics_.count_taken(*decoded.batch);
+  sequencer_.admit(std::move(decoded.batch), now, sequenced_);
+  co_await pass_on(std::move(decoded.acknowledgement), false);
+}
+
+/// Whether the request came before: then `step` answers it, once what it waits for is durable.
+bool Sequencing::answer_by_key(Decoded& decoded, Step& step) const {
+  const EventBatch& batch = *decoded.batch;
+  if (batch.origin.request_key.empty()) return false;
+  const wal::RequestKeys::Known* known =
+      request_keys_.find(batch.schema->stream, batch.origin.request_key);
+  if (known == nullptr) return false;
+  const bool same = known->digest == batch.origin.request_digest;
+  using Fate = Acknowledgement::Fate;
+  step.what = Answer{same ? Fate::repeated : Fate::key_reused};
+  step.acknowledgement = std::move(decoded.acknowledgement);
+  if (same && step.acknowledgement != nullptr) step.acknowledgement->answer = known->answer;
+  return true;
+}
+
+asio::awaitable<void> Sequencing::take_held(Timestamp now) {
+  while (!held_.empty() && !journal_.disk_full()) {
+    Decoded decoded = std::move(held_.front());
+    held_.pop_front();
+    co_await take(std::move(decoded), now);
+  }
+}
+
+/// What follows from a batch's place, for new and replayed ones alike.
+void Sequencing::settle(EventBatch& batch, bool replayed) {
+  const std::uint32_t stream_id = batch.schema->stream_id;
+  ++batches_[stream_id];
+  if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
+  if (deduplicators_[stream_id] == nullptr || batch.rows == 0) return;
+  DeadLetters too_old;
+  const window::DeduplicationCounts counts = deduplicators_[stream_id]->process(batch, too_old);
+  if (!replayed) {  // An earlier life has counted those.
+    lane_metrics_.streams[stream_id].duplicates->add(counts.duplicates);
+    lane_metrics_.streams[stream_id].too_old->add(counts.too_old);
+    lane_metrics_.dead_letters_dropped.add(counts.too_old_unsent);
+  }
+  for (DeadLetter& letter : too_old) batch.dead_letters.push_back(std::move(letter));
+}
+
+asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
+  for (wal::Sequenced& item : sequenced_) {
+    Step step;
+    step.replayed = replayed;
+    if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
+      settle(**batch, replayed);
+      sequenced_batches_.add();
+      step.acknowledgement = std::move(acknowledgement);
+    }
+    step.what = std::move(item);
+    co_await journal_.push(std::move(step));
+  }
+  sequenced_.clear();
+}
+
+asio::awaitable<void> Sequencing::replay_tail() {
+  std::vector<Replayed> records;
+  asio::steady_timer pause(executor_);
+  const auto started = std::chrono::steady_clock::now();
+  auto said_at = started;
+  const std::uint64_t total = tail_->to() - tail_->from() + 1;
+  log::info("recovering: replaying what the log holds behind the last checkpoint",
+            {{"records", total}, {"from", tail_->from()}, {"to", tail_->to()}});
+  Result<> outcome;
+  while (outcome.has_value() && !give_up_replay_.load(std::memory_order_relaxed)) {
+    records.clear();
+    const auto read = [this, &records] { return tail_->read(records, kReplayBytes); };
+    const Result<bool> more = co_await pool_.run(read);
+    if (more.has_error()) outcome = more.error();
+    if (more.has_error() || !*more) break;
+    // The channels are bounded in items; this bounds what the items hold.
+    while (in_flight_.bytes.load(std::memory_order_relaxed) > kReplayInFlightBytes) {
+      pause.expires_after(std::chrono::milliseconds(1));
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+    for (Replayed& record : records) {
+      failpoint("recovery.record");
+      outcome = replay(record);
+      if (outcome.has_error()) break;
+      co_await pass_on(nullptr, true);
+    }
+    publish_times();
+    const auto now = std::chrono::steady_clock::now();
+    if (now - said_at < kSayProgressEvery) continue;
+    said_at = now;
+    const std::uint64_t done = sequencer_.position() + 1 - tail_->from();
+    log::info("recovering", {{"records", done}, {"of", total}, {"percent", done * 100 / total}});
+  }
+  replayed_all_ = outcome.has_value() && sequencer_.position() == tail_->to();
+  if (outcome.has_value() && replayed_all_) {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    log::info("recovered", {{"records", total}, {"seconds", fmt::format("{:.2f}", seconds)}});
+  } else if (outcome.has_value() && !give_up_replay_.load()) {
+    outcome = streamobs::fail(ErrorCode::corrupt,
+                              fmt::format("the log ends at record {} where {} was expected",
+                                          sequencer_.position(), tail_->to()));
+  }
+  on_ready_(outcome);
+}
+
+Result<> Sequencing::replay(Replayed& record) {
+  if (const auto* control = std::get_if<wal::ControlRecord>(&record.record)) {
+    return sequencer_.replay(record.position, *control, sequenced_);
+  }
+  EventBatchPtr batch = std::move(std::get<wal::EventBatchPtr>(record.record));
+  batch->lane = static_cast<std::uint32_t>(next_lane_++ % lanes_);
+  in_flight_.remember(*batch);
+  return sequencer_.replay(record.position, std::move(batch), sequenced_);
+}
+
+asio::awaitable<void> Sequencing::start_session() {
+  SessionStart start;
+  start.position = sequencer_.take_position();
+  start.record.at = clock_.now();
+  start.record.program = kVersion;
+  start.record.config_text = plan_.config.text;
+  for (const decode::StreamOptions& stream : plan_.config.streams) {
+    start.record.streams.push_back(stream.name.text);
+  }
+  for (const PlannedSource& source : plan_.sources) {
+    start.record.sources.push_back({name_of(source), source.stream_id});
+  }
+  Step step;
+  step.what = std::move(start);
+  co_await journal_.push(std::move(step));
+}
+
+asio::awaitable<void> Sequencing::tick(Timestamp now) {
+  // While nothing fits on the disk time stands still: it must not go on for those who wait.
+  if (journal_.has_room(0)) {
+    const auto busy = [this](std::uint32_t source_id) {
+      const bool turned_away =
+          in_flight_.turned_away[source_id].exchange(false, std::memory_order_relaxed);
+      return turned_away || in_flight_.blocks[source_id].load(std::memory_order_relaxed) > 0;
+    };
+    sequencer_.tick(now, busy, sequenced_);
+    co_await pass_on(nullptr, false);
+    co_await show_open_windows(now);
+    if (checkpoint_due()) co_await ask_for_checkpoint();
+  }
+  Step nudge;
+  nudge.what = Nudge{};
+  co_await journal_.push(std::move(nudge));
+}
+
+asio::awaitable<void> Sequencing::show_open_windows(Timestamp now) {
+  for (WindowState& window : windows_) {
+    const std::uint64_t batches = batches_[window.stream_id];
+    // A wall clock set back must not silence the view until it has caught up.
+    const bool waiting = now < window.next_emit && window.next_emit - now <= window.emit_every;
+    if (waiting || batches == window.batches_shown) continue;
+    window.next_emit = now + window.emit_every;
+    window.batches_shown = batches;
+    Step step;
+    step.what = ShowOpen{window.stream_id, window.index, sequencer_.position(),
+                         sequencer_.watermark(window.stream_id)};
+    co_await journal_.push(std::move(step));
+  }
+}
+
+bool Sequencing::checkpoint_due() const {
+  if (!journal_.has_log() || checkpoint_under_way_.load(std::memory_order_acquire)) return false;
+  if (sequencer_.position() == checkpoint_position_) return false;
+  const wal::WalOptions& options = plan_.config.wal;
+  if (journal_.bytes_written() - bytes_at_checkpoint_ >= options.checkpoint_bytes) return true;
+  const auto waited = std::chrono::steady_clock::now() - checkpoint_asked_at_;
+  return waited >= std::chrono::microseconds(options.checkpoint_every);
+}
+
+asio::awaitable<void> Sequencing::ask_for_checkpoint() {
+  auto checkpoint = std::make_shared<CheckpointParts>();
+  checkpoint->position = sequencer_.position();
+  checkpoint->parts[part::config] = plan_.config.text;
+  sequencer_.snapshot(checkpoint->parts[part::sequencer]);
+  request_keys_.snapshot(checkpoint->parts[part::request_keys]);
+  for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
+    if (deduplicators_[id] == nullptr) continue;
+    const std::string& stream = plan_.config.streams[id].name.text;
+    deduplicators_[id]->snapshot(checkpoint->parts[part::deduplication(stream)]);
+  }
+  checkpoint_under_way_.store(true, std::memory_order_release);
+  checkpoint_asked_at_ = std::chrono::steady_clock::now();
+  checkpoint_position_ = checkpoint->position;
+  bytes_at_checkpoint_ = journal_.bytes_written();
+  Step step;
+  step.what = Barrier{std::move(checkpoint)};
+  co_await journal_.push(std::move(step));
+}
+
+asio::awaitable<void> Sequencing::end() {
+  const bool whole = replayed_all_ || give_up_replay_.load();
+  if (durable_) {
+    if (whole && sequencer_.position() != checkpoint_position_) co_await ask_for_checkpoint();
+  } else {
+    for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
+      if (plan_.streams[id].windows == nullptr) continue;
+      Step step;
+      step.what = Finish{id, sequencer_.position(), sequencer_.watermark(id)};
+      co_await journal_.push(std::move(step));
+    }
+  }
+  journal_.close();
+}
+
+void Sequencing::publish_times() {
+  position_.store(sequencer_.position(), std::memory_order_relaxed);
+  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
+    times_[id].watermark.store(sequencer_.watermark(id), std::memory_order_relaxed);
+    times_[id].newest.store(sequencer_.newest(id), std::memory_order_relaxed);
+    times_[id].idle.store(sequencer_.idle(id), std::memory_order_relaxed);
+  }
+}
+
+asio::awaitable<void> Sequencing::run_ticks() {
+  while (ticking_) {
+    timer_.expires_after(std::chrono::microseconds(tick_every_));
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await timer_.async_wait(token);
+    if (!ticking_) break;
+    tick_due_ = true;
+    input_.notify_consumer();
+  }
+}
+
+void Sequencing::stop_ticking() {
+  ticking_ = false;
+  timer_.cancel();
+}
+
+}  // namespace streamobs::app

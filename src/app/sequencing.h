@@ -1,0 +1,144 @@
+// The coroutine shell round the sequencer: gives decoded batches their place in history.
+//
+// Takes batches from every lane, and the ends of bounded sources, and hands them on to the journal
+// in one order, with what follows from them: marks, checkpoints' barriers, looks at open windows.
+// What a batch's place decides is decided here too: whether its request came before (by its key)
+// and which of its events did (by their ids). At the start it replays the tail of the log through
+// the very same way. One strand, lives as long as the topology.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "app/journal.h"
+#include "app/lane.h"
+#include "app/plan.h"
+#include "app/recovery.h"
+#include "app/step.h"
+#include "base/clock.h"
+#include "flow/asio.h"
+#include "flow/blocking_pool.h"
+#include "flow/channel.h"
+#include "telemetry/registry.h"
+#include "wal/request_keys.h"
+#include "wal/sequencer.h"
+#include "window/deduplicator.h"
+
+namespace streamobs::app {
+
+class Sequencing {
+ public:
+  /// `bounded`: nothing but the configured sources will ever send anything (replay of files).
+  /// `durable`: what is left at the end belongs into a checkpoint.
+  Sequencing(const Plan& plan, const asio::any_io_executor& executor, const Clock& clock,
+             Journal& journal, flow::BlockingPool& pool, std::size_t lanes, InFlight& in_flight,
+             LaneMetrics& lane_metrics, telemetry::Registry& metrics, bool bounded, bool durable);
+
+  /// Rings into the sequencer: for each lane one for blocks of sources and one for requests, then
+  /// one for each configured source's end.
+  flow::Channel<SequencerInput>& blocks_of(std::size_t lane) { return input_[2 * lane]; }
+  flow::Channel<SequencerInput>& requests_of(std::size_t lane) { return input_[2 * lane + 1]; }
+  flow::Channel<SequencerInput>& end_of(std::size_t source) { return input_[2 * lanes_ + source]; }
+
+  /// Before run(): takes a checkpoint's parts over.
+  Result<> restore(const CheckpointParts& checkpoint);
+  /// Before run(): the tail to replay, and whom to tell when that has been done.
+  void recover(Tail* tail, std::function<void(Result<>)> on_ready);
+
+  /// Until the input is closed and drained; then asks for a last checkpoint (without a log: for
+  /// what is left open), and closes the journal.
+  asio::awaitable<void> run();
+  /// Wakes it for idle timeouts, checkpoints and for showing open windows, until stop_ticking().
+  asio::awaitable<void> run_ticks();
+  void stop_ticking();
+  /// Any thread: a replay under way ends where it is.
+  void give_up_replay() { give_up_replay_.store(true, std::memory_order_relaxed); }
+
+  /// Any thread: the checkpoint asked for last is durable, or has failed.
+  void checkpoint_ended() { checkpoint_under_way_.store(false, std::memory_order_release); }
+
+  /// Where a source goes on. This strand, or before run().
+  const ResumeState& resume_of(std::uint32_t source_id) const {
+    return sequencer_.resume_of(source_id);
+  }
+
+  /// What people see of a stream's time; any thread.
+  struct StreamTime {
+    std::atomic<Timestamp> watermark{kMinTimestamp};
+    std::atomic<Timestamp> newest{kMinTimestamp};
+    std::atomic<bool> idle{true};
+  };
+  const StreamTime& time_of(std::uint32_t stream_id) const { return times_[stream_id]; }
+  double input_fill() const { return input_.fill_ratio(); }
+  std::uint64_t position() const { return position_.load(std::memory_order_relaxed); }
+
+ private:
+  struct WindowState {
+    std::uint32_t stream_id = 0;
+    std::size_t index = 0;  ///< Within its stream.
+    Duration emit_every = 0;
+    Timestamp next_emit = 0;
+    std::uint64_t batches_shown = 0;  ///< Of the stream, at the last showing.
+  };
+
+  asio::awaitable<void> replay_tail();
+  Result<> replay(Replayed& record);
+  asio::awaitable<void> start_session();
+  asio::awaitable<void> take(Decoded decoded, Timestamp now);
+  asio::awaitable<void> take_held(Timestamp now);
+  bool answer_by_key(Decoded& decoded, Step& step) const;
+  void settle(EventBatch& batch, bool replayed);
+  asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
+  asio::awaitable<void> tick(Timestamp now);
+  asio::awaitable<void> show_open_windows(Timestamp now);
+  bool checkpoint_due() const;
+  asio::awaitable<void> ask_for_checkpoint();
+  asio::awaitable<void> end();
+  void publish_times();
+
+  const Plan& plan_;
+  asio::any_io_executor executor_;
+  const Clock& clock_;
+  Journal& journal_;
+  flow::BlockingPool& pool_;
+  const std::size_t lanes_;
+  const bool durable_;
+  InFlight& in_flight_;
+  LaneMetrics& lane_metrics_;
+  flow::Conveyor<SequencerInput> input_;
+  wal::Sequencer sequencer_;
+  wal::RequestKeys request_keys_;
+  std::vector<std::unique_ptr<window::Deduplicator>> deduplicators_;  ///< By stream; null: no ids.
+  std::vector<wal::Sequenced> sequenced_;  ///< What the sequencer has just said.
+  /// Blocks of sources that came while the log's disk was full. Bounded: a source sends no more
+  /// while it is.
+  std::deque<Decoded> held_;
+
+  Tail* tail_ = nullptr;
+  std::function<void(Result<>)> on_ready_;
+  std::atomic<bool> give_up_replay_{false};
+  bool replayed_all_ = true;
+  std::size_t next_lane_ = 0;  ///< Of replayed batches.
+
+  std::atomic<bool> checkpoint_under_way_{false};
+  std::chrono::steady_clock::time_point checkpoint_asked_at_;
+  std::uint64_t checkpoint_position_ = 0;  ///< Of the last one asked for.
+  std::uint64_t bytes_at_checkpoint_ = 0;
+
+  std::vector<WindowState> windows_;
+  std::vector<std::uint64_t> batches_;  ///< By stream, sequenced so far.
+  std::unique_ptr<StreamTime[]> times_;
+  std::atomic<std::uint64_t> position_{0};
+  Duration tick_every_;
+  asio::steady_timer timer_;
+  bool tick_due_ = false;
+  bool ticking_ = true;
+  telemetry::Counter& sequenced_batches_;
+  telemetry::Counter& repeated_requests_;
+};
+
+}  // namespace streamobs::app
