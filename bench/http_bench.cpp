@@ -1,158 +1,55 @@
-// What our HTTP server costs, against the least that HTTP can cost on this machine, in the same
-// run.
+// What HTTP costs, against the least that it can cost on this machine, in the same run.
 //
 // Small: one event of 124 bytes a request, keep-alive, 16 connections, one epoll client for all.
-// The peer is an empty Beast server (coroutines, string_body, a constant JSON answer). What is
-// compared is requests per second of wall time and requests per CPU-second of the server's thread.
-// Large: bodies of 1 MiB over 2 connections. The limit is "drain": a server that reads the head and
-// throws the body away, with the same reads. With a port that costs something, the limit is
-// 1 / (drain + what the port costs when called in the same process with the same bodies).
+// The limit is an empty Beast server. Large: 1 MiB bodies of such events over two connections. The
+// limit is 1 / (drain + in-process): a server that reads the body and throws it away, and the same
+// bodies taken by the engine's operators in this process, by direct calls.
 //
-// Every server runs on one thread of its own; variants alternate within each round; the ratio is
-// the median over the rounds. Build: Release.
+// "engine" is the real binary as a child process with the service_metrics window, so that the whole
+// path is in the figure: HTTP, decode, sequence, log, windows. It runs on one thread, as its peers
+// do. The floors are those of the path without the log, which cannot be switched off: they were
+// last measured on the tree before it (STREAMOBS=path/to/that/binary does so again). "server alone"
+// is our HTTP layer with a port that takes every body at once.
+//
+// Variants alternate within each round; the ratio is the median over the rounds. Build: Release.
 //
 //   bench_http [rounds] [small requests a round] [large bodies a round]
 #include <algorithm>
-#include <arpa/inet.h>
-#include <array>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
-#include <functional>
 #include <future>
 #include <memory>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
 #include <string>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <thread>
-#include <unistd.h>
+#include <string_view>
+#include <utility>
 #include <vector>
-
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 
 #include "base/clock.h"
 #include "http/server.h"
 #include "source/http_ingest.h"
+#include "support/engine_process.h"
+#include "support/http_load.h"
+#include "support/http_peers.h"
+#include "support/in_process_lane.h"
+#include "support/measure.h"
 
 namespace {
 
-using namespace streamobs;  // NOLINT: a program of its own.
-namespace beast_http = boost::beast::http;
-using Tcp = asio::ip::tcp;
+using namespace streamobs;         // NOLINT: a program of its own.
+using namespace streamobs::bench;  // NOLINT
 
-constexpr std::string_view kAnswer = R"({"accepted": 1, "rejected": 0, "errors": []})";
+constexpr int kRoundsMax = 27;  // Each has a day of January of its own; the first is the warm-up's.
 
-double seconds(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-// ---------------------------------------------------------------------------------------------
-// Servers, each on a thread of its own.
-
-struct Running {
-  asio::io_context io{1};
-  std::uint16_t port = 0;
-  std::thread thread;
-  clockid_t cpu_clock{};
-  std::function<void()> stop;
-
-  void start() {
-    thread = std::thread([this] { io.run(); });
-    pthread_getcpuclockid(thread.native_handle(), &cpu_clock);
-  }
-  ~Running() {
-    if (stop) stop();
-    io.stop();
-    thread.join();
+/// The server by itself: takes every body at once.
+class NullPort final : public source::IngestPort {
+ public:
+  asio::awaitable<source::IngestOutcome> submit(std::size_t, Block) override {
+    source::IngestOutcome outcome;
+    outcome.accepted = 1;
+    co_return outcome;
   }
 };
-
-asio::awaitable<void> beast_session(Tcp::socket socket) {
-  socket.set_option(Tcp::no_delay(true));
-  boost::beast::flat_buffer buffer;
-  error_code error;
-  while (true) {
-    beast_http::request<beast_http::string_body> request;
-    co_await beast_http::async_read(socket, buffer, request,
-                                    asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-    beast_http::response<beast_http::string_body> response(beast_http::status::ok, 11);
-    response.set(beast_http::field::content_type, "application/json");
-    response.keep_alive(request.keep_alive());
-    response.body() = kAnswer;
-    response.prepare_payload();
-    co_await beast_http::async_write(socket, response,
-                                     asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-  }
-}
-
-/// Reads the head and throws the body away; the body is read into the same memory again and again.
-asio::awaitable<void> drain_session(Tcp::socket socket) {
-  socket.set_option(Tcp::no_delay(true));
-  std::vector<char> bytes(2 << 20);
-  const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-  error_code error;
-  std::size_t have = 0;
-  while (true) {
-    std::size_t head = 0;
-    while (head == 0) {
-      const void* end = have == 0 ? nullptr : memmem(bytes.data(), have, "\r\n\r\n", 4);
-      if (end != nullptr) {
-        head = static_cast<std::size_t>(static_cast<const char*>(end) - bytes.data()) + 4;
-        break;
-      }
-      have +=
-          co_await socket.async_read_some(asio::buffer(bytes.data() + have, bytes.size() - have),
-                                          asio::redirect_error(asio::use_awaitable, error));
-      if (error) co_return;
-    }
-    const void* field = memmem(bytes.data(), head, "Content-Length: ", 16);
-    const std::size_t length = std::strtoul(static_cast<const char*>(field) + 16, nullptr, 10);
-    while (have < head + length) {
-      have +=
-          co_await socket.async_read_some(asio::buffer(bytes.data() + have, bytes.size() - have),
-                                          asio::redirect_error(asio::use_awaitable, error));
-      if (error) co_return;
-    }
-    have = 0;
-    co_await asio::async_write(socket, asio::buffer(answer),
-                               asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-  }
-}
-
-using Session = asio::awaitable<void> (*)(Tcp::socket);
-
-asio::awaitable<void> accept_loop(Tcp::acceptor& acceptor, Session session) {
-  while (true) {
-    Tcp::socket socket(acceptor.get_executor());
-    error_code error;
-    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-    asio::co_spawn(acceptor.get_executor(), session(std::move(socket)), [](std::exception_ptr) {});
-  }
-}
-
-std::unique_ptr<Running> start_plain(Session session) {
-  auto running = std::make_unique<Running>();
-  auto acceptor = std::make_shared<Tcp::acceptor>(
-      running->io, Tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-  running->port = acceptor->local_endpoint().port();
-  asio::co_spawn(running->io, accept_loop(*acceptor, session), [acceptor](std::exception_ptr) {});
-  running->start();
-  return running;
-}
 
 struct Ours {
   Ours(source::IngestPort& port, Running& running) {
@@ -180,221 +77,160 @@ struct Ours {
   std::unique_ptr<http::Server> server;
 };
 
-/// The server by itself: takes every body at once.
-class NullPort final : public source::IngestPort {
- public:
-  asio::awaitable<source::IngestOutcome> submit(std::size_t, Block) override {
-    source::IngestOutcome outcome;
-    outcome.accepted = 1;
-    co_return outcome;
-  }
+/// What one variant took in each round, for one request or body.
+struct Samples {
+  std::vector<double> wall;
+  std::vector<double> cpu;
 };
 
-// ---------------------------------------------------------------------------------------------
-// Clients.
-
-int connect_to(std::uint16_t port) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  const int one = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) std::abort();
-  return fd;
+template <class Work>
+void measure(Samples& samples, clockid_t cpu_clock, std::size_t count, const Work& work) {
+  const double wall = seconds(CLOCK_MONOTONIC);
+  const double cpu = seconds(cpu_clock);
+  work();
+  samples.cpu.push_back((seconds(cpu_clock) - cpu) / static_cast<double>(count));
+  samples.wall.push_back((seconds(CLOCK_MONOTONIC) - wall) / static_cast<double>(count));
 }
 
-void send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (count <= 0) std::abort();
-    bytes.remove_prefix(static_cast<std::size_t>(count));
+/// The median over the rounds of limit / measured; `more` is added to the limit.
+double ratio(const std::vector<double>& limit, const std::vector<double>& measured,
+             const std::vector<double>& more = {}) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < limit.size(); ++i) {
+    ratios.push_back((limit[i] + (more.empty() ? 0 : more[i])) / measured[i]);
   }
+  return median(std::move(ratios));
 }
 
-std::string request_of(std::string_view body) {
-  return "POST /v1/events/requests HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: bench\r\n"
-         "Content-Type: application/x-ndjson\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+std::string small_event(int day) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                R"({"event_time":"2024-01-%02dT12:30:00.000Z","service":"checkout",)"
+                R"("endpoint":"/api/v1/cart/ad","latency_ms":123,"status_code":200})",
+                day);
+  return text;
 }
 
-/// One request and the length of its answer, which is the same for all that follow.
-std::size_t probe(int fd, std::string_view request) {
-  send_all(fd, request);
-  char answer[4096];
-  const ssize_t count = ::recv(fd, answer, sizeof answer, 0);
-  if (count < 12 || std::memcmp(answer, "HTTP/1.1 200", 12) != 0) {
-    std::fprintf(stderr, "unexpected answer: %.*s\n", static_cast<int>(count), answer);
-    std::abort();
-  }
-  return static_cast<std::size_t>(count);
-}
-
-/// `requests` requests over 16 connections, one outstanding on each.
-void run_small(std::uint16_t port, std::size_t requests) {
-  constexpr int kConnections = 16;
-  const std::string request = request_of(
-      R"({"event_time":"2024-01-09T12:34:56.789Z","service":"checkout","endpoint":"/api/v1/cart/ad",)"
-      R"("latency_ms":123,"status_code":200})");
-  const int poll = epoll_create1(0);
-  std::array<int, kConnections> fds{};
-  std::size_t answer_bytes = 0;
-  for (int& fd : fds) {
-    fd = connect_to(port);
-    answer_bytes = probe(fd, request);
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.fd = fd;
-    epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
-  }
-  std::size_t sent = 0;
-  for (const int fd : fds) {
-    send_all(fd, request);
-    ++sent;
-  }
-  char answer[8192];
-  std::array<epoll_event, kConnections> events{};
-  for (std::size_t done = 0; done < sent;) {
-    const int count = epoll_wait(poll, events.data(), kConnections, -1);
-    for (int i = 0; i < count; ++i) {
-      const int fd = events[static_cast<std::size_t>(i)].data.fd;
-      const ssize_t got = ::recv(fd, answer, sizeof answer, 0);
-      if (got != static_cast<ssize_t>(answer_bytes)) std::abort();
-      ++done;
-      if (sent >= requests) continue;
-      send_all(fd, request);
-      ++sent;
+/// Moves every event to another day, so that each round goes on where event time is.
+void set_day(std::vector<std::string>& requests, int day) {
+  constexpr std::string_view kMonth = R"("event_time":"2024-01-)";
+  for (std::string& request : requests) {
+    for (std::size_t at = 0; (at = request.find(kMonth, at)) != std::string::npos;) {
+      at += kMonth.size();
+      request[at] = static_cast<char>('0' + day / 10);
+      request[at + 1] = static_cast<char>('0' + day % 10);
     }
   }
-  for (const int fd : fds) ::close(fd);
-  ::close(poll);
 }
 
-std::string large_body() {
-  std::string body;
-  const std::string line =
-      R"({"event_time":"2024-01-09T12:34:56.789Z","service":"checkout","endpoint":"/api/v1/cart/ad",)"
-      R"("latency_ms":123,"status_code":200})"
-      "\n";
-  while (body.size() + line.size() <= 1 << 20) body += line;
-  return body;
-}
-
-void run_large(std::uint16_t port, std::size_t bodies) {
-  const std::string request = request_of(large_body());
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 2; ++i) {
-    clients.emplace_back([&] {
-      const int fd = connect_to(port);
-      for (std::size_t k = 0; k < bodies / 2; ++k) probe(fd, request);
-      ::close(fd);
-    });
+/// The value of an unlabelled metric, or the sum over its labels.
+double metric(std::uint16_t port, std::string_view name) {
+  const std::string text = fetch(port, "/metrics");
+  double sum = 0;
+  for (std::size_t at = 0; (at = text.find("\n" + std::string(name), at)) != std::string::npos;) {
+    at += 1 + name.size();
+    const std::size_t end = text.find('\n', at);
+    if (text[at] == ' ' || text[at] == '{') sum += std::atof(&text[text.rfind(' ', end) + 1]);
   }
-  for (std::thread& client : clients) client.join();
+  return sum;
 }
 
-/// CPU seconds of one body given to the port in this process: what HTTP comes on top of.
-double port_cost(source::IngestPort& port, std::size_t bodies) {
-  asio::io_context io(1);
-  const auto bytes = std::make_shared<BlockBuffer>();
-  bytes->append(large_body());
-  const double before = seconds(CLOCK_PROCESS_CPUTIME_ID);
-  for (std::size_t i = 0; i < bodies; ++i) {
-    Block block;
-    block.bytes = bytes;
-    asio::co_spawn(io, port.submit(0, std::move(block)), [](std::exception_ptr, auto&&) {});
-    io.run();
-    io.restart();
+void print(const char* name, const Samples& samples) {
+  std::printf("  %-24s %9.2f us CPU %9.2f us wall\n", name, median(samples.cpu) * 1e6,
+              median(samples.wall) * 1e6);
+}
+
+void print_ratio(const char* name, double by_wall, double by_cpu, double floor) {
+  std::printf("  %-50s %5.2f by wall, %5.2f by CPU", name, by_wall, by_cpu);
+  if (floor > 0) {
+    std::printf("  floor %.1f %s", floor, std::min(by_wall, by_cpu) >= floor ? "ok" : "BELOW");
   }
-  return (seconds(CLOCK_PROCESS_CPUTIME_ID) - before) / static_cast<double>(bodies);
+  std::printf("\n");
 }
 
-struct Measured {
-  double wall = 0;
-  double cpu = 0;
-};
-
-Measured measure(const Running& server, const std::function<void()>& work) {
-  const double wall = seconds(CLOCK_MONOTONIC);
-  const double cpu = seconds(server.cpu_clock);
-  work();
-  return {seconds(CLOCK_MONOTONIC) - wall, seconds(server.cpu_clock) - cpu};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// Everything, with the ingest behind `port`.
-void run(source::IngestPort& port, int rounds, std::size_t small, std::size_t large) {
+void run_rounds(int rounds, std::size_t small, std::size_t large) {
   const auto beast = start_plain(beast_session);
   const auto drain = start_plain(drain_session);
+  NullPort null_port;
   auto running = std::make_unique<Running>();
-  Ours ours(port, *running);
+  Ours ours(null_port, *running);
   running->start();
+  const EngineProcess engine(std::string("threads = 1\nlanes = 1\n") + kServiceMetrics);
 
-  std::vector<double> wall_ratio;
-  std::vector<double> cpu_ratio;
-  std::vector<double> our_us;
-  std::vector<double> beast_us;
-  std::vector<double> our_rate;
-  std::vector<double> large_ratio;
-  std::vector<double> large_wall;
-  std::vector<double> drain_us;
-  std::vector<double> large_us;
-  const auto count = static_cast<double>(small);
-  const auto bodies = static_cast<double>(large);
-  run_small(running->port, small / 4);
-  run_small(beast->port, small / 4);
-  for (int round = 0; round < rounds; ++round) {
-    const Measured b = measure(*beast, [&] { run_small(beast->port, small); });
-    const Measured o = measure(*running, [&] { run_small(running->port, small); });
-    wall_ratio.push_back(b.wall / o.wall);
-    cpu_ratio.push_back(b.cpu / o.cpu);
-    our_us.push_back(o.cpu / count * 1e6);
-    beast_us.push_back(b.cpu / count * 1e6);
-    our_rate.push_back(count / o.wall);
-    const Measured d = measure(*drain, [&] { run_large(drain->port, large); });
-    const Measured l = measure(*running, [&] { run_large(running->port, large); });
-    const double inside = port_cost(port, large);
-    large_ratio.push_back((d.cpu / bodies + inside) / (l.cpu / bodies));
-    large_wall.push_back(d.wall / l.wall);
-    drain_us.push_back(d.cpu / bodies * 1e6);
-    large_us.push_back(l.cpu / bodies * 1e6);
+  Bodies bodies = make_bodies(large * 8460, {50, EventShape::fixed, 42});
+  std::vector<std::string> requests;
+  for (const Block& block : bodies.blocks) requests.push_back(request_of(block.bytes->view()));
+  const auto plan = make_plan();
+  InProcessLane lane(plan);
+
+  Samples small_beast, small_alone, small_engine;
+  Samples large_drain, large_alone, large_inside, large_engine;
+  std::size_t small_sent = 0;
+  for (int round = 0; round <= rounds; ++round) {
+    const int day = round + 1;
+    const std::string request = request_of(small_event(day));
+    const auto small_round = [&](Samples& samples, std::uint16_t port, clockid_t clock) {
+      measure(samples, clock, small, [&] { run_small(port, request, small); });
+    };
+    small_round(small_beast, beast->port, beast->cpu_clock);
+    small_round(small_alone, running->port, running->cpu_clock);
+    small_round(small_engine, engine.port(), engine.cpu_clock());
+    small_sent += small + 16;
+    set_day(requests, day);
+    const auto large_round = [&](Samples& samples, std::uint16_t port, clockid_t clock) {
+      measure(samples, clock, requests.size(), [&] { run_large(port, requests); });
+    };
+    large_round(large_drain, drain->port, drain->cpu_clock);
+    large_round(large_alone, running->port, running->cpu_clock);
+    measure(large_inside, CLOCK_THREAD_CPUTIME_ID, requests.size(), [&] { lane.run(bodies); });
+    large_round(large_engine, engine.port(), engine.cpu_clock());
+    if (round > 0) continue;  // The warm-up.
+    for (Samples* s : {&small_beast, &small_alone, &small_engine, &large_drain, &large_alone,
+                       &large_inside, &large_engine}) {
+      *s = {};
+    }
   }
-  std::printf("one event a request, %zu requests a round, %d rounds (medians)\n", small, rounds);
-  std::printf("  empty Beast      %8.2f us CPU a request\n", median(beast_us));
-  std::printf("  streamobs        %8.2f us CPU a request, %.0f requests/s\n", median(our_us),
-              median(our_rate));
-  std::printf(
-      "  requests/s against Beast %.2f, requests per CPU-second %.2f (floor 0.5, aim 0.8)\n",
-      median(wall_ratio), median(cpu_ratio));
-  std::printf("1 MiB bodies, %zu a round\n", large);
-  std::printf("  drain            %8.1f us CPU a body\n", median(drain_us));
-  std::printf("  streamobs        %8.1f us CPU a body\n", median(large_us));
-  std::printf(
-      "  against 1 / (drain + port) %.2f by CPU, against drain %.2f by wall (floor 0.6, aim "
-      "0.85)\n",
-      median(large_ratio), median(large_wall));
-  const auto stop = [&ours, &running] {
-    ours.server->stop_accepting();
-    std::promise<void> ended;
-    asio::co_spawn(running->io, ours.server->drain(kSecond),
-                   [&ended](std::exception_ptr) { ended.set_value(); });
-    ended.get_future().wait();
-  };
-  stop();
+
+  std::printf("one event a request, %zu requests a round, %d rounds; for each request\n", small,
+              rounds);
+  print("empty Beast", small_beast);
+  print("server alone", small_alone);
+  print("engine", small_engine);
+  print_ratio("server alone against empty Beast", ratio(small_beast.wall, small_alone.wall),
+              ratio(small_beast.cpu, small_alone.cpu), 0);
+  print_ratio("engine against empty Beast", ratio(small_beast.wall, small_engine.wall),
+              ratio(small_beast.cpu, small_engine.cpu), 0.5);
+  std::printf("1 MiB bodies, %zu a round; for each body of %zu events\n", requests.size(),
+              bodies.events / requests.size());
+  print("drain", large_drain);
+  print("server alone", large_alone);
+  print("in process, no HTTP", large_inside);
+  print("engine", large_engine);
+  print_ratio("server alone against drain", ratio(large_drain.wall, large_alone.wall),
+              ratio(large_drain.cpu, large_alone.cpu), 0);
+  print_ratio("engine against drain + in process",
+              ratio(large_drain.wall, large_engine.wall, large_inside.wall),
+              ratio(large_drain.cpu, large_engine.cpu, large_inside.cpu), 0.6);
+
+  const double sent = static_cast<double>(small_sent + bodies.events * (rounds + 1u));
+  const double counted = metric(engine.port(), "streamobs_windowed_events_total");
+  const double late = metric(engine.port(), "streamobs_late_events_total");
+  std::printf("engine: %.0f events sent, %.0f counted into windows, %.0f late\n", sent, counted,
+              late);
+  if (counted != sent || late != 0) std::exit(1);
+
+  ours.server->stop_accepting();
+  std::promise<void> ended;
+  asio::co_spawn(running->io, ours.server->drain(kSecond),
+                 [&ended](std::exception_ptr) { ended.set_value(); });
+  ended.get_future().wait();
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
+  const int rounds = std::clamp(argc > 1 ? std::atoi(argv[1]) : 7, 1, kRoundsMax);
   const auto small = static_cast<std::size_t>(argc > 2 ? std::atol(argv[2]) : 40'000);
-  const auto large = static_cast<std::size_t>(argc > 3 ? std::atol(argv[3]) : 400);
-  // The whole engine can be measured by giving its port here.
-  NullPort port;
-  run(port, rounds, small, large);
+  const auto large = static_cast<std::size_t>(argc > 3 ? std::atol(argv[3]) : 200);
+  run_rounds(rounds, small, large);
 }

@@ -70,6 +70,7 @@ class Streamobs:
 
     def start(self):
         self.log = open(self.directory / "stderr", "ab")
+        self.life_from = self.log.tell()
         self.process = subprocess.Popen(
             [str(BINARY), "--config", str(self.directory / "obs.toml"), "--data-dir",
              str(self.data_dir), "--listen", self.listen, *self.arguments],
@@ -80,11 +81,11 @@ class Streamobs:
     def find_url(self):
         if self.process.poll() is not None:
             raise AssertionError(f"exit {self.process.returncode}\n{self.messages()}")
-        found = re.findall(r"listening on (http://[0-9.:\[\]a-f]+)", self.messages())
+        found = re.findall(r"listening on (http://[0-9.:\[\]a-f]+)", self.messages()[self.life_from:])
         return found[-1] if found else None
 
     def messages(self):
-        return (self.directory / "stderr").read_text(errors="replace")
+        return (self.directory / "stderr").read_bytes().decode("latin-1")
 
     def stop(self, sent=signal.SIGTERM, seconds=30):
         self.process.send_signal(sent)

@@ -220,13 +220,18 @@ def test_queries_filter_and_explain_mistakes():
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_shutdown_counts_what_was_acknowledged_and_stores_open_windows(sent):
+def test_a_window_that_is_open_at_a_stop_goes_on_after_the_restart(sent):
     with Streamobs(basic()) as engine:
         engine.post("requests", [event(5, service=f"s{i % 50}") for i in range(20000)])
         assert engine.stop(sent) == 0
+        assert query(engine.data_dir / "streamobs.db", "SELECT * FROM per_service") == []
+        engine.start()
+        engine.post("requests", [event(6, service=f"s{i % 50}") for i in range(500)])
+        engine.post("requests", [event(30, minute=2)])
+        engine.wait(lambda: len(engine.closed("per_service")) == 50, "the window to close")
         rows = query(engine.data_dir / "streamobs.db", "SELECT * FROM per_service")
-        assert sum(r["requests"] for r in rows) == 20000
-        assert {r["closed"] for r in rows} == {0}
+        assert sum(r["requests"] for r in rows) == 20500
+        assert {r["closed"] for r in rows} == {1}
 
 
 def test_a_second_process_on_the_same_directory_is_refused():

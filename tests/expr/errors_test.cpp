@@ -197,6 +197,12 @@ TEST_CASE("limits: nesting, length, long chains") {
   for (int i = 1; i < 1000; ++i) any += " or status_code = " + std::to_string(i);
   CHECK(compile(sample_scope(), any, diagnostics) != nullptr);
   CHECK(diagnostics.empty());
+  // Each mistake is looked for in the text: of thousands, only the first are told.
+  std::string mistakes = "a0 = 0";
+  for (int i = 1; i < 1000; ++i) mistakes += " or a" + std::to_string(i) + " = 0";
+  CHECK(compile(sample_scope(), mistakes, diagnostics) == nullptr);
+  REQUIRE(diagnostics.size() == 20);
+  CHECK(diagnostics.back().message.find("a19") != std::string::npos);
 }
 
 TEST_CASE("derived fields: order, shadowing, one report of a mistake") {

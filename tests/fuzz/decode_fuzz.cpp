@@ -1,7 +1,8 @@
 // The decoder: any bytes, in any format, with the shapes and without, must give the same batch.
 //
-// The first byte chooses format and stream; the rest is the block. The shapes are learned anew for
-// each input, from typical events that stand in front of it.
+// The first byte chooses format, stream and arrangement; the rest is the block, alone, or among
+// typical events, or many times over, so that many lines are read together. The shapes are learned
+// anew for each input, from typical events that stand in front of it.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -45,6 +46,38 @@ constexpr const char* kTypical[] = {
 {"timestamp":1704803696123,"serviceId":"b","amount":1.25,"ok":true,"metadata":null,"usage":{"tokens":5},"at":"2024-01-09"}
 )"};
 
+/// What stands in the block, `arrangement` being 0 to 3.
+std::string arrange(std::string_view body, std::size_t arrangement, std::string_view typical) {
+  std::string out;
+  const auto add = [&out](std::string_view text, int times) {
+    for (; times > 0; --times) out += text;
+  };
+  switch (arrangement) {
+    case 1:  // Refused or odd lines in the midst of many good ones.
+      add(typical, 5);
+      add(body, 1);
+      out += '\n';
+      add(typical, 5);
+      break;
+    case 2:  // Enough for lines to be read together.
+      for (std::size_t i = 0; i < 12 && out.size() < 4096; ++i) {
+        add(body, 1);
+        out += '\n';
+      }
+      break;
+    case 3:  // The same among others, so that lines of several shapes are read together.
+      for (int times = 0; times < 4; ++times) {
+        add(typical, 1);
+        add(body, 1);
+        out += '\n';
+      }
+      break;
+    default:
+      out = body;
+  }
+  return out;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -59,19 +92,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
 
   Decoder quick(plans[which], sources);
-  Decoder plain(plans[which], sources, {false});
+  Decoder portable(plans[which], sources, {.wide_loops = false});
+  Decoder plain(plans[which], sources, {.shapes = false});
   EventBatch quick_batch;
   EventBatch plain_batch;
   const Block typical = block(kTypical[which]);
   quick.decode(typical, quick_batch);
-  const Block input = block(body, format, header);
+  portable.decode(typical, quick_batch);
+  const std::string text = arrange(body, data[0] >> 3 & 3, kTypical[which]);
+  const Block input = block(text, format, header);
   // Twice: what the input itself taught is used the second time.
   plain.decode(input, plain_batch);
   const std::string expected = render(plain_batch);
-  for (int round = 0; round < 2; ++round) {
-    quick.decode(input, quick_batch);
+  for (Decoder* const decoder : {&quick, &quick, &portable, &portable}) {
+    decoder->decode(input, quick_batch);
     if (const std::string got = render(quick_batch); got != expected) {
-      std::fprintf(stderr, "with shapes:\n%s\nwithout:\n%s\n", got.c_str(), expected.c_str());
+      std::fprintf(stderr, "with %s shapes:\n%s\nwithout:\n%s\n",
+                   decoder == &quick ? "wide" : "portable", got.c_str(), expected.c_str());
       std::abort();
     }
   }

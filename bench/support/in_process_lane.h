@@ -1,0 +1,114 @@
+// The engine's hot path in one lane, by direct calls: bytes → decode → sequence → window → close
+// with p50, p95 and p99. No threads, no HTTP, no disk: the CPU that an event costs and nothing
+// else.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "app/plan.h"
+#include "config/config.h"
+#include "decode/decoder.h"
+#include "support/extraction.h"
+#include "wal/sequencer.h"
+#include "window/admission.h"
+#include "window/closing.h"
+#include "window/merger.h"
+#include "window/stream_windows.h"
+
+namespace streamobs::bench {
+
+/// The window that all measurements of the whole path speak of.
+constexpr const char* kServiceMetrics = R"toml(
+[stream.requests]
+time   = "event_time"
+fields = { service = "string", endpoint = "string", latency_ms = "float", status_code = "int" }
+[window.service_metrics]
+size = "1m"
+by   = ["service"]
+allowed_lateness = "10s"
+max_keys = 2000000
+[window.service_metrics.select]
+request_count  = "count(*)"
+error_count    = "count(*) filter (where status_code >= 500)"
+error_rate     = "error_count / request_count"
+avg_latency_ms = "avg(latency_ms)"
+p50_latency_ms = "quantile(latency_ms, 0.50)"
+p95_latency_ms = "quantile(latency_ms, 0.95)"
+p99_latency_ms = "quantile(latency_ms, 0.99)"
+)toml";
+
+inline std::shared_ptr<const app::Plan> make_plan() {
+  Diagnostics diagnostics;
+  auto config = config::parse(kServiceMetrics, "bench", diagnostics);
+  if (!config) std::abort();
+  auto plan = app::make_plan(std::move(*config), diagnostics);
+  if (!plan) std::abort();
+  return plan;
+}
+
+/// One lane's operators, driven as the engine drives them.
+class InProcessLane {
+ public:
+  explicit InProcessLane(std::shared_ptr<const app::Plan> plan)
+      : plan_(std::move(plan)),
+        decoder_(plan_->streams[0].decode, plan_->source_names),
+        batch_(std::make_unique<EventBatch>()) {}
+
+  std::uint64_t run(const Bodies& bodies) {
+    const auto& windows_plan = plan_->streams[0].windows;
+    window::Admission admission(windows_plan, 1);
+    window::StreamWindows windows(windows_plan, 0, admission);
+    window::WindowMerger merger(windows_plan);
+    wal::StreamTiming timing;
+    timing.closing_watermark = [&](Timestamp t) {
+      return window::closing_watermark(*windows_plan, t);
+    };
+    for (const auto& grid : window::closing_grids(*windows_plan)) {
+      timing.grids.push_back({grid.step, grid.lateness});
+    }
+    wal::Sequencer sequencer({timing});
+    sequencer.add_source(0, "bench", 0, true);
+    std::vector<wal::Sequenced> out;
+    DeadLetters late;
+    Records records;
+    std::uint64_t rows = 0;
+    for (const Block& block : bodies.blocks) {
+      decoder_.decode(block, *batch_);
+      if (!batch_->dead_letters.empty()) std::abort();
+      out.clear();
+      sequencer.admit(std::move(batch_), 0, out);
+      for (wal::Sequenced& item : out) {
+        if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
+          windows.process(**batch, late);
+          rows += (*batch)->rows;
+          batch_ = std::move(*batch);
+        } else if (const auto* mark = std::get_if<wal::Mark>(&item.what)) {
+          close(windows.take_closed(mark->watermark), merger, records);
+        }
+      }
+    }
+    close(windows.take_all(), merger, records);
+    if (rows != bodies.events || !late.empty()) std::abort();
+    return records.size();
+  }
+
+ private:
+  static void close(window::PartialPtr partial, window::WindowMerger& merger, Records& records) {
+    if (partial == nullptr) return;
+    std::vector<window::PartialPtr> partials;
+    partials.push_back(std::move(partial));
+    records.clear();
+    merger.merge(std::move(partials), 1, 0, true, records);
+  }
+
+  std::shared_ptr<const app::Plan> plan_;
+  decode::Decoder decoder_;
+  std::unique_ptr<EventBatch> batch_;
+};
+
+}  // namespace streamobs::bench
