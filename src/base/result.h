@@ -18,6 +18,7 @@ enum class ErrorCode {
   not_found,     ///< The thing named does not exist. HTTP 404.
   too_large,     ///< A stated limit was exceeded. HTTP 413.
   unavailable,   ///< Try again later. Exit 75 or HTTP 503.
+  no_space,      ///< The disk is full; heals when space is back. Exit 75 or HTTP 507.
   io,            ///< A disk or the network failed. Exit 74.
   corrupt,       ///< What was read back is not what was written. Exit 74.
   internal,      ///< Our own fault. Exit 70.

@@ -30,14 +30,13 @@ struct ShortText {
   ShortText() = default;
   ShortText(Half l, Half h) : low(l), high(h) {}
 
+  /// kMax bytes: ones for the first `size` ≤ kMax of them, slid over from a table, so that there is
+  /// no branch on the size.
+  static const unsigned char* mask(std::size_t size) { return kMask + kMax - size; }
   /// Reads kMax bytes from `p` whatever `size` ≤ kMax says: they must be readable.
   static ShortText from_padded(const char* p, std::size_t size) {
-    // Ones for the bytes that count, slid over from a table: no branch on the size.
-    alignas(64) static constexpr unsigned char kMask[2 * kMax] = {
-        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
-        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    const unsigned char* const mask = kMask + kMax - size;
-    return {load_half(p) & load_half(mask), load_half(p + 16) & load_half(mask + 16)};
+    const unsigned char* const ones = mask(size);
+    return {load_half(p) & load_half(ones), load_half(p + 16) & load_half(ones + 16)};
   }
   /// Reads only the `size` ≤ kMax bytes.
   static ShortText from(const char* p, std::size_t size) {
@@ -64,6 +63,10 @@ struct ShortText {
   }
 
  private:
+  alignas(64) static constexpr unsigned char kMask[2 * kMax] = {
+      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+      255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+
   template <class Byte>
   static Half load_half(const Byte* p) {
     Half half;

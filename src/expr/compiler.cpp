@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxDepth = 512;  // Derived fields over derived fields, each at most 64 deep.
 constexpr std::size_t kMaxSteps = 4096;
+constexpr int kMaxMistakes = 20;  // Of one expression, that are told.
 constexpr DataType kFloat = {Kind::floating, 0};
 constexpr DataType kString = {Kind::string, 0};
 constexpr DataType kInterval = {Kind::interval, 0};
@@ -37,6 +38,7 @@ Compiler::Ref Compiler::compile(const NodePtr& node, const SourceText& source,
   definitions_.resize(scope_.definitions().size());
   visible_definitions_ = definitions_.size();
   depth_ = 0;
+  mistakes_ = 0;
   memo_.clear();
   const std::size_t before = steps_.size();
   Ref result = compile_node(node);
@@ -48,6 +50,8 @@ Compiler::Ref Compiler::compile(const NodePtr& node, const SourceText& source,
 }
 
 Compiler::Ref Compiler::fail(Span span, std::string message, std::string hint) {
+  // Finding the place takes a walk over the text, and a long text can have thousands of mistakes.
+  if (++mistakes_ > kMaxMistakes) return std::nullopt;
   diagnostics_->push_back(diagnose(*source_, span, std::move(message), std::move(hint)));
   return std::nullopt;
 }

@@ -112,6 +112,7 @@ class Compiler {
   const SourceText* source_ = nullptr;
   Diagnostics* diagnostics_ = nullptr;
   int depth_ = 0;
+  int mistakes_ = 0;  ///< Of the expression being compiled, also those that are not told.
 };
 
 /// The type both can be widened to, if there is one.
