@@ -154,7 +154,8 @@ TEST_CASE("old files are not closed early by the wall clock, and do not run ahea
   CHECK(sequencer.watermark(0) == 6 * kMinute);
   out.clear();
   sequencer.admit(batch(0, 2, 6 * kMinute + kSecond), 2'002 * kMinute, out);
-  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.floor_time == 6 * kMinute);  // So it is not late.
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.floor_time ==
+        6 * kMinute);  // So it is not late.
 }
 
 TEST_CASE("the end of the last bounded source closes all that has events", "[wal]") {
@@ -254,4 +255,129 @@ TEST_CASE("the row-by-row watermark does not depend on how a partition is cut in
     CHECK(seen[0] == seen[1]);
     CHECK(seen[0] == seen[2]);
   }
+}
+
+namespace {
+
+/// Two streams, three sources; `drive` draws what happens and keeps what was said.
+struct Lived {
+  static Sequencer fresh() {
+    StreamTiming first = minutes(5 * kSecond, 10 * kSecond);
+    first.name = "first";
+    first.may_go_on = true;
+    StreamTiming second = minutes(0, 20 * kSecond);
+    second.name = "second";
+    second.may_go_on = true;
+    Sequencer sequencer({first, second});
+    sequencer.add_source(0, "file", 0, true);
+    sequencer.add_source(1, "(http)", 0, false);
+    sequencer.add_source(2, "(http)", 1, false);
+    return sequencer;
+  }
+};
+
+std::string snapshot_of(const Sequencer& sequencer) {
+  std::string bytes;
+  sequencer.snapshot(bytes);
+  return bytes;
+}
+
+EventBatchPtr copy_of(const EventBatch& from) {
+  auto to = std::make_unique<EventBatch>();
+  to->origin = from.origin;
+  to->schema = from.schema;
+  to->rows = from.rows;
+  to->time_max = from.time_max;
+  return to;
+}
+
+}  // namespace
+
+TEST_CASE("replayed from any of its snapshots the sequencer says the same and comes to the same",
+          "[wal]") {
+  StreamSchema schemas[2];
+  schemas[1].stream_id = 1;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    std::mt19937_64 random(seed);
+    Sequencer live = Lived::fresh();
+    std::vector<Sequenced> history;
+    std::vector<std::pair<std::size_t, std::string>> snapshots{{0, snapshot_of(live)}};
+    Timestamp now = kHour;
+    std::uint64_t number = 0;
+    for (int step = 0; step < 80; ++step) {
+      std::vector<Sequenced> out;
+      now += static_cast<Duration>(random() % (3 * kSecond));
+      const std::uint64_t what = random() % 10;
+      if (what < 6) {
+        const auto source = static_cast<std::uint32_t>(random() % 3);
+        if (source == 0 && number == 40) continue;
+        EventBatchPtr b = batch(source, source == 0 ? ++number : 0,
+                                now - static_cast<Duration>(random() % (90 * kSecond)));
+        b->schema = &schemas[source == 2 ? 1 : 0];
+        if (source == 0) b->origin.resume = {"f", 1, 1 + random() % 3, number * 100, number, 9};
+        live.admit(std::move(b), now, out);
+      } else if (what < 9) {
+        now += kSecond;
+        live.tick(now, kNobodyBusy, out);
+      } else if (step > 60) {
+        live.end_source(0, number, now, out);
+      }
+      for (Sequenced& item : out) history.push_back(std::move(item));
+      if (random() % 10 == 0) snapshots.emplace_back(history.size(), snapshot_of(live));
+    }
+    const std::string end = snapshot_of(live);
+    for (const auto& [from, bytes] : snapshots) {
+      INFO("seed " << seed << " from " << from);
+      Sequencer again = Lived::fresh();
+      REQUIRE(again.restore(bytes).has_value());
+      CHECK((snapshot_of(again) == bytes));
+      std::vector<Sequenced> said;
+      for (std::size_t i = from; i < history.size(); ++i) {
+        const Sequenced& item = history[i];
+        Result<> replayed;
+        if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
+          replayed = again.replay(item.position, copy_of(**b), said);
+        } else if (const auto* advanced = std::get_if<wal::Advanced>(&item.what)) {
+          replayed = again.replay(item.position, *advanced, said);
+        } else if (const auto* ended = std::get_if<wal::SourceEnded>(&item.what)) {
+          replayed = again.replay(item.position, *ended, said);
+        }
+        REQUIRE(replayed.has_value());
+      }
+      REQUIRE(said.size() == history.size() - from);
+      for (std::size_t i = 0; i < said.size(); ++i) {
+        const Sequenced& was = history[from + i];
+        REQUIRE(said[i].position == was.position);
+        REQUIRE(said[i].what.index() == was.what.index());
+        if (const auto* b = std::get_if<EventBatchPtr>(&said[i].what)) {
+          const Stamp& a = (*b)->stamp;
+          const Stamp& w = std::get<EventBatchPtr>(was.what)->stamp;
+          REQUIRE(a.sequence == w.sequence);
+          REQUIRE(a.partition_time == w.partition_time);
+          REQUIRE(a.others_time == w.others_time);
+          REQUIRE(a.floor_time == w.floor_time);
+        } else if (const auto* mark = std::get_if<Mark>(&said[i].what)) {
+          REQUIRE(mark->watermark == std::get<Mark>(was.what).watermark);
+        }
+      }
+      CHECK((snapshot_of(again) == end));
+    }
+  }
+}
+
+TEST_CASE("a record that is not the next, or of a source that is not there, is refused", "[wal]") {
+  StreamSchema schema;
+  Sequencer sequencer = Lived::fresh();
+  std::vector<Sequenced> out;
+  EventBatchPtr skipped = batch(1, 0, kHour);
+  skipped->schema = &schema;
+  CHECK(sequencer.replay(2, std::move(skipped), out).has_error());
+  EventBatchPtr unknown = batch(7, 0, kHour);
+  unknown->schema = &schema;
+  CHECK(sequencer.replay(1, std::move(unknown), out).has_error());
+  wal::Advanced advanced;
+  advanced.stream_id = 5;
+  CHECK(sequencer.replay(1, advanced, out).has_error());
+  CHECK(sequencer.position() == 0);
+  CHECK(out.empty());
 }
