@@ -41,7 +41,21 @@ void PipelineView::register_metrics() {
                      {{"from", from}, {"to", to}}, std::move(read));
   };
   fill("decode", "sequence", [&t] { return t.sequencing_->input_fill(); });
-  fill("sequence", "window", [&t] {
+  fill("sequence", "log", [&t] { return t.journal_->fill(); });
+  if (t.history_ != nullptr) {
+    const auto of_log = [&r, &t, this](const char* name, const char* help,
+                                       std::uint64_t wal::LogStats::*field) {
+      r.gauge_callback(this, name, help, {}, [&t, field] {
+        return static_cast<double>(t.history_->log().stats().*field);
+      });
+    };
+    of_log("streamobs_wal_disk_bytes", "Log on disk, space taken ahead included.",
+           &wal::LogStats::disk_bytes);
+    of_log("streamobs_wal_segments", "Segments of the log.", &wal::LogStats::segments);
+    of_log("streamobs_wal_durable_position", "Newest record of the log that is on disk.",
+           &wal::LogStats::durable_sequence);
+  }
+  fill("log", "window", [&t] {
     double fullest = 0;
     for (const auto& lane : t.lanes_) fullest = std::max(fullest, lane->work().fill_ratio());
     return fullest;
