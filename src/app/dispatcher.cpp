@@ -35,7 +35,10 @@ asio::awaitable<void> Dispatcher::run(flow::Channel<Step>& in) {
     steps.clear();
     const std::size_t count = co_await in.pop_batch(steps, kStepsAtATime);
     if (count == 0) break;
-    for (Step& step : steps) co_await dispatch(step);
+    for (Step& step : steps) {
+      co_await dispatch(step);
+      if (step.completes != 0) position_ = step.completes;
+    }
     if (cut_due()) co_await cut(nullptr);
   }
   co_await cut(nullptr);
@@ -43,7 +46,6 @@ asio::awaitable<void> Dispatcher::run(flow::Channel<Step>& in) {
 }
 
 asio::awaitable<void> Dispatcher::dispatch(Step& step) {
-  if (const std::uint64_t position = step.position(); position != 0) position_ = position;
   if (auto* sequenced = std::get_if<wal::Sequenced>(&step.what)) {
     if (auto* batch = std::get_if<wal::EventBatchPtr>(&sequenced->what)) {
       EventBatchPtr events = std::move(*batch);

@@ -56,7 +56,7 @@ class Dispatcher {
   InFlight& in_flight_;
   const bool durable_;
   std::vector<StreamState> streams_;
-  std::uint64_t position_ = 0;  ///< Of the newest record dispatched.
+  std::uint64_t position_ = 0;  ///< Newest of which all has been dispatched.
   bool dirty_ = false;          ///< Something has been dispatched since the last cut …
   bool marked_ = false;         ///< … a mark, or what else gives results.
   Timestamp cut_at_ = 0;

@@ -56,6 +56,10 @@ bool Journal::has_room(std::uint64_t payload_bytes) const {
   return queued_bytes_ + wal::bytes_in_log(payload_bytes) + kControlBytes <= room_bytes_;
 }
 
+bool Journal::has_room_for_control() const {
+  return log_ == nullptr || queued_bytes_ + kControlBytes / 8 <= room_bytes_;
+}
+
 asio::awaitable<void> Journal::wait_for_room(std::uint64_t payload_bytes) {
   room_wanted_ = std::max(room_wanted_, wal::bytes_in_log(payload_bytes) + kControlBytes);
   // Where nothing is on its way to the log, nothing else would have it ask for room.
@@ -112,6 +116,7 @@ void Journal::add(std::uint64_t position, wal::RecordType type, std::string_view
 
 void Journal::gather(std::vector<Step>& steps) {
   group_.clear();
+  barrier_ = false;
   group_.control_bytes.reserve(steps.size());  // Views into it are kept.
   const auto add_control = [this](std::uint64_t position, const wal::ControlRecord& record) {
     std::string& bytes = group_.control_bytes.emplace_back();
@@ -120,6 +125,7 @@ void Journal::gather(std::vector<Step>& steps) {
   };
   for (Step& step : steps) {
     if (step.replayed) continue;
+    barrier_ = barrier_ || std::holds_alternative<Barrier>(step.what);
     group_.queued_bytes += size_in_log(step);
     if (auto* session = std::get_if<SessionStart>(&step.what)) {
       add_control(session->position, session->record);
@@ -155,6 +161,7 @@ Result<> Journal::write_group() {
 
 bool Journal::must_sync(Timestamp now) const {
   const bool anything = unsynced_ || !group_.records.empty();
+  if (barrier_) return anything;
   if (options_.durability == wal::Durability::sync) return anything;
   // A clock set back must not put the sync off.
   return anything && (now - synced_at_ >= options_.sync_every || now < synced_at_);
@@ -177,6 +184,7 @@ asio::awaitable<void> Journal::commit() {
     if (written.has_value() || written.error().code != ErrorCode::no_space) break;
     // Only where the promised room was not enough; nothing was written.
     take_room(written, 0);
+    if (give_up_.load(std::memory_order_relaxed)) break;
     asio::steady_timer pause(co_await asio::this_coro::executor);
     pause.expires_after(kTrySpaceEvery);
     co_await pause.async_wait(asio::use_awaitable);
@@ -232,13 +240,27 @@ asio::awaitable<void> Journal::run() {
         co_await commit();
       }
     }
-    for (Step& step : steps) {
-      acknowledge(step);
-      if (failed_) continue;  // Nobody behind the log may see what may not be on disk.
-      co_await output_.push(std::move(step));
-    }
+    // All of them first: who waits must not wait for what comes behind the log.
+    for (Step& step : steps) acknowledge(step);
+    co_await pass_on(steps);
+  }
+  if (unsynced_ && !failed_) {
+    group_.clear();
+    barrier_ = true;
+    co_await commit();
+    steps.clear();
+    co_await pass_on(steps);
   }
   output_.close();
+}
+
+asio::awaitable<void> Journal::pass_on(std::vector<Step>& steps) {
+  // Nobody behind the log may see what may not be on disk.
+  if (failed_) co_return;
+  for (Step& step : steps) unsynced_steps_.push_back(std::move(step));
+  if (unsynced_) co_return;
+  for (Step& step : unsynced_steps_) co_await output_.push(std::move(step));
+  unsynced_steps_.clear();
 }
 
 asio::awaitable<void> Journal::run_maintenance() {

@@ -50,6 +50,8 @@ class Journal {
   /// Compresses full segments and removes those nobody needs, until stop_maintaining().
   asio::awaitable<void> run_maintenance();
   void stop_maintaining();
+  /// Any thread: shutdown has waited long enough for space on the disk.
+  void give_up() { give_up_.store(true, std::memory_order_relaxed); }
   /// Any thread: records up to `position` are not needed any more.
   void may_trim(std::uint64_t position) { trim_up_to_.store(position); }
 
@@ -57,10 +59,12 @@ class Journal {
 
   /// Whether the log can take a further record with a payload of that many bytes.
   bool has_room(std::uint64_t payload_bytes) const;
+  /// Whether it can take some of the small records that are no batches: room is kept back for them.
+  bool has_room_for_control() const;
+  bool failed() const { return failed_; }
   /// Returns when there is room for it or the disk is full.
   asio::awaitable<void> wait_for_room(std::uint64_t payload_bytes);
   /// Any thread: new events cannot be taken at the moment.
-  bool failed() const { return failed_; }
   bool disk_full() const { return disk_full_.load(std::memory_order_relaxed); }
 
   /// Any thread. Bytes written to the log since the start.
@@ -85,6 +89,7 @@ class Journal {
   asio::awaitable<void> commit();
   Result<> write_group();
   bool must_sync(Timestamp now) const;
+  asio::awaitable<void> pass_on(std::vector<Step>& steps);
   void take_room(const Result<>& reserved, std::uint64_t bytes);
   void fail(const Error& error);
   void acknowledge(Step& step);
@@ -97,7 +102,13 @@ class Journal {
   flow::Channel<Step> input_;
   flow::Channel<Step> output_;
   Group group_;
+  /// With durability = "interval": acknowledged, but not to be seen behind the log before the sync,
+  /// so that neither store nor checkpoint is ever ahead of the log. Bounded as what is in flight
+  /// is.
+  std::vector<Step> unsynced_steps_;
+  bool barrier_ = false;  ///< The group holds a checkpoint's barrier, and so must be synced.
   bool failed_ = false;
+  std::atomic<bool> give_up_{false};
 
   std::uint64_t room_bytes_ = 0;    ///< That the log has promised to take.
   std::uint64_t room_wanted_ = 0;   ///< By the largest record so far.

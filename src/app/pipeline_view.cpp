@@ -44,7 +44,7 @@ void PipelineView::register_metrics() {
   fill("sequence", "log", [&t] { return t.journal_->fill(); });
   if (t.history_ != nullptr) {
     const auto of_log = [&r, &t, this](const char* name, const char* help,
-                                       std::uint64_t wal::LogStats::*field) {
+                                       std::uint64_t wal::LogStats::* field) {
       r.gauge_callback(this, name, help, {}, [&t, field] {
         return static_cast<double>(t.history_->log().stats().*field);
       });

@@ -35,24 +35,19 @@ const std::string* find_part(const CheckpointParts& checkpoint, const std::strin
 }
 
 Tail::Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan,
-           std::uint64_t from, std::uint64_t to, std::set<std::uint64_t> set_aside)
-    : reader_(std::move(reader)),
-      plan_(std::move(plan)),
-      from_(from),
-      to_(to),
-      set_aside_(std::move(set_aside)) {}
+           std::uint64_t from, std::uint64_t to)
+    : reader_(std::move(reader)), plan_(std::move(plan)), from_(from), to_(to) {}
 
 Result<std::unique_ptr<Tail>> Tail::open(FileSystem& files, const std::string& directory,
                                          std::shared_ptr<const Plan> plan, std::uint64_t from,
-                                         std::uint64_t to, std::set<std::uint64_t> set_aside) {
+                                         std::uint64_t to) {
   wal::LogReaderOptions options;
   options.from_sequence = from;
   options.to_sequence = to;
   options.live = true;
   Result<std::unique_ptr<wal::LogReader>> reader = wal::LogReader::open(files, directory, options);
   if (reader.has_error()) return reader.error();
-  return std::unique_ptr<Tail>(
-      new Tail(std::move(*reader), std::move(plan), from, to, std::move(set_aside)));
+  return std::unique_ptr<Tail>(new Tail(std::move(*reader), std::move(plan), from, to));
 }
 
 Result<bool> Tail::read(std::vector<Replayed>& out, std::size_t bytes_max) {
@@ -155,7 +150,6 @@ Result<> History::load_checkpoint() {
 
 Result<> History::scan() {
   stretches_.clear();
-  set_aside_.clear();
   std::string config;
   std::uint64_t position = 0;
   if (checkpoint_) {
@@ -176,14 +170,10 @@ Result<> History::scan() {
     if (more.has_error()) return more.error();
     if (!*more) return {};
     const auto type = static_cast<wal::RecordType>(entry.type);
-    if (type == wal::RecordType::session_started || type == wal::RecordType::set_aside) {
+    if (type == wal::RecordType::session_started) {
       Result<wal::ControlRecord> record = wal::decode_control(type, entry.payload);
       if (record.has_error()) return record.error();
-      if (auto* session = std::get_if<wal::SessionStarted>(&*record)) {
-        config = std::move(session->config_text);
-      } else {
-        set_aside_.insert(std::get<wal::SetAside>(*record).sequence);
-      }
+      config = std::move(std::get<wal::SessionStarted>(*record).config_text);
     }
     if (stretches_.empty() || stretches_.back().config_text != config) {
       stretches_.push_back({entry.sequence, entry.sequence, config});
@@ -206,7 +196,7 @@ Result<> History::reload() {
 
 Result<std::unique_ptr<Tail>> History::tail(std::shared_ptr<const Plan> plan,
                                             const Stretch& stretch) {
-  return Tail::open(files_, wal_, std::move(plan), stretch.from, stretch.to, set_aside_);
+  return Tail::open(files_, wal_, std::move(plan), stretch.from, stretch.to);
 }
 
 Result<std::uint64_t> History::save(const CheckpointParts& parts) {

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -60,8 +59,7 @@ class Tail {
  public:
   static Result<std::unique_ptr<Tail>> open(FileSystem& files, const std::string& directory,
                                             std::shared_ptr<const Plan> plan, std::uint64_t from,
-                                            std::uint64_t to,
-                                            std::set<std::uint64_t> set_aside = {});
+                                            std::uint64_t to);
 
   /// Appends the next records, about `bytes_max` of payload. False: there are no more. Blocks.
   Result<bool> read(std::vector<Replayed>& out, std::size_t bytes_max);
@@ -71,22 +69,21 @@ class Tail {
 
  private:
   Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan, std::uint64_t from,
-       std::uint64_t to, std::set<std::uint64_t> set_aside);
+       std::uint64_t to);
   Result<Replayed> decode(const wal::LogEntry& entry);
 
   std::unique_ptr<wal::LogReader> reader_;
   std::shared_ptr<const Plan> plan_;
   std::uint64_t from_;
   std::uint64_t to_;
-  std::set<std::uint64_t> set_aside_;
   wal::BatchDecoder decoder_;
   bool ended_ = false;
 };
 
 class History {
  public:
-  /// Opens log and checkpoints in `data_dir`, or begins them. `known_durable`: what the database
-  /// says it has applied of the log `database_log_id` (0: it has none yet).
+  /// Opens log and checkpoints in `data_dir`, or begins them. Whether the database belongs to them
+  /// is for the caller to check.
   static Result<std::unique_ptr<History>> open(FileSystem& files, const Clock& clock,
                                                const std::string& data_dir,
                                                const wal::WalOptions& options);
@@ -115,7 +112,7 @@ class History {
  private:
   History(FileSystem& files, std::string directory) : files_(files), wal_(std::move(directory)) {}
   Result<> load_checkpoint();
-  /// Finds out which configs were in force behind the checkpoint, and what has been set aside.
+  /// Finds out which configs were in force behind the checkpoint.
   Result<> scan();
 
   FileSystem& files_;
@@ -124,7 +121,6 @@ class History {
   std::optional<wal::CheckpointStore> checkpoints_;
   std::optional<CheckpointParts> checkpoint_;
   std::vector<Stretch> stretches_;
-  std::set<std::uint64_t> set_aside_;
 };
 
 }  // namespace streamobs::app

@@ -103,7 +103,14 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
 
 Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
   if (const std::string* bytes = find_part(checkpoint, part::sequencer)) {
-    if (Result<> restored = sequencer_.restore(*bytes); restored.has_error()) return restored;
+    const Result<std::vector<std::string>> lost = sequencer_.restore(*bytes);
+    if (lost.has_error()) return lost.error();
+    for (const std::string& source : *lost) {
+      log::warn(
+          "a source is gone, or has another name or stream: the places in its files are "
+          "forgotten, and they are read from the start if it comes back",
+          {{"source", source}});
+    }
   }
   if (const std::string* bytes = find_part(checkpoint, part::request_keys)) {
     if (Result<> restored = request_keys_.restore(*bytes); restored.has_error()) return restored;
@@ -233,9 +240,12 @@ void Sequencing::settle(EventBatch& batch, bool replayed) {
 }
 
 asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
-  for (wal::Sequenced& item : sequenced_) {
+  for (std::size_t i = 0; i < sequenced_.size(); ++i) {
+    wal::Sequenced& item = sequenced_[i];
     Step step;
     step.replayed = replayed;
+    const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != item.position;
+    if (last) step.completes = item.position;
     if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
       settle(**batch, replayed);
       sequenced_batches_.add();
@@ -290,6 +300,7 @@ asio::awaitable<void> Sequencing::replay_tail() {
                               fmt::format("the log ends at record {} where {} was expected",
                                           sequencer_.position(), tail_->to()));
   }
+  replay_failed_ = outcome.has_error();
   on_ready_(outcome);
 }
 
@@ -316,13 +327,15 @@ asio::awaitable<void> Sequencing::start_session() {
     start.record.sources.push_back({name_of(source), source.stream_id});
   }
   Step step;
+  step.completes = start.position;
   step.what = std::move(start);
   co_await journal_.push(std::move(step));
 }
 
 asio::awaitable<void> Sequencing::tick(Timestamp now) {
-  // While nothing fits on the disk time stands still: it must not go on for those who wait.
-  if (journal_.has_room(0)) {
+  // What is kept back for such records lets time go on for a while when the disk is full; when that
+  // is used up, time stands still.
+  if (journal_.has_room_for_control()) {
     const auto busy = [this](std::uint32_t source_id) {
       const bool turned_away =
           in_flight_.turned_away[source_id].exchange(false, std::memory_order_relaxed);
@@ -331,8 +344,8 @@ asio::awaitable<void> Sequencing::tick(Timestamp now) {
     sequencer_.tick(now, busy, sequenced_);
     co_await pass_on(nullptr, false);
     co_await show_open_windows(now);
-    if (checkpoint_due()) co_await ask_for_checkpoint();
   }
+  if (checkpoint_due()) co_await ask_for_checkpoint();
   Step nudge;
   nudge.what = Nudge{};
   co_await journal_.push(std::move(nudge));
@@ -383,9 +396,9 @@ asio::awaitable<void> Sequencing::ask_for_checkpoint() {
 }
 
 asio::awaitable<void> Sequencing::end() {
-  const bool whole = replayed_all_ || give_up_replay_.load();
   if (durable_) {
-    if (whole && sequencer_.position() != checkpoint_position_) co_await ask_for_checkpoint();
+    if (!replay_failed_ && sequencer_.position() != checkpoint_position_)
+      co_await ask_for_checkpoint();
   } else {
     for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
       if (plan_.streams[id].windows == nullptr) continue;

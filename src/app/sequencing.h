@@ -122,6 +122,7 @@ class Sequencing {
   std::function<void(Result<>)> on_ready_;
   std::atomic<bool> give_up_replay_{false};
   bool replayed_all_ = true;
+  bool replay_failed_ = false;
   std::size_t next_lane_ = 0;  ///< Of replayed batches.
 
   std::atomic<bool> checkpoint_under_way_{false};

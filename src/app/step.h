@@ -77,6 +77,9 @@ struct Step {
   std::variant<wal::Sequenced, SessionStart, ShowOpen, Finish, Barrier, Answer, Nudge> what;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
   bool replayed = false;               ///< It comes from the log.
+  /// Log position that nothing more follows from behind this step; 0: something does, or it is of
+  /// none. A batch and the mark it causes are one position: a cut never falls between them.
+  std::uint64_t completes = 0;
 
   /// Log position of a step that is a record, else 0.
   std::uint64_t position() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <future>
 #include <utility>
 
@@ -175,7 +176,6 @@ Result<> Topology::open_history() {
   if (history.has_error()) return history.error();
   own_history_ = std::move(*history);
   history_ = own_history_.get();
-  const bool database_lost = database_->log_id() == 0 && history_->end() != 0;
   if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
   if (database_->applied_position() > history_->end()) {
     return fail(
@@ -186,15 +186,20 @@ Result<> Topology::open_history() {
                     "rebuilt from what the log holds",
                     database_->applied_position(), history_->end(), plan_->config.data_dir));
   }
-  if (database_lost) {
+  // The store commits a checkpoint's position durably before there is a checkpoint.
+  const CheckpointParts* const checkpoint = history_->checkpoint();
+  if (checkpoint != nullptr && database_->applied_position() < checkpoint->position) {
     const Result<bool> from_start = history_->go_back_to_the_beginning();
     if (from_start.has_error()) return from_start.error();
     if (*from_start) {
-      log::warn("the database is gone: it is rebuilt from the whole of the log");
+      log::warn(
+          "the database is new, or older than the newest checkpoint: what it lacks is "
+          "rebuilt from the whole of the log");
     } else {
       log::error(
-          "the database is gone, and the log does not reach back to its beginning: results that "
-          "are older than the last checkpoint cannot be rebuilt, all later ones are");
+          "the database is new, or older than the newest checkpoint, and the log does not reach "
+          "back "
+          "to its beginning: what it lacks of the time before that checkpoint cannot be rebuilt");
     }
   }
   while (true) {
@@ -241,7 +246,13 @@ Result<> Topology::replay_past(const Stretch& stretch) {
   if (past.run() != 0) {
     return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
   }
-  return history_->reload();
+  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
+  const CheckpointParts* const reached = history_->checkpoint();
+  if (reached != nullptr && reached->position == stretch.to) return {};
+  return fail(
+      ErrorCode::unavailable,
+      "what was logged under the old config was replayed, but no checkpoint could be made of "
+      "it (is the disk full?); the next start tries again");
 }
 
 Result<> Topology::restore() {
@@ -264,7 +275,26 @@ Result<> Topology::restore() {
   return {};
 }
 
+/// Parts of streams that have gone, or that do not need them any more, are named.
+void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
+  for (const auto& [name, bytes] : checkpoint.parts) {
+    const std::size_t slash = name.find('/');
+    if (slash == std::string::npos) continue;
+    const std::optional<std::uint32_t> id = plan_->stream_id(name.substr(slash + 1));
+    const bool windows = name.compare(0, slash, "windows") == 0;
+    if (id && (windows ? plan_->streams[*id].windows != nullptr
+                       : plan_->streams[*id].decode->id_column.has_value())) {
+      continue;
+    }
+    log::warn(windows
+                  ? "the config has no window over this stream any more: what was open is dropped"
+                  : "the stream has no id any more: the ids seen are forgotten",
+              {{"stream", name.substr(slash + 1)}});
+  }
+}
+
 Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
+  warn_of_parts_left(checkpoint);
   for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
     const std::string& stream = plan_->config.streams[id].name.text;
     const std::string* bytes = find_part(checkpoint, part::windows(stream));
@@ -467,6 +497,7 @@ asio::awaitable<void> Topology::supervise() {
 /// Shutdown takes as long as there is progress; a store that takes nothing any more ends it.
 asio::awaitable<void> Topology::watch_shutdown() {
   std::uint64_t seen = progress();
+  bool given_up = false;
   while (!drained_) {
     patience_.expires_after(kShutdownPatience);
     const auto token = asio::as_tuple(asio::use_awaitable);
@@ -475,9 +506,17 @@ asio::awaitable<void> Topology::watch_shutdown() {
     const std::uint64_t now = progress();
     if (now == seen) {
       log::error(
-          "shutdown has come to a standstill; results that the store does not take are lost");
+          "shutdown has come to a standstill; what the store or the log does not take now is left");
       set_exit_code(75);
+      if (given_up) {
+        // Somebody waits for what will not come. What was acknowledged is in the log, and the next
+        // start takes it up from there.
+        log::error("shutdown does not end; the process does");
+        std::_Exit(exit_code_);
+      }
+      given_up = true;
       store_sink_->give_up();
+      journal_->give_up();
     }
     seen = now;
   }
@@ -494,7 +533,8 @@ asio::awaitable<void> Topology::shut_down() {
   stop_sources_.store(true, std::memory_order_relaxed);
   // Sources that wait in a full ring are let go by the lanes, which go on taking.
   co_await source_tasks_.join();
-  for (std::size_t i = 0; i < sources_.size(); ++i) sequencing_->end_of(i).close();
+  // Also those of sources that were never made: a stop may come before recovery has ended.
+  for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) sequencing_->end_of(i).close();
   ingest_->stop();
   const auto no_pushes = [this] { return pushes_.load() == 0; };
   co_await pushes_ended_.wait(no_pushes);

@@ -124,6 +124,7 @@ class Topology {
   Result<> open_database();
   Result<> replay_past(const Stretch& stretch);
   Result<> restore();
+  void warn_of_parts_left(const CheckpointParts& checkpoint) const;
   Result<> restore_windows(const CheckpointParts& checkpoint);
   Result<> save_checkpoint(const CheckpointParts& parts);
   void recovered(const Result<>& outcome);

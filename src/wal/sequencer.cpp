@@ -284,10 +284,11 @@ void Sequencer::snapshot(std::string& out) const {
   }
 }
 
-Result<> Sequencer::restore(std::string_view bytes) {
+Result<std::vector<std::string>> Sequencer::restore(std::string_view bytes) {
   const auto damaged = [] {
     return fail(ErrorCode::corrupt, "the sequencer's part of the checkpoint is damaged");
   };
+  std::vector<std::string> lost;
   ByteReader in(bytes);
   if (in.u8() != kSnapshotVersion) return damaged();
   const std::uint64_t position = in.u64();
@@ -314,17 +315,20 @@ Result<> Sequencer::restore(std::string_view bytes) {
     for (std::size_t places = in.count(); places != 0 && in.ok(); --places) {
       read.resume.places.push_back(read_place(in));
     }
+    bool taken = false;
     for (Partition& partition : partitions_) {
       if (partition.name != name || streams_[partition.stream_id].timing.name != stream) continue;
       partition.activity = read.activity;
       partition.newest = read.newest;
+      taken = true;
       partition.resume = std::move(read.resume);
       break;
     }
+    if (!taken && !read.resume.places.empty()) lost.emplace_back(name);
   }
   if (!in.ok() || !in.at_end()) return damaged();
   position_ = position;
-  return {};
+  return lost;
 }
 
 Timestamp Sequencer::least_active(const Stream& stream, const Partition* except) const {

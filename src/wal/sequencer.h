@@ -99,9 +99,10 @@ class Sequencer {
 
   /// All that decides what comes next, in bytes that are the same for the same state.
   void snapshot(std::string& out) const;
-  /// Before anything else, on a sequencer with its streams and sources. Streams and sources that
-  /// the snapshot names and this one does not have are passed over.
-  Result<> restore(std::string_view bytes);
+  /// Before anything else, on a sequencer with its streams and sources. What the snapshot names and
+  /// this one does not have is passed over; given are the names of such sources that had places in
+  /// files.
+  Result<std::vector<std::string>> restore(std::string_view bytes);
 
   /// Where a source goes on, as far as it has reached the log.
   const ResumeState& resume_of(std::uint32_t source_id) const {

@@ -395,12 +395,9 @@ def main():
         if re.search(r'streamobs_watermark_seconds\{[^}]*lines', metrics):
             break
         time.sleep(0.1)
-    time.sleep(1.0)
-    code = engine.stop()
-    if code != 0:
-        problems.append(f"exit {code} on SIGTERM\n{engine.messages()[-2000:]}")
-
-    # Everything is closed by a life whose clock of events is days ahead.
+    # Everything is closed by a life whose clock of events is days ahead; what the last one has logged
+    # since its checkpoint is replayed under the old config first.
+    engine.kill()
     closing = CONFIG.format(file=file, checkpoint_every="1s")
     closing = closing.replace('time = "t"\n', 'time = "t"\nmax_future = "30d"\n')
     engine.config.write_text(closing)
@@ -431,7 +428,9 @@ def main():
             break
         time.sleep(0.2)
     seconds = stored_rows(database, "seconds", "'all'").get("all", (0, 0))
-    engine.stop()
+    code = engine.stop()
+    if code != 0:
+        problems.append(f"exit {code} on SIGTERM\n{engine.messages()[-2000:]}")
     sent = check(clients, writer, rows_of, problems)
     ids = [v for v in sent.values() if v[0] == "ids"]
     # An event sent again after a restart may be late for its second; then it is a dead letter.
