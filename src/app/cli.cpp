@@ -100,6 +100,17 @@ void print(const Diagnostics& diagnostics) {
   fmt::print(stderr, "{}", config::to_text(diagnostics, error_colour()));
 }
 
+/// Where the engine of these arguments keeps its data; none after an error, which has been said.
+std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {
+  if (!arguments.data_dir.empty()) return arguments.data_dir;
+  if (arguments.file.empty()) return "./data";
+  Diagnostics diagnostics;
+  const std::optional<config::Config> config = load_config(arguments, diagnostics);
+  print(diagnostics);
+  if (!config) return std::nullopt;
+  return config->data_dir;
+}
+
 int validate(const ConfigArguments& arguments, bool deny_warnings) {
   Diagnostics diagnostics;
   std::optional<config::Config> config = load_config(arguments, diagnostics);
@@ -251,7 +262,7 @@ int run_cli(int argc, char** argv) {
   std::string load_start;
   CLI::App* const loading = add_loadgen(app, load, load_start);
 
-  const std::function<int()> wal = add_wal_command(app);
+  const std::function<int(const std::string&)> wal = add_wal_command(app);
 
   try {
     app.parse(argc, argv);
@@ -260,7 +271,10 @@ int run_cli(int argc, char** argv) {
     return code == 0 ? 0 : kExitBadConfig;
   }
   if (*validating) return validate(arguments, deny_warnings);
-  if (app.got_subcommand("wal")) return wal();
+  if (app.got_subcommand("wal")) {
+    const std::optional<std::string> data_dir = data_dir_of(arguments);
+    return data_dir ? wal(*data_dir) : kExitBadConfig;
+  }
   if (*replaying) return replay(arguments, replay_options);
   if (*loading) {
     if (!load_start.empty()) {

@@ -19,15 +19,15 @@ namespace streamobs::app {
 namespace {
 
 struct WalArguments {
-  std::string data_dir = "./data";
+  std::string data_dir;
   wal::InspectOptions inspect;
   wal::RepairOptions repair;
 };
 
 CLI::App* add(CLI::App& to, WalArguments& arguments, const char* name, const char* help) {
   CLI::App* const command = to.add_subcommand(name, help);
-  command->add_option("--data-dir", arguments.data_dir, "The engine's data directory")
-      ->capture_default_str();
+  command->add_option("--data-dir", arguments.data_dir,
+                      "The engine's data directory; by default the config's, or ./data");
   return command;
 }
 
@@ -61,7 +61,7 @@ int repair(const WalArguments& arguments) {
 
 }  // namespace
 
-std::function<int()> add_wal_command(CLI::App& app) {
+std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
   CLI::App* const command = app.add_subcommand(
       "wal", "Look at the write-ahead log, check every byte of it, cut what is damaged");
   command->require_subcommand(1);
@@ -78,7 +78,8 @@ std::function<int()> add_wal_command(CLI::App& app) {
           "Cut the log at the first damage; everything from there on is kept aside");
   repairing->add_flag("--yes", arguments->repair.yes,
                       "Do it; without, only say what would be lost");
-  return [=]() -> int {
+  return [=](const std::string& data_dir) -> int {
+    if (arguments->data_dir.empty()) arguments->data_dir = data_dir;
     const std::string directory = arguments->data_dir + "/wal";
     if (*inspecting) {
       return exit_code(wal::inspect(posix_file_system(), directory, arguments->inspect, print));

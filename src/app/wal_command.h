@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 namespace CLI {
 class App;
@@ -9,8 +10,8 @@ class App;
 
 namespace streamobs::app {
 
-/// Adds the command to `app`; the answer runs what was chosen on the command line and gives the
-/// exit code. 74: the log is damaged.
-std::function<int()> add_wal_command(CLI::App& app);
+/// Adds the command to `app`; the answer runs what was chosen on the command line, on the log in
+/// `data_dir` unless another is named behind it, and gives the exit code. 74: the log is damaged.
+std::function<int(const std::string& data_dir)> add_wal_command(CLI::App& app);
 
 }  // namespace streamobs::app
