@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <future>
 #include <utility>
 
@@ -29,6 +30,13 @@ constexpr auto kShutdownPatience = std::chrono::seconds(20);
 
 std::size_t cores() {
   return std::max(1U, std::thread::hardware_concurrency());
+}
+
+void remove_database(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::remove(path + suffix, ignored);
+  }
 }
 
 std::string what(std::exception_ptr error) {
@@ -129,10 +137,10 @@ Result<> Topology::start() {
     if (data_dir.has_error()) return data_dir.error();
     data_dir_.emplace(std::move(*data_dir));
   }
-  if (Result<> opened = open_database(); opened.has_error()) return opened;
   if (options_.durable && !options_.past) {
     if (Result<> opened = open_history(); opened.has_error()) return opened;
   }
+  if (Result<> opened = open_database(plan_->schemas()); opened.has_error()) return opened;
   if (history_ != nullptr) {
     if (Result<> restored = restore(); restored.has_error()) return restored;
   }
@@ -160,14 +168,18 @@ Result<> Topology::start() {
   return {};
 }
 
-Result<> Topology::open_database() {
+Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
   store::StoreOptions options = plan_->config.store;
   options.path = plan_->config.data_dir + "/streamobs.db";
-  Result<std::unique_ptr<store::Database>> database =
-      store::Database::open(options, plan_->schemas());
+  const bool scratch = options_.past && options_.past->stored;
+  if (scratch) {
+    options.path = plan_->config.data_dir + "/replayed-again.db";
+    remove_database(options.path);
+  }
+  Result<std::unique_ptr<store::Database>> database = store::Database::open(options, windows);
   if (database.has_error()) return database.error();
   database_ = std::move(*database);
-  return {};
+  return scratch ? database_->bind_log(history_->log_id()) : Result<>();
 }
 
 Result<> Topology::open_history() {
@@ -176,6 +188,8 @@ Result<> Topology::open_history() {
   if (history.has_error()) return history.error();
   own_history_ = std::move(*history);
   history_ = own_history_.get();
+  // A look only: under which config its tables have to be is not known yet.
+  if (Result<> opened = open_database({}); opened.has_error()) return opened;
   if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
   if (database_->applied_position() > history_->end()) {
     return fail(
@@ -202,22 +216,21 @@ Result<> Topology::open_history() {
           "to its beginning: what it lacks of the time before that checkpoint cannot be rebuilt");
     }
   }
+  const std::uint64_t applied = database_->applied_position();
   while (true) {
     const std::vector<Stretch>& stretches = history_->stretches();
     const bool now = stretches.size() == 1 && stretches[0].config_text == plan_->config.text;
     if (stretches.empty() || now) break;
     const Stretch past = stretches[0];
-    if (Result<> replayed = replay_past(past); replayed.has_error()) return replayed;
+    if (Result<> replayed = replay_past(past, applied); replayed.has_error()) return replayed;
   }
-  if (database_ == nullptr) {
-    if (Result<> reopened = open_database(); reopened.has_error()) return reopened;
-  }
+  database_.reset();
   journal_->attach(history_->log(), plan_->config.wal);
   return {};
 }
 
 /// What was logged under another config is counted under that one.
-Result<> Topology::replay_past(const Stretch& stretch) {
+Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   Diagnostics diagnostics;
   std::optional<config::Config> config =
       config::parse_past(stretch.config_text, "the config in the log", diagnostics);
@@ -240,10 +253,12 @@ Result<> Topology::replay_past(const Stretch& stretch) {
   database_.reset();  // One connection writes.
   TopologyOptions options;
   options.handle_signals = false;
-  options.past = TopologyOptions::Past{history_, stretch};
+  options.past = TopologyOptions::Past{history_, stretch, applied >= stretch.to};
   Topology past(plan, std::move(options), clock_);
   if (Result<> started = past.start(); started.has_error()) return started;
-  if (past.run() != 0) {
+  const int code = past.run();
+  remove_database(plan_->config.data_dir + "/replayed-again.db");
+  if (code != 0) {
     return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
   }
   if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;

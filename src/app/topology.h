@@ -60,6 +60,9 @@ struct TopologyOptions {
   struct Past {
     History* history = nullptr;
     Stretch stretch;
+    /// Its results are in the database already, whose tables may be those of a later config: they
+    /// go to a database that is thrown away.
+    bool stored = false;
   };
   std::optional<Past> past;
   /// replay: told how far the reading has come, about ten times a second, on some thread.
@@ -121,8 +124,8 @@ class Topology {
   asio::awaitable<void> submit_for(std::size_t lane, Block block,
                                    std::promise<source::IngestOutcome>& promise);
   Result<> open_history();
-  Result<> open_database();
-  Result<> replay_past(const Stretch& stretch);
+  Result<> open_database(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
+  Result<> replay_past(const Stretch& stretch, std::uint64_t applied);
   Result<> restore();
   void warn_of_parts_left(const CheckpointParts& checkpoint) const;
   Result<> restore_windows(const CheckpointParts& checkpoint);

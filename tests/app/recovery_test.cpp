@@ -137,10 +137,14 @@ class Traffic {
       if (random_() % 8 == 0 && next_id_ > 3) {
         id = fmt::format("e{}", random_() % static_cast<std::uint64_t>(next_id_));
       }
+      // One draw a line: in which order arguments are evaluated is the compiler's choice.
+      const std::uint64_t service = random_() % 6;
+      const std::uint64_t user = random_() % 50;
+      const bool refused = random_() % 20 == 0;
+      const std::string latency = refused ? "\"slow\"" : std::to_string(random_() % 1000);
       text += fmt::format(
           "{{\"id\":\"{}\",\"at\":\"{}\",\"service\":\"s{}\",\"user\":{},\"latency_ms\":{}}}\n", id,
-          to_rfc3339(at), random_() % 6, random_() % 50,
-          random_() % 20 == 0 ? std::string("\"slow\"") : std::to_string(random_() % 1000));
+          to_rfc3339(at), service, user, latency);
     }
     return text;
   }
@@ -175,7 +179,8 @@ void live_and_die(std::uint64_t seed, const std::string& data_dir, std::string& 
   const int lives = 2 + static_cast<int>(traffic.draw(3));
   for (int life = 0; life < lives; ++life) {
     if (traffic.draw(4) == 0) variant = static_cast<int>(traffic.draw(3));
-    last_config = toml_of(1 + static_cast<int>(traffic.draw(3)), variant);
+    const int lanes = 1 + static_cast<int>(traffic.draw(3));
+    last_config = toml_of(lanes, variant);
     {
       EngineRun engine(plan_of(last_config, data_dir), clock);
       const int steps = 1 + static_cast<int>(traffic.draw(12));
@@ -191,7 +196,10 @@ void live_and_die(std::uint64_t seed, const std::string& data_dir, std::string& 
       }
       REQUIRE(engine.stop() == 0);
     }
-    if (traffic.draw(3) == 0) lose_checkpoints(data_dir, traffic.draw(2) == 0);
+    if (traffic.draw(3) == 0) {
+      const bool all = traffic.draw(2) == 0;
+      lose_checkpoints(data_dir, all);
+    }
   }
 }
 
