@@ -45,7 +45,8 @@ class Engine {
   /// Rows of a window, newest first: closed ones from the store, open ones from memory.
   std::vector<WindowResult> windows(std::string_view window, std::size_t limit = 1000);
 
-  /// Takes no more events, counts what is queued, stores open windows as not closed, and returns.
+  /// Takes no more events, counts what is queued, makes a checkpoint of what is open (the next start
+  /// goes on from it), and returns.
   /// The engine cannot be started again.
   void stop();
 
