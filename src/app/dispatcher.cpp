@@ -63,6 +63,8 @@ asio::awaitable<void> Dispatcher::dispatch(Step& step) {
     co_await tell_all_lanes(ask);
   } else if (auto* barrier = std::get_if<Barrier>(&step.what)) {
     std::shared_ptr<CheckpointParts> parts = std::move(barrier->parts);
+    // Also past records of no consequence, which never come by as a step when they are replayed.
+    position_ = parts->position;
     co_await cut(std::move(parts));
   }
 }

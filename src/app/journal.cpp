@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -18,6 +20,9 @@ constexpr std::uint64_t kRoomBytes = std::uint64_t{16} << 20;
 /// Kept back for records that are no batches: time has to go on while events are refused.
 constexpr std::uint64_t kControlBytes = std::uint64_t{64} << 10;
 constexpr std::uint64_t kControlRecordBytes = 512;  ///< Of one of them, about.
+/// With durability = "interval", appended bytes (some 7 MiB of JSON) that do not wait for the
+/// interval's end: what waits is held in memory.
+constexpr std::uint64_t kUnsyncedBytesMax = std::uint64_t{256} << 10;
 constexpr auto kMaintainEvery = std::chrono::seconds(1);
 constexpr auto kTrySpaceEvery = std::chrono::milliseconds(250);
 
@@ -81,11 +86,15 @@ std::uint64_t Journal::size_in_log(const Step& step) {
       return wal::bytes_in_log((*batch)->encoded.bytes.size());
     }
   }
+  if (const auto* session = std::get_if<SessionStart>(&step.what)) {
+    return wal::bytes_in_log(session->record.config_text.size() + kControlRecordBytes);
+  }
   return kControlRecordBytes;
 }
 
 asio::awaitable<void> Journal::push(Step step) {
-  queued_bytes_ += size_in_log(step);
+  step.bytes_in_log = size_in_log(step);
+  queued_bytes_ += step.bytes_in_log;
   co_await input_.push(std::move(step));
 }
 
@@ -126,7 +135,7 @@ void Journal::gather(std::vector<Step>& steps) {
   for (Step& step : steps) {
     if (step.replayed) continue;
     barrier_ = barrier_ || std::holds_alternative<Barrier>(step.what);
-    group_.queued_bytes += size_in_log(step);
+    group_.queued_bytes += step.bytes_in_log;
     if (auto* session = std::get_if<SessionStart>(&step.what)) {
       add_control(session->position, session->record);
       continue;
@@ -160,9 +169,10 @@ Result<> Journal::write_group() {
 }
 
 bool Journal::must_sync(Timestamp now) const {
-  const bool anything = unsynced_ || !group_.records.empty();
+  const bool anything = unsynced_bytes_ + group_.bytes != 0;
   if (barrier_) return anything;
   if (options_.durability == wal::Durability::sync) return anything;
+  if (unsynced_bytes_ + group_.bytes >= kUnsyncedBytesMax) return true;
   // A clock set back must not put the sync off.
   return anything && (now - synced_at_ >= options_.sync_every || now < synced_at_);
 }
@@ -194,7 +204,7 @@ asio::awaitable<void> Journal::commit() {
     co_return;
   }
   if (group_.sync) synced_at_ = now;
-  unsynced_ = !group_.sync && (unsynced_ || !group_.records.empty());
+  unsynced_bytes_ = group_.sync ? 0 : unsynced_bytes_ + group_.bytes;
   room_bytes_ -= std::min(room_bytes_, group_.bytes);
   queued_bytes_ -= group_.queued_bytes;
   bytes_written_.fetch_add(group_.bytes, std::memory_order_relaxed);
@@ -209,9 +219,12 @@ asio::awaitable<void> Journal::commit() {
 void Journal::fail(const Error& error) {
   if (std::exchange(failed_, true)) return;
   room_changed_.notify();
-  on_fatal_({error.code, error.message +
-                             ". What was acknowledged before is on disk; requests that wait are "
-                             "answered 503, and the next start recovers from the log"});
+  const char* const kept = options_.durability == wal::Durability::sync
+                               ? "What was acknowledged before is on disk"
+                               : "What was acknowledged before the last sync_every is on disk";
+  on_fatal_({error.code, fmt::format("{}. {}; requests that wait are answered 503, and the next "
+                                     "start recovers from the log",
+                                     error.message, kept)});
 }
 
 void Journal::acknowledge(Step& step) {
@@ -236,7 +249,7 @@ asio::awaitable<void> Journal::run() {
     if (count == 0) break;
     if (log_ != nullptr && !failed_) {
       gather(steps);
-      if (!group_.records.empty() || unsynced_ || disk_full() || room_wanted_ > room_bytes_) {
+      if (!group_.records.empty() || unsynced_bytes_ != 0 || disk_full() || room_wanted_ > room_bytes_) {
         co_await commit();
       }
     }
@@ -244,7 +257,7 @@ asio::awaitable<void> Journal::run() {
     for (Step& step : steps) acknowledge(step);
     co_await pass_on(steps);
   }
-  if (unsynced_ && !failed_) {
+  if (unsynced_bytes_ != 0 && !failed_) {
     group_.clear();
     barrier_ = true;
     co_await commit();
@@ -258,7 +271,7 @@ asio::awaitable<void> Journal::pass_on(std::vector<Step>& steps) {
   // Nobody behind the log may see what may not be on disk.
   if (failed_) co_return;
   for (Step& step : steps) unsynced_steps_.push_back(std::move(step));
-  if (unsynced_) co_return;
+  if (unsynced_bytes_ != 0) co_return;
   for (Step& step : unsynced_steps_) co_await output_.push(std::move(step));
   unsynced_steps_.clear();
 }

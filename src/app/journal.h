@@ -76,7 +76,7 @@ class Journal {
     std::vector<wal::LogRecord> records;
     std::vector<std::string_view> payloads;  ///< One for each record.
     std::vector<std::string> control_bytes;  ///< Payloads of records that are no batches.
-    std::uint64_t queued_bytes = 0;          ///< What push() counted for its steps.
+    std::uint64_t queued_bytes = 0;          ///< Of its steps, by Step::bytes_in_log.
     std::uint64_t bytes = 0;                 ///< In the log.
     bool sync = true;
     void clear();
@@ -115,7 +115,7 @@ class Journal {
   std::uint64_t queued_bytes_ = 0;  ///< Sequenced, not yet appended.
   flow::Signal room_changed_;
   std::atomic<bool> disk_full_{false};
-  bool unsynced_ = false;
+  std::uint64_t unsynced_bytes_ = 0;  ///< Appended since the last sync.
   Timestamp synced_at_ = 0;
 
   bool maintaining_ = true;

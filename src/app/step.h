@@ -77,6 +77,7 @@ struct Step {
   std::variant<wal::Sequenced, SessionStart, ShowOpen, Finish, Barrier, Answer, Nudge> what;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
   bool replayed = false;               ///< It comes from the log.
+  std::uint64_t bytes_in_log = 0;      ///< That its record takes; set by the journal.
   /// Log position that nothing more follows from behind this step; 0: something does, or it is of
   /// none. A batch and the mark it causes are one position: a cut never falls between them.
   std::uint64_t completes = 0;

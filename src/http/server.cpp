@@ -239,6 +239,8 @@ void Server::stop_accepting() {
 }
 
 asio::awaitable<void> Server::drain(Duration deadline) {
+  // Behind the close that stop_accepting() posted: who sees a connection end finds nobody listening.
+  co_await asio::post(impl_->executor, asio::use_awaitable);
   impl_->context.draining.store(true);
   impl_->post_to_all([](Connection& connection) { connection.drain(); });
   constexpr Duration kStep = 10 * kMillisecond;

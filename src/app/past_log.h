@@ -1,0 +1,82 @@
+// The history in a log, read for its events: of an engine that has ended, or of one that is running
+// and writing on.
+//
+// A log is self-contained: the records of its sessions say under which config, and so with which
+// fields, the batches behind them were written. Opened by the commands that read history (`query
+// --from-log`, `replay --from-log`); reads only, takes no lock. One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/plan.h"
+#include "base/file_system.h"
+#include "base/result.h"
+#include "event/event_batch.h"
+#include "wal/batch_codec.h"
+#include "wal/log_reader.h"
+#include "wal/record.h"
+
+namespace streamobs::app {
+
+/// A process's turn with the log: what the ids in its records mean.
+struct PastSession {
+  std::uint64_t position = 0;   ///< Of the record that says so.
+  wal::SessionStarted record;
+  std::shared_ptr<const Plan> plan;  ///< Of its config; null until the session is reached.
+};
+
+class PastLog {
+ public:
+  /// `directory`: an engine's data directory, or the log's within it. Reads the log once to its
+  /// present end, for its sessions; what is written later is not looked at.
+  static Result<std::unique_ptr<PastLog>> open(FileSystem& files, const std::string& directory);
+
+  /// The next record; false behind the last.
+  Result<bool> next(wal::LogEntry& entry);
+  /// The session that the record last given by next() belongs to.
+  const PastSession& session() const { return sessions_[session_]; }
+  /// The config of that session, compiled. Error: this streamobs does not take it any more.
+  Result<std::shared_ptr<const Plan>> plan();
+  /// A batch as it was. `schema` of its session or one with the same fields; outlives `out`.
+  Result<> decode(const wal::LogEntry& entry, const StreamSchema& schema, EventBatch& out);
+
+  /// All of them, the oldest first; neighbours differ. Records before the first are of a session
+  /// whose own record is no longer in the log, and are taken to be of the first.
+  const std::vector<PastSession>& sessions() const { return sessions_; }
+  std::uint64_t first() const { return first_; }
+  std::uint64_t last() const { return last_; }
+  std::uint64_t bytes_total() const { return reader_->bytes_total(); }
+  std::uint64_t bytes_read() const { return reader_->bytes_read(); }
+
+ private:
+  PastLog(FileSystem& files, std::string directory)
+      : files_(files), directory_(std::move(directory)) {}
+  Result<> find_sessions();
+  Result<std::unique_ptr<wal::LogReader>> reader() const;
+
+  FileSystem& files_;
+  const std::string directory_;  ///< Of the log.
+  std::unique_ptr<wal::LogReader> reader_;
+  wal::BatchDecoder decoder_;
+  std::vector<PastSession> sessions_;
+  std::size_t session_ = 0;
+  std::uint64_t first_ = 0;
+  std::uint64_t last_ = 0;
+};
+
+/// The rows of a batch whose time is in [from, to).
+struct TimeRange {
+  Timestamp from = kMinTimestamp;
+  Timestamp to = kMaxTimestamp;
+  bool contains(Timestamp t) const { return t >= from && t < to; }
+};
+
+/// Times as events have them; error: `text` is none.
+Result<TimeRange> parse_time_range(const std::string& from, const std::string& to);
+
+}  // namespace streamobs::app
