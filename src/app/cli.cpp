@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -12,6 +13,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "app/backup_command.h"
+#include "app/log_query.h"
+#include "app/log_replay.h"
 #include "app/plan.h"
 #include "app/replay.h"
 #include "app/topology.h"
@@ -35,6 +39,8 @@ Examples:
   streamobs validate --config obs.toml             all mistakes of a config at once, with their places
   streamobs replay --config obs.toml --stream requests old.ndjson
                                                    count old files into the database, then end
+  streamobs backup --config obs.toml --to B        copy all its data, while it runs; restore is the
+                                                   way back
   streamobs wal verify --data-dir data             check every byte of the write-ahead log
   streamobs loadgen services --rate 100            send made-up events to a running streamobs
   curl -d '{"event_time":"2026-01-09T12:34:56Z","service":"checkout","latency_ms":12,"status_code":200}' \
@@ -43,7 +49,8 @@ Examples:
 Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.config/streamobs and
 /etc/streamobs.
 
-Exit codes: 0 done, 78 bad config or arguments, 74 disk damage, 75 try again, 70 our fault.)";
+Exit codes: 0 done, 65 replay: not one event could be taken, 78 bad config or arguments, 74 disk
+damage, 75 try again, 70 our fault.)";
 
 bool error_colour() {
   return ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -73,8 +80,7 @@ struct ConfigArguments {
   std::string listen;
 };
 
-std::optional<config::Config> load_config(const ConfigArguments& arguments,
-                                          Diagnostics& diagnostics) {
+config::Reading read_config(const ConfigArguments& arguments, Diagnostics& diagnostics) {
   std::string file = arguments.file;
   if (file.empty()) {
     const std::optional<std::string> found = default_config();
@@ -83,17 +89,13 @@ std::optional<config::Config> load_config(const ConfigArguments& arguments,
       missing.message = "no config given";
       missing.hint = "streamobs --config FILE; config/obs.toml is one to start from";
       diagnostics.push_back(std::move(missing));
-      return std::nullopt;
+      return {};
     }
     file = *found;
   }
-  std::optional<config::Config> config = config::load(file, diagnostics);
-  if (!config) return std::nullopt;
-  if (!arguments.data_dir.empty()) config::set_data_dir(*config, arguments.data_dir);
-  if (!arguments.listen.empty() && !config::set_listen(*config, arguments.listen, diagnostics)) {
-    return std::nullopt;
-  }
-  return config;
+  config::Reading reading = config::read_file(file, diagnostics);
+  config::override_with(reading, arguments.data_dir, arguments.listen, diagnostics);
+  return reading;
 }
 
 void print(const Diagnostics& diagnostics) {
@@ -105,17 +107,16 @@ std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {
   if (!arguments.data_dir.empty()) return arguments.data_dir;
   if (arguments.file.empty()) return "./data";
   Diagnostics diagnostics;
-  const std::optional<config::Config> config = load_config(arguments, diagnostics);
+  const config::Reading reading = read_config(arguments, diagnostics);
   print(diagnostics);
-  if (!config) return std::nullopt;
-  return config->data_dir;
+  if (!reading.complete) return std::nullopt;
+  return reading.config->data_dir;
 }
 
 int validate(const ConfigArguments& arguments, bool deny_warnings) {
   Diagnostics diagnostics;
-  std::optional<config::Config> config = load_config(arguments, diagnostics);
-  std::shared_ptr<const Plan> plan;
-  if (config) plan = make_plan(std::move(*config), diagnostics);
+  const std::shared_ptr<const Plan> plan =
+      make_plan(read_config(arguments, diagnostics), diagnostics);
   print(diagnostics);
   if (plan == nullptr || (deny_warnings && !diagnostics.empty())) return kExitBadConfig;
   const auto counted = [](std::size_t count, std::string_view noun) {
@@ -130,9 +131,8 @@ int validate(const ConfigArguments& arguments, bool deny_warnings) {
 
 int run_engine(const ConfigArguments& arguments) {
   Diagnostics diagnostics;
-  std::optional<config::Config> config = load_config(arguments, diagnostics);
-  std::shared_ptr<const Plan> plan;
-  if (config) plan = make_plan(std::move(*config), diagnostics);
+  const std::shared_ptr<const Plan> plan =
+      make_plan(read_config(arguments, diagnostics), diagnostics);
   print(diagnostics);
   if (plan == nullptr) return kExitBadConfig;
   log::configure(plan->config.log_level, plan->config.log_format);
@@ -159,23 +159,41 @@ int run_engine(const ConfigArguments& arguments) {
   return code;
 }
 
-int replay(const ConfigArguments& arguments, const ReplayOptions& options) {
+int replay_log(const ConfigArguments& arguments, const LogReplayOptions& options) {
   Diagnostics diagnostics;
-  std::optional<config::Config> config = load_config(arguments, diagnostics);
-  std::shared_ptr<const Plan> plan;
-  if (config && prepare_replay(*config, options, diagnostics)) {
-    plan = make_plan(std::move(*config), diagnostics);
+  config::Reading reading = read_config(arguments, diagnostics);
+  if (reading.config && !prepare_log_replay(*reading.config, options, diagnostics)) {
+    reading.complete = false;
   }
+  const std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
   print(diagnostics);
   if (plan == nullptr) return kExitBadConfig;
   log::configure(plan->config.log_level, plan->config.log_format);
-  return run_replay(plan, options);
+  return run_log_replay(plan, options);
+}
+
+int replay(const ConfigArguments& arguments, const ReplayOptions& options) {
+  Diagnostics diagnostics;
+  config::Reading reading = read_config(arguments, diagnostics);
+  if (reading.config && !prepare_replay(*reading.config, options, diagnostics)) {
+    reading.complete = false;
+  }
+  const std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
+  print(diagnostics);
+  if (plan == nullptr) return kExitBadConfig;
+  log::configure(plan->config.log_level, plan->config.log_format);
+  return run_replay(plan);
+}
+
+/// Where the data is.
+void add_place_options(CLI::App& app, ConfigArguments& arguments) {
+  app.add_option("-c,--config", arguments.file, "The config, a TOML file (docs/config.md)");
+  app.add_option("--data-dir", arguments.data_dir,
+                 "Where all data is kept (log, checkpoints, database), instead of the config's");
 }
 
 void add_config_options(CLI::App& app, ConfigArguments& arguments) {
-  app.add_option("-c,--config", arguments.file, "The config, a TOML file (docs/config.md)");
-  app.add_option("--data-dir", arguments.data_dir,
-                 "Where the database goes, instead of the config's");
+  add_place_options(app, arguments);
   app.add_option("--listen", arguments.listen,
                  "ADDRESS:PORT of HTTP, instead of the config's; port 0 picks a free one");
 }
@@ -224,16 +242,46 @@ CLI::App* add_loadgen(CLI::App& app, loadgen::LoadgenOptions& options, std::stri
   return command;
 }
 
-CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& options) {
+/// What part of the history in a log is meant.
+template <class Options>
+void add_part_of_log(CLI::App& command, Options& options, CLI::Option* from_log) {
+  command.add_option("--where", options.where, "Only events for which this expression is true")
+      ->needs(from_log);
+  command.add_option("--from", options.from, "Only events of this time or later")->needs(from_log);
+  command.add_option("--to", options.to, "Only events before this time")->needs(from_log);
+}
+
+CLI::App* add_query(CLI::App& app, LogQueryOptions& options) {
+  CLI::App* const command =
+      app.add_subcommand("query", "Print events from a log as NDJSON, of a running engine too");
+  CLI::Option* const from_log =
+      command->add_option("--from-log", options.directory, "The data directory of an engine")
+          ->required();
+  command->add_option("-s,--stream", options.stream, "Whose events; the only stream by default");
+  add_part_of_log(*command, options, from_log);
+  command->add_option("--limit", options.limit, "Stop after so many events");
+  return command;
+}
+
+CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& options,
+                     LogReplayOptions& log) {
   CLI::App* const command = app.add_subcommand(
       "replay",
-      "Read files to their end as fast as possible, close every window into the store, end");
+      "Read files, or an engine's log, to their end as fast as possible, close every window into "
+      "the store, end");
   add_config_options(*command, arguments);
   command->add_option("-s,--stream", options.stream,
                       "Whose events the files hold; the only stream by default");
   command->add_option("--format", options.format, "ndjson, csv or access_log")
       ->capture_default_str();
-  command->add_option("files", options.files, "Files, .gz too; read in this order")->required();
+  CLI::Option* const files =
+      command->add_option("files", options.files, "Files, .gz too; read in this order");
+  CLI::Option* const from_log =
+      command
+          ->add_option("--from-log", log.directory,
+                       "Instead of files: the history in the log of this data directory")
+          ->excludes(files);
+  add_part_of_log(*command, log, from_log);
   return command;
 }
 
@@ -244,7 +292,6 @@ int run_cli(int argc, char** argv) {
       "streamobs: events in; windows, anomalies, incidents in plain words and a live dashboard "
       "out.",
       "streamobs"};
-  app.footer(kFooter);
   app.set_version_flag("--version", fmt::format("streamobs {}", kVersion));
   ConfigArguments arguments;
   add_config_options(app, arguments);
@@ -256,14 +303,27 @@ int run_cli(int argc, char** argv) {
   validating->add_flag("--deny-warnings", deny_warnings, "Exit 78 on a warning as well");
 
   ReplayOptions replay_options;
-  CLI::App* const replaying = add_replay(app, arguments, replay_options);
+  LogReplayOptions log_replay_options;
+  CLI::App* const replaying = add_replay(app, arguments, replay_options, log_replay_options);
+
+  LogQueryOptions query_options;
+  CLI::App* const querying = add_query(app, query_options);
 
   loadgen::LoadgenOptions load;
   std::string load_start;
   CLI::App* const loading = add_loadgen(app, load, load_start);
 
-  const std::function<int(const std::string&)> wal = add_wal_command(app);
+  CLI::App* const backing_up = app.add_subcommand(
+      "backup", "Copy all that the engine keeps, while it runs or not (docs/operations.md)");
+  add_place_options(*backing_up, arguments);
+  CLI::App* const restoring = app.add_subcommand(
+      "restore", "Make a data directory of a backup, for an engine to go on from");
+  add_place_options(*restoring, arguments);
+  const std::map<std::string, OnDataDir> on_data_dir{{"wal", add_wal_command(app)},
+                                                     {"backup", add_backup_options(*backing_up)},
+                                                     {"restore", add_restore_options(*restoring)}};
 
+  app.footer(kFooter);  // Subcommands made after it would take it over.
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -271,9 +331,19 @@ int run_cli(int argc, char** argv) {
     return code == 0 ? 0 : kExitBadConfig;
   }
   if (*validating) return validate(arguments, deny_warnings);
-  if (app.got_subcommand("wal")) {
+  for (const auto& [name, run] : on_data_dir) {
+    if (!app.got_subcommand(name)) continue;
     const std::optional<std::string> data_dir = data_dir_of(arguments);
-    return data_dir ? wal(*data_dir) : kExitBadConfig;
+    return data_dir ? run(*data_dir) : kExitBadConfig;
+  }
+  if (*querying) return run_log_query(query_options);
+  if (*replaying && !log_replay_options.directory.empty()) {
+    log_replay_options.stream = replay_options.stream;
+    return replay_log(arguments, log_replay_options);
+  }
+  if (*replaying && replay_options.files.empty()) {
+    fmt::print(stderr, "replay needs files, or --from-log DIR; see streamobs replay --help\n");
+    return kExitBadConfig;
   }
   if (*replaying) return replay(arguments, replay_options);
   if (*loading) {

@@ -38,6 +38,7 @@ asio::awaitable<void> Dispatcher::run(flow::Channel<Step>& in) {
     for (Step& step : steps) {
       co_await dispatch(step);
       if (step.completes != 0) position_ = step.completes;
+      if (step.cut_behind) co_await cut(nullptr);
     }
     if (cut_due()) co_await cut(nullptr);
   }

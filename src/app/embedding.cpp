@@ -226,18 +226,11 @@ void Engine::Impl::tell_unguarded(const Record& record) const {
 
 Engine::Engine(const Config& config) : impl_(std::make_unique<Impl>()) {
   Diagnostics diagnostics;
-  std::optional<config::Config> parsed = config.path_.empty()
-                                             ? config::parse(config.text_, "config", diagnostics)
-                                             : config::load(config.path_, diagnostics);
-  bool good = parsed.has_value();
-  if (good && !config.data_dir_.empty()) config::set_data_dir(*parsed, config.data_dir_);
-  if (good && !config.listen_.empty()) {
-    good = config::set_listen(*parsed, config.listen_, diagnostics);
-  }
-  if (good) {
-    if (!config.http_) parsed->http.enabled = false;
-    impl_->plan = app::make_plan(std::move(*parsed), diagnostics);
-  }
+  config::Reading reading = config.path_.empty() ? config::read(config.text_, "config", diagnostics)
+                                                 : config::read_file(config.path_, diagnostics);
+  config::override_with(reading, config.data_dir_, config.listen_, diagnostics);
+  if (reading.config && !config.http_) reading.config->http.enabled = false;
+  impl_->plan = app::make_plan(std::move(reading), diagnostics);
   if (impl_->plan == nullptr) throw ConfigError(config::to_text(diagnostics, false));
   app::TopologyOptions options;
   options.handle_signals = false;  // They are the host program's business.

@@ -249,7 +249,8 @@ asio::awaitable<void> Journal::run() {
     if (count == 0) break;
     if (log_ != nullptr && !failed_) {
       gather(steps);
-      if (!group_.records.empty() || unsynced_bytes_ != 0 || disk_full() || room_wanted_ > room_bytes_) {
+      if (!group_.records.empty() || unsynced_bytes_ != 0 || disk_full() ||
+          room_wanted_ > room_bytes_) {
         co_await commit();
       }
     }

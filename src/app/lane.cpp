@@ -2,9 +2,29 @@
 
 #include <utility>
 
+#include "base/bytes.h"
+#include "base/failpoint.h"
+#include "base/hash.h"
+
 namespace streamobs::app {
 
 namespace {
+
+/// Stands for the log position where there is no log of ours, so that what is replayed twice is
+/// kept once: the same line of the same file, or the same event of the same request. Above all
+/// positions.
+std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
+  std::string text;
+  put_text(text, letter.stream);
+  put_text(text, letter.reason);
+  put_text(text, letter.origin);
+  put_u64(text, letter.position);
+  put_text(text, letter.payload);
+  if (!from_file)
+    put_signed(text, letter.received_at);  // A file is read at another time each time.
+  return hash_bytes(text) >> 2 | std::uint64_t{1} << 62;
+}
+
 // A source keeps few blocks in a lane: each may be a megabyte.
 constexpr std::size_t kBlocksPerSource = 4;
 constexpr std::size_t kWorkItems = 256;
@@ -87,6 +107,16 @@ void LaneMetrics::count_taken(const EventBatch& batch) {
   }
 }
 
+void LaneMetrics::count_windowed(std::uint32_t stream_id, const window::ProcessCounts& counts) {
+  const OfStream& stream = streams[stream_id];
+  if (counts.filtered != 0) stream.filtered->add(counts.filtered);
+  if (counts.late_unsent != 0) dead_letters_dropped.add(counts.late_unsent);
+  if (counts.overflow_rows != 0) stream.overflow_rows->add(counts.overflow_rows);
+  for (std::size_t i = 0; i < counts.late.size(); ++i) {
+    if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);
+  }
+}
+
 std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t stream_id) const {
   std::map<std::string, std::uint64_t> counts;
   const std::lock_guard lock(rejected_mutex);
@@ -166,19 +196,15 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
   DeadLetters letters = std::move(batch->dead_letters);
   batch->dead_letters.clear();
   if (windows_[stream_id] != nullptr && batch->rows != 0) {
+    failpoint("windows.batch", batch->stamp.sequence);
     const window::ProcessCounts counts = windows_[stream_id]->process(*batch, letters);
-    LaneMetrics::OfStream& stream = metrics_.streams[stream_id];
-    if (counts.filtered != 0) stream.filtered->add(counts.filtered);
-    if (counts.late_unsent != 0) metrics_.dead_letters_dropped.add(counts.late_unsent);
-    if (counts.overflow_rows != 0) stream.overflow_rows->add(counts.overflow_rows);
-    for (std::size_t i = 0; i < counts.late.size(); ++i) {
-      if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);
-    }
+    if (!batch->counted_before) metrics_.count_windowed(stream_id, counts);
   }
+  const bool from_file = plan_.sources[batch->origin.source_id].type == "file";
   for (DeadLetter& letter : letters) {
     if (letter.source.empty()) letter.source = plan_.source_names[batch->origin.source_id];
     if (letter.stream.empty()) letter.stream = batch->schema->stream;
-    if (durable_) letter.sequence = batch->stamp.sequence;
+    letter.sequence = durable_ ? batch->stamp.sequence : replayed_sequence(letter, from_file);
   }
   metrics_.windowed_batches.add();
   metrics_.windowed_events.add(batch->rows);

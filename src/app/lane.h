@@ -83,6 +83,8 @@ struct LaneMetrics {
   };
   /// A batch gets its place in history.
   void count_taken(const EventBatch& batch);
+  /// Windows have had it.
+  void count_windowed(std::uint32_t stream_id, const window::ProcessCounts& counts);
   void count_rejected(const std::string& stream, const std::string& reason, std::uint64_t count);
   std::map<std::string, std::uint64_t> rejected_by_reason(std::size_t stream_id) const;
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,9 @@ namespace streamobs::app {
 
 /// A process's turn with the log: what the ids in its records mean.
 struct PastSession {
-  std::uint64_t position = 0;   ///< Of the record that says so.
+  std::uint64_t position = 0;  ///< Of the record that says so.
   wal::SessionStarted record;
-  std::shared_ptr<const Plan> plan;  ///< Of its config; null until the session is reached.
+  std::shared_ptr<const Plan> plan;  ///< Of its config; null until it is asked for.
 };
 
 class PastLog {
@@ -40,14 +41,20 @@ class PastLog {
   Result<bool> next(wal::LogEntry& entry);
   /// The session that the record last given by next() belongs to.
   const PastSession& session() const { return sessions_[session_]; }
-  /// The config of that session, compiled. Error: this streamobs does not take it any more.
-  Result<std::shared_ptr<const Plan>> plan();
+  std::size_t session_index() const { return session_; }
+  /// The config of a session, compiled. Error: this streamobs does not take it any more.
+  Result<std::shared_ptr<const Plan>> plan(std::size_t session);
   /// A batch as it was. `schema` of its session or one with the same fields; outlives `out`.
   Result<> decode(const wal::LogEntry& entry, const StreamSchema& schema, EventBatch& out);
+
+  /// Whether a batch was set aside, because it brought the engine down each time.
+  bool is_set_aside(std::uint64_t position) const { return set_aside_.contains(position); }
 
   /// All of them, the oldest first; neighbours differ. Records before the first are of a session
   /// whose own record is no longer in the log, and are taken to be of the first.
   const std::vector<PastSession>& sessions() const { return sessions_; }
+  /// Where the log does not reach back to its beginning, that and what to do about it; else empty.
+  std::string lacks() const;
   std::uint64_t first() const { return first_; }
   std::uint64_t last() const { return last_; }
   std::uint64_t bytes_total() const { return reader_->bytes_total(); }
@@ -65,6 +72,7 @@ class PastLog {
   wal::BatchDecoder decoder_;
   std::vector<PastSession> sessions_;
   std::size_t session_ = 0;
+  std::set<std::uint64_t> set_aside_;
   std::uint64_t first_ = 0;
   std::uint64_t last_ = 0;
 };

@@ -3,48 +3,139 @@
 #include <algorithm>
 #include <utility>
 
+#include "expr/program.h"
 #include "narrate/narrator.h"
 
 namespace streamobs::app {
 
 namespace {
 
-bool any_error(const Diagnostics& diagnostics, std::size_t from) {
-  return std::any_of(diagnostics.begin() + static_cast<std::ptrdiff_t>(from), diagnostics.end(),
-                     [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
-}
+/// Makes the plan section by section. What a mistake touches is left out or has columns of type
+/// null, so that the rest can be looked at without telling its consequences.
+class Planner {
+ public:
+  Planner(config::Config config, Diagnostics& diagnostics)
+      : plan_(std::make_shared<Plan>()), diagnostics_(diagnostics) {
+    plan_->config = std::move(config);
+    plan_->streams.resize(plan_->config.streams.size());
+    plan_->windows.resize(plan_->config.windows.size());
+  }
 
-/// Compiles stream `id` and the windows that read it; false if something is wrong with them.
-bool plan_stream(Plan& plan, std::uint32_t id, Diagnostics& diagnostics) {
-  const decode::StreamOptions& options = plan.config.streams[id];
-  PlannedStream& stream = plan.streams[id];
-  stream.decode = decode::compile_stream(options, id, diagnostics);
-  if (stream.decode == nullptr) return false;
+  /// False where anything was wrong.
+  bool plan() {
+    const auto first = static_cast<std::ptrdiff_t>(diagnostics_.size());
+    for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
+    if (!check_windows_without_stream()) warn_of_idle_streams();
+    plan_rules();
+    check_evidence();
+    return good_ &&
+           std::none_of(diagnostics_.begin() + first, diagnostics_.end(), [](const Diagnostic& d) {
+             return d.severity == Diagnostic::Severity::error;
+           });
+  }
 
-  std::vector<window::WindowOptions> windows;
-  for (std::size_t i = 0; i < plan.config.windows.size(); ++i) {
-    if (plan.config.windows[i].from.text != options.name.text) continue;
-    windows.push_back(plan.config.windows[i]);
-    stream.window_ids.push_back(i);
+  const config::Config& config() const { return plan_->config; }
+  std::shared_ptr<Plan> take() { return std::move(plan_); }
+
+ private:
+  /// The windows that read a stream, as they stand in the config.
+  std::vector<std::size_t> windows_of(std::string_view stream) const {
+    std::vector<std::size_t> ids;
+    for (std::size_t i = 0; i < plan_->config.windows.size(); ++i) {
+      if (plan_->config.windows[i].from.text == stream) ids.push_back(i);
+    }
+    return ids;
   }
-  if (windows.empty()) {
-    diagnostics.push_back({Diagnostic::Severity::warning, options.name.place,
-                           "stream '" + options.name.text +
-                               "' has no window: its events are "
-                               "checked and counted, but nothing comes out of them",
-                           "add [window.NAME] with from = \"" + options.name.text + "\"", ""});
-    return true;
+
+  void warn_of_idle_streams() {
+    for (const decode::StreamOptions& stream : plan_->config.streams) {
+      const std::string& name = stream.name.text;
+      if (!windows_of(name).empty()) continue;
+      diagnostics_.push_back(
+          {Diagnostic::Severity::warning, stream.name.place,
+           "stream '" + name +
+               "' has no window: its events are checked and counted, but nothing comes out of them",
+           "add [window.NAME] with from = \"" + name + "\"", ""});
+    }
   }
-  stream.windows =
-      window::compile_windows(stream.decode->schema, stream.decode->scope, stream.decode->filter,
-                              options.filter, windows, diagnostics);
-  if (stream.windows == nullptr) return false;
-  const auto schemas = window::result_schemas(*stream.windows);
-  for (std::size_t i = 0; i < schemas.size(); ++i) {
-    plan.windows[stream.window_ids[i]] = {windows[i], schemas[i], id};
+
+  void plan_stream(std::uint32_t id) {
+    const decode::StreamOptions& options = plan_->config.streams[id];
+    PlannedStream& stream = plan_->streams[id];
+    const decode::CheckedStream checked = decode::check_stream(options, id, diagnostics_);
+    good_ = good_ && checked.complete;
+    stream.decode = checked.plan;
+    stream.window_ids = windows_of(options.name.text);
+    if (!stream.window_ids.empty()) {
+      stream.windows = plan_windows(*checked.plan, stream.window_ids);
+    }
   }
-  return true;
-}
+
+  std::shared_ptr<const window::StreamWindowsPlan> plan_windows(
+      const decode::StreamPlan& stream, const std::vector<std::size_t>& ids) {
+    std::vector<window::WindowOptions> windows;
+    for (const std::size_t i : ids) windows.push_back(plan_->config.windows[i]);
+    window::CheckedWindows checked = window::check_windows(
+        stream.schema, stream.scope, stream.filter, stream.options.filter, windows, diagnostics_);
+    good_ = good_ && checked.plan != nullptr;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      plan_->windows[ids[i]] = {windows[i], checked.schemas[i], stream.schema.stream_id};
+    }
+    return std::move(checked.plan);
+  }
+
+  /// Windows that name a stream there is not, which has been told: any field may be one of its.
+  /// True if there are some.
+  bool check_windows_without_stream() {
+    decode::StreamPlan unknown;
+    unknown.scope.set_incomplete();
+    std::vector<std::size_t> ids;
+    for (std::size_t i = 0; i < plan_->config.windows.size(); ++i) {
+      if (!plan_->stream_id(plan_->config.windows[i].from.text)) ids.push_back(i);
+    }
+    if (!ids.empty()) plan_windows(unknown, ids);
+    return !ids.empty();
+  }
+
+  /// The columns of all windows of which they are known.
+  std::vector<std::shared_ptr<const WindowSchema>> known_schemas() const {
+    std::vector<std::shared_ptr<const WindowSchema>> known;
+    for (const PlannedWindow& window : plan_->windows) {
+      if (!window.options.names_missing) known.push_back(window.schema);
+    }
+    return known;
+  }
+
+  void plan_rules() {
+    const std::vector<std::shared_ptr<const WindowSchema>> windows = known_schemas();
+    std::vector<detect::RuleOptions> rules;
+    for (const detect::RuleOptions& rule : plan_->config.rules) {
+      const bool known = std::any_of(windows.begin(), windows.end(),
+                                     [&](const auto& w) { return w->window == rule.on.text; });
+      if (rule.when.empty()) {  // So it is only after a mistake.
+        good_ = false;
+      } else if (known) {
+        rules.push_back(rule);
+      } else {
+        good_ = false;
+        expr::parse(rule.when, diagnostics_);
+      }
+    }
+    plan_->rules = detect::compile_rules(rules, windows, diagnostics_);
+    good_ = good_ && plan_->rules != nullptr;
+  }
+
+  void check_evidence() {
+    const std::vector<std::shared_ptr<const WindowSchema>> windows = known_schemas();
+    // Which window explains which cannot be told while one of them is not known.
+    if (windows.size() != plan_->windows.size()) return;
+    good_ = narrate::check(plan_->config.incidents, windows, diagnostics_) && good_;
+  }
+
+  std::shared_ptr<Plan> plan_;
+  Diagnostics& diagnostics_;
+  bool good_ = true;
+};
 
 void plan_sources(Plan& plan) {
   for (std::size_t i = 0; i < plan.config.sources.size(); ++i) {
@@ -52,16 +143,17 @@ void plan_sources(Plan& plan) {
     const char* const type = options.type == source::Type::file             ? "file"
                              : options.type == source::Type::standard_input ? "stdin"
                                                                             : "demo";
-    plan.sources.push_back(
-        {options.name.text, type, plan.stream_id(options.stream.text).value_or(0), i});
+    plan.sources.push_back({options.name.text, type,
+                            plan.stream_id(options.stream.text).value_or(0), i, options.name.text,
+                            true});
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     plan.streams[id].http_source = static_cast<std::uint32_t>(plan.sources.size());
-    plan.sources.push_back({"http", "http", id, std::nullopt});
+    plan.sources.push_back({"http", "http", id, std::nullopt, "(http)", false});
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     plan.streams[id].embedded_source = static_cast<std::uint32_t>(plan.sources.size());
-    plan.sources.push_back({"embedded", "embedded", id, std::nullopt});
+    plan.sources.push_back({"embedded", "embedded", id, std::nullopt, "(embedded)", false});
   }
   for (const PlannedSource& source : plan.sources) plan.source_names.push_back(source.name);
 }
@@ -82,20 +174,18 @@ std::optional<std::uint32_t> Plan::stream_id(std::string_view name) const {
 }
 
 std::shared_ptr<const Plan> make_plan(config::Config config, Diagnostics& diagnostics) {
-  const std::size_t before = diagnostics.size();
-  auto plan = std::make_shared<Plan>();
-  plan->config = std::move(config);
-  plan->streams.resize(plan->config.streams.size());
-  plan->windows.resize(plan->config.windows.size());
-  bool streams_good = true;
-  for (std::uint32_t id = 0; id < plan->streams.size(); ++id) {
-    streams_good = plan_stream(*plan, id, diagnostics) && streams_good;
-  }
-  // Rules and incidents speak of the windows' columns; without those only noise would follow.
-  if (!streams_good) return nullptr;
-  plan->rules = detect::compile_rules(plan->config.rules, plan->schemas(), diagnostics);
-  narrate::check(plan->config.incidents, plan->schemas(), diagnostics);
-  if (any_error(diagnostics, before)) return nullptr;
+  return make_plan(config::Reading{std::move(config), true}, diagnostics);
+}
+
+std::shared_ptr<const Plan> make_plan(config::Reading reading, Diagnostics& diagnostics) {
+  if (!reading.config) return nullptr;
+  const std::size_t first = diagnostics.size();
+  Planner planner(std::move(*reading.config), diagnostics);
+  const bool good = planner.plan();
+  config::add_excerpts(planner.config(), diagnostics, first);
+  config::sort_by_place(diagnostics);
+  if (!good || !reading.complete) return nullptr;
+  std::shared_ptr<Plan> plan = planner.take();
   plan_sources(*plan);
   return plan;
 }

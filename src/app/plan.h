@@ -25,6 +25,10 @@ struct PlannedSource {
   std::uint32_t stream_id = 0;
   /// Index into Config::sources; none for HTTP and embedding.
   std::optional<std::size_t> configured;
+  /// What the log calls it. Unique among a stream's sources: nobody can give a configured one the
+  /// name of another kind.
+  std::string name_in_log;
+  bool awaited = false;  ///< It holds its stream's time back from the start.
 };
 
 struct PlannedStream {
@@ -57,5 +61,9 @@ struct Plan {
 /// Compiles a config. Everything that is wrong is added to `diagnostics`; null if any of it is an
 /// error.
 std::shared_ptr<const Plan> make_plan(config::Config config, Diagnostics& diagnostics);
+
+/// The same for what was read of a file, complete or not: all its mistakes are told in one round,
+/// those that reading it found (which are in `diagnostics`) and the others, in the file's order.
+std::shared_ptr<const Plan> make_plan(config::Reading reading, Diagnostics& diagnostics);
 
 }  // namespace streamobs::app

@@ -1,10 +1,12 @@
 #include "app/recovery.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 
@@ -17,6 +19,34 @@ std::uint64_t draw_log_id() {
   std::uint64_t id = 0;
   while (id == 0) id = (std::uint64_t{device()} << 32) | device();
   return id;
+}
+
+/// The batch in the place of one that is set aside: every event it took is refused.
+void refuse_all(std::uint64_t position, const wal::BatchHead& head, const BlockOrigin& origin,
+                const StreamSchema& schema, EventBatch& batch) {
+  batch.schema = &schema;
+  batch.origin = origin;
+  batch.events = head.events;
+  batch.columns.resize(schema.fields.size());
+  for (std::size_t i = 0; i < schema.fields.size(); ++i) {
+    batch.columns[i].type = schema.fields[i].type;
+  }
+  const std::uint64_t kept = std::min<std::uint64_t>(head.rows, EventBatch::kMaxDeadLetters);
+  for (std::uint64_t i = 0; i < kept; ++i) {
+    DeadLetter letter;
+    letter.stream = schema.stream;
+    letter.reason = reason::set_aside;
+    letter.detail = fmt::format(
+        "record {} of the log brought the process down each time it was replayed; it is kept in "
+        "set-aside/record-{}.batch of the data directory",
+        position, position);
+    letter.event_index = static_cast<std::uint32_t>(i);
+    letter.position = origin.first_line + i;
+    letter.received_at = origin.received_at;
+    batch.dead_letters.push_back(std::move(letter));
+  }
+  if (head.rows > kept) batch.refused_unkept[std::string(reason::set_aside)] = head.rows - kept;
+  batch.refused = head.rows;
 }
 
 }  // namespace
@@ -35,19 +65,24 @@ const std::string* find_part(const CheckpointParts& checkpoint, const std::strin
 }
 
 Tail::Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan,
-           std::uint64_t from, std::uint64_t to)
-    : reader_(std::move(reader)), plan_(std::move(plan)), from_(from), to_(to) {}
+           std::uint64_t from, std::uint64_t to, std::set<std::uint64_t> set_aside)
+    : reader_(std::move(reader)),
+      plan_(std::move(plan)),
+      from_(from),
+      to_(to),
+      set_aside_(std::move(set_aside)) {}
 
 Result<std::unique_ptr<Tail>> Tail::open(FileSystem& files, const std::string& directory,
                                          std::shared_ptr<const Plan> plan, std::uint64_t from,
-                                         std::uint64_t to) {
+                                         std::uint64_t to, std::set<std::uint64_t> set_aside) {
   wal::LogReaderOptions options;
   options.from_sequence = from;
   options.to_sequence = to;
   options.live = true;
   Result<std::unique_ptr<wal::LogReader>> reader = wal::LogReader::open(files, directory, options);
   if (reader.has_error()) return reader.error();
-  return std::unique_ptr<Tail>(new Tail(std::move(*reader), std::move(plan), from, to));
+  return std::unique_ptr<Tail>(
+      new Tail(std::move(*reader), std::move(plan), from, to, std::move(set_aside)));
 }
 
 Result<bool> Tail::read(std::vector<Replayed>& out, std::size_t bytes_max) {
@@ -79,6 +114,13 @@ Result<Replayed> Tail::decode(const wal::LogEntry& entry) {
     replayed.record = std::move(*record);
     return replayed;
   }
+  Result<wal::EventBatchPtr> batch = decode_batch(entry);
+  if (batch.has_error()) return batch.error();
+  replayed.record = std::move(*batch);
+  return replayed;
+}
+
+Result<wal::EventBatchPtr> Tail::decode_batch(const wal::LogEntry& entry) {
   const Result<wal::BatchHead> head = wal::read_batch_head(entry.payload);
   if (head.has_error()) return head.error();
   if (head->stream_id >= plan_->streams.size()) {
@@ -88,19 +130,24 @@ Result<Replayed> Tail::decode(const wal::LogEntry& entry) {
   }
   auto batch = std::make_unique<EventBatch>();
   const StreamSchema& schema = plan_->streams[head->stream_id].decode->schema;
+  if (set_aside_.contains(entry.sequence)) {
+    const Result<BlockOrigin> origin = wal::read_batch_origin(entry.payload);
+    if (origin.has_error()) return origin.error();
+    refuse_all(entry.sequence, *head, *origin, schema, *batch);
+    return batch;
+  }
   if (Result<> decoded = decoder_.decode(entry.payload, schema, *batch); decoded.has_error()) {
     return fail(decoded.error().code,
                 fmt::format("record {} of the log, a batch of stream {}: {}", entry.sequence,
                             schema.stream, decoded.error().message));
   }
-  replayed.record = std::move(batch);
-  return replayed;
+  return batch;
 }
 
 Result<std::unique_ptr<History>> History::open(FileSystem& files, const Clock& clock,
                                                const std::string& data_dir,
                                                const wal::WalOptions& options) {
-  std::unique_ptr<History> history(new History(files, data_dir + "/wal"));
+  std::unique_ptr<History> history(new History(files, data_dir));
   Result<wal::CheckpointStore> checkpoints =
       wal::CheckpointStore::open(files, data_dir + "/checkpoint");
   if (checkpoints.has_error()) return checkpoints.error();
@@ -122,8 +169,67 @@ Result<std::unique_ptr<History>> History::open(FileSystem& files, const Clock& c
          {"saved_as", torn->saved_as}});
   }
   if (Result<> loaded = history->load_checkpoint(); loaded.has_error()) return loaded.error();
+  if (Result<> dealt = history->set_suspect_aside(clock); dealt.has_error()) return dealt.error();
   if (Result<> scanned = history->scan(); scanned.has_error()) return scanned.error();
   return history;
+}
+
+/// A batch that has brought the process down often enough is not replayed any more: a record says
+/// so, for this start and all others.
+Result<> History::set_suspect_aside(const Clock& clock) {
+  const std::optional<ReplayWatch::Suspect> suspect = watch_.suspect();
+  if (!suspect || suspect->tries < ReplayWatch::kTries) return {};
+  watch_.forget_suspect();
+  wal::LogReaderOptions options;
+  options.from_sequence = suspect->position;
+  options.to_sequence = suspect->position;
+  options.live = true;
+  Result<std::unique_ptr<wal::LogReader>> reader = wal::LogReader::open(files_, wal_, options);
+  if (reader.has_error()) return reader.error();
+  wal::LogEntry entry;
+  const Result<bool> there = (*reader)->next(entry);
+  if (there.has_error()) return there.error();
+  if (!*there || static_cast<wal::RecordType>(entry.type) != wal::RecordType::batch) return {};
+  const Result<std::string> kept = keep_aside(entry);
+  if (kept.has_error()) return kept.error();
+
+  std::string payload;
+  const wal::ControlRecord decision = wal::SetAside{clock.now(), suspect->position, suspect->tries};
+  wal::encode(decision, payload);
+  const std::string_view piece = payload;
+  wal::LogRecord record;
+  record.type = static_cast<std::uint8_t>(wal::type_of(decision));
+  record.sequence = log_->next_sequence();
+  record.payload_crc = crc32c(payload);
+  record.payload = {&piece, 1};
+  if (Result<> room = log_->reserve(wal::bytes_in_log(payload.size())); room.has_error()) {
+    return room;
+  }
+  if (Result<> appended = log_->append({&record, 1}); appended.has_error()) return appended;
+  if (Result<> synced = log_->sync(); synced.has_error()) return synced;
+  log::error(
+      "a batch has brought the process down each time it was replayed, and is set aside: its "
+      "events are not counted, they stand among the dead letters as set_aside. Please report it, "
+      "with the file",
+      {{"record", suspect->position}, {"tries", suspect->tries}, {"file", *kept}});
+  return {};
+}
+
+/// The log will not hold it for ever.
+Result<std::string> History::keep_aside(const wal::LogEntry& entry) {
+  const std::string directory = data_dir_ + "/set-aside";
+  const std::string path = fmt::format("{}/record-{}.batch", directory, entry.sequence);
+  if (Result<> made = files_.make_directory(directory); made.has_error()) return made.error();
+  Result<std::unique_ptr<File>> file = files_.create(path);
+  if (file.has_error()) return file.error();
+  if (Result<> written = (*file)->write_at(0, entry.payload); written.has_error()) {
+    return written.error();
+  }
+  if (Result<> synced = (*file)->sync_data(); synced.has_error()) return synced.error();
+  if (Result<> synced = files_.sync_directory(directory); synced.has_error()) {
+    return synced.error();
+  }
+  return path;
 }
 
 Result<> History::load_checkpoint() {
@@ -150,6 +256,7 @@ Result<> History::load_checkpoint() {
 
 Result<> History::scan() {
   stretches_.clear();
+  set_aside_.clear();
   std::string config;
   std::uint64_t position = 0;
   if (checkpoint_) {
@@ -175,6 +282,11 @@ Result<> History::scan() {
       if (record.has_error()) return record.error();
       config = std::move(std::get<wal::SessionStarted>(*record).config_text);
     }
+    if (type == wal::RecordType::set_aside) {
+      const Result<wal::ControlRecord> record = wal::decode_control(type, entry.payload);
+      if (record.has_error()) return record.error();
+      set_aside_.insert(std::get<wal::SetAside>(*record).sequence);
+    }
     if (stretches_.empty() || stretches_.back().config_text != config) {
       stretches_.push_back({entry.sequence, entry.sequence, config});
     }
@@ -196,7 +308,7 @@ Result<> History::reload() {
 
 Result<std::unique_ptr<Tail>> History::tail(std::shared_ptr<const Plan> plan,
                                             const Stretch& stretch) {
-  return Tail::open(files_, wal_, std::move(plan), stretch.from, stretch.to);
+  return Tail::open(files_, wal_, std::move(plan), stretch.from, stretch.to, set_aside_);
 }
 
 Result<std::uint64_t> History::save(const CheckpointParts& parts) {

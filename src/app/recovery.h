@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "app/plan.h"
+#include "app/replay_watch.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/result.h"
@@ -54,28 +56,41 @@ struct Stretch {
   std::string config_text;
 };
 
-/// Reads records of a stretch of the log, in order, as batches of a plan.
-class Tail {
+/// Records to be replayed, in order, as batches of a plan. Blocks; one call at a time.
+class ReplayInput {
  public:
+  virtual ~ReplayInput() = default;
+  /// Appends the next records, about `bytes_max` of payload. False: there are no more.
+  virtual Result<bool> read(std::vector<Replayed>& out, std::size_t bytes_max) = 0;
+  /// Position of the first and of the last.
+  virtual std::uint64_t from() const = 0;
+  virtual std::uint64_t to() const = 0;
+};
+
+/// Those of a stretch of the engine's own log.
+class Tail : public ReplayInput {
+ public:
+  /// Of the batches in `set_aside` nothing is read but where they came from: their events are
+  /// refused.
   static Result<std::unique_ptr<Tail>> open(FileSystem& files, const std::string& directory,
                                             std::shared_ptr<const Plan> plan, std::uint64_t from,
-                                            std::uint64_t to);
+                                            std::uint64_t to, std::set<std::uint64_t> set_aside);
 
-  /// Appends the next records, about `bytes_max` of payload. False: there are no more. Blocks.
-  Result<bool> read(std::vector<Replayed>& out, std::size_t bytes_max);
-
-  std::uint64_t from() const { return from_; }
-  std::uint64_t to() const { return to_; }
+  Result<bool> read(std::vector<Replayed>& out, std::size_t bytes_max) override;
+  std::uint64_t from() const override { return from_; }
+  std::uint64_t to() const override { return to_; }
 
  private:
   Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan, std::uint64_t from,
-       std::uint64_t to);
+       std::uint64_t to, std::set<std::uint64_t> set_aside);
   Result<Replayed> decode(const wal::LogEntry& entry);
+  Result<wal::EventBatchPtr> decode_batch(const wal::LogEntry& entry);
 
   std::unique_ptr<wal::LogReader> reader_;
   std::shared_ptr<const Plan> plan_;
   std::uint64_t from_;
   std::uint64_t to_;
+  const std::set<std::uint64_t> set_aside_;
   wal::BatchDecoder decoder_;
   bool ended_ = false;
 };
@@ -103,6 +118,9 @@ class History {
   /// Takes up the checkpoint that has been saved since.
   Result<> reload();
 
+  /// Of the replays that are to come.
+  ReplayWatch& watch() { return watch_; }
+
   Result<std::unique_ptr<Tail>> tail(std::shared_ptr<const Plan> plan, const Stretch& stretch);
 
   /// Blocking pool. Makes the parts the newest checkpoint; gives the position up to which the log
@@ -110,17 +128,23 @@ class History {
   Result<std::uint64_t> save(const CheckpointParts& parts);
 
  private:
-  History(FileSystem& files, std::string directory) : files_(files), wal_(std::move(directory)) {}
+  History(FileSystem& files, const std::string& data_dir)
+      : files_(files), data_dir_(data_dir), wal_(data_dir + "/wal"), watch_(files, data_dir) {}
   Result<> load_checkpoint();
+  Result<> set_suspect_aside(const Clock& clock);
+  Result<std::string> keep_aside(const wal::LogEntry& entry);
   /// Finds out which configs were in force behind the checkpoint.
   Result<> scan();
 
   FileSystem& files_;
-  std::string wal_;  ///< Directory of the log.
+  const std::string data_dir_;
+  const std::string wal_;  ///< Directory of the log.
+  ReplayWatch watch_;
   std::unique_ptr<wal::Log> log_;
   std::optional<wal::CheckpointStore> checkpoints_;
   std::optional<CheckpointParts> checkpoint_;
   std::vector<Stretch> stretches_;
+  std::set<std::uint64_t> set_aside_;  ///< Batches that are not to be replayed any more.
 };
 
 }  // namespace streamobs::app

@@ -1,14 +1,15 @@
 #include "app/replay.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cstdio>
+#include <fstream>
+#include <optional>
 #include <string>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "app/progress_bar.h"
+#include "app/replay_advice.h"
 #include "app/topology.h"
 #include "base/log.h"
 
@@ -18,31 +19,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-/// "[=====>    ] 42 %  1.2 GB of 2.9 GB  310 MB/s", drawn over itself.
-class ProgressBar {
- public:
-  void update(std::uint64_t read, std::uint64_t total) {
-    const auto now = SteadyClock::now();
-    if (total == 0 || now - drawn_at_ < std::chrono::milliseconds(100)) return;
-    drawn_at_ = now;
-    drawn_ = true;
-    constexpr int kWidth = 30;
-    const double share = std::min(1.0, static_cast<double>(read) / static_cast<double>(total));
-    const int filled = static_cast<int>(share * kWidth);
-    const double seconds = std::chrono::duration<double>(now - started_).count();
-    fmt::print(stderr, "\r[{:=<{}}{:{}}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", "", filled,
-               "", kWidth - filled, share * 100, static_cast<double>(read) / 1e6,
-               static_cast<double>(total) / 1e6, static_cast<double>(read) / 1e6 / seconds);
-  }
-  void clear() const {
-    if (drawn_) fmt::print(stderr, "\r\x1b[2K");
-  }
-
- private:
-  SteadyClock::time_point started_ = SteadyClock::now();
-  SteadyClock::time_point drawn_at_{};
-  bool drawn_ = false;
-};
+constexpr int kExitBadData = 65;  // EX_DATAERR
 
 void add_error(Diagnostics& diagnostics, std::string message, std::string hint) {
   diagnostics.push_back({Diagnostic::Severity::error, {}, std::move(message), std::move(hint), ""});
@@ -55,6 +32,53 @@ std::string stream_names(const config::Config& config) {
   }
   return names;
 }
+
+/// The beginning of a file, as far as it can be read.
+std::string beginning_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(4096, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  return text;
+}
+
+/// One of the events refused for that reason, in words.
+std::string example_of(const Topology& topology, const std::string& reason) {
+  store::ListQuery query;
+  query.limit = 1;
+  query.equal = {{"reason", reason}};
+  const auto letters = topology.dead_letters(query);
+  if (letters.has_error() || letters->empty()) return "";
+  const DeadLetter& letter = letters->front().letter;
+  return fmt::format("  for example line {} of {}: {}\n", letter.position, letter.origin,
+                     letter.detail);
+}
+
+/// Says why nothing came of a replay, and what to try.
+void explain_nothing(const Topology& topology, const Totals& totals) {
+  const source::SourceOptions& source = topology.plan().config.sources.front();
+  if (totals.received == 0) {
+    fmt::print(stderr, "error: nothing was counted: there was no event in what was read\n");
+    return;
+  }
+  const auto& reasons = totals.rejected_by_reason;
+  const auto most =
+      std::max_element(reasons.begin(), reasons.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == reasons.end()) return;
+  fmt::print(stderr, "error: nothing was counted: all events were refused, {} of {} as {}\n{}",
+             most->second, totals.received, most->first, example_of(topology, most->first));
+  for (const SourceText& path : source.paths) {
+    const std::optional<Format> looks_like = format_of(beginning_of(path.text));
+    if (!looks_like || *looks_like == source.format) continue;
+    fmt::print(stderr, "  try: --format {}; that is what {} looks like\n", word_of(*looks_like),
+               path.text);
+    return;
+  }
+  fmt::print(stderr, "  try: {}\n", advice_on(most->first, source.stream.text, source.format));
+}
+
+}  // namespace
 
 void print_summary(const Topology& topology, double seconds) {
   const Totals totals = topology.totals();
@@ -73,7 +97,23 @@ void print_summary(const Topology& topology, double seconds) {
   }
 }
 
-}  // namespace
+void leave_out_for_replay(config::Config& config) {
+  config.sources.clear();
+  config.http.enabled = false;
+  for (window::WindowOptions& window : config.windows) window.emit_every = 0;
+}
+
+Result<std::string> stream_to_replay(const config::Config& config, const std::string& name) {
+  if (name.empty() && config.streams.size() == 1) return config.streams.front().name.text;
+  const bool known = std::any_of(config.streams.begin(), config.streams.end(),
+                                 [&](const auto& stream) { return stream.name.text == name; });
+  if (known) return name;
+  return fail(ErrorCode::invalid,
+              fmt::format("{}: --stream with one of {}",
+                          name.empty() ? "the config has several streams"
+                                       : fmt::format("--stream {}: there is no such stream", name),
+                          stream_names(config)));
+}
 
 bool prepare_replay(config::Config& config, const ReplayOptions& options,
                     Diagnostics& diagnostics) {
@@ -91,31 +131,24 @@ bool prepare_replay(config::Config& config, const ReplayOptions& options,
               "ndjson, csv or access_log");
     return false;
   }
-  std::string stream = options.stream;
-  if (stream.empty() && config.streams.size() == 1) stream = config.streams.front().name.text;
-  const bool known = std::any_of(config.streams.begin(), config.streams.end(),
-                                 [&](const auto& s) { return s.name.text == stream; });
-  if (!known) {
-    add_error(diagnostics,
-              stream.empty() ? "the config has several streams: say which one the files hold"
-                             : fmt::format("--stream {}: the config has no such stream", stream),
-              "--stream with one of: " + stream_names(config));
+  const Result<std::string> stream = stream_to_replay(config, options.stream);
+  if (stream.has_error()) {
+    add_error(diagnostics, stream.error().message, "");
     return false;
   }
-  source.stream = SourceText(stream);
+  source.stream = SourceText(*stream);
   for (const std::string& file : options.files) source.paths.emplace_back(file);
+  leave_out_for_replay(config);
   config.sources = {source};
-  config.http.enabled = false;
-  for (window::WindowOptions& window : config.windows) window.emit_every = 0;
   return true;
 }
 
-int run_replay(const std::shared_ptr<const Plan>& plan, const ReplayOptions&) {
+int run_replay(const std::shared_ptr<const Plan>& plan) {
   ProgressBar bar;
   TopologyOptions options;
   options.stop_when_input_ends = true;
   options.durable = false;
-  if (::isatty(STDERR_FILENO) == 1) {
+  if (ProgressBar::wanted()) {
     options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) {
       bar.update(read, total);
     };
@@ -128,8 +161,12 @@ int run_replay(const std::shared_ptr<const Plan>& plan, const ReplayOptions&) {
   }
   const int code = topology.run();
   bar.clear();
+  const Totals totals = topology.totals();
+  if (code != 0 && totals.received == 0) return code;
   print_summary(topology, std::chrono::duration<double>(SteadyClock::now() - started).count());
-  return code;
+  if (code != 0 || totals.accepted != 0) return code;
+  explain_nothing(topology, totals);
+  return kExitBadData;
 }
 
 }  // namespace streamobs::app

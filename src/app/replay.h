@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "app/plan.h"
+#include "base/result.h"
 #include "base/source_text.h"
 #include "config/config.h"
 
 namespace streamobs::app {
+
+class Topology;
 
 struct ReplayOptions {
   std::string stream;  ///< Empty: the config's only one.
@@ -17,11 +20,21 @@ struct ReplayOptions {
   std::vector<std::string> files;
 };
 
+/// Takes out of a config what no replay has a use for: sources, HTTP and early results.
+void leave_out_for_replay(config::Config& config);
+
+/// The stream that the command line means: the one it names, or the config's only one.
+Result<std::string> stream_to_replay(const config::Config& config, const std::string& name);
+
 /// Puts the files in the place of the config's sources, and takes out what a replay has no use for:
 /// HTTP and early results. False, with a diagnostic, where the arguments do not fit the config.
 bool prepare_replay(config::Config& config, const ReplayOptions& options, Diagnostics& diagnostics);
 
-/// Runs it to the end, with a progress bar on a terminal and a summary on stderr. The exit code.
-int run_replay(const std::shared_ptr<const Plan>& plan, const ReplayOptions& options);
+/// What came of it, on stderr.
+void print_summary(const Topology& topology, double seconds);
+
+/// Runs it to the end, with a progress bar on a terminal and a summary on stderr. The exit code: 65
+/// where not a single event was taken.
+int run_replay(const std::shared_ptr<const Plan>& plan);
 
 }  // namespace streamobs::app

@@ -213,6 +213,9 @@ asio::awaitable<void> Results::run_fan_out() {
     for (Record& record : batch) {
       count(record);
       for (const Listener& listener : listeners_) listener(record);
+      if (const auto* cut = std::get_if<CutPtr>(&record)) {
+        passed_.store((*cut)->position, std::memory_order_release);
+      }
       if (!must_be_kept(record) || store_gone) continue;
       const bool taken = co_await to_store_.push(std::move(record));
       // The store has given up, which ends the engine: what still comes flows past it, so that

@@ -52,6 +52,9 @@ class Results {
   /// A snapshot of the rules' states, refreshed as records pass; any thread.
   std::vector<detect::RuleState> rule_states() const;
 
+  /// Position of the newest cut that has come through all four stages; any thread.
+  std::uint64_t passed() const { return passed_.load(std::memory_order_acquire); }
+
   struct Fill {
     double merge, detect, narrate, fan_out, store;
   };
@@ -87,6 +90,7 @@ class Results {
   detect::Detector detector_;
   narrate::Narrator narrator_;
   std::vector<Listener> listeners_;
+  std::atomic<std::uint64_t> passed_{0};
   mutable std::mutex states_mutex_;
   std::vector<detect::RuleState> states_;
   Timestamp states_at_ = 0;

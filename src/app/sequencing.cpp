@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,11 +45,6 @@ std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
   return all;
 }
 
-/// Unique among a stream's sources: nobody can give a configured one this name.
-std::string name_of(const PlannedSource& source) {
-  return source.configured ? source.name : "(" + source.type + ")";
-}
-
 }  // namespace
 
 Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, const Clock& clock,
@@ -77,8 +73,8 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
                           "Requests whose Idempotency-Key came before: answered, not counted.")) {
   const Timestamp now = clock.now();
   for (std::uint32_t id = 0; id < plan.sources.size(); ++id) {
-    sequencer_.add_source(id, name_of(plan.sources[id]), plan.sources[id].stream_id,
-                          plan.sources[id].configured.has_value());
+    const PlannedSource& source = plan.sources[id];
+    sequencer_.add_source(id, source.name_in_log, source.stream_id, source.awaited);
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     const decode::StreamPlan& stream = *plan.streams[id].decode;
@@ -133,8 +129,11 @@ Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
   return {};
 }
 
-void Sequencing::recover(Tail* tail, std::function<void(Result<>)> on_ready) {
+void Sequencing::recover(ReplayInput* tail, Care care, std::function<void(Result<>)> on_ready) {
   tail_ = tail;
+  care_ = std::move(care);
+  replayed_all_ = tail == nullptr;
+  if (tail != nullptr && sequencer_.position() == 0) sequencer_.begin_behind(tail->from() - 1);
   on_ready_ = std::move(on_ready);
 }
 
@@ -144,7 +143,7 @@ asio::awaitable<void> Sequencing::run() {
   } else if (on_ready_) {
     on_ready_({});
   }
-  if (replayed_all_ && journal_.has_log()) co_await start_session();
+  if (replayed_all_ && journal_.has_log()) co_await note_session();
   std::vector<SequencerInput> inputs;
   while (true) {
     inputs.clear();
@@ -224,14 +223,14 @@ asio::awaitable<void> Sequencing::take_held(Timestamp now) {
 }
 
 /// What follows from a batch's place, for new and replayed ones alike.
-void Sequencing::settle(EventBatch& batch, bool replayed) {
+void Sequencing::settle(EventBatch& batch) {
   const std::uint32_t stream_id = batch.schema->stream_id;
   ++batches_[stream_id];
   if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
   if (deduplicators_[stream_id] == nullptr || batch.rows == 0) return;
   DeadLetters too_old;
   const window::DeduplicationCounts counts = deduplicators_[stream_id]->process(batch, too_old);
-  if (!replayed) {  // An earlier life has counted those.
+  if (!batch.counted_before) {
     lane_metrics_.streams[stream_id].duplicates->add(counts.duplicates);
     lane_metrics_.streams[stream_id].too_old->add(counts.too_old);
     lane_metrics_.dead_letters_dropped.add(counts.too_old_unsent);
@@ -239,15 +238,17 @@ void Sequencing::settle(EventBatch& batch, bool replayed) {
   for (DeadLetter& letter : too_old) batch.dead_letters.push_back(std::move(letter));
 }
 
-asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
+asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed,
+                                          bool cut_behind) {
   for (std::size_t i = 0; i < sequenced_.size(); ++i) {
     wal::Sequenced& item = sequenced_[i];
     Step step;
     step.replayed = replayed;
     const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != item.position;
     if (last) step.completes = item.position;
+    step.cut_behind = last && cut_behind;
     if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
-      settle(**batch, replayed);
+      settle(**batch);
       sequenced_batches_.add();
       step.acknowledgement = std::move(acknowledgement);
     }
@@ -258,15 +259,39 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
 }
 
 asio::awaitable<void> Sequencing::replay_tail() {
+  const auto started = std::chrono::steady_clock::now();
+  progress_said_at_ = started;
+  const std::uint64_t total = tail_->to() - tail_->from() + 1;
+  if (durable_) {
+    log::info("recovering: replaying what the log holds behind the last checkpoint",
+              {{"records", total}, {"from", tail_->from()}, {"to", tail_->to()}});
+  }
+  Result<> outcome;
+  co_await replay_all(outcome);
+  replayed_all_ = outcome.has_value() && sequencer_.position() == tail_->to();
+  if (outcome.has_value() && replayed_all_ && durable_) {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+    log::info("recovered", {{"records", total}, {"seconds", std::round(seconds * 100) / 100}});
+  } else if (outcome.has_value() && !replayed_all_ && !give_up_replay_.load()) {
+    outcome = streamobs::fail(ErrorCode::corrupt,
+                              fmt::format("the log ends at record {} where {} was expected",
+                                          sequencer_.position(), tail_->to()));
+  }
+  replay_failed_ = outcome.has_error();
+  on_ready_(outcome);
+}
+
+asio::awaitable<void> Sequencing::replay_all(Result<>& outcome) {
+  const bool carefully = care_.watch != nullptr && care_.watch->begin();
+  if (carefully) {
+    log::warn(
+        "the last replay did not get to its end: this one goes record by record, to find a "
+        "batch that brings the process down");
+  }
   std::vector<Replayed> records;
   asio::steady_timer pause(executor_);
-  const auto started = std::chrono::steady_clock::now();
-  auto said_at = started;
-  const std::uint64_t total = tail_->to() - tail_->from() + 1;
-  log::info("recovering: replaying what the log holds behind the last checkpoint",
-            {{"records", total}, {"from", tail_->from()}, {"to", tail_->to()}});
-  Result<> outcome;
-  while (outcome.has_value() && !give_up_replay_.load(std::memory_order_relaxed)) {
+  while (!give_up_replay_.load(std::memory_order_relaxed)) {
     records.clear();
     const auto read = [this, &records] { return tail_->read(records, kReplayBytes); };
     const Result<bool> more = co_await pool_.run(read);
@@ -278,43 +303,65 @@ asio::awaitable<void> Sequencing::replay_tail() {
       co_await pause.async_wait(asio::use_awaitable);
     }
     for (Replayed& record : records) {
-      failpoint("recovery.record");
-      outcome = replay(record);
-      if (outcome.has_error()) break;
-      co_await pass_on(nullptr, true);
+      outcome = co_await replay(record, carefully);
+      if (outcome.has_error()) co_return;
     }
     publish_times();
-    const auto now = std::chrono::steady_clock::now();
-    if (now - said_at < kSayProgressEvery) continue;
-    said_at = now;
-    const std::uint64_t done = sequencer_.position() + 1 - tail_->from();
-    log::info("recovering", {{"records", done}, {"of", total}, {"percent", done * 100 / total}});
+    say_progress();
   }
-  replayed_all_ = outcome.has_value() && sequencer_.position() == tail_->to();
-  if (outcome.has_value() && replayed_all_) {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    log::info("recovered", {{"records", total}, {"seconds", fmt::format("{:.2f}", seconds)}});
-  } else if (outcome.has_value() && !give_up_replay_.load()) {
-    outcome = streamobs::fail(ErrorCode::corrupt,
-                              fmt::format("the log ends at record {} where {} was expected",
-                                          sequencer_.position(), tail_->to()));
-  }
-  replay_failed_ = outcome.has_error();
-  on_ready_(outcome);
+  // What is still on its way to the windows has not been replayed.
+  if (care_.watch == nullptr || outcome.has_error()) co_return;
+  Step last;
+  last.what = Nudge{};
+  last.completes = sequencer_.position();
+  last.cut_behind = true;
+  co_await journal_.push(std::move(last));
+  co_await wait_until_passed(sequencer_.position());
 }
 
-Result<> Sequencing::replay(Replayed& record) {
+asio::awaitable<void> Sequencing::wait_until_passed(std::uint64_t position) {
+  asio::steady_timer pause(executor_);
+  while (care_.passed() < position && !give_up_replay_.load(std::memory_order_relaxed)) {
+    pause.expires_after(std::chrono::microseconds(100));
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+asio::awaitable<Result<>> Sequencing::replay(Replayed& record, bool carefully) {
+  failpoint("recovery.record");
+  const std::uint64_t position = record.position;
+  const bool batch = std::holds_alternative<wal::EventBatchPtr>(record.record);
+  if (carefully && batch) care_.watch->touch(position);
+  if (Result<> taken = take_replayed(record); taken.has_error()) co_return taken;
+  co_await pass_on(nullptr, true, carefully && batch);
+  if (carefully && batch) co_await wait_until_passed(position);
+  co_return Result<>();
+}
+
+Result<> Sequencing::take_replayed(Replayed& record) {
   if (const auto* control = std::get_if<wal::ControlRecord>(&record.record)) {
     return sequencer_.replay(record.position, *control, sequenced_);
   }
   EventBatchPtr batch = std::move(std::get<wal::EventBatchPtr>(record.record));
   batch->lane = static_cast<std::uint32_t>(next_lane_++ % lanes_);
+  batch->counted_before = durable_;
+  if (!batch->counted_before) lane_metrics_.count_taken(*batch);
   in_flight_.remember(*batch);
   return sequencer_.replay(record.position, std::move(batch), sequenced_);
 }
 
-asio::awaitable<void> Sequencing::start_session() {
+void Sequencing::say_progress() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!durable_ || now - progress_said_at_ < kSayProgressEvery) return;
+  progress_said_at_ = now;
+  const std::uint64_t total = tail_->to() - tail_->from() + 1;
+  const std::uint64_t done = sequencer_.position() + 1 - tail_->from();
+  log::info("recovering", {{"records", done}, {"of", total}, {"percent", done * 100 / total}});
+}
+
+/// At the start, and again with each checkpoint: a log that has lost its beginning, or has been
+/// kept for longer than anybody remembers, still says what its batches mean.
+asio::awaitable<void> Sequencing::note_session() {
   SessionStart start;
   start.position = sequencer_.take_position();
   start.record.at = clock_.now();
@@ -324,7 +371,7 @@ asio::awaitable<void> Sequencing::start_session() {
     start.record.streams.push_back(stream.name.text);
   }
   for (const PlannedSource& source : plan_.sources) {
-    start.record.sources.push_back({name_of(source), source.stream_id});
+    start.record.sources.push_back({source.name_in_log, source.stream_id});
   }
   Step step;
   step.completes = start.position;
@@ -376,6 +423,8 @@ bool Sequencing::checkpoint_due() const {
 }
 
 asio::awaitable<void> Sequencing::ask_for_checkpoint() {
+  const bool noted = journal_.has_log() && journal_.has_room(plan_.config.text.size());
+  if (noted) co_await note_session();
   auto checkpoint = std::make_shared<CheckpointParts>();
   checkpoint->position = sequencer_.position();
   checkpoint->parts[part::config] = plan_.config.text;

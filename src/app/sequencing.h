@@ -18,6 +18,7 @@
 #include "app/lane.h"
 #include "app/plan.h"
 #include "app/recovery.h"
+#include "app/replay_watch.h"
 #include "app/step.h"
 #include "base/clock.h"
 #include "flow/asio.h"
@@ -46,8 +47,14 @@ class Sequencing {
 
   /// Before run(): takes a checkpoint's parts over.
   Result<> restore(const CheckpointParts& checkpoint);
+  /// How a replay is watched: what it touches is noted, and where the last one brought the process
+  /// down it goes record by record.
+  struct Care {
+    ReplayWatch* watch = nullptr;           ///< Null: nobody watches.
+    std::function<std::uint64_t()> passed;  ///< Position up to which all has come through.
+  };
   /// Before run(): the tail to replay, and whom to tell when that has been done.
-  void recover(Tail* tail, std::function<void(Result<>)> on_ready);
+  void recover(ReplayInput* tail, Care care, std::function<void(Result<>)> on_ready);
 
   /// Until the input is closed and drained; then asks for a last checkpoint (without a log: for
   /// what is left open), and closes the journal.
@@ -55,6 +62,8 @@ class Sequencing {
   /// Wakes it for idle timeouts, checkpoints and for showing open windows, until stop_ticking().
   asio::awaitable<void> run_ticks();
   void stop_ticking();
+  /// Whether all there was to replay has been replayed.
+  bool replayed_all() const { return replayed_all_.load(std::memory_order_relaxed); }
   /// Any thread: a replay under way ends where it is.
   void give_up_replay() { give_up_replay_.store(true, std::memory_order_relaxed); }
 
@@ -86,13 +95,18 @@ class Sequencing {
   };
 
   asio::awaitable<void> replay_tail();
-  Result<> replay(Replayed& record);
-  asio::awaitable<void> start_session();
+  asio::awaitable<void> replay_all(Result<>& outcome);
+  asio::awaitable<Result<>> replay(Replayed& record, bool carefully);
+  asio::awaitable<void> wait_until_passed(std::uint64_t position);
+  Result<> take_replayed(Replayed& record);
+  void say_progress();
+  asio::awaitable<void> note_session();
   asio::awaitable<void> take(Decoded decoded, Timestamp now);
   asio::awaitable<void> take_held(Timestamp now);
   bool answer_by_key(Decoded& decoded, Step& step) const;
-  void settle(EventBatch& batch, bool replayed);
-  asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
+  void settle(EventBatch& batch);
+  asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed,
+                                bool cut_behind = false);
   asio::awaitable<void> tick(Timestamp now);
   asio::awaitable<void> show_open_windows(Timestamp now);
   bool checkpoint_due() const;
@@ -118,10 +132,12 @@ class Sequencing {
   /// while it is.
   std::deque<Decoded> held_;
 
-  Tail* tail_ = nullptr;
+  ReplayInput* tail_ = nullptr;
+  Care care_;
+  std::chrono::steady_clock::time_point progress_said_at_;
   std::function<void(Result<>)> on_ready_;
   std::atomic<bool> give_up_replay_{false};
-  bool replayed_all_ = true;
+  std::atomic<bool> replayed_all_{true};
   bool replay_failed_ = false;
   std::size_t next_lane_ = 0;  ///< Of replayed batches.
 

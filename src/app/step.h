@@ -81,6 +81,7 @@ struct Step {
   /// Log position that nothing more follows from behind this step; 0: something does, or it is of
   /// none. A batch and the mark it causes are one position: a cut never falls between them.
   std::uint64_t completes = 0;
+  bool cut_behind = false;  ///< A cut is to follow at once.
 
   /// Log position of a step that is a record, else 0.
   std::uint64_t position() const {

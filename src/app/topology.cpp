@@ -4,7 +4,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <utility>
 
@@ -13,7 +12,6 @@
 #include "app/pipeline_view.h"
 #include "app/queries.h"
 #include "base/log.h"
-#include "base/posix_file_system.h"
 #include "base/version.h"
 #include "serve/api.h"
 #include "serve/assets.h"
@@ -30,13 +28,6 @@ constexpr auto kShutdownPatience = std::chrono::seconds(20);
 
 std::size_t cores() {
   return std::max(1U, std::thread::hardware_concurrency());
-}
-
-void remove_database(const std::string& path) {
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::error_code ignored;
-    std::filesystem::remove(path + suffix, ignored);
-  }
 }
 
 std::string what(std::exception_ptr error) {
@@ -158,7 +149,11 @@ Result<> Topology::start() {
   if (config.http.enabled && !options_.past) {
     if (Result<> bound = bind_http(); bound.has_error()) return bound;
   }
-  sequencing_->recover(tail_.get(), [this](const Result<>& outcome) { recovered(outcome); });
+  ReplayInput* const input = options_.input != nullptr ? options_.input : tail_.get();
+  Sequencing::Care care;
+  if (history_ != nullptr) care = {&history_->watch(), [this] { return results_->passed(); }};
+  sequencing_->recover(input, std::move(care),
+                       [this](const Result<>& outcome) { recovered(outcome); });
   spawn_stages();
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
@@ -166,194 +161,6 @@ Result<> Topology::start() {
     service_tasks_.spawn(main_strand_, "signals", watch_signals());
   }
   return {};
-}
-
-Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
-  store::StoreOptions options = plan_->config.store;
-  options.path = plan_->config.data_dir + "/streamobs.db";
-  const bool scratch = options_.past && options_.past->stored;
-  if (scratch) {
-    options.path = plan_->config.data_dir + "/replayed-again.db";
-    remove_database(options.path);
-  }
-  Result<std::unique_ptr<store::Database>> database = store::Database::open(options, windows);
-  if (database.has_error()) return database.error();
-  database_ = std::move(*database);
-  return scratch ? database_->bind_log(history_->log_id()) : Result<>();
-}
-
-Result<> Topology::open_history() {
-  Result<std::unique_ptr<History>> history =
-      History::open(posix_file_system(), clock_, plan_->config.data_dir, plan_->config.wal);
-  if (history.has_error()) return history.error();
-  own_history_ = std::move(*history);
-  history_ = own_history_.get();
-  // A look only: under which config its tables have to be is not known yet.
-  if (Result<> opened = open_database({}); opened.has_error()) return opened;
-  if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
-  if (database_->applied_position() > history_->end()) {
-    return fail(
-        ErrorCode::corrupt,
-        fmt::format("the database has results up to record {} and the log ends at record "
-                    "{}: records that were acknowledged are missing from {}/wal. Put the "
-                    "log back that belongs to it, or move the database away to have it "
-                    "rebuilt from what the log holds",
-                    database_->applied_position(), history_->end(), plan_->config.data_dir));
-  }
-  // The store commits a checkpoint's position durably before there is a checkpoint.
-  const CheckpointParts* const checkpoint = history_->checkpoint();
-  if (checkpoint != nullptr && database_->applied_position() < checkpoint->position) {
-    const Result<bool> from_start = history_->go_back_to_the_beginning();
-    if (from_start.has_error()) return from_start.error();
-    if (*from_start) {
-      log::warn(
-          "the database is new, or older than the newest checkpoint: what it lacks is "
-          "rebuilt from the whole of the log");
-    } else {
-      log::error(
-          "the database is new, or older than the newest checkpoint, and the log does not reach "
-          "back "
-          "to its beginning: what it lacks of the time before that checkpoint cannot be rebuilt");
-    }
-  }
-  const std::uint64_t applied = database_->applied_position();
-  while (true) {
-    const std::vector<Stretch>& stretches = history_->stretches();
-    const bool now = stretches.size() == 1 && stretches[0].config_text == plan_->config.text;
-    if (stretches.empty() || now) break;
-    const Stretch past = stretches[0];
-    if (Result<> replayed = replay_past(past, applied); replayed.has_error()) return replayed;
-  }
-  database_.reset();
-  journal_->attach(history_->log(), plan_->config.wal);
-  return {};
-}
-
-/// What was logged under another config is counted under that one.
-Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
-  Diagnostics diagnostics;
-  std::optional<config::Config> config =
-      config::parse_past(stretch.config_text, "the config in the log", diagnostics);
-  std::shared_ptr<const Plan> plan;
-  if (config) {
-    config::set_data_dir(*config, plan_->config.data_dir);
-    config->threads = plan_->config.threads;
-    config->lanes = plan_->config.lanes;
-    plan = make_plan(std::move(*config), diagnostics);
-  }
-  if (plan == nullptr) {
-    return fail(ErrorCode::invalid,
-                fmt::format("records {} to {} of the log were written under a config that this "
-                            "streamobs does not take any more; run the one that wrote them once "
-                            "with its config, so that it ends with a checkpoint. {}",
-                            stretch.from, stretch.to, config::to_text(diagnostics, false)));
-  }
-  log::info("the config has changed: what was logged under the old one is replayed under it first",
-            {{"from", stretch.from}, {"to", stretch.to}});
-  database_.reset();  // One connection writes.
-  TopologyOptions options;
-  options.handle_signals = false;
-  options.past = TopologyOptions::Past{history_, stretch, applied >= stretch.to};
-  Topology past(plan, std::move(options), clock_);
-  if (Result<> started = past.start(); started.has_error()) return started;
-  const int code = past.run();
-  remove_database(plan_->config.data_dir + "/replayed-again.db");
-  if (code != 0) {
-    return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
-  }
-  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
-  const CheckpointParts* const reached = history_->checkpoint();
-  if (reached != nullptr && reached->position == stretch.to) return {};
-  return fail(
-      ErrorCode::unavailable,
-      "what was logged under the old config was replayed, but no checkpoint could be made of "
-      "it (is the disk full?); the next start tries again");
-}
-
-Result<> Topology::restore() {
-  const std::vector<Stretch>& stretches = history_->stretches();
-  const std::uint64_t takes_effect = stretches.empty() ? history_->end() + 1 : stretches[0].from;
-  if (const CheckpointParts* checkpoint = history_->checkpoint()) {
-    if (Result<> restored = sequencing_->restore(*checkpoint); restored.has_error()) {
-      return restored;
-    }
-    if (Result<> restored = restore_windows(*checkpoint); restored.has_error()) return restored;
-    if (Result<> restored = results_->restore(*checkpoint, takes_effect); restored.has_error()) {
-      return restored;
-    }
-  }
-  if (stretches.empty()) return {};
-  const Stretch stretch = options_.past ? options_.past->stretch : stretches[0];
-  Result<std::unique_ptr<Tail>> tail = history_->tail(plan_, stretch);
-  if (tail.has_error()) return tail.error();
-  tail_ = std::move(*tail);
-  return {};
-}
-
-/// Parts of streams that have gone, or that do not need them any more, are named.
-void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
-  for (const auto& [name, bytes] : checkpoint.parts) {
-    const std::size_t slash = name.find('/');
-    if (slash == std::string::npos) continue;
-    const std::optional<std::uint32_t> id = plan_->stream_id(name.substr(slash + 1));
-    const bool windows = name.compare(0, slash, "windows") == 0;
-    if (id && (windows ? plan_->streams[*id].windows != nullptr
-                       : plan_->streams[*id].decode->id_column.has_value())) {
-      continue;
-    }
-    log::warn(windows
-                  ? "the config has no window over this stream any more: what was open is dropped"
-                  : "the stream has no id any more: the ids seen are forgotten",
-              {{"stream", name.substr(slash + 1)}});
-  }
-}
-
-Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
-  warn_of_parts_left(checkpoint);
-  for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
-    const std::string& stream = plan_->config.streams[id].name.text;
-    const std::string* bytes = find_part(checkpoint, part::windows(stream));
-    if (bytes == nullptr || plan_->streams[id].windows == nullptr) continue;
-    const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
-    if (restored.has_error()) return restored.error();
-    for (const window::LostWindow& lost : restored->lost) {
-      std::string what;
-      for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
-      log::warn(lost.altered.empty()
-                    ? "the config has a window no more: what was open of it is dropped"
-                    : "a window is defined differently now: what was open of it begins anew",
-                {{"window", lost.window},
-                 {"open", lost.instances.size()},
-                 {"altered", what.empty() ? "gone" : what}});
-    }
-  }
-  return {};
-}
-
-/// On the blocking pool.
-Result<> Topology::save_checkpoint(const CheckpointParts& parts) {
-  const Result<std::uint64_t> needed = history_->save(parts);
-  sequencing_->checkpoint_ended();
-  if (needed.has_error()) return needed.error();
-  journal_->may_trim(*needed);
-  return {};
-}
-
-/// On the history strand, before the first new event is sequenced.
-void Topology::recovered(const Result<>& outcome) {
-  if (outcome.has_error()) {
-    fail_with(outcome.error());
-    return;
-  }
-  if (options_.past) {
-    request_stop();
-    return;
-  }
-  if (const Result<> made = make_sources(); made.has_error()) {
-    fail_with(made.error());
-    return;
-  }
-  asio::post(main_strand_, [this] { spawn_services(); });
 }
 
 Result<> Topology::make_sources() {
@@ -445,9 +252,12 @@ std::function<void(const source::Progress&)> Topology::on_progress() {
 asio::awaitable<void> Topology::run_source(std::size_t index) {
   const Result<> ended = co_await sources_[index]->run();
   if (ended.has_error()) {
-    log::error("a source has failed; what it had read so far is counted",
-               {{"source", plan_->sources[index].name}, {"error", ended.error().message}});
-    if (options_.stop_when_input_ends) fail_with(ended.error());
+    if (options_.stop_when_input_ends) {
+      fail_with(ended.error());
+    } else {
+      log::error("a source has failed; what it had read so far is counted",
+                 {{"source", plan_->sources[index].name}, {"error", ended.error().message}});
+    }
   }
   // Told to stop is not the input's end: what is open stays open.
   if (!stop_sources_.load(std::memory_order_relaxed)) {
@@ -485,7 +295,8 @@ asio::awaitable<void> Topology::watch_signals() {
   log::info("stopping: no more events are taken, what is queued is counted and stored",
             {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
   // Bounded input that was not read to its end has not been done.
-  if (options_.stop_when_input_ends && sources_running_ != 0) set_exit_code(75);
+  const bool unread = options_.input != nullptr && !sequencing_->replayed_all();
+  if (unread || (options_.stop_when_input_ends && sources_running_ != 0)) set_exit_code(75);
   request_stop();
   release_signals();
 }
@@ -674,6 +485,9 @@ Totals Topology::totals() const {
     totals.filtered += lane_metrics_.streams[id].filtered->value();
     for (const telemetry::Counter* late : lane_metrics_.streams[id].late)
       totals.late += late->value();
+    for (const auto& [reason, count] : lane_metrics_.rejected_by_reason(id)) {
+      totals.rejected_by_reason[reason] += count;
+    }
   }
   for (const telemetry::Counter* counter : lane_metrics_.received)
     totals.received += counter->value();

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,6 +66,8 @@ struct TopologyOptions {
     bool stored = false;
   };
   std::optional<Past> past;
+  /// Replayed instead of taking events; then everything ends. Not durable. Outlives the topology.
+  ReplayInput* input = nullptr;
   /// replay: told how far the reading has come, about ten times a second, on some thread.
   std::function<void(std::uint64_t bytes_read, std::uint64_t bytes_total)> on_progress;
 };
@@ -74,6 +77,7 @@ struct Totals {
   std::uint64_t received = 0;
   std::uint64_t accepted = 0;
   std::uint64_t rejected = 0;
+  std::map<std::string, std::uint64_t> rejected_by_reason;
   std::uint64_t late = 0;
   std::uint64_t filtered = 0;
   std::uint64_t windows_closed = 0;
@@ -105,6 +109,11 @@ class Topology {
   // For embedding; any thread but the engine's own.
   source::IngestOutcome push(std::uint32_t stream_id, std::string_view json);
   Result<std::vector<WindowRow>> window_rows(const store::WindowQuery& query);
+
+  /// After run().
+  Result<std::vector<store::StoredDeadLetter>> dead_letters(const store::ListQuery& query) const {
+    return database_->dead_letters(query);
+  }
 
   const Plan& plan() const { return *plan_; }
   Totals totals() const;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 namespace streamobs {
@@ -12,27 +13,43 @@ namespace {
 
 struct Armed {
   std::string name;
-  std::atomic<long> times_left{1};
+  std::optional<std::uint64_t> value;
+  std::atomic<std::uint64_t> times_left{1};
 
   Armed() {
     const char* const text = std::getenv("STREAMOBS_FAILPOINT");
     if (text == nullptr) return;
     name = text;
-    const std::size_t colon = name.rfind(':');
-    if (colon == std::string::npos) return;
-    long times = 1;
-    std::from_chars(name.data() + colon + 1, name.data() + name.size(), times);
-    times_left = times;
-    name.resize(colon);
+    const std::size_t sign = name.find_first_of(":=");
+    if (sign == std::string::npos) return;
+    std::uint64_t number = 1;
+    std::from_chars(name.data() + sign + 1, name.data() + name.size(), number);
+    if (name[sign] == '=') {
+      value = number;
+    } else {
+      times_left = number;
+    }
+    name.resize(sign);
   }
 };
+
+Armed& armed() {
+  static Armed instance;
+  return instance;
+}
 
 }  // namespace
 
 void failpoint(std::string_view name) {
-  static Armed armed;
-  if (armed.name.empty() || armed.name != name) return;
-  if (armed.times_left.fetch_sub(1) == 1) std::raise(SIGKILL);
+  Armed& a = armed();
+  if (a.name.empty() || a.name != name || a.value) return;
+  if (a.times_left.fetch_sub(1) == 1) std::raise(SIGKILL);
+}
+
+void failpoint(std::string_view name, std::uint64_t value) {
+  const Armed& a = armed();
+  if (a.name.empty() || a.name != name || a.value != value) return;
+  std::raise(SIGKILL);
 }
 
 }  // namespace streamobs

@@ -1,10 +1,9 @@
 #include "base/log.h"
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -36,12 +35,9 @@ void configure(Level least, Format format) {
   chosen_format = format;
 }
 
-void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
-  if (level < least_level.load(std::memory_order_relaxed)) return;
-  const Format format = chosen_format.load(std::memory_order_relaxed);
-  const bool json = format == Format::json || (format == Format::automatic && !to_terminal());
+std::string line_of(Level level, std::string_view message, std::initializer_list<Field> fields,
+                    Timestamp now, bool json, bool colour) {
   const auto name = kNames[static_cast<int>(level)];
-  const Timestamp now = SystemClock().now();
   std::string line;
   if (json) {
     JsonWriter writer(line);
@@ -49,19 +45,34 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
     writer.key("@timestamp").time(now);
     writer.field("log.level", name);
     writer.field("message", message);
-    for (const Field& f : fields) writer.field(f.key, f.value);
+    for (const Field& f : fields) {
+      writer.key(f.key);
+      if (f.bare) {
+        writer.raw(f.value);
+      } else {
+        writer.value(f.value);
+      }
+    }
     writer.end_object();
   } else {
     append_rfc3339(line, now / kMillisecond * kMillisecond);
     line += ' ';
-    if (colour()) line += kColours[static_cast<int>(level)];
+    if (colour) line += kColours[static_cast<int>(level)];
     line += fmt::format("{:5}", name);
-    if (colour()) line += "\x1b[0m";
+    if (colour) line += "\x1b[0m";
     line += ' ';
     line += message;
     for (const Field& f : fields) line += fmt::format("  {}={}", f.key, f.value);
   }
   line += '\n';
+  return line;
+}
+
+void write(Level level, std::string_view message, std::initializer_list<Field> fields) {
+  if (level < least_level.load(std::memory_order_relaxed)) return;
+  const Format format = chosen_format.load(std::memory_order_relaxed);
+  const bool json = format == Format::json || (format == Format::automatic && !to_terminal());
+  const std::string line = line_of(level, message, fields, SystemClock().now(), json, colour());
   // One write for one line, so that lines of several threads never mix.
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }

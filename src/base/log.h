@@ -4,11 +4,15 @@
 // thing, and what to do; fields carry the numbers.
 #pragma once
 
+#include <cmath>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include <fmt/format.h>
+
+#include "base/clock.h"
 
 namespace streamobs::log {
 
@@ -18,9 +22,20 @@ enum class Format { automatic, text, json };
 struct Field {
   std::string_view key;
   std::string value;
+  bool bare = false;  ///< A number or a boolean: JSON takes it as it is.
   template <class T>
-  Field(std::string_view k, const T& v) : key(k), value(fmt::format("{}", v)) {}
+  Field(std::string_view k, const T& v) : key(k), value(fmt::format("{}", v)) {
+    if constexpr (std::is_floating_point_v<T>) {
+      bare = std::isfinite(v);
+    } else {
+      bare = std::is_arithmetic_v<T> && !std::is_same_v<T, char>;
+    }
+  }
 };
+
+/// The line that write() prints, with its end: one JSON object or, with `json` false, plain text.
+std::string line_of(Level level, std::string_view message, std::initializer_list<Field> fields,
+                    Timestamp now, bool json, bool colour);
 
 /// Sets what is printed from now on. `automatic` is text on a terminal and JSON otherwise.
 void configure(Level least, Format format);

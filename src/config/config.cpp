@@ -27,29 +27,14 @@ Diagnostic file_problem(const std::string& path, std::string message, std::strin
   return d;
 }
 
-template <class Options>
-bool has_name(const std::vector<Options>& all, const SourceText& name) {
-  return std::any_of(all.begin(), all.end(),
-                     [&](const Options& options) { return options.name.text == name.text; });
-}
-
-/// Takes out what has a mistake in it, and what speaks of that.
-void keep_what_is_sound(Config& config, const Report& report) {
-  const auto is_bad = [&report](std::string_view section, const SourceText& name) {
-    return report.has_errors_in(section, name.text);
-  };
-  std::erase_if(config.streams, [&](const auto& stream) { return is_bad("stream", stream.name); });
-  std::erase_if(config.windows, [&](const auto& window) {
-    return is_bad("window", window.name) || !has_name(config.streams, window.from);
-  });
-  std::erase_if(config.rules, [&](const auto& rule) {
-    return is_bad("rule", rule.name) || !has_name(config.windows, rule.on);
-  });
-  std::erase_if(config.sources, [&](const auto& source) {
-    return is_bad("source", source.name) || !has_name(config.streams, source.stream);
-  });
-  std::erase_if(config.incidents.evidence,
-                [&](const SourceText& window) { return !has_name(config.windows, window); });
+/// Notes which sections have mistakes, for those who look for further ones.
+void mark_mistaken(Config& config, const Report& report) {
+  for (decode::StreamOptions& stream : config.streams) {
+    stream.mistaken = report.has_errors_in("stream", stream.name.text);
+  }
+  for (window::WindowOptions& window : config.windows) {
+    window.mistaken = report.has_errors_in("window", window.name.text);
+  }
 }
 
 enum class Purpose { run, past };
@@ -73,7 +58,7 @@ Reading read_for(Purpose purpose, std::string_view toml, std::string file,
     set_data_dir(config, config.data_dir);
     report.finish();
     reading.complete = !report.has_errors();
-    if (!reading.complete) keep_what_is_sound(config, report);
+    mark_mistaken(config, report);
   }
   sort_by_place(found);
   std::move(found.begin(), found.end(), std::back_inserter(diagnostics));
@@ -86,6 +71,15 @@ std::optional<Config> if_complete(Reading reading) {
 }
 
 }  // namespace
+
+void add_excerpts(const Config& config, Diagnostics& diagnostics, std::size_t first) {
+  const SourceFile source(config.text, config.file);
+  for (std::size_t i = first; i < diagnostics.size(); ++i) {
+    Diagnostic& d = diagnostics[i];
+    if (d.place.line == 0 || !d.excerpt.empty()) continue;
+    d.excerpt = source.excerpt({d.place.line, d.place.column, 1});
+  }
+}
 
 void sort_by_place(Diagnostics& diagnostics) {
   std::stable_sort(
@@ -123,10 +117,6 @@ Reading read_file(const std::string& path, Diagnostics& diagnostics) {
   return read(text, path, diagnostics);
 }
 
-std::optional<Config> load(const std::string& path, Diagnostics& diagnostics) {
-  return if_complete(read_file(path, diagnostics));
-}
-
 void set_data_dir(Config& config, std::string data_dir) {
   config.data_dir = std::move(data_dir);
   config.store.path = config.data_dir;
@@ -139,6 +129,15 @@ bool set_listen(Config& config, std::string listen, Diagnostics& diagnostics) {
   const auto problem = check_listen(config.http);
   if (problem) diagnostics.push_back(file_problem("--listen", problem->message, problem->hint));
   return !problem;
+}
+
+void override_with(Reading& reading, const std::string& data_dir, const std::string& listen,
+                   Diagnostics& diagnostics) {
+  if (!reading.config) return;
+  if (!data_dir.empty()) set_data_dir(*reading.config, data_dir);
+  if (!listen.empty() && !set_listen(*reading.config, listen, diagnostics)) {
+    reading.complete = false;
+  }
 }
 
 }  // namespace streamobs::config

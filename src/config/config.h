@@ -46,9 +46,10 @@ struct Config {
 
 /// What there is in a file, mistakes or not.
 struct Reading {
-  /// None where the text is no TOML. Not `complete`: a mistake was found, and this is what is
-  /// sound: sections with a mistake are left out, with all that builds on them. Not to be run, but
-  /// to look for further mistakes in (see make_plan()), so that they need not come in rounds.
+  /// None where the text is no TOML. Not `complete`: a mistake was found, and this is what could be
+  /// read: a value that is wrong is as if it were not there, and sections say of themselves that
+  /// they have a mistake. Not to be run, but to look for further mistakes in (see make_plan()), so
+  /// that they need not come in rounds.
   std::optional<Config> config;
   bool complete = false;
 };
@@ -63,6 +64,10 @@ Reading read_file(const std::string& path, Diagnostics& diagnostics);
 /// [http] is left out: neither its secrets nor its address need still be there.
 std::optional<Config> parse_past(std::string_view toml, std::string file, Diagnostics& diagnostics);
 
+/// Shows the line where a diagnostic about this config stands, for those from `first` on that show
+/// none.
+void add_excerpts(const Config& config, Diagnostics& diagnostics, std::size_t first);
+
 /// Puts diagnostics about one file into the file's order; of one place, the order of finding stays.
 void sort_by_place(Diagnostics& diagnostics);
 
@@ -70,14 +75,15 @@ void sort_by_place(Diagnostics& diagnostics);
 /// is returned only where none of them is an error. `file` is the name used in messages.
 std::optional<Config> parse(std::string_view toml, std::string file, Diagnostics& diagnostics);
 
-/// Reads and parses a file.
-std::optional<Config> load(const std::string& path, Diagnostics& diagnostics);
-
 /// What --data-dir does: the directory, and the database in it.
 void set_data_dir(Config& config, std::string data_dir);
 
 /// What --listen does, with the same checks as [http] listen. False after an error.
 bool set_listen(Config& config, std::string listen, Diagnostics& diagnostics);
+
+/// Both, where they are given.
+void override_with(Reading& reading, const std::string& data_dir, const std::string& listen,
+                   Diagnostics& diagnostics);
 
 /// Diagnostics as a person reads them: file:line:column, what is wrong, the excerpt, the hint.
 std::string to_text(const Diagnostics& diagnostics, bool colour);

@@ -52,6 +52,7 @@ struct Alias {
   const Section* section;
   std::string_view unknown;
   std::string_view hint;
+  std::string_view means = {};  ///< The key it is called here, where its value is written alike.
 };
 
 const Alias kAliases[] = {
@@ -61,28 +62,28 @@ const Alias kAliases[] = {
     {&kTopLevel, "llm",
      "the LLM narrator comes with a later release; incidents are explained by template"},
     {&kTopLevel, "include", "one config is one file: include is not there yet"},
-    {&kTopLevel, "server", "the server's section is called [http]"},
-    {&kTopLevel, "logging", "here it is called [log]"},
-    {&kTopLevel, "sources", "here it is called [source.NAME]"},
-    {&kTopLevel, "streams", "here it is called [stream.NAME]"},
-    {&kTopLevel, "windows", "here it is called [window.NAME]"},
-    {&kTopLevel, "rules", "here it is called [rule.NAME]"},
+    {&kTopLevel, "server", "the server's section is called [http]", "http"},
+    {&kTopLevel, "logging", "here it is called [log]", "log"},
+    {&kTopLevel, "sources", "here it is called [source.NAME]", "source"},
+    {&kTopLevel, "streams", "here it is called [stream.NAME]", "stream"},
+    {&kTopLevel, "windows", "here it is called [window.NAME]", "window"},
+    {&kTopLevel, "rules", "here it is called [rule.NAME]", "rule"},
     {&kTopLevel, "listen", "it belongs to [http]"},
     {&kHttp, "host", "the address and the port go into one key: listen = \"127.0.0.1:8080\""},
     {&kHttp, "port", "the address and the port go into one key: listen = \"127.0.0.1:8080\""},
-    {&kHttp, "address", R"(it is called "listen" here: listen = "127.0.0.1:8080")"},
-    {&kHttp, "bind", R"(it is called "listen" here: listen = "127.0.0.1:8080")"},
+    {&kHttp, "address", R"(it is called "listen" here: listen = "127.0.0.1:8080")", "listen"},
+    {&kHttp, "bind", R"(it is called "listen" here: listen = "127.0.0.1:8080")", "listen"},
     {&kHttp, "tls", "TLS comes with a later release; put a proxy in front, or stay on loopback"},
     {&kHttp, "cors", "other origins are never let in: there is no CORS"},
-    {&kSource, "file", R"(it is called "path" here)"},
+    {&kSource, "file", R"(it is called "path" here)", "path"},
     {&kSource, "brokers", "the Kafka source comes with a later release"},
     {&kSource, "topic", "the Kafka source comes with a later release"},
-    {&kStream, "where", R"(it is called "filter" here)"},
-    {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")"},
-    {&kStream, "schema", R"(it is called "fields" here)"},
+    {&kStream, "where", R"(it is called "filter" here)", "filter"},
+    {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")", "time"},
+    {&kStream, "schema", R"(it is called "fields" here)", "fields"},
     {&kStream, "allowed_lateness", "each window has its own: put it under [window.NAME]"},
     {&kStream, "dedup", R"(name the field that tells events apart: id = "event_id")"},
-    {&kStream, "unique", R"(it is called "id" here: id = "event_id")"},
+    {&kStream, "unique", R"(it is called "id" here: id = "event_id")", "id"},
     {&kStream, "event_id", R"(id = "event_id" makes this field the id)"},
     {&kTopLevel, "log_dir", "the log is kept in DATA_DIR/wal; [log] is about log lines"},
     {&kTopLevel, "checkpoint", "it belongs to [wal]: checkpoint_every, checkpoint_bytes"},
@@ -93,24 +94,25 @@ const Alias kAliases[] = {
     {&kWal, "dir", "the log is kept in DATA_DIR/wal: set data_dir"},
     {&kWal, "path", "the log is kept in DATA_DIR/wal: set data_dir"},
     {&kWal, "segment_bytes", "segments are 64 MiB; this cannot be set"},
-    {&kWal, "retention", R"(it is called "keep" here: keep = { age = "7d", bytes = "10GB" })"},
+    {&kWal, "retention", R"(it is called "keep" here: keep = { age = "7d", bytes = "10GB" })",
+     "keep"},
     {&kWal, "keep_age", R"(write keep = { age = "7d", bytes = "10GB" })"},
     {&kWal, "keep_bytes", R"(write keep = { age = "7d", bytes = "10GB" })"},
-    {&kWindow, "filter", R"(it is called "where" here)"},
-    {&kWindow, "stream", R"(it is called "from" here)"},
-    {&kWindow, "group_by", R"(it is called "by" here)"},
-    {&kWindow, "keys", R"(it is called "by" here)"},
-    {&kWindow, "metrics", R"(it is called "select" here)"},
+    {&kWindow, "filter", R"(it is called "where" here)", "where"},
+    {&kWindow, "stream", R"(it is called "from" here)", "from"},
+    {&kWindow, "group_by", R"(it is called "by" here)", "by"},
+    {&kWindow, "keys", R"(it is called "by" here)", "by"},
+    {&kWindow, "metrics", R"(it is called "select" here)", "select"},
     {&kWindow, "slide", "hopping windows come with a later release; windows are tumbling for now"},
     {&kWindow, "hop", "hopping windows come with a later release; windows are tumbling for now"},
     {&kWindow, "session",
      "session windows come with a later release; windows are tumbling for now"},
     {&kWindow, "join", "joins come with a later release"},
     {&kWindow, "keep", "retention of results comes with a later release"},
-    {&kRule, "window", R"(it is called "on" here)"},
-    {&kRule, "from", R"(it is called "on" here)"},
-    {&kRule, "expr", R"(it is called "when" here)"},
-    {&kRule, "condition", R"(it is called "when" here)"},
+    {&kRule, "window", R"(it is called "on" here)", "on"},
+    {&kRule, "from", R"(it is called "on" here)", "on"},
+    {&kRule, "expr", R"(it is called "when" here)", "when"},
+    {&kRule, "condition", R"(it is called "when" here)", "when"},
     {&kRule, "notify", "alerts come with a later release"},
 };
 
@@ -145,6 +147,26 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 constexpr std::size_t kNameCharsMax = 64;  // Longer ones are no slips of the finger.
 
+/// The known name that differs in the fewest letters: at most a third of them wrong, and at least
+/// one right.
+std::string_view nearest_in_letters(std::string_view unknown,
+                                    std::span<const std::string_view> known) {
+  if (unknown.empty() || unknown.size() > kNameCharsMax) return {};
+  const std::string wanted = normalised(unknown);
+  std::string_view best;
+  std::size_t best_distance =
+      std::min(std::max<std::size_t>(1, wanted.size() / 3) + 1, wanted.size());
+  for (const std::string_view name : known) {
+    if (name.size() > kNameCharsMax) continue;
+    const std::size_t d = distance(wanted, normalised(name));
+    if (d < best_distance) {
+      best_distance = d;
+      best = name;
+    }
+  }
+  return best;
+}
+
 }  // namespace
 
 constinit const Section kTopLevel{"the top level", kTopLevelKeys};
@@ -168,21 +190,9 @@ std::span<const Section* const> sections() {
 }
 
 std::string_view nearest(std::string_view unknown, std::span<const std::string_view> known) {
-  if (unknown.empty() || unknown.size() > kNameCharsMax) return {};
+  const std::string_view best = nearest_in_letters(unknown, known);
   const std::string wanted = normalised(unknown);
-  std::string_view best;
-  // At most a third of the letters wrong, and at least one of them right.
-  std::size_t best_distance =
-      std::min(std::max<std::size_t>(1, wanted.size() / 3) + 1, wanted.size());
-  for (const std::string_view name : known) {
-    if (name.size() > kNameCharsMax) continue;
-    const std::size_t d = distance(wanted, normalised(name));
-    if (d < best_distance) {
-      best_distance = d;
-      best = name;
-    }
-  }
-  if (!best.empty() || wanted.size() < 4) return best;
+  if (!best.empty() || wanted.size() < 4 || unknown.size() > kNameCharsMax) return best;
   // "lateness" for "allowed_lateness", "log_level" for "log".
   for (const std::string_view name : known) {
     const std::string other = normalised(name);
@@ -198,6 +208,13 @@ std::string did_you_mean(std::string_view unknown, std::span<const std::string_v
                          std::string otherwise) {
   const std::string_view near = nearest(unknown, known);
   return near.empty() ? otherwise : fmt::format("did you mean \"{}\"?", near);
+}
+
+std::string_view key_meant(const Section& section, std::string_view key) {
+  for (const Alias& alias : kAliases) {
+    if (alias.section == &section && alias.unknown == key) return alias.means;
+  }
+  return nearest_in_letters(key, section.keys);
 }
 
 std::string unknown_key_hint(const Section& section, std::string_view key) {

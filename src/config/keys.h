@@ -36,6 +36,10 @@ std::string_view nearest(std::string_view unknown, std::span<const std::string_v
 std::string did_you_mean(std::string_view unknown, std::span<const std::string_view> known,
                          std::string otherwise);
 
+/// The key of the section that the writer of an unknown one most likely meant, so that its value
+/// can be looked at as well; empty where that would be guessing.
+std::string_view key_meant(const Section& section, std::string_view key);
+
 /// The hint for an unknown key of a section: what it is called here, when it comes, or what there
 /// is instead.
 std::string unknown_key_hint(const Section& section, std::string_view key);

@@ -1,6 +1,7 @@
 // The top level and the sections that are there once: [log], [http], [incidents]. What is kept on
 // disk is read in read_storage.cpp.
 #include <algorithm>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -94,6 +95,34 @@ struct Named {
   void (*read)(const Entry&, Config&, Report&);
 };
 
+/// Puts what stands in one table to what stands in another.
+void unite(Value& into, const Value& from) {
+  for (const Entry& entry : from.entries) {
+    const auto same = std::find_if(into.entries.begin(), into.entries.end(),
+                                   [&](const Entry& e) { return e.key == entry.key; });
+    if (same == into.entries.end()) {
+      into.entries.push_back(entry);
+    } else if (same->value.kind == Value::Kind::table && entry.value.kind == Value::Kind::table) {
+      unite(same->value, entry.value);
+    }
+  }
+}
+
+/// The sections under the keys they are read as. A header that is misspelt in one place and right
+/// in another, [windw.m] and [window.m.select], is about one section.
+std::vector<Entry> by_key(const Value& root, const TableReader& table) {
+  Value sections;
+  for (const Entry& entry : root.entries) {
+    const std::string_view key = table.key_of(entry);
+    if (key.empty()) continue;
+    Value one;
+    one.entries.push_back(entry);
+    one.entries.back().key = key;
+    unite(sections, one);
+  }
+  return std::move(sections.entries);
+}
+
 void read_named_section(const Entry& entry, const Named& named, Config& config, Report& report) {
   if (!is_table(entry, named.example, report)) return;
   bool complained = false;
@@ -103,6 +132,7 @@ void read_named_section(const Entry& entry, const Named& named, Config& config, 
       named.read(child, config, report);
     } else if (!complained) {
       complained = true;
+      const Report::Within item(report, named.key, "");
       report.error(entry.key_span, fmt::format("this {} has no name", named.key),
                    fmt::format("give it one: {}, with a NAME of your choice", named.example));
     }
@@ -163,7 +193,7 @@ void read_top_level(const Value& root, Config& config, Report& report) {
                                        {"wal", read_wal},
                                        {"incidents", read_incidents}};
 
-  for (const Entry& entry : root.entries) {
+  for (const Entry& entry : by_key(root, table)) {
     for (const Single& single : kSingle) {
       if (entry.key == single.key) single.read(entry, config, report);
     }

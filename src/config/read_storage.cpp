@@ -51,9 +51,10 @@ void read_wal(const Entry& entry, Config& config, Report& report) {
   if (!is_table(entry, "[wal]", report)) return;
   const TableReader table(entry.value, entry.key_span, "[wal]", kWal, report);
   wal::WalOptions& wal = config.wal;
-  table.choice("durability", kDurabilities, wal.durability);
+  const bool known =
+      table.choice("durability", kDurabilities, wal.durability) || !table.has("durability");
   table.duration("sync_every", kMillisecond, kMinute, wal.sync_every);
-  if (table.has("sync_every") && wal.durability == wal::Durability::sync) {
+  if (known && table.has("sync_every") && wal.durability == wal::Durability::sync) {
     table.error("sync_every", "means nothing where every acknowledgement waits for the disk",
                 "remove it, or say durability = \"interval\" and read in docs/config.md what can "
                 "be lost then");

@@ -15,6 +15,8 @@ using decode::FieldOptions;
 using decode::NamedExpression;
 using decode::StreamOptions;
 
+constexpr Choice<bool> kKeeps[] = {{"fields", false}, {"raw", true}};
+
 constexpr std::string_view kTypeHint =
     "types are string, int, float, bool, decimal(2), timestamp and map";
 
@@ -109,6 +111,8 @@ void read_fields(const Value& value, const std::string& prefix, StreamOptions& o
       if (entry.value.entries.empty()) {
         report.error(entry.key_span, fmt::format("field {} has no type", field.name.text),
                      std::string(kTypeHint));
+        add_field(std::move(field), entry.key_span, out, report);
+        continue;
       }
       read_fields(entry.value, field.name.text + ".", out, report);
       continue;
@@ -139,21 +143,23 @@ void read_required(const TableReader& table, StreamOptions& out) {
   }
 }
 
-/// derive = { name = "expression" } or check = { … }.
-void read_named(const TableReader& table, std::string_view key, std::vector<NamedExpression>& out) {
+/// derive = { name = "expression" } or check = { … }. One that is no text stays there by name, with
+/// an empty expression. False where there is no telling the names.
+bool read_named(const TableReader& table, std::string_view key, std::vector<NamedExpression>& out) {
   const Value* value = table.find(key);
-  if (value == nullptr) return;
+  if (value == nullptr) return true;
   if (value->kind != Value::Kind::table) {
     table.error(key, "expected a table of names and expressions, found " + describe(*value),
                 fmt::format("write {} = {{ name = \"expression\" }}", key));
-    return;
+    return false;
   }
   for (const Entry& entry : value->entries) {
     const auto text =
         expression_of(entry.value, fmt::format("{}.{}", key, entry.key), table.report());
-    if (!text) continue;
-    out.push_back({SourceText(entry.key, table.report().file().place(entry.key_span)), *text});
+    out.push_back({SourceText(entry.key, table.report().file().place(entry.key_span)),
+                   text.value_or(SourceText())});
   }
+  return true;
 }
 
 void check_derived(const StreamOptions& out, Report& report) {
@@ -256,12 +262,16 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
     if (fields->kind == Value::Kind::table) {
       read_fields(*fields, "", out, report);
     } else {
+      out.names_missing = true;
       table.error("fields", "expected a table of names and types, found " + describe(*fields),
                   "write fields = { service = \"string\", latency_ms = \"float\" }");
     }
   }
   read_required(table, out);
-  read_named(table, "derive", out.derive);
+  // The time need not be among the fields; without its name there is no telling how it is called.
+  if (!read_named(table, "derive", out.derive) || table.lost_names() || out.time.empty()) {
+    out.names_missing = true;
+  }
   check_derived(out, report);
   table.expression("filter", out.filter);
   read_named(table, "check", out.checks);
@@ -272,10 +282,7 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   table.bytes("max_event_bytes", 64, 64 << 20, out.max_event_bytes);
   read_paths(table, out);
   read_id(table, out);
-  if (table.has("keep")) {
-    table.error("keep", "keeping events as they came is not there yet",
-                "remove it: the log keeps the declared fields, dead letters the whole event");
-  }
+  table.choice("keep", kKeeps, out.keep_raw);
   config.streams.push_back(std::move(out));
 }
 

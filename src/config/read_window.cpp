@@ -56,7 +56,9 @@ void check_window_name(const Entry& entry, Report& report) {
 
 /// Adds a key or a metric under a name that SQL takes as it is and that no other column has.
 void add_column(std::vector<NamedExpression>& out, const NamedExpression& column,
-                const WindowOptions& window, std::string_view what, Report& report) {
+                WindowOptions& window, std::string_view what, Report& report) {
+  const bool missing = window.names_missing;
+  window.names_missing = true;
   const std::string name = lower(column.name.text);
   const auto same = [&](const NamedExpression& other) { return lower(other.name.text) == name; };
   if (!is_identifier(column.name.text)) {
@@ -77,6 +79,7 @@ void add_column(std::vector<NamedExpression>& out, const NamedExpression& column
                  "SQL does not tell upper from lower case: choose another name");
   } else {
     out.push_back(column);
+    window.names_missing = missing;
   }
 }
 
@@ -84,8 +87,8 @@ void read_column_table(const Value& value, std::string_view what, WindowOptions&
                        std::vector<NamedExpression>& out, Report& report) {
   for (const Entry& entry : value.entries) {
     const auto text = expression_of(entry.value, fmt::format("{}.{}", what, entry.key), report);
-    if (!text) continue;
-    const NamedExpression column{SourceText(entry.key, report.file().place(entry.key_span)), *text};
+    const NamedExpression column{SourceText(entry.key, report.file().place(entry.key_span)),
+                                 text.value_or(SourceText())};
     add_column(out, column, window, what, report);
   }
 }
@@ -99,6 +102,7 @@ void read_by(const TableReader& table, WindowOptions& out) {
     return;
   }
   if (by->kind != Value::Kind::array) {
+    out.names_missing = true;
     table.error("by", "expected a list of keys, found " + describe(*by),
                 by->kind == Value::Kind::string ? fmt::format("write by = [\"{}\"]", by->text)
                                                 : std::string("write by = [\"service\"]"));
@@ -106,17 +110,23 @@ void read_by(const TableReader& table, WindowOptions& out) {
   }
   for (const Value& item : by->items) {
     const auto text = expression_of(item, "by", table.report());
-    if (text) add_column(out.by, {*text, *text}, out, "by", table.report());
+    if (text) {
+      add_column(out.by, {*text, *text}, out, "by", table.report());
+    } else {
+      out.names_missing = true;
+    }
   }
 }
 
 void read_select(const TableReader& table, WindowOptions& out) {
   const Value* select = table.find("select");
   if (select == nullptr || (select->kind == Value::Kind::table && select->entries.empty())) {
+    out.names_missing = true;
     table.missing("select", "what is to be computed? select = { request_count = \"count(*)\" }");
     return;
   }
   if (select->kind != Value::Kind::table) {
+    out.names_missing = true;
     table.error("select", "expected a table of names and expressions, found " + describe(*select),
                 "write select = { request_count = \"count(*)\" }");
     return;
@@ -150,20 +160,39 @@ void read_emit_every(const TableReader& table, WindowOptions& out) {
 /// Of one key, waiting for stragglers.
 constexpr Duration kMaxOpenWindows = 10'000;
 
-void read_size(const TableReader& table, WindowOptions& out) {
-  if (!table.has("size")) {
+/// False where there is no telling the size, so that nothing can be measured by it.
+bool read_size(const TableReader& table, WindowOptions& out) {
+  const Value* written = table.find("size");
+  if (written == nullptr) {
     table.missing("size", "how long is a window? size = \"1m\"");
-  } else {
-    const Value* size = table.find("size");
-    if (size->kind == Value::Kind::string) out.size_text = SourceText(size->text, size->inner);
-    table.duration("size", kSecond, 366 * kDay, out.size);
+    return false;
   }
-  read_time_zone(table, out.timezone);
-  if (!out.timezone.empty() && out.size % kDay != 0) {
-    table.error("timezone", "only windows of whole days have a time zone",
-                "remove it: windows of minutes and hours begin at full ones in UTC, which most "
-                "zones share");
+  if (written->kind == Value::Kind::string) {
+    out.size_text = SourceText(written->text, written->inner);
   }
+  Duration size = 0;
+  table.duration("size", kSecond, 366 * kDay, size);
+  if (size == 0) return false;
+  out.size = size;
+  return true;
+}
+
+/// How many windows can be open at a time follows from the lateness: memory must stay bounded.
+void check_lateness(const TableReader& table, const WindowOptions& window) {
+  const Duration open = window.allowed_lateness / window.size;
+  if (open <= kMaxOpenWindows) return;
+  table.error("allowed_lateness",
+              fmt::format("this is {} windows long: as many would be open at a time", open),
+              fmt::format("at most {} times the size; make the windows longer, or wait less",
+                          kMaxOpenWindows));
+}
+
+void check_zone(const TableReader& table, WindowOptions& window) {
+  if (window.timezone.empty() || window.size % kDay == 0) return;
+  table.error("timezone", "only windows of whole days have a time zone",
+              "remove it: windows of minutes and hours begin at full ones in UTC, which most "
+              "zones share");
+  window.timezone.clear();
 }
 
 }  // namespace
@@ -175,18 +204,18 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   out.name = SourceText(entry.key, report.file().place(entry.key_span));
   check_window_name(entry, report);
   table.text("from", out.from);
-  read_size(table, out);
+  const bool sized = read_size(table, out);
+  read_time_zone(table, out.timezone);
+  out.names_missing = table.lost_names();
   read_by(table, out);
   table.expression("where", out.where);
   read_select(table, out);
   table.duration("allowed_lateness", 0, 31 * kDay, out.allowed_lateness);
-  // How many windows can be open at a time follows from this: memory must stay bounded.
-  if (out.allowed_lateness / out.size > kMaxOpenWindows) {
-    table.error("allowed_lateness",
-                fmt::format("this is {} windows long: as many would be open at a time",
-                            out.allowed_lateness / out.size),
-                fmt::format("at most {} times the size; make the windows longer, or wait less",
-                            kMaxOpenWindows));
+  if (sized) {
+    check_lateness(table, out);
+    check_zone(table, out);
+  } else {
+    out.timezone.clear();
   }
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);

@@ -20,10 +20,10 @@ std::vector<std::string_view> names_of(const std::vector<Options>& all) {
   return names;
 }
 
-/// Reports that `reference` names nothing there is.
-void check_name(const SourceText& reference, std::string_view key, std::string_view what,
+/// Reports that `reference` names nothing there is, and is false then.
+bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
                 const std::vector<std::string_view>& known, Report& report) {
-  if (std::find(known.begin(), known.end(), reference.text) != known.end()) return;
+  if (std::find(known.begin(), known.end(), reference.text) != known.end()) return true;
   std::string hint;
   if (known.empty()) {
     hint = fmt::format("there is no {} at all: declare one with [{}.{}]", what, what,
@@ -40,17 +40,19 @@ void check_name(const SourceText& reference, std::string_view key, std::string_v
   report.error(span_of(reference),
                fmt::format("{}: there is no {} \"{}\"", key, what, reference.text),
                std::move(hint));
+  return false;
 }
 
 /// The stream a source or window belongs to: as said, or the only one.
 void resolve_stream(SourceText& stream, std::string_view key, std::string_view title,
                     const SourceText& owner, const std::vector<std::string_view>& streams,
                     Report& report) {
+  if (streams.empty()) return;  // That has been told, and is the mistake.
   if (!stream.empty()) {
     check_name(stream, key, "stream", streams, report);
   } else if (streams.size() == 1) {
     stream = SourceText(std::string(streams.front()), owner.place);
-  } else if (!streams.empty()) {
+  } else if (!report.has_errors_in(title, owner.text)) {  // It may have been said, and wrongly.
     report.error(
         span_of(owner), fmt::format("[{}.{}] does not say which stream", title, owner.text),
         fmt::format("there are {}: add {} = \"{}\"", join_names(streams), key, streams.front()));
@@ -137,22 +139,22 @@ void check_access_logs(const Config& config, Report& report) {
   }
 }
 
-void check_rules(const Config& config, const std::vector<std::string_view>& windows,
-                 Report& report) {
-  for (const detect::RuleOptions& rule : config.rules) {
+void check_rules(Config& config, const std::vector<std::string_view>& windows, Report& report) {
+  for (detect::RuleOptions& rule : config.rules) {
     if (rule.on.empty()) continue;
     const Report::Within item(report, "rule", rule.name.text);
     check_name(rule.on, "on", "window", windows, report);
     const auto window =
         std::find_if(config.windows.begin(), config.windows.end(),
                      [&](const window::WindowOptions& w) { return w.name.text == rule.on.text; });
-    if (rule.metric.empty() || window == config.windows.end()) continue;
+    if (rule.metric.empty() || window == config.windows.end() || window->names_missing) continue;
     const std::vector<std::string_view> metrics = names_of(window->select);
     if (std::find(metrics.begin(), metrics.end(), rule.metric.text) != metrics.end()) continue;
     report.error(
         span_of(rule.metric),
         fmt::format("metric: window {} has no metric \"{}\"", rule.on.text, rule.metric.text),
         did_you_mean(rule.metric.text, metrics, "it has " + join_names(metrics)));
+    rule.metric = {};
   }
 }
 
@@ -161,7 +163,7 @@ void check_rules(const Config& config, const std::vector<std::string_view>& wind
 void check_references(Config& config, Report& report) {
   const std::vector<std::string_view> streams = names_of(config.streams);
   const std::vector<std::string_view> windows = names_of(config.windows);
-  if (streams.empty()) {
+  if (streams.empty() && !report.has_errors_in("stream", "")) {
     report.error({1, 1, 0}, "no stream is declared: there is nothing to do",
                  "begin with [stream.NAME] and its time and fields; config/obs.toml is an example");
   }
@@ -173,9 +175,9 @@ void check_references(Config& config, Report& report) {
   check_paths(config, report);
   check_access_logs(config, report);
   check_rules(config, windows, report);
-  for (const SourceText& name : config.incidents.evidence) {
-    check_name(name, "evidence", "window", windows, report);
-  }
+  std::erase_if(config.incidents.evidence, [&](const SourceText& name) {
+    return !check_name(name, "evidence", "window", windows, report);
+  });
 }
 
 }  // namespace streamobs::config

@@ -86,14 +86,31 @@ TableReader::TableReader(const Value& table, Span at, std::string title, const S
     } else {
       report_.error(entry.key_span, message, hint);
     }
+    const std::string_view meant = key_meant(section, entry.key);
+    if (!meant.empty()) {
+      slips_.push_back({&entry, meant});
+    } else if (entry.value.kind == Value::Kind::table || entry.value.kind == Value::Kind::array) {
+      lost_names_ = true;
+    }
   }
+}
+
+std::string_view TableReader::key_of(const Entry& entry) const {
+  const auto key = std::find(section_.keys.begin(), section_.keys.end(), entry.key);
+  if (key != section_.keys.end()) return *key;
+  const auto slip =
+      std::find_if(slips_.begin(), slips_.end(), [&](const Slip& s) { return s.entry == &entry; });
+  return slip == slips_.end() ? std::string_view() : slip->key;
 }
 
 const Value* TableReader::find(std::string_view key) const {
   if (std::find(section_.keys.begin(), section_.keys.end(), key) == section_.keys.end()) {
     throw std::logic_error(fmt::format("{} is not a key of {}", key, section_.name));
   }
-  return table_.find(key);
+  if (const Value* value = table_.find(key)) return value;
+  const auto slip =
+      std::find_if(slips_.begin(), slips_.end(), [&](const Slip& s) { return s.key == key; });
+  return slip == slips_.end() ? nullptr : &slip->entry->value;
 }
 
 const Value* TableReader::of_kind(std::string_view key, Value::Kind kind, std::string_view expected,

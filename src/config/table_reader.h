@@ -2,7 +2,8 @@
 //
 // Made for one table and thrown away. A key that is absent leaves its target, the default, alone;
 // so does a key whose value is wrong, after an error. Keys that the section does not know are
-// reported on construction.
+// reported on construction; one that is a slip for another is then read as that, so that what is
+// wrong in its value is told as well, and nothing is called missing that is only misspelt.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +36,10 @@ class TableReader {
 
   /// The value of a key of this section; null where it is absent.
   const Value* find(std::string_view key) const;
+  /// The key of this section that an entry is read as; empty where it is none.
+  std::string_view key_of(const Entry& entry) const;
+  /// Whether a table or list stands under a key that is read as none: names may be lost with it.
+  bool lost_names() const { return lost_names_; }
   bool has(std::string_view key) const { return find(key) != nullptr; }
   const std::string& title() const { return title_; }
   Span at() const { return at_; }
@@ -58,11 +63,14 @@ class TableReader {
     if (read_integer(key, least, most, value)) out = static_cast<T>(value);
   }
 
+  /// True where a choice was read.
   template <class T, std::size_t N>
-  void choice(std::string_view key, const Choice<T> (&choices)[N], T& out) const {
+  bool choice(std::string_view key, const Choice<T> (&choices)[N], T& out) const {
     std::vector<std::string_view> words;
     for (const Choice<T>& c : choices) words.push_back(c.word);
-    if (const auto index = read_choice(key, words)) out = choices[*index].value;
+    const auto index = read_choice(key, words);
+    if (index) out = choices[*index].value;
+    return index.has_value();
   }
 
   /// Reports that a key without which the table means nothing is not there.
@@ -83,6 +91,12 @@ class TableReader {
   std::string title_;
   const Section& section_;
   Report& report_;
+  struct Slip {
+    const Entry* entry;
+    std::string_view key;  ///< What it is read as.
+  };
+  std::vector<Slip> slips_;
+  bool lost_names_ = false;
 };
 
 /// A text that is not blank, with its place; else an error and nothing. `what` names it in

@@ -5,8 +5,11 @@
 
 namespace streamobs::decode {
 
-BatchWriter::BatchWriter(const StreamSchema& schema, std::size_t time_column)
-    : schema_(schema), time_column_(time_column), places_(schema.fields.size()) {
+BatchWriter::BatchWriter(const StreamSchema& schema, std::size_t time_column, bool keeps_raw)
+    : schema_(schema),
+      time_column_(time_column),
+      keeps_raw_(keeps_raw),
+      places_(schema.fields.size()) {
   for (const Field& field : schema.fields) {
     dictionaries_.push_back(
         is_text(field.type.kind) ? std::make_shared<Dictionary>(kDictionaryEntries) : nullptr);
@@ -38,6 +41,10 @@ void BatchWriter::grow(std::size_t rows) {
   batch_->time.resize(rows);
   batch_->event_index.resize(rows);
   time_ = batch_->time.data();
+  if (keeps_raw_) {
+    batch_->raw.resize(rows);
+    raw_ = batch_->raw.data();
+  }
   for (std::size_t i = 0; i < places_.size(); ++i) grow_column(i, rows);
 }
 
@@ -153,6 +160,7 @@ void BatchWriter::finish() {
   batch.events = events();
   batch.time.resize(row_);
   batch.event_index.resize(row_);
+  if (keeps_raw_) batch.raw.resize(row_);
   Timestamp newest = batch.time_max;
   for (const Timestamp t : batch.time) newest = std::max(newest, t);
   batch.time_max = newest;

@@ -76,8 +76,8 @@ class BatchWriter {
   /// A column's place; stays where it is as long as the writer lives.
   const Place& place(std::size_t column) const { return places_[column]; }
 
-  /// `schema` outlives the writer.
-  BatchWriter(const StreamSchema& schema, std::size_t time_column);
+  /// `schema` outlives the writer. `keeps_raw`: each row's text goes to the batch too.
+  BatchWriter(const StreamSchema& schema, std::size_t time_column, bool keeps_raw);
 
   /// Turns to `batch`, which has been cleared; `rows` is a guess.
   void begin(EventBatch& batch, std::size_t rows);
@@ -86,8 +86,12 @@ class BatchWriter {
     if (row_ == capacity_) [[unlikely]]
       grow(capacity_ * 2);
   }
-  /// Keeps the row as the next event: every column has been set.
-  void commit() { ++row_; }
+  /// Keeps the row as the next event, whose text is [begin, end): every column has been set.
+  void commit(const char* begin, const char* end) {
+    if (raw_ != nullptr) [[unlikely]]
+      raw_[row_] = {begin, static_cast<std::size_t>(end - begin)};
+    ++row_;
+  }
 
   /// Several rows at once, column by column: makes room for `count` of them.
   void reserve_rows(std::size_t count);
@@ -95,6 +99,8 @@ class BatchWriter {
   void seek(Row row) { row_ = row.row_; }
   /// Ends what reserve_rows() has begun at `first`: keeps the first `count` rows.
   void commit_rows(Row first, std::size_t count);
+  /// Where the texts of these rows go; null where they are not kept.
+  std::string_view* raw(Row first) const { return raw_ == nullptr ? nullptr : raw_ + first.row_; }
 
   /// The next event has become no row.
   void skip_event();
@@ -125,10 +131,12 @@ class BatchWriter {
 
   const StreamSchema& schema_;
   std::size_t time_column_;
+  bool keeps_raw_;
   std::vector<std::shared_ptr<Dictionary>> dictionaries_;  ///< Null where there is none (any more).
   EventBatch* batch_ = nullptr;
   std::vector<Place> places_;
   Timestamp* time_ = nullptr;
+  std::string_view* raw_ = nullptr;  ///< Null where no texts are kept.
   std::size_t row_ = 0;
   std::size_t capacity_ = 0;
   std::size_t reserved_ = 0;   ///< Where the reserved rows end; 0 without such.

@@ -22,7 +22,8 @@ struct Decoder::Impl {
       : plan(std::move(p)),
         index(plan->schema),
         times(plan->zone),
-        writer(plan->schema, index.time_column()),
+        // The checks want the texts as well, for the dead letters.
+        writer(plan->schema, index.time_column(), plan->options.keep_raw || plan->checks),
         json(index, refusal),
         rows(*plan, index, times, json, writer, refusal),
         collector(*plan, source_names, writer, rows, refusal),

@@ -41,13 +41,14 @@ void EventCollector::begin(const Block& block, EventBatch& batch) {
   batch.origin = block.origin;
   batch.block = block.bytes;
   other_lines_ = 0;
-  row_texts_.clear();
+  row_lines_.clear();
   rows_.set_time_limit(add_saturating(block.origin.received_at, plan_.options.max_future));
 }
 
 void EventCollector::finish() {
   writer_.finish();
   if (checks_ && batch_->rows != 0 && run_checks()) remove_rows();
+  if (!plan_.options.keep_raw) batch_->raw.clear();
   batch_ = nullptr;
 }
 
@@ -60,11 +61,6 @@ bool EventCollector::take(const Token* tokens, const char* begin, const char* en
   writer_.reset_row();
   refuse(begin, end);
   return false;
-}
-
-void EventCollector::remember(const char* begin, const char* end) {
-  row_texts_.push_back(
-      {writer_.events() + other_lines_, begin, static_cast<std::size_t>(end - begin)});
 }
 
 void EventCollector::refuse(const char* begin, const char* end) {
@@ -137,11 +133,10 @@ bool EventCollector::run_checks() {
         if (refused_[row] != 0) continue;
         refused_[row] = 1;
         any = true;
-        const RowText& text = row_texts_[row];
         add_dead_letter(plan_.check_names[check],
                         fmt::format("{} is {}", plan_.options.checks[check].expression.text,
                                     holds.is_null(i) ? "null" : "false"),
-                        {text.begin, text.size}, batch.event_index[row], text.line);
+                        batch.raw[row], batch.event_index[row], row_lines_[row]);
       }
     }
   }
@@ -152,6 +147,7 @@ void EventCollector::remove_rows() {
   EventBatch& batch = *batch_;
   compact(batch.time, refused_);
   compact(batch.event_index, refused_);
+  compact(batch.raw, refused_);
   for (Column& column : batch.columns) {
     compact(column.nulls, refused_);
     compact(column.bools, refused_);

@@ -38,8 +38,8 @@ class EventCollector {
   /// The writer's row holds the event at [begin, end).
   void accept(const char* begin, const char* end) {
     if (checks_) [[unlikely]]
-      remember(begin, end);
-    writer_.commit();
+      row_lines_.push_back(writer_.events() + other_lines_);
+    writer_.commit(begin, end);
   }
   /// The event at [begin, end) is refused for what the refusal says.
   void refuse(const char* begin, const char* end);
@@ -50,17 +50,11 @@ class EventCollector {
   /// Lines that are no events of their own, for the line numbers: blank ones, those within quotes.
   void count_lines(std::uint64_t lines) { other_lines_ += lines; }
 
-  /// True if the collector must see every event: it keeps their texts for the checks.
+  /// True if the collector must see every event: it keeps their lines for the checks.
   bool sees_all() const { return checks_.has_value(); }
   std::size_t max_event_bytes() const { return plan_.options.max_event_bytes; }
 
  private:
-  struct RowText {
-    std::uint64_t line;
-    const char* begin;
-    std::size_t size;
-  };
-  void remember(const char* begin, const char* end);
   void add_dead_letter(std::string_view reason, std::string_view detail, std::string_view payload,
                        std::uint32_t event, std::uint64_t line);
   bool run_checks();
@@ -76,8 +70,8 @@ class EventCollector {
 
   std::optional<expr::Evaluator> checks_;
   std::vector<ColumnView> inputs_;
-  PodVector<RowText> row_texts_;     ///< Of each row, where there are checks.
-  PodVector<std::uint8_t> refused_;  ///< Rows that a check has refused.
+  PodVector<std::uint64_t> row_lines_;  ///< Of each row, where there are checks.
+  PodVector<std::uint8_t> refused_;     ///< Rows that a check has refused.
 };
 
 }  // namespace streamobs::decode

@@ -46,12 +46,19 @@ struct StreamOptions {
       30 * kSecond;  ///< A partition silent for longer holds the watermark back no more.
   std::size_t max_event_bytes = 1 << 20;  ///< A longer line is refused.
   std::vector<SourceText> paths;          ///< Further HTTP paths that take this stream's events.
+  bool keep_raw = false;  ///< Each event's text as it came is kept as well (EventBatch::raw).
   /// The field that names an event: of those with the same value only the first is counted. Empty:
   /// none, and what is sent twice counts twice.
   SourceText id;
   /// How far (in event time, behind the stream's newest) ids are remembered. Older events are late.
   Duration id_horizon = kHour;
   std::size_t ids_max = 1'000'000;  ///< Ids remembered at a time; beyond it the horizon shrinks.
+
+  /// Mistakes in this section have been told, and it is only looked through for further ones: a
+  /// field without a type or a derived field without an expression is what is left of one.
+  bool mistaken = false;
+  /// Fields may be missing as well, so that a name nobody knows need not be wrong.
+  bool names_missing = false;
 };
 
 }  // namespace streamobs::decode

@@ -172,6 +172,7 @@ class Shapes {
   void remember_text(const Edge& edge, const char* p, const char* behind, Row row);
   void finish(const Edge& edge, const LineIndex* lines, std::size_t count);
   bool at_end(LineIndex line, const char* p) const;
+  void keep_texts(const char* p, std::size_t count, std::string_view* raw) const;
   void refuse(LineIndex line);
   const char* read_time(const char* p, const char* end, const Edge& edge, Row row);
   const char* read_text(const char* p, const char* end, const Edge& edge, Row row);

@@ -39,6 +39,8 @@ bool Shapes::read_together(const char*& p, const char* end, std::size_t most_byt
   follow(nodes_.front(), lines.order.data(), count);
   const std::size_t good = lines.first_refused;
   writer_.commit_rows(lines.first_row, good);
+  if (std::string_view* const raw = writer_.raw(lines.first_row)) [[unlikely]]
+    keep_texts(p, good, raw);
   reads_ += good;
   if (good != 0) p = std::min(lines.end[good - 1] + 1, end);
   // Shapes without number, such as keys in random order: hardly any lines go together.
@@ -71,6 +73,17 @@ std::size_t Shapes::split_lines(const char* p, const char* end, std::size_t most
       return i;
   }
   return count;
+}
+
+/// The first `count` lines, of which the first is at `p`, without their ends.
+[[gnu::noinline]] void Shapes::keep_texts(const char* p, std::size_t count,
+                                          std::string_view* raw) const {
+  for (std::size_t i = 0; i < count; ++i) {
+    const char* const line_end = lines_.end[i];
+    raw[i] = {p, static_cast<std::size_t>(line_end - p)};
+    if (line_end[-1] == '\r') raw[i].remove_suffix(1);
+    p = line_end + 1;
+  }
 }
 
 inline bool Shapes::at_end(LineIndex line, const char* p) const {

@@ -215,6 +215,7 @@ bool Shapes::walk_lines(const char*& p, const char* end, std::size_t most_bytes,
   for (std::size_t n = 0; p < end && n < most_lines; ++n) {
     writer_.prepare_row();
     ++reads_;
+    const char* const begin = p;
     const char* const behind = walk<kNodesTell>(nodes_.data(), p, end, writer_.row());
     if (behind == nullptr || static_cast<std::size_t>(behind - p) > most_bytes) return false;
     // The line's end, as nearly all have it; anything else is the plain reader's business.
@@ -227,7 +228,7 @@ bool Shapes::walk_lines(const char*& p, const char* end, std::size_t most_bytes,
     } else {
       return false;
     }
-    writer_.commit();
+    writer_.commit(begin, behind);
   }
   return true;
 }

@@ -18,14 +18,16 @@ constexpr std::size_t kMaxPathBytes = 256;
 constexpr std::array kReasons = {reason::not_json,   reason::not_a_record,  reason::missing_field,
                                  reason::wrong_type, reason::bad_time,      reason::out_of_range,
                                  reason::bad_utf8,   reason::duplicate_key, reason::too_deep,
-                                 reason::too_long,   reason::future,        reason::late};
+                                 reason::too_long,   reason::future,        reason::late,
+                                 reason::set_aside};
 
 class Compiler {
  public:
   Compiler(const StreamOptions& options, Diagnostics& diagnostics)
       : options_(options), diagnostics_(diagnostics), plan_(std::make_shared<StreamPlan>()) {}
 
-  std::shared_ptr<const StreamPlan> compile(std::uint32_t stream_id) {
+  CheckedStream compile(std::uint32_t stream_id) {
+    failed_ = options_.mistaken;
     plan_->options = options_;
     plan_->schema.stream = options_.name.text;
     plan_->schema.stream_id = stream_id;
@@ -35,6 +37,7 @@ class Compiler {
     add_id();
     check_limits();
     for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
+    if (options_.names_missing) plan_->scope.set_incomplete();
     add_derived();
     add_checks();
     add_filter();
@@ -45,8 +48,7 @@ class Compiler {
       error(options_.name.place, stream() + zone.error().message,
             "timezone takes an IANA name such as \"Europe/Berlin\", or \"UTC\"");
     }
-    if (failed_) return nullptr;
-    return plan_;
+    return {plan_, !failed_};
   }
 
  private:
@@ -59,6 +61,12 @@ class Compiler {
     d.message = std::move(message);
     d.hint = std::move(hint);
     diagnostics_.push_back(std::move(d));
+  }
+
+  /// An error that the reader of the config knows as well.
+  void error_unless_told(const SourcePlace& place, std::string message, std::string hint) {
+    failed_ = true;
+    if (!options_.mistaken) error(place, std::move(message), std::move(hint));
   }
 
   void add_fields() {
@@ -80,15 +88,16 @@ class Compiler {
               "remove one of them, or give one another name with its own `path`");
         continue;
       }
-      if (from.type.kind == Kind::null || from.type.kind == Kind::interval) {
-        error(from.name.place, stream() + fmt::format("the field {} has no usable type", name),
-              "use string, int, float, bool, decimal(n), timestamp or map");
-        continue;
-      }
       Field field;
       field.name = name;
       field.path = from.path.empty() ? name : from.path;
       field.type = from.type;
+      if (from.type.kind == Kind::null || from.type.kind == Kind::interval) {
+        error_unless_told(from.name.place,
+                          stream() + fmt::format("the field {} has no usable type", name),
+                          "use string, int, float, bool, decimal(n), timestamp or map");
+        field.type = {};
+      }
       field.required = from.required;
       field.aliases = from.aliases;
       check_paths(from, field);
@@ -118,8 +127,9 @@ class Compiler {
     StreamSchema& schema = plan_->schema;
     schema.time_field = options_.time.text;
     if (options_.time.empty()) {
-      error(options_.name.place, stream() + "it does not say which field bears the time",
-            "add time = \"NAME\"");
+      error_unless_told(options_.name.place,
+                        stream() + "it does not say which field bears the time",
+                        "add time = \"NAME\"");
       return;
     }
     const auto index = schema.index_of(options_.time.text);
@@ -147,15 +157,17 @@ class Compiler {
     const std::string& name = options_.id.text;
     const auto index = plan_->schema.index_of(name);
     if (!index) {
-      error(options_.id.place, stream() + fmt::format("the id field {} is not declared", name),
-            fmt::format("add it to `fields`: {} = \"string\"", name));
+      error_unless_told(options_.id.place,
+                        stream() + fmt::format("the id field {} is not declared", name),
+                        fmt::format("add it to `fields`: {} = \"string\"", name));
       return;
     }
     const Field& field = plan_->schema.fields[*index];
     if (field.type.kind != Kind::string && field.type.kind != Kind::integer) {
-      error(options_.id.place,
-            stream() + fmt::format("the id field {} is declared as {}", name, to_text(field.type)),
-            "an id is a string or an int");
+      error_unless_told(
+          options_.id.place,
+          stream() + fmt::format("the id field {} is declared as {}", name, to_text(field.type)),
+          "an id is a string or an int");
       return;
     }
     plan_->id_column = *index;
@@ -174,37 +186,41 @@ class Compiler {
     at_least("max_ids", static_cast<std::int64_t>(options_.ids_max), 1);
   }
 
-  /// Parses one expression; what it says about names that have already failed is not repeated.
+  /// The tree of an expression, null after a mistake; an empty one is what is left of a mistake.
   expr::NodePtr parse(const SourceText& source) {
-    const auto node = expr::parse(source, diagnostics_);
-    if (!node) {
+    expr::NodePtr node;
+    if (!source.empty() || !options_.mistaken) node = expr::parse(source, diagnostics_);
+    failed_ = failed_ || node == nullptr;
+    return node;
+  }
+
+  /// The tree of an expression that has a type; null after a mistake.
+  expr::NodePtr parse_and_check(const SourceText& source,
+                                std::optional<Kind> expected = std::nullopt) {
+    expr::NodePtr node = parse(source);
+    if (node && !expr::ProgramBuilder(plan_->scope).add(node, source, diagnostics_, expected)) {
       failed_ = true;
       return nullptr;
     }
-    bool known_bad = false;
-    expr::walk(node, [&](const expr::Node& n) {
-      known_bad |= n.op == expr::Op::column &&
-                   std::find(broken_.begin(), broken_.end(), n.name) != broken_.end();
-    });
-    return known_bad ? nullptr : node;
+    return node;
   }
 
   void add_derived() {
     for (const NamedExpression& derived : options_.derive) {
       const std::string& name = derived.name.text;
       if (name.empty() || plan_->scope.column(name) || plan_->scope.definition(name) != nullptr) {
-        error(derived.name.place,
-              stream() + (name.empty() ? std::string("a derived field has no name")
-                                       : fmt::format("the name {} is taken already", name)),
-              "give the derived field a name of its own");
+        error_unless_told(
+            derived.name.place,
+            stream() + (name.empty() ? std::string("a derived field has no name")
+                                     : fmt::format("the name {} is taken already", name)),
+            "give the derived field a name of its own");
+        parse_and_check(derived.expression);
         continue;
       }
-      const auto node = parse(derived.expression);
-      if (node && expr::ProgramBuilder(plan_->scope).add(node, derived.expression, diagnostics_)) {
+      if (const auto node = parse_and_check(derived.expression)) {
         plan_->scope.add_definition(name, node, derived.expression);
       } else {
-        failed_ = true;
-        broken_.push_back(name);
+        plan_->scope.add_column(name, DataType());
       }
     }
   }
@@ -216,19 +232,19 @@ class Compiler {
       const std::string& name = check.name.text;
       auto& names = plan_->check_names;
       if (name.empty() || std::find(names.begin(), names.end(), name) != names.end()) {
-        error(check.name.place,
-              stream() + (name.empty() ? std::string("a check has no name")
-                                       : fmt::format("the check {} is there twice", name)),
-              "events that fail it are refused under its name: give it one of its own");
-        continue;
+        error_unless_told(
+            check.name.place,
+            stream() + (name.empty() ? std::string("a check has no name")
+                                     : fmt::format("the check {} is there twice", name)),
+            "events that fail it are refused under its name: give it one of its own");
       }
       if (std::find(kReasons.begin(), kReasons.end(), name) != kReasons.end()) {
-        error(check.name.place,
-              stream() + fmt::format("a check cannot be called {}, events are refused under that "
-                                     "name for another reason",
-                                     name),
-              "give it another name");
-        continue;
+        error_unless_told(
+            check.name.place,
+            stream() + fmt::format("a check cannot be called {}, events are refused under that "
+                                   "name for another reason",
+                                   name),
+            "give it another name");
       }
       names.push_back(name);
       const auto node = parse(check.expression);
@@ -241,28 +257,27 @@ class Compiler {
 
   void add_filter() {
     if (options_.filter.empty()) return;
-    const auto node = parse(options_.filter);
-    if (!node || !expr::ProgramBuilder(plan_->scope)
-                      .add(node, options_.filter, diagnostics_, Kind::boolean)) {
-      failed_ = true;
-      return;
-    }
-    plan_->filter = node;
+    plan_->filter = parse_and_check(options_.filter, Kind::boolean);
   }
 
   const StreamOptions& options_;
   Diagnostics& diagnostics_;
   std::shared_ptr<StreamPlan> plan_;
-  std::vector<std::string> broken_;  ///< Derived fields that did not compile.
   bool failed_ = false;
 };
 
 }  // namespace
 
+CheckedStream check_stream(const StreamOptions& options, std::uint32_t stream_id,
+                           Diagnostics& diagnostics) {
+  return Compiler(options, diagnostics).compile(stream_id);
+}
+
 std::shared_ptr<const StreamPlan> compile_stream(const StreamOptions& options,
                                                  std::uint32_t stream_id,
                                                  Diagnostics& diagnostics) {
-  return Compiler(options, diagnostics).compile(stream_id);
+  CheckedStream checked = check_stream(options, stream_id, diagnostics);
+  return checked.complete ? std::move(checked.plan) : nullptr;
 }
 
 }  // namespace streamobs::decode

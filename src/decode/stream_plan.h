@@ -28,7 +28,19 @@ struct StreamPlan {
       checks;  ///< One boolean output a check; null without checks.
 };
 
-/// Adds what is wrong to `diagnostics` and returns null if any of it is an error.
+struct CheckedStream {
+  /// Never null. Not `complete`: only to look for mistakes in what builds on it. Fields that are
+  /// wrong are in its scope as columns of type null.
+  std::shared_ptr<const StreamPlan> plan;
+  bool complete = false;
+};
+
+/// Adds everything that is wrong to `diagnostics`: what follows from a mistake, or has been told
+/// already (StreamOptions::mistaken), is not told.
+CheckedStream check_stream(const StreamOptions& options, std::uint32_t stream_id,
+                           Diagnostics& diagnostics);
+
+/// The same, for a stream that is to run: null if anything is wrong.
 std::shared_ptr<const StreamPlan> compile_stream(const StreamOptions& options,
                                                  std::uint32_t stream_id, Diagnostics& diagnostics);
 

@@ -123,7 +123,8 @@ bool read_access_log(std::string_view text, Reading& r) {
 
 }  // namespace
 
-TimeParser::TimeParser(std::shared_ptr<const TimeZone> zone) : zone_(std::move(zone)) {
+TimeParser::TimeParser(std::shared_ptr<const TimeZone> zone)
+    : zone_(zone != nullptr ? std::move(zone) : TimeZone::utc()) {
   // No text belongs to its slot with these words: an empty slot never matches.
   minutes_[0].high = std::uint64_t{1} << 56;
 }

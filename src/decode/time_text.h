@@ -29,6 +29,7 @@ namespace streamobs::decode {
 
 class TimeParser {
  public:
+  /// `zone`: of times that name none; null is UTC.
   explicit TimeParser(std::shared_ptr<const TimeZone> zone);
 
   /// Any of the forms above; null if it is none of them or there is no such time.

@@ -56,15 +56,19 @@ class RuleCompiler {
     }
   }
 
-  /// False where something was wrong; then `diagnostics` says what.
+  /// False where something was wrong; then `diagnostics` says what, unless it lies in columns of
+  /// the window that are of type null: that has been told.
   bool compile() {
     check_options();
-    const NodePtr when = expr::parse(plan_.options.when, diagnostics_);
-    if (when == nullptr) return false;
-    const NodePtr condition = cut_history_calls(when);
-    if (good_) compile_arguments();
-    if (good_) compile_judge(condition);
-    if (good_) plan_.definition = definition_of(when);
+    check_metric();
+    if (const NodePtr when = expr::parse(plan_.options.when, diagnostics_)) {
+      const NodePtr condition = cut_history_calls(when);
+      compile_arguments();
+      compile_judge(condition);
+      if (good_) plan_.definition = definition_of(when);
+    } else {
+      good_ = false;
+    }
     if (!plan_.options.description.empty()) {
       plan_.description = parse_description(plan_.options.description, *plan_.schema, diagnostics_);
       good_ = good_ && plan_.description.has_value();
@@ -130,7 +134,7 @@ class RuleCompiler {
     return expr::rewrite(when, [&](const NodePtr& node) -> NodePtr {
       const HistoryFunction* const function = history_function(*node);
       if (function == nullptr) return nullptr;
-      if (!add_call(*node, *function)) return node;
+      if (!add_call(*node, *function)) broken_calls_.insert(expr::to_sql(*node));
       auto column = std::make_shared<Node>();
       column->op = Op::column;
       column->span = node->span;
@@ -240,8 +244,9 @@ class RuleCompiler {
   void compile_judge(const NodePtr& condition) {
     expr::Scope scope = row_;
     for (const HistoryCall& call : plan_.calls) {
-      scope.add_column(call.text, {Kind::floating, 0});
+      scope.add_hidden_column(call.text, {Kind::floating, 0});
     }
+    for (const std::string& call : broken_calls_) scope.add_hidden_column(call, DataType());
     expr::ProgramBuilder builder(scope);
     const auto when = builder.add(condition, plan_.options.when, diagnostics_);
     if (!when) {
@@ -284,6 +289,20 @@ class RuleCompiler {
     return found;
   }
 
+  void check_metric() {
+    const SourceText& wanted = plan_.options.metric;
+    if (wanted.empty() || metric_index(wanted.text)) return;
+    const auto& metrics = plan_.schema->metrics;
+    const bool told = std::any_of(metrics.begin(), metrics.end(), [&](const ResultColumn& m) {
+      return m.name == wanted.text && m.type.kind == Kind::null;
+    });
+    good_ = false;
+    if (told) return;
+    complain(wanted.place,
+             fmt::format("window {} has no numeric metric '{}'", plan_.schema->window, wanted.text),
+             metric_names().suggestion(wanted.text));
+  }
+
   // `metric > limit`, either way round.
   struct Comparison {
     std::size_t metric = 0;
@@ -314,13 +333,6 @@ class RuleCompiler {
     const SourceText& wanted = plan_.options.metric;
     if (!wanted.empty()) {
       plan_.metric = metric_index(wanted.text);
-      if (!plan_.metric) {
-        complain(
-            wanted.place,
-            fmt::format("window {} has no numeric metric '{}'", plan_.schema->window, wanted.text),
-            metric_names().suggestion(wanted.text));
-        return;
-      }
       std::erase_if(comparisons, [&](const Comparison& c) { return c.metric != *plan_.metric; });
     }
 
@@ -356,6 +368,7 @@ class RuleCompiler {
   Diagnostics& diagnostics_;
   expr::Scope row_;  ///< The columns of one row, keys first.
   std::vector<NodePtr> series_;
+  std::set<std::string> broken_calls_;  ///< History calls with a mistake in them, as SQL.
   bool good_ = true;
 };
 

@@ -1,9 +1,12 @@
 #include "detect/description.h"
 
+#include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "base/quantity.h"
 #include "base/time_format.h"
 #include "base/wording.h"
 #include "expr/ast.h"
@@ -102,13 +105,14 @@ std::string piece_text(const Piece& piece, const Anomaly& anomaly, const WindowR
   return {};
 }
 
-// ", 6.2 times its baseline of 0.05", as far as it can be said.
-std::string against_baseline(double value, double baseline) {
-  const std::string number = number_in_words(baseline);
-  if (baseline > 0 && value > 0) {
-    return fmt::format(", {} times its baseline of {}", ratio_in_words(value / baseline), number);
-  }
-  return fmt::format(", against a baseline of {}", number);
+MetricWords words_of(const Anomaly& anomaly) {
+  return metric_words(anomaly.metric_name, std::max(std::abs(anomaly.metric_value.value_or(0)),
+                                                    std::abs(anomaly.baseline_value.value_or(0))));
+}
+
+std::string key_in_words(const NamedValue& key) {
+  const std::string text = key.value.to_string();
+  return text.empty() ? fmt::format("no {}", plain(key.name)) : name_in_words(text);
 }
 
 }  // namespace
@@ -166,26 +170,30 @@ std::string describe(const DescriptionTemplate& description, const Anomaly& anom
 }
 
 std::string describe(const Anomaly& anomaly, Bound bound) {
-  std::string subject = anomaly.metric_name.empty() ? anomaly.rule : anomaly.metric_name;
-  for (std::size_t i = 0; i < anomaly.keys.size(); ++i) {
-    subject += fmt::format("{}{}", i == 0 ? " of " : ", ", value_text(anomaly.keys[i].value));
+  std::string who;
+  for (const NamedValue& key : anomaly.keys) {
+    who += fmt::format("{}{}", who.empty() ? "" : " / ", key_in_words(key));
   }
   const std::string when = window_in_words(anomaly.window_start, anomaly.window_end);
   // A whole day is a date, not a time of day.
   const bool named_by_date = anomaly.window_end - anomaly.window_start >= kDay;
   const std::string place =
       fmt::format("{} {}{}", named_by_date && !when.starts_with("the") ? "on" : "in", when,
-                  named_by_date ? "" : " (UTC)");
+                  named_by_date ? "" : " UTC");
+  if (anomaly.metric_name.empty()) {
+    return fmt::format("rule {} held{}{} {}", anomaly.rule, who.empty() ? "" : " for ", who, place);
+  }
+  const MetricWords words = words_of(anomaly);
+  const std::string subject = fmt::format("{}{}{}", words.name, who.empty() ? "" : " of ", who);
   if (!anomaly.metric_value) return fmt::format("{} was anomalous {}", subject, place);
-
   std::string out =
-      fmt::format("{} was {} {}", subject, number_in_words(*anomaly.metric_value), place);
+      fmt::format("{} was {} {}", subject, quantity(*anomaly.metric_value, words), place);
   if (anomaly.baseline_value) {
-    out += against_baseline(*anomaly.metric_value, *anomaly.baseline_value);
+    out += ", " + against_normal(*anomaly.metric_value, *anomaly.baseline_value, words);
   }
   if (anomaly.threshold_value && bound != Bound::none) {
     out += fmt::format("; the rule {} {}", bound == Bound::upper ? "allows" : "wants at least",
-                       number_in_words(*anomaly.threshold_value));
+                       quantity(*anomaly.threshold_value, words));
   }
   return out;
 }

@@ -214,7 +214,7 @@ Result<RestoredRules> Detector::restore(std::string_view bytes) {
   if (in.ok() && version != kStateVersion) {
     return fail(ErrorCode::corrupt,
                 fmt::format("the checkpoint's part 'detect' has version {}, and this program reads "
-                            "{}: it was written by another one",
+                            "{}: go on with the streamobs that wrote it, or with a new data_dir",
                             version, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->plan);

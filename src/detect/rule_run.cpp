@@ -78,9 +78,15 @@ void RuleRun::judge(const WindowBatch& batch, Records& out) {
   for (const WindowRow& row : batch.rows) {
     if (row.closed && !row.overflow) rows.push_back(&row);
   }
-  for (std::size_t begin = 0; begin < rows.size(); begin += expr::Evaluator::kMaxRows) {
-    const std::size_t count = std::min(rows.size() - begin, expr::Evaluator::kMaxRows);
-    judge_slice(batch, Rows(rows).subspan(begin, count), out);
+  // One window at a time: what was said of one decides what is normal for the next.
+  for (std::size_t begin = 0; begin < rows.size();) {
+    std::size_t end = begin + 1;
+    while (end < rows.size() && end - begin < expr::Evaluator::kMaxRows &&
+           rows[end]->start == rows[begin]->start) {
+      ++end;
+    }
+    judge_slice(batch, Rows(rows).subspan(begin, end - begin), out);
+    begin = end;
   }
   // The window is complete: keys that had no row in its newest one were quiet.
   if (batch.last && newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
@@ -118,7 +124,7 @@ void RuleRun::fill_columns(Rows rows) {
   }
 }
 
-// Fills the synthetic columns, and takes each row into the history before the next one looks back.
+// Fills the synthetic columns, and takes each row into the history.
 void RuleRun::look_back(Rows rows) {
   const std::size_t own = needed_.size();
   for (std::size_t c = own; c < columns_.size(); ++c) columns_[c].clear();
@@ -142,15 +148,16 @@ void RuleRun::look_back(Rows rows) {
 
 double RuleRun::history_value(const HistoryCall& call, const Key& key, Timestamp start) const {
   if (call.summarise == Summarise::previous) return key.history.previous(call.series, start);
-  const KeyHistory::Summary s = key.history.summary(call.series, start - call.span, start);
-  if (s.count < static_cast<std::size_t>(plan_.options.warmup_windows)) return kNull;
+  const auto least = static_cast<std::size_t>(plan_.options.warmup_windows);
+  const Normal::Level level = key.history.normal(call.series, start - call.span, start, least);
+  if (level.count < least) return kNull;
   switch (call.summarise) {
     case Summarise::mean:
-      return s.sum / static_cast<double>(s.count);
+      return level.mean();
     case Summarise::min:
-      return s.min;
+      return level.min;
     case Summarise::max:
-      return s.max;
+      return level.max;
     case Summarise::previous:
       break;
   }
@@ -162,6 +169,7 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
   Key& key = keys_.find(bytes)->second;
   const ColumnView& when = judge_.output(plan_.when_output);
   const bool condition = !when.is_null(index) && when.bool_at(when.index(index));
+  key.history.mark(row.start, condition);
   if (row.start <= key.start) {
     judge_again(key, row, index, condition, out);
     if (row.start < key.start) return;
@@ -343,7 +351,10 @@ int RuleRun::history_windows(const Key& key) const {
   std::optional<std::size_t> least;
   for (const HistoryCall& call : plan_.calls) {
     if (call.span == 0) continue;
-    const std::size_t count = key.history.summary(call.series, key.end - call.span, key.end).count;
+    const std::size_t count = key.history
+                                  .normal(call.series, key.end - call.span, key.end,
+                                          static_cast<std::size_t>(plan_.options.warmup_windows))
+                                  .count;
     least = least ? std::min(*least, count) : count;
   }
   return static_cast<int>(least.value_or(0));

@@ -1,8 +1,8 @@
 // A rule's state in a checkpoint.
 //
-// The format, version 1 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 2 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version          u8, 1
+//   version          u8, 2
 //   streams          varint; each: name text, position varint of its newest batch, watermark signed
 //   rules            varint, sorted by name; each:
 //     name           text
@@ -34,7 +34,7 @@
 
 namespace streamobs::detect {
 
-inline constexpr std::uint8_t kStateVersion = 1;
+inline constexpr std::uint8_t kStateVersion = 2;
 
 /// A rule as it was read from a snapshot.
 struct StoredRule {

@@ -24,6 +24,8 @@ inline constexpr std::string_view too_deep = "too_deep";            ///< Nested 
 inline constexpr std::string_view too_long = "too_long";            ///< A line over the limit.
 inline constexpr std::string_view future = "future";                ///< Further ahead than max_future.
 inline constexpr std::string_view late = "late";                    ///< Its window had closed.
+/// Its batch brought the process down each time it was replayed.
+inline constexpr std::string_view set_aside = "set_aside";
 // A failed check is refused under the check's own name.
 }  // namespace reason
 

@@ -1,6 +1,7 @@
 #include "event/event_batch.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace streamobs {
@@ -15,8 +16,10 @@ char* TextArena::allocate(std::size_t size) {
     used_ = 0;
   }
   if (chunk_ == chunks_.size()) {
-    const std::size_t chunk = std::max(size, kArenaChunk);
-    chunks_.push_back({std::make_unique<char[]>(chunk), chunk});
+    // Powers of two: a batch that is filled again and again, a little larger each time, finds its
+    // chunk large enough most of the time, and the chunks too small for it do not add up.
+    const std::size_t chunk = std::bit_ceil(std::max(size, kArenaChunk));
+    chunks_.push_back({std::make_unique_for_overwrite<char[]>(chunk), chunk});
     used_ = 0;
   }
   char* const place = chunks_[chunk_].bytes.get() + used_;
@@ -41,7 +44,9 @@ void EventBatch::clear() {
   time.clear();
   for (Column& column : columns) column.clear();
   event_index.clear();
+  raw.clear();
   excluded.clear();
+  counted_before = false;
   events = 0;
   time_max = kMinTimestamp;
   dead_letters.clear();

@@ -2,8 +2,8 @@
 // to the sequencer and on to the windows.
 //
 // Made by decode from one block (a request body, a piece of a file), owned by whoever holds it,
-// passed on whole, never shared. String columns may point into `block` and `text`, which the batch
-// keeps alive. Batches are recycled: clear() keeps the memory.
+// passed on whole, never shared. String columns and raw texts may point into `block` and `text`,
+// which the batch keeps alive. Batches are recycled: clear() keeps the memory.
 #pragma once
 
 #include <cstdint>
@@ -43,11 +43,11 @@ class TextArena {
 
 /// What the sequencer adds: the batch's place in history and time as it was just before it.
 struct Stamp {
-  std::uint64_t sequence = 0;              ///< Position in the log: 1, 2, 3 …
+  std::uint64_t sequence = 0;                ///< Position in the log: 1, 2, 3 …
   Timestamp partition_time = kMinTimestamp;  ///< Newest event time of its own partition before it.
   /// Least of the other active partitions of the stream; kMaxTimestamp where there is none.
   Timestamp others_time = kMaxTimestamp;
-  Timestamp floor_time = kMinTimestamp;    ///< The stream's watermark before it: it never falls.
+  Timestamp floor_time = kMinTimestamp;  ///< The stream's watermark before it: it never falls.
 };
 
 /// A batch as the payload of its log record (wal/batch_codec).
@@ -62,19 +62,24 @@ struct EventBatch {
   PodVector<Timestamp> time;             ///< Event time of each row.
   std::vector<Column> columns;           ///< One for each field of the schema.
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
-  /// Empty, or one byte for each row: 1 marks a row that is not to be counted, because an event with
-  /// its id came before. Set by the deduplicator, when the batch has its place in history.
+  /// Empty, or one for each row: the event's text as it came, without the end of its line. Only of
+  /// streams that keep it. Points into `block` or `text`.
+  PodVector<std::string_view> raw;
+  /// Empty, or one byte for each row: 1 marks a row that is not to be counted, because an event
+  /// with its id came before. Set by the deduplicator, when the batch has its place in history.
   PodVector<std::uint8_t> excluded;
-  std::uint32_t events = 0;              ///< Events in the block, refused ones included.
-  Timestamp time_max = kMinTimestamp;    ///< Newest event time in the batch.
+  std::uint32_t events = 0;            ///< Events in the block, refused ones included.
+  Timestamp time_max = kMinTimestamp;  ///< Newest event time in the batch.
   /// Refused events, the first kMaxDeadLetters of the batch; the others are only counted.
   static constexpr std::size_t kMaxDeadLetters = 10'000;
   std::vector<DeadLetter> dead_letters;
   std::map<std::string, std::uint64_t, std::less<>> refused_unkept;  ///< By reason.
-  std::uint64_t refused = 0;             ///< All of them.
+  std::uint64_t refused = 0;                                         ///< All of them.
 
   BlockOrigin origin;
-  std::uint32_t lane = 0;                ///< The lane that decoded it and will count it.
+  std::uint32_t lane = 0;  ///< The lane that decoded it and will count it.
+  /// It comes from the log: people's counters had it in an earlier life of the engine.
+  bool counted_before = false;
   Stamp stamp;
   std::shared_ptr<BlockBuffer> block;
   TextArena text;

@@ -371,12 +371,14 @@ Compiler::Ref Compiler::compile_column(const Node& node) {
     if (scope_.definitions()[i].name == node.name) return compile_definition(i);
   }
   if (const auto column = scope_.column(node.name)) {
+    if (scope_.columns()[*column].type.kind == Kind::null) return std::nullopt;
     Step step;
     step.what = Step::What::column;
     step.type = scope_.columns()[*column].type;
     step.column = *column;
     return add_step(std::move(step));
   }
+  if (scope_.incomplete()) return std::nullopt;
   std::string hint = scope_.suggestion(node.name);
   const std::size_t dot = node.name.find('.');
   if (dot != std::string::npos) {

@@ -2,7 +2,8 @@
 //
 // Lives as long as a ProgramBuilder, while a config is loaded. A part that cannot be typed adds a
 // diagnostic and comes back empty; its siblings are still looked at, so that all mistakes of an
-// expression are told at once.
+// expression are told at once. A name that the scope knows to be broken comes back empty too, and
+// says nothing: the mistake has been told where it was made.
 #pragma once
 
 #include <optional>
@@ -24,7 +25,7 @@ class Compiler {
 
   explicit Compiler(const Scope& scope) : scope_(scope) {}
 
-  /// The step that computes `node`, or nothing and at least one diagnostic.
+  /// The step that computes `node`, or nothing: after a diagnostic, or over a broken name.
   Ref compile(const NodePtr& node, const SourceText& source, Diagnostics& diagnostics,
               std::optional<Kind> expected);
   const std::vector<Step>& steps() const { return steps_; }

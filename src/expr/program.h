@@ -27,14 +27,22 @@ namespace streamobs::expr {
 /// The names an expression may use.
 class Scope {
  public:
-  /// Adds an input column; its index is the order of adding.
+  /// Adds an input column; its index is the order of adding. Of type null: it is meant to be there,
+  /// but what it is could not be made out, which has been said. An expression over it has no type
+  /// either and no mistake by that.
   void add_column(std::string name, DataType type);
+  /// The same under a name that users neither know nor can write, and that is not suggested.
+  void add_hidden_column(std::string name, DataType type);
   /// Adds a name that stands for an expression over names added before (a derived field).
   void add_definition(std::string name, NodePtr definition, SourceText source);
+  /// Names may be missing here because of a mistake that has been told: one that is not known is as
+  /// a column of type null.
+  void set_incomplete() { incomplete_ = true; }
 
   struct Column {
     std::string name;
     DataType type;
+    bool hidden = false;
   };
   struct Definition {
     std::string name;
@@ -45,12 +53,14 @@ class Scope {
   const std::vector<Definition>& definitions() const { return definitions_; }
   std::optional<std::size_t> column(std::string_view name) const;
   const Definition* definition(std::string_view name) const;
+  bool incomplete() const { return incomplete_; }
   /// Names near `name`, for "did you mean".
   std::string suggestion(std::string_view name) const;
 
  private:
   std::vector<Column> columns_;
   std::vector<Definition> definitions_;
+  bool incomplete_ = false;
 };
 
 class Program;
@@ -62,7 +72,8 @@ class ProgramBuilder {
   ~ProgramBuilder();
 
   /// Adds `node` (parsed from `source`) as the next output. On a type mistake adds diagnostics and
-  /// returns nothing. `expected`, where given, is a kind the result must have (integers widen to
+  /// returns nothing; nothing alone where all that is wrong lies in names of the scope and has been
+  /// told. `expected`, where given, is a kind the result must have (integers widen to
   /// floats and decimals).
   std::optional<std::size_t> add(const NodePtr& node, const SourceText& source,
                                  Diagnostics& diagnostics,

@@ -51,7 +51,11 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
 }
 
 void Scope::add_column(std::string name, DataType type) {
-  columns_.push_back({std::move(name), type});
+  columns_.push_back({std::move(name), type, false});
+}
+
+void Scope::add_hidden_column(std::string name, DataType type) {
+  columns_.push_back({std::move(name), type, true});
 }
 
 void Scope::add_definition(std::string name, NodePtr definition, SourceText source) {
@@ -74,7 +78,9 @@ const Scope::Definition* Scope::definition(std::string_view name) const {
 
 std::string Scope::suggestion(std::string_view name) const {
   std::vector<std::string_view> names;
-  for (const Column& column : columns_) names.push_back(column.name);
+  for (const Column& column : columns_) {
+    if (!column.hidden) names.push_back(column.name);
+  }
   for (const Definition& definition : definitions_) names.push_back(definition.name);
   const std::string_view best = nearest(name, names);
   if (!best.empty()) return fmt::format("did you mean {}?", best);

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "narrate/chance.h"
 #include "narrate/words.h"
 
 namespace streamobs::narrate {
@@ -14,18 +15,27 @@ namespace streamobs::narrate {
 namespace {
 
 constexpr std::size_t kMaxMetrics = 3;
+constexpr double kNear = 0.15;  // Within this fraction of the mean nothing is said to have moved.
 
 struct Measured {
   std::string column;
   double value = 0;
   const Level* level = nullptr;
-  bool moved() const { return narrate::moved(value, level->mean); }
+  bool counts = false;  ///< It is a number of events.
+
+  bool near() const { return std::abs(value - level->mean) < kNear * std::abs(level->mean); }
+  bool moved() const {
+    return !near() && level_is_unusual(value, level->mean, level->deviation, counts);
+  }
+  MetricWords words() const {
+    return metric_words(column, std::max(std::abs(value), std::abs(level->mean)));
+  }
 };
 
 // Of several columns about the same thing, the one that says most to people: p95 of a latency, a
 // rate rather than a count that goes with the traffic.
 int rank(std::string_view column) {
-  const std::string name = " " + metric_words(column).name + " ";
+  const std::string name = " " + metric_words(column, 0).name + " ";
   int place = 0;
   for (const std::string_view word : {" p95 ", " p99 ", " p90 ", " rate ", " ratio "}) {
     if (name.find(word) != std::string::npos) return place;
@@ -42,7 +52,8 @@ std::optional<Measured> measure(const RuleTrack& track, const WindowMemory& memo
   const double value = entry.metrics[metric];
   if (level == track.before.end() || std::isnan(value)) return std::nullopt;
   if (level->mean == 0 && value == 0) return std::nullopt;
-  return Measured{column, value, &*level};
+  const bool counts = memory.schema().metrics[metric].type.kind == Kind::integer;
+  return Measured{column, value, &*level, counts};
 }
 
 std::string that_window(const Anomaly& a) {
@@ -68,7 +79,7 @@ Finding told_of(const std::vector<Measured>& measured, std::string when) {
   std::vector<std::string> steady;
   bool many = false;
   for (const Measured& m : measured) {
-    const MetricWords words = metric_words(m.column);
+    const MetricWords words = m.words();
     const std::string value = quantity(m.value, words);
     out.facts.push_back(fmt::format("{}: {}, normally {} (mean of {})", words.name, value,
                                     usual_quantity(m.level->mean, m.value, words),
@@ -78,7 +89,12 @@ Finding told_of(const std::vector<Measured>& measured, std::string when) {
           fmt::format("its {} {}", words.name, how_it_moved(m.value, m.level->mean, words)));
     } else {
       many = !steady.empty() || is_plural(words.name);
-      steady.push_back(fmt::format("{}{} ({})", steady.empty() ? "its " : "", words.name, value));
+      // Away from the mean, but no further than it often is.
+      const std::string usual =
+          m.near() ? std::string()
+                   : fmt::format(", normally {}", usual_quantity(m.level->mean, m.value, words));
+      steady.push_back(
+          fmt::format("{}{} ({}{})", steady.empty() ? "its " : "", words.name, value, usual));
     }
   }
   out.sentence = std::move(when) + " " + listed(moved, kMaxMetrics);

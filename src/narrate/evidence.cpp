@@ -27,18 +27,6 @@ const Series::Entry* Series::at(Timestamp t) const {
   return nullptr;
 }
 
-Series::Usual Series::usual(std::size_t metric, Timestamp from, Timestamp to) const {
-  Usual usual;
-  double sum = 0;
-  for (const Entry& entry : entries_) {
-    if (entry.start < from || entry.start >= to || std::isnan(entry.metrics[metric])) continue;
-    ++usual.windows;
-    sum += entry.metrics[metric];
-  }
-  if (usual.windows > 0) usual.mean = sum / static_cast<double>(usual.windows);
-  return usual;
-}
-
 void WindowMemory::add(const WindowBatch& batch) {
   for (const WindowRow& row : batch.rows) {
     if (!row.closed || row.overflow) continue;
@@ -132,6 +120,15 @@ void EvidenceStore::add(const WindowBatch& batch) {
     at = windows_.emplace(batch.schema->window, WindowMemory(batch.schema)).first;
   }
   at->second.add(batch);
+}
+
+void EvidenceStore::add_trouble(const Anomaly& anomaly, Timestamp since) {
+  // As long as any row is kept.
+  Duration keep = 0;
+  for (const auto& [name, memory] : windows_) keep = std::max(keep, 2 * memory.lookback());
+  const WindowMemory* const own = window(anomaly.window);
+  if (own == nullptr) return;
+  troubles_.add(own->schema().stream, anomaly.keys, {since, anomaly.window_end}, keep);
 }
 
 const WindowMemory* EvidenceStore::window(std::string_view name) const {
@@ -232,6 +229,7 @@ void EvidenceStore::put(std::string& out) const {
     memory.put(rows);
     put_text(out, rows);
   }
+  troubles_.put(out);
 }
 
 bool EvidenceStore::read(ByteReader& in,
@@ -258,7 +256,7 @@ bool EvidenceStore::read(ByteReader& in,
     if (!added || !at->second.read(rows, places_of(metrics, (*schema)->metrics)) || !rows.at_end())
       return false;
   }
-  return in.ok();
+  return in.ok() && troubles_.read(in);
 }
 
 }  // namespace streamobs::narrate

@@ -4,6 +4,7 @@
 // kMaxValues numbers; the oldest rows leave first.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,10 +16,15 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/normal.h"
 #include "event/anomaly.h"
 #include "event/window_result.h"
+#include "narrate/troubles.h"
 
 namespace streamobs::narrate {
+
+/// Fewer windows say nothing about what is normal.
+inline constexpr std::size_t kMinWindows = 3;
 
 /// The rows of one key of one window, oldest first.
 class Series {
@@ -35,12 +41,20 @@ class Series {
   /// The newest row whose window holds `t`; null where there is none.
   const Entry* at(Timestamp t) const;
 
-  struct Usual {
-    std::size_t windows = 0;
-    double mean = 0;
-  };
-  /// The mean of a metric over the windows that start in [from, to).
-  Usual usual(std::size_t metric, Timestamp from, Timestamp to) const;
+  /// What some figure of a row usually was in the windows that start in [from, to): those outside
+  /// `troubled`, or all of them where that leaves fewer than kMinWindows. `figure` takes an Entry;
+  /// NaN is left out.
+  template <class Figure>
+  Normal::Level usual(Timestamp from, Timestamp to, const std::vector<TroubledSpan>& troubled,
+                      const Figure& figure) const {
+    Normal normal;
+    for (const Entry& entry : entries_) {
+      if (entry.start < from || entry.start >= to) continue;
+      const double v = figure(entry);
+      if (!std::isnan(v)) normal.add(v, any_overlaps(troubled, entry.start, entry.end));
+    }
+    return normal.level(kMinWindows);
+  }
 
  private:
   friend class WindowMemory;
@@ -87,6 +101,13 @@ class WindowMemory {
 class EvidenceStore {
  public:
   void add(const WindowBatch& batch);
+  /// Rows of the anomaly's keys, and of their parts, were in trouble from `since` to the end of its
+  /// window: they do not say what is normal.
+  void add_trouble(const Anomaly& anomaly, Timestamp since);
+  /// When the rows of a series were in trouble.
+  std::vector<TroubledSpan> troubles(const WindowMemory& memory, const Series& series) const {
+    return troubles_.of(memory.schema(), series.keys());
+  }
   /// Null where no closed row of that window has been seen.
   const WindowMemory* window(std::string_view name) const;
 
@@ -98,6 +119,7 @@ class EvidenceStore {
 
  private:
   std::map<std::string, WindowMemory, std::less<>> windows_;
+  Troubles troubles_;
 };
 
 }  // namespace streamobs::narrate

@@ -129,6 +129,7 @@ void Narrator::Impl::take(const AnomalyPtr& anomaly, Records& out) {
     return;
   }
   const std::string stream = stream_of(anomaly->window);
+  evidence.add_trouble(*anomaly, since_of(*anomaly));
   resolve_due(stream, anomaly->window_start, out);
   if (Open* const known = holder(anomaly->id)) {
     add(*known, anomaly);
@@ -340,7 +341,7 @@ Result<RestoredIncidents> Narrator::restore(
     return fail(
         ErrorCode::corrupt,
         fmt::format("the checkpoint's part 'narrate' has version {}, and this program reads "
-                    "{}: it was written by another one",
+                    "{}: go on with the streamobs that wrote it, or with a new data_dir",
                     version, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->options);

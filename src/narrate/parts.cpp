@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "base/quantity.h"
 #include "base/wording.h"
+#include "narrate/chance.h"
 #include "narrate/words.h"
 
 namespace streamobs::narrate {
@@ -16,8 +18,8 @@ namespace {
 
 constexpr std::size_t kMaxFacts = 5;
 constexpr std::size_t kMaxNamed = 3;
-constexpr double kMoved = 1.5;  // Times its normal level, or that fraction of it.
-constexpr double kAlike = 2;    // The most moved part within this factor of the least.
+constexpr double kAlike = 2;       // The most moved part within this factor of the least.
+constexpr double kMostOfIt = 0.5;  // Of the trouble, to be named as where most of it is.
 
 struct Part {
   std::string name;
@@ -28,6 +30,8 @@ struct Part {
   double ratio = 1;   ///< Infinite where it is normally zero.
   double weight = 0;  ///< How much of the trouble it accounts for.
   bool moved = false;
+  /// Of a share: what it is a share of. "64 of 106" says how much it is worth.
+  std::optional<double> events;
 };
 
 // The key columns that the incident does not have.
@@ -44,8 +48,10 @@ std::vector<std::size_t> finer_keys(const WindowSchema& schema, const Incident& 
 
 class Search {
  public:
-  Search(const WindowMemory& memory, const Incident& incident, const Anomaly& worst)
+  Search(const WindowMemory& memory, const EvidenceStore& evidence, const Incident& incident,
+         const Anomaly& worst)
       : memory_(memory),
+        evidence_(evidence),
         incident_(incident),
         worst_(worst),
         finer_(finer_keys(memory.schema(), incident)),
@@ -76,59 +82,130 @@ class Search {
   bool same_metric() const { return same_metric_.has_value(); }
 
  private:
+  struct Past {
+    Normal::Level level;
+    double hits = 0;  ///< Of a share: over all the windows together.
+    double events = 0;
+    bool share = true;  ///< Every value is a whole number of that window's events.
+  };
+
   // The incident's own metric where the window has it, else whichever moved most.
   std::optional<Part> best_metric(const Series& series) const {
     if (same_metric_) return measure(series, *same_metric_);
     std::optional<Part> best;
     for (std::size_t i = 0; i < memory_.schema().metrics.size(); ++i) {
       auto part = measure(series, i);
-      if (part && (!best || part->weight > best->weight)) best = std::move(part);
+      if (!part) continue;
+      const bool better = !best || part->moved > best->moved ||
+                          (part->moved == best->moved && part->weight > best->weight);
+      if (better) best = std::move(part);
     }
     return best;
+  }
+
+  bool is_count(std::size_t metric) const {
+    return memory_.schema().metrics[metric].type.kind == Kind::integer;
+  }
+
+  // How many events a row was computed from; none where that is not known.
+  std::optional<double> events_of(const Series::Entry& entry) const {
+    if (!volume_ || std::isnan(entry.metrics[*volume_])) return std::nullopt;
+    return entry.metrics[*volume_];
+  }
+
+  // How many events a share speaks of, where it can be one: 0.6 of 120 requests, but not of 121.
+  std::optional<double> hits_of(const Series::Entry& entry, std::size_t metric) const {
+    const auto events = events_of(entry);
+    const double value = entry.metrics[metric];
+    if (!events || !(value >= 0 && value <= 1)) return std::nullopt;
+    const double hits = std::round(value * *events);
+    if (std::abs(value * *events - hits) > 1e-6 * std::max(1.0, *events)) return std::nullopt;
+    return hits;
+  }
+
+  Past past_of(const Series& series, std::size_t metric) const {
+    const Timestamp to = incident_.started_at;
+    const Timestamp from = to - memory_.lookback();
+    const auto troubled = evidence_.troubles(memory_, series);
+    Past past;
+    past.level =
+        series.usual(from, to, troubled, [&](const Series::Entry& e) { return e.metrics[metric]; });
+    past.share = !is_count(metric);
+    // Sums over the same windows: what has a value has hits and events.
+    const auto sum = [&](const auto& figure) {
+      return series
+          .usual(from, to, troubled,
+                 [&](const Series::Entry& e) {
+                   if (std::isnan(e.metrics[metric])) return e.metrics[metric];
+                   const auto v = figure(e);
+                   past.share = past.share && v.has_value();
+                   return v.value_or(0);
+                 })
+          .sum;
+    };
+    past.hits = sum([&](const Series::Entry& e) { return hits_of(e, metric); });
+    past.events = sum([&](const Series::Entry& e) { return events_of(e); });
+    return past;
   }
 
   std::optional<Part> measure(const Series& series, std::size_t metric) const {
     const Series::Entry* const entry = series.at(worst_.window_start);
     if (entry == nullptr || std::isnan(entry->metrics[metric])) return std::nullopt;
-    const Timestamp start = incident_.started_at;
-    const Series::Usual usual = series.usual(metric, start - memory_.lookback(), start);
-    if (usual.windows < kMinWindows) return std::nullopt;
+    const Past past = past_of(series, metric);
+    if (past.level.count < kMinWindows) return std::nullopt;
 
     Part part;
-    std::vector<std::string> names;
-    for (const std::size_t key : finer_) names.push_back(series.keys()[key].to_string());
-    part.name = fmt::format("{}", fmt::join(names, " "));
-    part.metric = metric_words(memory_.schema().metrics[metric].name);
+    std::vector<NamedValue> names;
+    for (const std::size_t key : finer_) {
+      names.push_back({memory_.schema().keys[key].name, series.keys()[key]});
+    }
+    part.name = label(names);
     part.value = entry->metrics[metric];
-    part.mean = usual.mean;
-    part.windows = usual.windows;
+    part.mean = past.level.mean();
+    part.windows = past.level.count;
+    part.metric = metric_words(memory_.schema().metrics[metric].name,
+                               std::max(std::abs(part.value), std::abs(part.mean)));
     if (part.mean > 0) {
       part.ratio = part.value / part.mean;
     } else if (part.value > 0) {
       part.ratio = std::numeric_limits<double>::infinity();
     }
-    const bool up = part.ratio >= kMoved;
-    const bool down = part.ratio <= 1 / kMoved;
+    const auto hits = past.share ? hits_of(*entry, metric) : std::nullopt;
+    if (hits) part.events = events_of(*entry);
+    weigh(part, *entry, metric);
+    part.moved = part.moved && is_unusual(past, part, hits, *entry, metric);
+    return part;
+  }
+
+  // How far it moved, and how much that is of the whole.
+  void weigh(Part& part, const Series::Entry& entry, std::size_t metric) const {
+    const bool up = part.ratio >= kMovedRatio;
+    const bool down = part.ratio <= 1 / kMovedRatio;
     if (!same_metric_) {
       part.moved = up || down;
       part.weight =
           part.ratio > 0 ? std::abs(std::log(part.ratio)) : std::numeric_limits<double>::infinity();
-      return part;
+      return;
     }
     const bool high = too_high(worst_);
     part.moved = high ? up : down;
-    // A rate counts for as many events as it was taken over: one failure of one request is not
-    // news.
-    const bool counts = memory_.schema().metrics[metric].type.kind == Kind::integer;
-    double events = 1;
-    if (!counts && volume_ && !std::isnan(entry->metrics[*volume_])) {
-      events = entry->metrics[*volume_];
-    }
+    // A rate counts for as many events as it was taken over.
+    const double events = is_count(metric) ? 1 : events_of(entry).value_or(1);
     part.weight = (part.value - part.mean) * events * (high ? 1 : -1);
-    return part;
+  }
+
+  bool is_unusual(const Past& past, const Part& part, const std::optional<double>& hits,
+                  const Series::Entry& entry, std::size_t metric) const {
+    if (hits && part.events) {
+      return share_is_unusual(*hits, *part.events, past.hits, past.events);
+    }
+    const bool counts = is_count(metric);
+    if (!counts && events_of(entry).value_or(kLeastVolume) < kLeastVolume) return false;
+    return level_is_unusual(part.value, part.mean, past.level.deviation(), counts);
   }
 
   const WindowMemory& memory_;
+  const EvidenceStore& evidence_;
   const Incident& incident_;
   const Anomaly& worst_;
   std::vector<std::size_t> finer_;
@@ -136,11 +213,52 @@ class Search {
   std::optional<std::size_t> volume_;
 };
 
-// "0.62, 12 times its normal 0.05", with the metric's name before it where it is not clear.
-std::string figures(const Part& part, bool with_metric) {
-  const std::string text = fmt::format("{}, {}", quantity(part.value, part.metric),
-                                       against_normal(part.value, part.mean, part.metric));
-  return with_metric ? fmt::format("{} {}", part.metric.name, text) : text;
+// Of a share how many of how many: "74 of 120"; else nothing.
+std::string count_of(const Part& part) {
+  if (!part.events || part.metric.unit != Unit::share) return {};
+  return fmt::format("{} of {}", number_in_words(std::round(part.value * *part.events)),
+                     number_in_words(*part.events));
+}
+
+// "62% (74 of 120)".
+std::string amount(const Part& part) {
+  const std::string count = count_of(part);
+  return quantity(part.value, part.metric) + (count.empty() ? "" : fmt::format(" ({})", count));
+}
+
+// "error rate 62%, 74 of 120; normally 5%", for brackets.
+std::string briefly(const Part& part, bool with_metric) {
+  const std::string count = count_of(part);
+  return fmt::format("{}{}{}{}; normally {}", with_metric ? part.metric.name : "",
+                     with_metric ? " " : "", quantity(part.value, part.metric),
+                     count.empty() ? "" : fmt::format(", {}", count),
+                     usual_quantity(part.mean, part.value, part.metric));
+}
+
+// "error rate 62% (74 of 120), 12 times its normal 5%".
+std::string figures(const Part& part) {
+  return fmt::format("{} {}, {}", part.metric.name, amount(part),
+                     against_normal(part.value, part.mean, part.metric));
+}
+
+// The whole range of "alike", in words: "5 to 8 times its", "12 to 20% of its".
+std::string range_of(const Part& least, const Part& most) {
+  if (least.ratio >= 1) {
+    const std::string low = ratio_in_words(least.ratio);
+    const std::string high = ratio_in_words(most.ratio);
+    return fmt::format("{} times its", low == high ? low : low + " to " + high);
+  }
+  const auto low = std::floor(least.ratio * 100);
+  const auto high = std::ceil(most.ratio * 100);
+  return low == high ? fmt::format("{:.0f}% of its", low)
+                     : fmt::format("{:.0f} to {:.0f}% of its", low, high);
+}
+
+// Whether most of the trouble is in the first of the parts.
+bool mostly_first(const std::vector<Part>& parts) {
+  double sum = 0;
+  for (const Part& part : parts) sum += std::max(part.weight, 0.0);
+  return parts.front().weight >= kMostOfIt * sum;
 }
 
 std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
@@ -151,8 +269,9 @@ std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
   const std::string all_of_them = total == 2 ? fmt::format("Both {}", search.nouns())
                                              : fmt::format("All {} {}", total, search.nouns());
   if (total == 1) {
-    return fmt::format("Only one {} can be compared with its past, {}: {}.", search.noun(),
-                       top.name, figures(top, true));
+    return fmt::format("Only one {} can be compared with its past, {}, {}: {}.", search.noun(),
+                       top.name, moved == 1 ? "and it was affected" : "which did not stand out",
+                       figures(top));
   }
   if (moved == 0) {
     return fmt::format("None of its {} {} stood out.", total, search.nouns());
@@ -160,34 +279,32 @@ std::string sentence_of(const std::vector<Part>& parts, const Search& search) {
   if (moved == total && search.same_metric()) {
     const auto [least, most] = std::minmax_element(
         parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.ratio < b.ratio; });
-    // Ratios below one are apart by the same factor the other way round.
     if (std::isfinite(most->ratio) && most->ratio <= kAlike * least->ratio) {
-      const bool up = least->ratio >= 1;
-      const std::string low =
-          up ? ratio_in_words(least->ratio) : fmt::format("{:.0f}", std::floor(least->ratio * 100));
-      const std::string high =
-          up ? ratio_in_words(most->ratio) : fmt::format("{:.0f}", std::ceil(most->ratio * 100));
-      const std::string range = low == high ? low : fmt::format("{} to {}", low, high);
       return fmt::format(
-          "{} were affected alike (each at {}{} normal level), so the cause is likely one they "
+          "{} were affected alike (each at {} normal level), so the cause is likely one they "
           "share.",
-          all_of_them, range, up ? " times its" : "% of its");
+          all_of_them, range_of(*least, *most));
     }
   }
   if (moved == 1) {
     return fmt::format("Of its {} {}, only {} was affected: {}.", total, search.nouns(), top.name,
-                       figures(top, true));
+                       figures(top));
   }
   std::vector<std::string> named;
   for (std::size_t i = 0; i < std::min(moved, kMaxNamed); ++i) {
     named.push_back(
-        fmt::format("{} ({})", parts[i].name, figures(parts[i], i == 0 || !search.same_metric())));
+        fmt::format("{} ({})", parts[i].name, briefly(parts[i], i == 0 || !search.same_metric())));
   }
   const std::string which =
       moved == total ? all_of_them + " were affected"
                      : fmt::format("Of its {} {}, {} were affected", total, search.nouns(), moved);
-  return fmt::format("{}{} {}.", which, moved > kMaxNamed ? ", most of all" : ":",
-                     listed(named, kMaxNamed));
+  if (moved > kMaxNamed) named.push_back(fmt::format("{} more", moved - kMaxNamed));
+  if (!search.same_metric() || !mostly_first(parts)) {
+    return fmt::format("{}: {}.", which, listed(named, named.size()));
+  }
+  const std::vector<std::string> others(named.begin() + 1, named.end());
+  return fmt::format("{}, above all {}, then {}.", which, named.front(),
+                     listed(others, others.size()));
 }
 
 }  // namespace
@@ -197,17 +314,17 @@ Finding find_parts(const Incident& incident, const Anomaly& worst, const Evidenc
   for (const std::string& name : evidence_windows) {
     const WindowMemory* const memory = evidence.window(name);
     if (memory == nullptr) continue;
-    const Search search(*memory, incident, worst);
+    const Search search(*memory, evidence, incident, worst);
     const std::vector<Part> parts = search.parts();
     if (parts.empty()) continue;
     Finding out;
     out.sentence = sentence_of(parts, search);
     for (std::size_t i = 0; i < std::min(parts.size(), kMaxFacts); ++i) {
       const Part& part = parts[i];
-      out.facts.push_back(fmt::format(
-          "{} {}: {} {}, normally {} (mean of {})", search.noun(), part.name, part.metric.name,
-          quantity(part.value, part.metric), usual_quantity(part.mean, part.value, part.metric),
-          counted(part.windows, "window")));
+      out.facts.push_back(fmt::format("{} {}: {} {}, normally {} (mean of {})", search.noun(),
+                                      part.name, part.metric.name, amount(part),
+                                      usual_quantity(part.mean, part.value, part.metric),
+                                      counted(part.windows, "window")));
     }
     return out;
   }

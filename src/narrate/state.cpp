@@ -51,6 +51,7 @@ void put_track(std::string& out, const RuleTrack& track) {
   for (const Level& level : track.before) {
     put_text(out, level.metric);
     put_double(out, level.mean);
+    put_double(out, level.deviation);
     put_varint(out, level.windows);
   }
 }
@@ -67,6 +68,7 @@ bool read_track(ByteReader& in, RuleTrack& out) {
     Level& level = out.before.emplace_back();
     level.metric = std::string(in.text());
     level.mean = in.number();
+    level.deviation = in.number();
     level.windows = in.varint();
   }
   return in.ok();

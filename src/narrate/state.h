@@ -1,8 +1,8 @@
 // An open incident, and the narrator's state in a checkpoint.
 //
-// The format, version 1 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 2 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version        u8, 1
+//   version        u8, 2
 //   windows        varint, sorted by name; each:
 //     name         text, and its WindowSchema::definition u64
 //     metrics      varint; each: name text, ResultColumn::definition u64
@@ -13,6 +13,10 @@
 //         series   varint, which of the above
 //         start    signed, less that of the row before; then the window's length, signed
 //         metrics  double for each metric column; NaN for NULL and for text
+//   troubles       newest end signed; then varint, sorted by stream and names; each:
+//     stream       text; names of key columns: varint, texts
+//     keys         varint, sorted; each: values as key_bytes, text;
+//                  spans varint, by time, each from and to signed
 //   incidents      varint, in the order of opening; each:
 //     incident     put_incident, as it was last sent
 //     stream       text
@@ -25,7 +29,7 @@
 //       first, worst, last   three times put_anomaly
 //       since      signed
 //       windows    varint
-//       before     varint; each: metric text, mean double, windows varint
+//       before     varint; each: metric text, mean and deviation double, windows varint
 #pragma once
 
 #include <cstdint>
@@ -39,7 +43,7 @@
 
 namespace streamobs::narrate {
 
-inline constexpr std::uint8_t kStateVersion = 1;
+inline constexpr std::uint8_t kStateVersion = 2;
 
 struct OpenIncident {
   Case told;

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxAlso = 2;
 constexpr std::size_t kMaxOthersNamed = 5;
+constexpr double kSameNormal = 0.25;  // A normal level that has moved by less is the same one.
 
 std::string date_of(Timestamp t) {
   return to_rfc3339(t).substr(0, 10);
@@ -36,12 +37,12 @@ class Times {
   std::string range(Timestamp from, Timestamp to) const {
     return fmt::format("from {} to {}", bare(from), at(to));
   }
-  /// "in the minute from 12:34", "on 2024-01-09".
+  /// "in the minute from 12:34 UTC", "on 2024-01-09".
   std::string in_window(const Anomaly& a) const {
     const std::string when = window_in_words(a.window_start, a.window_end);
     const bool said = whole_days_ || !dated_;
-    return fmt::format("{} {}{}", when.starts_with("the") ? "in" : "on", when,
-                       said ? "" : " on " + date_of(a.window_start));
+    return fmt::format("{} {}{}{}", when.starts_with("the") ? "in" : "on", when,
+                       whole_days_ ? "" : " UTC", said ? "" : " on " + date_of(a.window_start));
   }
 
  private:
@@ -71,24 +72,37 @@ const RuleTrack& headline(const Case& c) {
                            });
 }
 
-// What the metric was before the trouble: by the rule's own baseline, else by the rows of the hour
-// before. Never by a later baseline, which the trouble itself has moved.
+// What the metric normally is: by the baseline the worst window was judged against, so that
+// incident and anomaly say the same; else by the rows of the hour before the incident.
 std::optional<double> normal(const RuleTrack& track) {
-  if (track.first->baseline_before) return track.first->baseline_before;
-  if (track.first->baseline_value) return track.first->baseline_value;
+  if (track.worst->baseline_value) return track.worst->baseline_value;
   for (const Level& level : track.before) {
-    if (level.metric == track.first->metric_name) return level.mean;
+    if (level.metric == track.worst->metric_name) return level.mean;
   }
   return std::nullopt;
 }
 
 bool has_baseline(const RuleTrack& track) {
-  return track.first->baseline_before || track.first->baseline_value;
+  return track.worst->baseline_value.has_value();
 }
 
-// Limits that go by a baseline rise with it: the first one counts.
 std::optional<double> limit(const RuleTrack& track) {
-  return track.first->threshold_value ? track.first->threshold_value : track.worst->threshold_value;
+  return track.worst->threshold_value;
+}
+
+MetricWords words_of(const RuleTrack& track) {
+  const Anomaly& a = *track.worst;
+  return metric_words(a.metric_name, std::max(std::abs(a.metric_value.value_or(0)),
+                                              std::abs(normal(track).value_or(0))));
+}
+
+// What has lasted long has become the normal: then it is told what was normal at first, too.
+std::string normal_at_first(const RuleTrack& track) {
+  const Anomaly& first = *track.first;
+  const auto then = first.baseline_before ? first.baseline_before : first.baseline_value;
+  const auto now = track.worst->baseline_value;
+  if (!then || !now || std::abs(*now - *then) <= kSameNormal * std::abs(*then)) return {};
+  return quantity(*then, words_of(track)) + " before it began";
 }
 
 // Of the key's values those that the incident's own key does not have: an anomaly of one endpoint
@@ -104,9 +118,9 @@ std::vector<NamedValue> finer(const Anomaly& a, const Incident& incident) {
 }
 
 // "error rate", "error rate of /pay".
-std::string metric_of(const Anomaly& a, const Incident& incident) {
-  const std::string name = metric_words(a.metric_name).name;
-  const std::string part = label(finer(a, incident));
+std::string metric_of(const RuleTrack& track, const Incident& incident) {
+  const std::string name = words_of(track).name;
+  const std::string part = label(finer(*track.worst, incident));
   return part.empty() ? name : fmt::format("{} of {}", name, part);
 }
 
@@ -114,10 +128,10 @@ bool same_measure(const RuleTrack& a, const RuleTrack& b) {
   return a.worst->metric_name == b.worst->metric_name && a.worst->keys == b.worst->keys;
 }
 
-// "which is 6.2 times its normal 0.05", "over its limit of 1,000 ms (normally 98 ms)"; empty where
+// "which is 6.2 times its normal 5%", "over its limit of 1,000 ms (normally 98 ms)"; empty where
 // neither is known.
 std::string judgement(const RuleTrack& track, bool over) {
-  const MetricWords words = metric_words(track.worst->metric_name);
+  const MetricWords words = words_of(track);
   const double value = *track.worst->metric_value;
   const auto usual = normal(track);
   const auto allowed = limit(track);
@@ -130,10 +144,11 @@ std::string judgement(const RuleTrack& track, bool over) {
     return out;
   }
   if (!usual) return {};
-  const std::string against = against_normal(value, *usual, words);
-  return against.starts_with("normally")
-             ? against
-             : fmt::format("{} {}", over ? "which was" : "which is", against);
+  std::string out = against_normal(value, *usual, words);
+  if (!out.starts_with("normally")) out = (over ? "which was " : "which is ") + out;
+  const std::string at_first = normal_at_first(track);
+  if (!at_first.empty()) out += fmt::format(" ({})", at_first);
+  return out;
 }
 
 std::string_view verdict(Side side) {
@@ -148,21 +163,36 @@ std::string_view verdict(Side side) {
   return "unusual";
 }
 
+// Whether the rule has fallen silent while others of the incident go on. One window does not show
+// it: the rules speak one after the other.
+bool fell_silent(const RuleTrack& track, const Incident& incident) {
+  return track.last->window_end + 2 * size_of(*track.last) <= incident.last_seen_at;
+}
+
+// Whether there were windows in between in which the rule did not hold.
+bool on_and_off(const RuleTrack& track) {
+  const Duration size = std::max<Duration>(size_of(*track.worst), 1);
+  const Duration spanned = (track.last->window_end - track.since) / size;
+  const Duration waited = (track.first->window_start - track.since) / size;
+  return static_cast<Duration>(track.windows) + waited < spanned;
+}
+
 std::string headline_sentence(const Case& c, const RuleTrack& track, const Times& times) {
   const Anomaly& worst = *track.worst;
   const Incident& incident = c.incident;
   const std::string who = label(incident.keys);
-  const bool over = incident.resolved_at.has_value() || c.quiet;
-  const std::string when = over ? times.range(incident.started_at, incident.last_seen_at)
-                                : "since " + times.at(incident.started_at);
+  const bool over = incident.resolved_at.has_value() || c.quiet || fell_silent(track, incident);
+  const std::string when =
+      (on_and_off(track) ? "on and off " : "") +
+      (over ? times.range(track.since, track.last->window_end) : "since " + times.at(track.since));
   if (!worst.metric_value) {
     const std::string of = who.empty() ? "" : fmt::format(" for {}", who);
     return fmt::format("The rule {} {}{} {}.", worst.rule, over ? "held" : "has held", of, when);
   }
-  const MetricWords words = metric_words(worst.metric_name);
+  const MetricWords words = words_of(track);
   const bool many = is_plural(words.name);
   const std::string_view verb = over ? (many ? "were" : "was") : many ? "have been" : "has been";
-  const std::string subject = metric_of(worst, incident) + (who.empty() ? "" : " of " + who);
+  const std::string subject = metric_of(track, incident) + (who.empty() ? "" : " of " + who);
   std::string out = fmt::format("The {} {} {} {}: {}{} {}", subject, verb, verdict(side_of(worst)),
                                 when, track.windows > 1 ? "at worst " : "",
                                 quantity(*worst.metric_value, words), times.in_window(worst));
@@ -176,7 +206,7 @@ std::string headline_sentence(const Case& c, const RuleTrack& track, const Times
 }
 
 // The other rules that spoke, briefly.
-std::string also_sentence(const Case& c, const RuleTrack& first) {
+std::string also_sentence(const Case& c, const RuleTrack& first, const Times& times) {
   std::vector<std::string> also;
   std::vector<const RuleTrack*> said = {&first};
   for (const RuleTrack& track : c.rules) {
@@ -186,7 +216,7 @@ std::string also_sentence(const Case& c, const RuleTrack& first) {
     });
     if (again || !worst.metric_value) continue;
     said.push_back(&track);
-    const MetricWords words = metric_words(worst.metric_name);
+    const MetricWords words = words_of(track);
     std::string figures =
         (track.windows > 1 ? "at worst " : "") + quantity(*worst.metric_value, words);
     const auto usual = normal(track);
@@ -197,7 +227,12 @@ std::string also_sentence(const Case& c, const RuleTrack& first) {
       figures += fmt::format(", {} {}", side_of(worst) == Side::high ? "limit" : "minimum",
                              quantity(*allowed, words));
     }
-    also.push_back(fmt::format("its {} ({})", metric_of(worst, c.incident), figures));
+    // Where it was not so at the same time, that is half of the story.
+    const bool apart =
+        track.since >= first.last->window_end || first.since >= track.last->window_end;
+    if (apart)
+      figures = fmt::format("{}, {}", times.range(track.since, track.last->window_end), figures);
+    also.push_back(fmt::format("its {} ({})", metric_of(track, c.incident), figures));
   }
   if (also.empty()) return {};
   return "Also flagged: " + listed(also, kMaxAlso) + ".";
@@ -218,11 +253,12 @@ std::string others_sentence(const Case& c) {
     std::vector<std::string> kinds;
     for (const NamedValue& key : c.incident.keys) kinds.push_back(plain(key.name));
     const bool over = c.incident.resolved_at || c.quiet;
-    return fmt::format("No other {}{} {} affected.", kinds.size() == 1 ? "" : "combination of ",
-                       listed(kinds, kinds.size()), over ? "was" : "is");
+    return fmt::format("No other {}{} {}.", kinds.size() == 1 ? "" : "combination of ",
+                       listed(kinds, kinds.size()),
+                       over ? "was flagged at that time" : "is flagged");
   }
   const std::vector<std::string> names(c.others.begin(), c.others.end());
-  return fmt::format("{} {} affected at the same time.", listed(names, kMaxOthersNamed),
+  return fmt::format("{} {} flagged at the same time.", listed(names, kMaxOthersNamed),
                      names.size() == 1 ? "was" : "were");
 }
 
@@ -233,8 +269,9 @@ std::string end_sentence(const Case& c, const Times& times, Duration resolve_aft
                        span_in_words(incident.last_seen_at - incident.started_at));
   }
   if (!c.quiet) return {};
-  return fmt::format("Nothing has been flagged since; if it stays so for {}, it is over.",
-                     span_in_words(resolve_after));
+  return fmt::format("Nothing has been flagged since {}; if it stays so until {}, it is over.",
+                     times.at(incident.last_seen_at),
+                     times.at(incident.last_seen_at + resolve_after));
 }
 
 std::string rule_fact(const RuleTrack& track, const Incident& incident, const Times& times) {
@@ -247,12 +284,14 @@ std::string rule_fact(const RuleTrack& track, const Incident& incident, const Ti
   out += fmt::format("{} flagged {}", counted(track.windows, "window"),
                      times.range(track.first->window_start, track.last->window_end));
   if (!worst.metric_value) return out;
-  const MetricWords words = metric_words(worst.metric_name);
+  const MetricWords words = words_of(track);
   out += fmt::format("; {} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
                      quantity(*worst.metric_value, words), times.in_window(worst));
   if (const auto usual = normal(track)) {
     out += fmt::format(", normally {}", usual_quantity(*usual, *worst.metric_value, words));
   }
+  const std::string at_first = normal_at_first(track);
+  if (!at_first.empty()) out += fmt::format(" ({})", at_first);
   if (const auto allowed = limit(track)) {
     out += fmt::format(", {} {}", side_of(worst) == Side::low ? "minimum" : "limit",
                        quantity(*allowed, words));
@@ -262,19 +301,20 @@ std::string rule_fact(const RuleTrack& track, const Incident& incident, const Ti
 
 std::string title_part(const RuleTrack& track, const Incident& incident) {
   const Anomaly& a = *track.worst;
-  if (!a.metric_value) return plain(a.rule);
-  const MetricWords words = metric_words(a.metric_name);
-  const std::string name = metric_of(a, incident);
+  if (!a.metric_value) return "rule " + a.rule;
+  const MetricWords words = words_of(track);
+  const std::string figure =
+      fmt::format("{} {}", metric_of(track, incident), quantity(*a.metric_value, words));
   const auto usual = normal(track);
   if (has_baseline(track) && usual) {
-    return fmt::format("{} {}", name, against_normal_short(*a.metric_value, *usual, words));
+    return fmt::format("{} ({})", figure, against_normal_short(*a.metric_value, *usual, words));
   }
   const Side side = side_of(a);
   if (const auto allowed = limit(track); allowed && side != Side::neither) {
-    return fmt::format("{} {} ({} {})", name, quantity(*a.metric_value, words),
-                       side == Side::high ? "limit" : "minimum", quantity(*allowed, words));
+    return fmt::format("{} ({} {})", figure, side == Side::high ? "limit" : "minimum",
+                       quantity(*allowed, words));
   }
-  return fmt::format("{} {}, unusual", name, quantity(*a.metric_value, words));
+  return figure + " (unusual)";
 }
 
 std::string title(const Case& c, const RuleTrack& first) {
@@ -288,9 +328,9 @@ std::string title(const Case& c, const RuleTrack& first) {
   return who.empty() ? capitalised(std::move(out)) : fmt::format("{}: {}", who, out);
 }
 
-std::string unknown_parts_sentence(const Incident& incident) {
+std::string unknown_parts_fact(const Incident& incident) {
   const std::string who = label(incident.keys);
-  return fmt::format("Where{} it comes from is not known: no evidence window is configured.",
+  return fmt::format("where{} it comes from is not known: [incidents] evidence names no window",
                      who.empty() ? "" : " in " + who);
 }
 
@@ -319,13 +359,15 @@ void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore
   if (memory == nullptr) return;
   const auto series = memory->matching(track.first->keys);
   if (series.empty()) return;
+  const auto troubled = evidence.troubles(*memory, *series.front());
   std::vector<Level> levels;
   const auto& metrics = memory->schema().metrics;
   for (std::size_t i = 0; i < metrics.size(); ++i) {
-    const Series::Usual usual =
-        series.front()->usual(i, started_at - memory->lookback(), started_at);
-    if (usual.windows >= kMinWindows)
-      levels.push_back({metrics[i].name, usual.mean, usual.windows});
+    const Normal::Level usual =
+        series.front()->usual(started_at - memory->lookback(), started_at, troubled,
+                              [&](const Series::Entry& entry) { return entry.metrics[i]; });
+    if (usual.count < kMinWindows) continue;
+    levels.push_back({metrics[i].name, usual.mean(), usual.deviation(), usual.count});
   }
   if (!levels.empty()) track.before = std::move(levels);
 }
@@ -346,13 +388,9 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
     incident.explanation += sentence;
   };
   say(headline_sentence(c, first, times));
-  say(also_sentence(c, first));
+  say(also_sentence(c, first, times));
   say(c.alongside.sentence);
-  if (!c.parts.sentence.empty()) {
-    say(c.parts.sentence);
-  } else if (evidence_windows.empty()) {
-    say(unknown_parts_sentence(incident));
-  }
+  say(c.parts.sentence);
   say(others_sentence(c));
   say(end_sentence(c, times, resolve_after));
 
@@ -363,9 +401,10 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
   for (const Finding* finding : {&c.parts, &c.alongside}) {
     incident.evidence.insert(incident.evidence.end(), finding->facts.begin(), finding->facts.end());
   }
+  if (evidence_windows.empty()) incident.evidence.push_back(unknown_parts_fact(incident));
   if (!c.others.empty()) {
     const std::vector<std::string> names(c.others.begin(), c.others.end());
-    incident.evidence.push_back(fmt::format("affected at the same time: {}", listed(names, 20)));
+    incident.evidence.push_back(fmt::format("flagged at the same time: {}", listed(names, 20)));
   }
 }
 

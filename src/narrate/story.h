@@ -15,10 +15,12 @@
 
 namespace streamobs::narrate {
 
-/// What a metric was before the incident: its mean over the hour before, as long as that was known.
+/// What a metric was before the incident: its mean over the hour before, as long as that was known,
+/// and how far single windows were from it (standard deviation).
 struct Level {
   std::string metric;
   double mean = 0;
+  double deviation = 0;
   std::size_t windows = 0;
 };
 
@@ -50,9 +52,6 @@ struct Case {
   Finding alongside;
   Finding parts;
 };
-
-/// Fewer windows say nothing about what is normal.
-inline constexpr std::size_t kMinWindows = 3;
 
 /// Takes down, for a track, how its key was before the incident.
 void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore& evidence);

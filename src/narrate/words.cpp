@@ -13,14 +13,6 @@ namespace streamobs::narrate {
 
 namespace {
 
-struct Suffix {
-  std::string_view ending;
-  std::string_view unit;
-};
-constexpr Suffix kUnits[] = {{"_ms", " ms"},     {"_us", " µs"},       {"_ns", " ns"},
-                             {"_seconds", " s"}, {"_bytes", " bytes"}, {"_usd", " USD"},
-                             {"_eur", " EUR"},   {"_percent", "%"},    {"_pct", "%"}};
-
 // How something is summed up, not what.
 constexpr std::string_view kSummaries[] = {
     "avg",    "average", "mean",   "median", "min",      "minimum", "max",   "maximum",
@@ -32,70 +24,12 @@ bool is_quantile(std::string_view word) {
          std::all_of(word.begin() + 1, word.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
-constexpr double kAbout = 0.15;  // Within this fraction of the mean nothing is said to have moved.
-
 std::string percent(double ratio) {
   if (ratio > 0 && ratio < 0.01) return "less than 1%";
   return fmt::format("{:.0f}%", ratio * 100);
 }
 
 }  // namespace
-
-std::string plain(std::string_view name) {
-  std::string out(name);
-  std::replace(out.begin(), out.end(), '_', ' ');
-  return out;
-}
-
-MetricWords metric_words(std::string_view column) {
-  MetricWords words;
-  for (const Suffix& suffix : kUnits) {
-    if (column.size() > suffix.ending.size() && column.ends_with(suffix.ending)) {
-      column.remove_suffix(suffix.ending.size());
-      words.unit = suffix.unit;
-      break;
-    }
-  }
-  words.name = plain(column);
-  if (words.name.starts_with("avg ")) words.name.replace(0, 3, "average");
-  return words;
-}
-
-std::string quantity(double value, const MetricWords& metric) {
-  return number_in_words(value) + metric.unit;
-}
-
-std::string usual_quantity(double mean, double value, const MetricWords& metric) {
-  const bool whole = value == std::floor(value) && mean >= 10;
-  return quantity(whole ? std::round(mean) : mean, metric);
-}
-
-std::string against_normal(double value, double mean, const MetricWords& metric) {
-  const std::string usual = usual_quantity(mean, value, metric);
-  if (mean <= 0 || value <= 0) return fmt::format("normally {}", usual);
-  const double ratio = value / mean;
-  if (std::abs(ratio - 1) < 0.05) return fmt::format("about its normal {}", usual);
-  if (ratio >= 1.5) return fmt::format("{} times its normal {}", ratio_in_words(ratio), usual);
-  if (ratio > 1) return fmt::format("{} above its normal {}", percent(ratio - 1), usual);
-  if (ratio > 0.6) return fmt::format("{} below its normal {}", percent(1 - ratio), usual);
-  return fmt::format("{} of its normal {}", percent(ratio), usual);
-}
-
-std::string against_normal_short(double value, double mean, const MetricWords& metric) {
-  if (mean <= 0 || value <= 0) {
-    return fmt::format("{}, normally {}", quantity(value, metric),
-                       usual_quantity(mean, value, metric));
-  }
-  const double ratio = value / mean;
-  if (ratio >= 1.5) return fmt::format("{}× normal", ratio_in_words(ratio));
-  if (ratio >= 1) return fmt::format("{} above normal", percent(ratio - 1));
-  if (ratio > 0.6) return fmt::format("{} below normal", percent(1 - ratio));
-  return fmt::format("down to {} of normal", percent(ratio));
-}
-
-bool moved(double value, double mean) {
-  return std::abs(value - mean) >= kAbout * std::abs(mean) && value != mean;
-}
 
 std::string how_it_moved(double value, double mean, const MetricWords& metric) {
   const std::string_view was = is_plural(metric.name) ? "were" : "was";
@@ -118,7 +52,7 @@ std::string how_it_moved(double value, double mean, const MetricWords& metric) {
 }
 
 std::string stem(std::string_view column) {
-  const std::string name = metric_words(column).name;
+  const std::string name = metric_words(column, 0).name;
   std::string out;
   for (std::size_t at = 0; at < name.size();) {
     const std::size_t end = std::min(name.find(' ', at), name.size());
@@ -183,7 +117,7 @@ std::string label(const std::vector<NamedValue>& keys) {
   for (const NamedValue& key : keys) {
     if (!out.empty()) out += " / ";
     const std::string text = key.value.to_string();
-    out += text.empty() ? fmt::format("no {}", plain(key.name)) : text;
+    out += text.empty() ? fmt::format("no {}", plain(key.name)) : name_in_words(text);
   }
   return out;
 }

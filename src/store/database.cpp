@@ -12,10 +12,9 @@
 
 #include <fmt/format.h>
 
-#include "base/hash.h"
 #include "base/log.h"
-#include "store/backup.h"
 #include "store/damage.h"
+#include "store/log_position.h"
 #include "store/migrations.h"
 #include "store/record_tables.h"
 #include "store/sqlite.h"
@@ -77,12 +76,6 @@ Result<Connection> open_writer(const StoreOptions& options) {
       "PRAGMA legacy_alter_table = ON;");
   if (set.has_error()) return set.error();
   return writer;
-}
-
-/// SQLite has no check sums of its own, and a wrong position would lose results or count them
-/// twice without anybody's noticing. Part of the file's format: never to be changed.
-std::int64_t check_sum(std::uint64_t log, std::uint64_t position) {
-  return static_cast<std::int64_t>(hash_word(log ^ hash_word(position)));
 }
 
 /// What SQLite refuses is a disk's fault, somebody's who changed the file, or damage that SQLite
@@ -160,20 +153,10 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
 }
 
 Result<> Database::Impl::read_position() {
-  Result<Statement> select =
-      writer.prepare("SELECT log_id, applied_position, check_sum FROM streamobs_log");
-  if (select.has_error()) return select.error();
-  const Result<bool> row = select->step();
-  if (row.has_error()) return row.error();
-  const auto log = static_cast<std::uint64_t>(*row ? select->int_at(0) : 0);
-  const auto position = static_cast<std::uint64_t>(*row ? select->int_at(1) : 0);
-  if (!*row || select->int_at(2) != check_sum(log, position)) {
-    return fail(ErrorCode::corrupt,
-                "the database's note of the log's position (streamobs_log) is not as it was "
-                "written");
-  }
-  log_id.store(log, std::memory_order_relaxed);
-  applied.store(position, std::memory_order_relaxed);
+  const Result<LogPosition> position = read_log_position(writer);
+  if (position.has_error()) return position.error();
+  log_id.store(position->log_id, std::memory_order_relaxed);
+  applied.store(position->applied, std::memory_order_relaxed);
   Result<Statement> update = writer.prepare(
       "INSERT OR REPLACE INTO streamobs_log (one, log_id, applied_position, check_sum) "
       "VALUES (1, ?1, ?2, ?3)");
@@ -185,7 +168,7 @@ Result<> Database::Impl::read_position() {
 Result<> Database::Impl::write_position(std::uint64_t log, std::uint64_t position) {
   set_position.bind(1, static_cast<std::int64_t>(log));
   set_position.bind(2, static_cast<std::int64_t>(position));
-  set_position.bind(3, check_sum(log, position));
+  set_position.bind(3, check_sum({log, position}));
   return set_position.run();
 }
 
@@ -404,10 +387,6 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
   const Result<> folded = impl.fold_journal();
   if (folded.has_error()) return impl.failed(folded.error());
   return removed;
-}
-
-Result<> Database::backup_to(const std::string& path) const {
-  return back_up(impl_->options.path, path, impl_->options.busy_timeout);
 }
 
 Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {

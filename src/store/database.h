@@ -84,10 +84,6 @@ class Database {
   /// transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
 
-  /// A copy of the database as of the last commit, while the engine goes on writing: complete and
-  /// synced when it appears under `path`. `invalid` where something of that name is there already.
-  Result<> backup_to(const std::string& path) const;
-
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
   Result<std::vector<Anomaly>> anomalies(const ListQuery& query) const;
   Result<std::vector<Incident>> incidents(const ListQuery& query) const;

@@ -1,10 +1,10 @@
 // A batch of events as the payload of a log record, and back.
 //
 // Columns stay columns: whole numbers and times as bit-packed offsets or steps, low-cardinality
-// text as its entries and bit-packed numbers of them, text and dead letters through LZ4 where that
-// pays. What follows from the log alone is not written: the stamp, the lane, what deduplication
-// excludes, the log position in dead letters. The same batch gives the same bytes. The byte format
-// is in docs/wal-format.md, "Record payloads".
+// text as its entries and bit-packed numbers of them, text (also raw) and dead letters through LZ4
+// where that pays. What follows from the log alone is not written: the stamp, the lane, what
+// deduplication excludes, the log position in dead letters. The same batch gives the same bytes.
+// The byte format is in docs/wal-format.md, "Record payloads".
 #pragma once
 
 #include <cstddef>
@@ -76,6 +76,8 @@ struct BatchHead {
   std::uint32_t events = 0;
 };
 Result<BatchHead> read_batch_head(std::string_view bytes);
+/// Where its events came from.
+Result<BlockOrigin> read_batch_origin(std::string_view bytes);
 
 /// Turns bytes into batches. One for each lane or reader, for its whole life; not thread-safe, but
 /// the batches it has made may be used anywhere, for as long as they live. It owns a dictionary for
@@ -114,6 +116,7 @@ class BatchDecoder {
                   EventBatch& out);
   bool get_entries(ByteReader& in, std::size_t size, std::shared_ptr<Dictionary>& dictionary,
                    Column& column, EventBatch& out);
+  bool get_raw(ByteReader& in, EventBatch& out);
   bool get_event_index(ByteReader& in, std::uint8_t flags, EventBatch& out);
   bool get_refused(ByteReader& in, EventBatch& out);
 

@@ -75,6 +75,17 @@ Result<BatchHead> read_batch_head(std::string_view bytes) {
   return head;
 }
 
+Result<BlockOrigin> read_batch_origin(std::string_view bytes) {
+  ByteReader in(bytes);
+  std::uint8_t flags = 0;
+  BatchHead head;
+  BlockOrigin origin;
+  if (!get_start(in, flags, head) || !get_origin(in, flags, origin)) {
+    return damaged("its head makes no sense");
+  }
+  return origin;
+}
+
 BatchDecoder::Stream& BatchDecoder::stream_of(const StreamSchema& schema,
                                               std::uint64_t fingerprint) {
   if (streams_.size() <= schema.stream_id) streams_.resize(schema.stream_id + std::size_t{1});
@@ -136,6 +147,7 @@ bool BatchDecoder::get_content(ByteReader& in, std::uint8_t flags, Stream& strea
       return false;
     }
   }
+  if ((flags & kHasRaw) != 0 && !get_raw(in, out)) return false;
   if (!get_event_index(in, flags, out)) return false;
   if ((flags & kHasTimeMax) != 0) out.time_max = in.signed_varint();
   if ((flags & kHasRefused) != 0 && !get_refused(in, out)) return false;
@@ -249,6 +261,12 @@ bool BatchDecoder::get_entries(ByteReader& in, std::size_t size,
     column.strings[row] = null ? std::string_view() : strings_[words_[next++]];
   }
   return true;
+}
+
+bool BatchDecoder::get_raw(ByteReader& in, EventBatch& out) {
+  if (out.rows == 0) return false;
+  out.raw.resize(out.rows);
+  return texts_.get(in, out.rows, out.text, out.raw.data());
 }
 
 bool BatchDecoder::get_event_index(ByteReader& in, std::uint8_t flags, EventBatch& out) {

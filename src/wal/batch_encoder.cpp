@@ -34,6 +34,7 @@ std::uint64_t BatchEncoder::fingerprint_of(const StreamSchema& schema) {
 void BatchEncoder::encode(const EventBatch& batch, EncodedBatch& encoded) {
   assert(batch.schema != nullptr && batch.time.size() == batch.rows);
   assert(batch.rows == 0 || batch.columns.size() == batch.schema->fields.size());
+  assert(batch.raw.empty() || batch.raw.size() == batch.rows);
   std::string& out = encoded.bytes;
   out.clear();
   std::uint8_t flags = flags_of(batch);
@@ -46,6 +47,7 @@ void BatchEncoder::encode(const EventBatch& batch, EncodedBatch& encoded) {
   if (batch.rows != 0) {
     for (std::size_t i = 0; i < batch.columns.size(); ++i) put_column(batch, i, out);
   }
+  if ((flags & kHasRaw) != 0) texts_.put(out, batch.raw.data(), batch.rows);
   if ((flags & kHasEventIndex) != 0) {
     ints_.resize(batch.rows);
     for (std::size_t i = 0; i < batch.rows; ++i) ints_[i] = batch.event_index[i];
@@ -66,6 +68,7 @@ std::uint8_t BatchEncoder::flags_of(const EventBatch& batch) {
   if (batch.refused != 0 || !batch.dead_letters.empty() || !batch.refused_unkept.empty()) {
     flags |= kHasRefused;
   }
+  if (!batch.raw.empty()) flags |= kHasRaw;
   if (batch.origin.resume != ResumePoint{}) flags |= kHasResume;
   if (!batch.origin.request_key.empty() || batch.origin.request_digest != 0) flags |= kHasRequest;
   return flags;

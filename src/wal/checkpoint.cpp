@@ -11,8 +11,6 @@
 namespace streamobs::wal {
 
 namespace {
-/// Far more than any manifest has: one line for each operator of the engine.
-constexpr std::uint64_t kManifestBytesMax = std::uint64_t{64} << 20;
 constexpr std::size_t kKept = 2;
 
 std::uint64_t bytes_of(const Manifest& manifest) {
@@ -37,7 +35,7 @@ Result<CheckpointStore> CheckpointStore::open(FileSystem& files, std::string dir
   std::sort(store.kept_.begin(), store.kept_.end(),
             [](const Kept& a, const Kept& b) { return a.generation < b.generation; });
   for (Kept& kept : store.kept_) {
-    auto manifest = store.read_manifest(kept.generation);
+    auto manifest = read_manifest(files, store.directory_, kept.generation);
     if (manifest) {
       kept.position = manifest->position;
       kept.bytes = bytes_of(*manifest);
@@ -54,20 +52,6 @@ Result<CheckpointStore> CheckpointStore::open(FileSystem& files, std::string dir
 
 std::string CheckpointStore::path_of(const std::string& name) const {
   return directory_ + "/" + name;
-}
-
-Result<Manifest> CheckpointStore::read_manifest(std::uint64_t generation) const {
-  const std::string path = path_of(manifest_name(generation));
-  auto bytes = files_->read_file(path, kManifestBytesMax);
-  if (!bytes) return bytes.error();
-  auto manifest = decode_manifest(*bytes);
-  if (!manifest) {
-    return fail(manifest.error().code, fmt::format("{}: {}", path, manifest.error().message));
-  }
-  if (manifest->generation != generation) {
-    return fail(ErrorCode::corrupt, fmt::format("{} is the manifest of another checkpoint", path));
-  }
-  return manifest;
 }
 
 /// Of the sound ones the newest two stay, and damaged ones only while they are newer than those: a
@@ -143,7 +127,7 @@ Result<> CheckpointStore::write(const CheckpointParts& state, Manifest& manifest
 }
 
 Result<LoadedCheckpoint> CheckpointStore::read(std::uint64_t generation) const {
-  auto manifest = read_manifest(generation);
+  auto manifest = read_manifest(*files_, directory_, generation);
   if (!manifest) return manifest.error();
   LoadedCheckpoint loaded;
   loaded.log_id = manifest->log_id;

@@ -67,7 +67,6 @@ class CheckpointStore {
       : files_(&files), directory_(std::move(directory)) {}
 
   std::string path_of(const std::string& name) const;
-  Result<Manifest> read_manifest(std::uint64_t generation) const;
   Result<LoadedCheckpoint> read(std::uint64_t generation) const;
   Result<> write(const CheckpointParts& state, Manifest& manifest);
   void forget_all_but_newest();

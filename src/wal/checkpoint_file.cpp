@@ -27,6 +27,8 @@ constexpr std::string_view kManifestEnding = ".manifest";
 constexpr std::string_view kPartEnding = ".part";
 /// LZ4 cannot make more out of a byte.
 constexpr std::uint64_t kExpansionMax = 255;
+/// Far more than any manifest has: one line for each operator of the engine.
+constexpr std::uint64_t kManifestBytesMax = std::uint64_t{64} << 20;
 
 std::string part_head(std::uint64_t generation, std::uint32_t number) {
   std::string head(kPartMagic);
@@ -111,6 +113,21 @@ std::uint64_t generation_of(std::string_view name) {
 
 bool is_manifest(std::string_view name) {
   return name.ends_with(kManifestEnding);
+}
+
+Result<Manifest> read_manifest(FileSystem& files, const std::string& directory,
+                               std::uint64_t generation) {
+  const std::string path = directory + "/" + manifest_name(generation);
+  auto bytes = files.read_file(path, kManifestBytesMax);
+  if (!bytes) return bytes.error();
+  auto manifest = decode_manifest(*bytes);
+  if (!manifest) {
+    return fail(manifest.error().code, fmt::format("{}: {}", path, manifest.error().message));
+  }
+  if (manifest->generation != generation) {
+    return fail(ErrorCode::corrupt, fmt::format("{} is the manifest of another checkpoint", path));
+  }
+  return manifest;
 }
 
 Result<> write_part(FileSystem& files, const std::string& path, std::uint64_t generation,

@@ -38,6 +38,11 @@ std::string part_name(std::uint64_t generation, std::size_t number);
 std::uint64_t generation_of(std::string_view name);
 bool is_manifest(std::string_view name);
 
+/// Reads the manifest of a generation in a checkpoint directory. Errors name the file; `not_found`
+/// where it is not there (any more).
+Result<Manifest> read_manifest(FileSystem& files, const std::string& directory,
+                               std::uint64_t generation);
+
 /// Writes and syncs a part's file; fills in sizes and checksum.
 Result<> write_part(FileSystem& files, const std::string& path, std::uint64_t generation,
                     std::uint32_t number, std::string_view content, PartEntry& entry);

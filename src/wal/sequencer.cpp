@@ -59,6 +59,7 @@ void Sequencer::add_source(std::uint32_t source_id, std::string name, std::uint3
   Partition& partition = partitions_[source_id];
   partition.name = std::move(name);
   partition.stream_id = stream_id;
+  partition.expected = expected;
   partition.activity = expected ? Activity::active : Activity::unseen;
   streams_[stream_id].sources.push_back(source_id);
 }
@@ -242,8 +243,28 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
   } else if (const auto* advanced = std::get_if<Advanced>(&record)) {
     out.push_back({position_, *advanced});
     apply(*advanced, out);
+  } else if (const auto* session = std::get_if<SessionStarted>(&record)) {
+    apply(*session);
   }
-  return {};  // The others say nothing about time.
+  return {};
+}
+
+/// Sources that a config did not have hold nothing back while it was in force; those that it
+/// brought are waited for from here on. Nothing changes where there is one config only.
+void Sequencer::apply(const SessionStarted& session) {
+  for (Partition& partition : partitions_) {
+    const std::string& stream = streams_[partition.stream_id].timing.name;
+    const bool there = std::any_of(
+        session.sources.begin(), session.sources.end(), [&](const SessionStarted::Source& source) {
+          return source.name == partition.name && source.stream_id < session.streams.size() &&
+                 session.streams[source.stream_id] == stream;
+        });
+    if (!there) {
+      partition.activity = Activity::unseen;
+    } else if (partition.expected && partition.activity == Activity::unseen) {
+      partition.activity = Activity::active;
+    }
+  }
 }
 
 bool Sequencer::crosses(const Stream& stream, Timestamp watermark) {

@@ -82,6 +82,8 @@ class Sequencer {
   Result<> replay(std::uint64_t position, const ControlRecord& record, std::vector<Sequenced>& out);
   /// A record of no consequence for time (the start of a session) takes its place.
   std::uint64_t take_position() { return ++position_; }
+  /// Before anything else: history begins behind that record, of which nothing is known.
+  void begin_behind(std::uint64_t position) { position_ = position; }
 
   /// A bounded source has been read to its end, `blocks` blocks in all. Once all are admitted it no
   /// longer holds the watermark back; if it was the stream's last active one, every window that has
@@ -127,6 +129,7 @@ class Sequencer {
   struct Partition {
     std::string name;
     std::uint32_t stream_id = 0;
+    bool expected = false;
     Activity activity = Activity::unseen;
     Timestamp newest = kMinTimestamp;  ///< Newest event time.
     Duration silent_for = 0;           ///< Since its last batch, by ticks.
@@ -148,6 +151,7 @@ class Sequencer {
   Result<> check_names(const ControlRecord& record) const;
   void apply(const Advanced& advanced, std::vector<Sequenced>& out);
   void apply(const SourceEnded& ended, std::vector<Sequenced>& out);
+  void apply(const SessionStarted& session);
   /// Least newest-time of the active partitions of a stream but `except`; kMaxTimestamp if none.
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;

@@ -15,11 +15,6 @@ namespace streamobs::window {
 
 namespace {
 
-bool has_errors(const Diagnostics& diagnostics, std::size_t from) {
-  return std::any_of(diagnostics.begin() + static_cast<std::ptrdiff_t>(from), diagnostics.end(),
-                     [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
-}
-
 // WindowSchema::definition. Kept in checkpoints: a change here makes every engine forget its
 // baselines once.
 std::uint64_t definition_of(const WindowPlan& plan, const std::vector<CompiledKey>& keys) {
@@ -36,7 +31,10 @@ std::uint64_t definition_of(const WindowPlan& plan, const std::vector<CompiledKe
 class WindowCompiler {
  public:
   WindowCompiler(const WindowOptions& options, ProgramOutputs& outputs, Diagnostics& diagnostics)
-      : options_(options), outputs_(outputs), diagnostics_(diagnostics) {}
+      : options_(options), outputs_(outputs), diagnostics_(diagnostics), good_(!options.mistaken) {}
+
+  /// Whether nothing was wrong so far.
+  bool good() const { return good_; }
 
   WindowPlan compile(const StreamSchema& stream, const expr::NodePtr& filter, std::size_t index) {
     WindowPlan plan;
@@ -55,22 +53,21 @@ class WindowCompiler {
     if (filter) {
       plan.definition.emplace_back("filter", expression_definition(filter, outputs_.scope()));
     }
-    if (options_.select.empty()) {
+    if (options_.select.empty() && !options_.mistaken) {
       complain(
           options_.name.place, "it selects nothing",
           "add a table [window." + plan.name + ".select], for example requests = \"count(*)\"");
-      return plan;
     }
     SelectCompiler select(options_, keys, outputs_, diagnostics_);
-    auto metrics = select.compile(plan);
-    if (!metrics) return plan;
+    SelectCompiler::Metrics metrics = select.compile(plan);
+    good_ = good_ && metrics.good;
     auto schema = std::make_shared<WindowSchema>();
     schema->window = plan.name;
     schema->stream = stream.stream;
     schema->size = options_.size;
     schema->allowed_lateness = options_.allowed_lateness;
     for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
-    schema->metrics = std::move(*metrics);
+    schema->metrics = std::move(metrics.columns);
     for (const AccumulatorPlan& a : plan.accumulators) schema->accumulators.push_back(a.text);
     schema->definition = definition_of(plan, keys);
     plan.schema = std::move(schema);
@@ -84,6 +81,7 @@ class WindowCompiler {
     d.message = fmt::format("window {}: {}", options_.name.text, what);
     d.hint = std::move(hint);
     diagnostics_.push_back(std::move(d));
+    good_ = false;
   }
 
   void compile_time(WindowPlan& plan) {
@@ -120,20 +118,26 @@ class WindowCompiler {
     std::vector<CompiledKey> keys;
     std::string definition;
     for (const NamedExpression& by : options_.by) {
-      const expr::NodePtr node = expr::parse(by.expression, diagnostics_);
-      if (!node) continue;
-      const auto output = outputs_.add(node, by.expression, diagnostics_);
-      if (!output) continue;
+      CompiledKey& key = keys.emplace_back();
+      key.name = by.name.empty() ? by.expression.text : by.name.text;
+      const expr::NodePtr node = parse(by.expression);
+      if (node) key.sql = expr::to_sql(*node);
+      const auto output =
+          node ? outputs_.add(node, by.expression, diagnostics_) : std::optional<int>();
+      if (!output) {
+        good_ = false;
+        continue;
+      }
       const DataType type = outputs_.type(*output);
       if (type.kind == Kind::null || type.kind == Kind::interval) {
         diagnostics_.push_back(expr::diagnose(
             by.expression, node->span,
             type.kind == Kind::null ? "this key is always NULL" : "an interval cannot be a key",
             type.kind == Kind::null ? "leave it out" : "make it a number: extract(epoch from x)"));
+        good_ = false;
         continue;
       }
-      keys.push_back(
-          {by.name.empty() ? by.expression.text : by.name.text, expr::to_sql(*node), type});
+      key.type = type;
       plan.keys.push_back(*output);
       plan.key_types.push_back(type);
       definition +=
@@ -143,12 +147,21 @@ class WindowCompiler {
     return keys;
   }
 
+  /// The tree of an expression, null after a mistake; an empty one is what is left of a mistake.
+  expr::NodePtr parse(const SourceText& source) {
+    if (source.empty() && options_.mistaken) return nullptr;
+    return expr::parse(source, diagnostics_);
+  }
+
   void compile_where(WindowPlan& plan) {
     if (options_.where.empty()) return;
-    const expr::NodePtr node = expr::parse(options_.where, diagnostics_);
-    if (!node) return;
-    const auto output = outputs_.add(node, options_.where, diagnostics_, Kind::boolean);
-    if (!output) return;
+    const expr::NodePtr node = parse(options_.where);
+    const auto output = node ? outputs_.add(node, options_.where, diagnostics_, Kind::boolean)
+                             : std::optional<int>();
+    if (!output) {
+      good_ = false;
+      return;
+    }
     plan.where = *output;
     plan.definition.emplace_back("where", expression_definition(node, outputs_.scope()));
   }
@@ -156,9 +169,35 @@ class WindowCompiler {
   const WindowOptions& options_;
   ProgramOutputs& outputs_;
   Diagnostics& diagnostics_;
+  bool good_;
 };
 
 }  // namespace
+
+CheckedWindows check_windows(const StreamSchema& schema, const expr::Scope& scope,
+                             const expr::NodePtr& filter, const SourceText& filter_source,
+                             const std::vector<WindowOptions>& windows, Diagnostics& diagnostics) {
+  CheckedWindows checked;
+  bool good = true;
+  ProgramOutputs outputs(scope);
+  auto plan = std::make_shared<StreamWindowsPlan>();
+  plan->stream = schema.stream;
+  if (filter) {
+    const auto output = outputs.add(filter, filter_source, diagnostics, Kind::boolean);
+    good = output.has_value();
+    if (output) plan->filter = *output;
+  }
+  for (const WindowOptions& options : windows) {
+    WindowCompiler compiler(options, outputs, diagnostics);
+    plan->windows.push_back(compiler.compile(schema, filter, plan->windows.size()));
+    good = good && compiler.good();
+  }
+  checked.schemas = result_schemas(*plan);
+  if (!good) return checked;
+  plan->program = outputs.build();
+  checked.plan = std::move(plan);
+  return checked;
+}
 
 std::shared_ptr<const StreamWindowsPlan> compile_windows(const StreamSchema& schema,
                                                          const expr::Scope& scope,
@@ -166,21 +205,7 @@ std::shared_ptr<const StreamWindowsPlan> compile_windows(const StreamSchema& sch
                                                          const SourceText& filter_source,
                                                          const std::vector<WindowOptions>& windows,
                                                          Diagnostics& diagnostics) {
-  const std::size_t before = diagnostics.size();
-  ProgramOutputs outputs(scope);
-  auto plan = std::make_shared<StreamWindowsPlan>();
-  plan->stream = schema.stream;
-  if (filter) {
-    const auto output = outputs.add(filter, filter_source, diagnostics, Kind::boolean);
-    if (output) plan->filter = *output;
-  }
-  for (const WindowOptions& options : windows) {
-    WindowCompiler compiler(options, outputs, diagnostics);
-    plan->windows.push_back(compiler.compile(schema, filter, plan->windows.size()));
-  }
-  if (has_errors(diagnostics, before)) return nullptr;
-  plan->program = outputs.build();
-  return plan;
+  return check_windows(schema, scope, filter, filter_source, windows, diagnostics).plan;
 }
 
 std::vector<std::shared_ptr<const WindowSchema>> result_schemas(const StreamWindowsPlan& plan) {

@@ -28,6 +28,12 @@ struct WindowOptions {
   Duration allowed_lateness = 0;      ///< Closes when the watermark has passed its end by this.
   std::size_t max_keys = 100'000;     ///< Further keys of a window go to the group __overflow__.
   Duration emit_every = 2 * kSecond;  ///< How often open windows are shown; 0: never.
+
+  /// Mistakes in this section have been told, and it is only looked through for further ones: a key
+  /// or metric without an expression is what is left of one.
+  bool mistaken = false;
+  /// Keys or metrics may be missing as well, so that a name nobody knows need not be wrong.
+  bool names_missing = false;
 };
 
 /// [stream.NAME] id: which events of a stream are repeats of one another.

@@ -25,6 +25,18 @@ std::string lower(std::string text) {
   return text;
 }
 
+/// Stands for an aggregate call with a mistake, so that the rest around it is still looked at.
+constexpr std::string_view kMistake = "aggregate ?";
+
+/// A column by name, where `instead_of` stands.
+expr::NodePtr column_node(const expr::Node& instead_of, std::string name) {
+  auto node = std::make_shared<expr::Node>();
+  node->op = expr::Op::column;
+  node->span = instead_of.span;
+  node->name = std::move(name);
+  return node;
+}
+
 constexpr std::string_view kReserved[] = {"window_start", "window_end", "closed", "revision",
                                           "window",       "overflow",   "state"};
 /// Parameters of the HTTP API, where KEY=VALUE filters stand beside them.
@@ -160,10 +172,9 @@ std::size_t SelectCompiler::add_accumulator(WindowPlan& plan, const Signature& s
   a.text =
       fmt::format("{}({})", a.ops->name, argument == kNoOutput ? "*" : expr::to_sql(*call.args[0]));
   if (call.filter) a.text += fmt::format(" filter (where {})", expr::to_sql(*call.filter));
-  a.definition = fmt::format("{}({})", a.ops->name,
-                             argument == kNoOutput
-                                 ? "*"
-                                 : expression_definition(call.args[0], outputs_.scope()));
+  a.definition = fmt::format(
+      "{}({})", a.ops->name,
+      argument == kNoOutput ? "*" : expression_definition(call.args[0], outputs_.scope()));
   if (call.filter) {
     a.definition += fmt::format(" where {}", expression_definition(call.filter, outputs_.scope()));
   }
@@ -230,22 +241,13 @@ std::string SelectCompiler::add_aggregate(const expr::Node& call, const SourceTe
 }
 
 expr::NodePtr SelectCompiler::replace_aggregates(const expr::NodePtr& root,
-                                                 const SourceText& source, WindowPlan& plan,
-                                                 bool& ok) {
-  const auto column = [](const expr::NodePtr& node, std::string name) {
-    auto out = std::make_shared<expr::Node>();
-    out->op = expr::Op::column;
-    out->span = node->span;
-    out->name = std::move(name);
-    return expr::NodePtr(out);
-  };
+                                                 const SourceText& source, WindowPlan& plan) {
   return expr::rewrite(root, [&](const expr::NodePtr& node) -> expr::NodePtr {
     if (node->op == expr::Op::literal) return nullptr;
     if (node->op == expr::Op::call) {
       if (find_aggregate(node->name) != nullptr) {
         std::string name = add_aggregate(*node, source, plan);
-        if (name.empty()) ok = false;
-        return column(node, std::move(name));
+        return column_node(*node, name.empty() ? std::string(kMistake) : std::move(name));
       }
       if (node->star || node->distinct || node->filter) {
         const std::string_view near = nearest_aggregate(node->name);
@@ -253,8 +255,7 @@ expr::NodePtr SelectCompiler::replace_aggregates(const expr::NodePtr& root,
                  near.empty() ? std::string("there are count, sum, avg, min, max, quantile, "
                                             "median, distinct_count, first, last and rate")
                               : fmt::format("did you mean {}?", near));
-        ok = false;
-        return column(node, "");
+        return column_node(*node, std::string(kMistake));
       }
     }
     if (node->op == expr::Op::column &&
@@ -263,7 +264,7 @@ expr::NodePtr SelectCompiler::replace_aggregates(const expr::NodePtr& root,
     }
     const std::string sql = expr::to_sql(*node);
     for (const CompiledKey& key : keys_) {
-      if (key.sql == sql) return column(node, key.name);
+      if (key.sql == sql) return column_node(*node, key.name);
     }
     return nullptr;
   });
@@ -291,7 +292,7 @@ bool SelectCompiler::has_unknown_function(const expr::NodePtr& node, const Sourc
   // expression compiler knows the functions, so it is asked with every name there might be.
   expr::Scope scope = outputs_.scope();
   for (std::size_t i = 0; i < plan.aggregates.size(); ++i) {
-    scope.add_column(aggregate_columns_[i], plan.aggregates[i].type);
+    scope.add_hidden_column(aggregate_columns_[i], plan.aggregates[i].type);
   }
   Diagnostics found;
   expr::ProgramBuilder probe(scope);
@@ -310,9 +311,10 @@ bool SelectCompiler::parse_items(WindowPlan& plan) {
     items_.push_back({&metric, nullptr, {}, {}});
   for (Item& item : items_) {
     const SourceText& source = item.options->expression;
-    const expr::NodePtr parsed = expr::parse(source, diagnostics_);
+    expr::NodePtr parsed;
+    if (!source.empty() || !options_.mistaken) parsed = expr::parse(source, diagnostics_);
     bool item_ok = parsed != nullptr;
-    if (item_ok) item.node = replace_aggregates(parsed, source, plan, item_ok);
+    if (item_ok) item.node = replace_aggregates(parsed, source, plan);
     if (item_ok && has_unknown_function(item.node, source, plan)) item_ok = false;
     if (item_ok) {
       expr::walk(item.node, [&](const expr::Node& node) {
@@ -370,58 +372,76 @@ std::uint64_t SelectCompiler::definition_of(const Item& item, const expr::Scope&
   return hash_bytes(text);
 }
 
-std::optional<std::vector<ResultColumn>> SelectCompiler::compile(WindowPlan& plan) {
-  plan.row_bytes = kKeyBytes;
-  bool ok = check_names();
-  ok = parse_items(plan) && ok;
-  std::vector<std::size_t> order;
-  ok = order_items(order) && ok;
-  if (!ok) return std::nullopt;
-
+expr::Scope SelectCompiler::item_scope(const WindowPlan& plan,
+                                       const std::vector<std::size_t>& order) const {
   expr::Scope scope;
   for (const CompiledKey& key : keys_) scope.add_column(key.name, key.type);
   for (std::size_t i = 0; i < plan.aggregates.size(); ++i) {
-    scope.add_column(aggregate_columns_[i], plan.aggregates[i].type);
+    scope.add_hidden_column(aggregate_columns_[i], plan.aggregates[i].type);
+  }
+  scope.add_hidden_column(std::string(kMistake), DataType());
+  for (const Item& item : items_) {
+    if (item.state == Item::State::failed) scope.add_column(item.options->name.text, DataType());
   }
   for (const std::size_t i : order) {
     scope.add_definition(items_[i].options->name.text, items_[i].node,
                          items_[i].options->expression);
   }
-  // Those that others use are added first, so that a mistake is reported where it was made and
-  // only there; then all once more in the config's order, which costs nothing: they are shared.
-  expr::ProgramBuilder check(scope);
-  for (const std::size_t i : order) {
-    Item& item = items_[i];
-    const bool usable = std::none_of(item.uses.begin(), item.uses.end(), [&](std::size_t used) {
-      return items_[used].state == Item::State::failed;
-    });
-    if (usable && check.add(item.node, item.options->expression, diagnostics_)) continue;
-    item.state = Item::State::failed;
-    ok = false;
-  }
-  if (!ok) return std::nullopt;
+  if (options_.names_missing) scope.set_incomplete();
+  return scope;
+}
 
+std::vector<DataType> SelectCompiler::check_items(const expr::Scope& scope,
+                                                  const std::vector<std::size_t>& order) {
+  std::vector<DataType> types(items_.size());
+  // Each by its name, those that others use first: a mistake is told where it was made, and the
+  // builder, which knows the name then, does not tell it again.
   expr::ProgramBuilder builder(scope);
-  std::vector<ResultColumn> columns;
-  for (const Item& item : items_) {
+  for (const std::size_t i : order) {
+    const Item& item = items_[i];
     const SourceText& source = item.options->expression;
-    const auto output = builder.add(item.node, source, diagnostics_);
-    if (!output) return std::nullopt;
+    const auto output =
+        builder.add(column_node(*item.node, item.options->name.text), source, diagnostics_);
+    if (!output) continue;
     const DataType type = builder.type(*output);
-    if (type.kind == Kind::null || type.kind == Kind::interval) {
-      complain(source, item.node->span,
-               type.kind == Kind::null
-                   ? fmt::format("{} is always NULL", item.options->name.text)
-                   : fmt::format("{} is an interval, which a result cannot hold",
-                                 item.options->name.text),
-               type.kind == Kind::null ? "" : "make it a number: extract(epoch from x)");
-      ok = false;
+    if (type.kind != Kind::null && type.kind != Kind::interval) {
+      types[i] = type;
+      continue;
     }
-    columns.push_back({item.options->name.text, type, definition_of(item, scope, plan)});
+    complain(source, item.node->span,
+             type.kind == Kind::null ? fmt::format("{} is always NULL", item.options->name.text)
+                                     : fmt::format("{} is an interval, which a result cannot hold",
+                                                   item.options->name.text),
+             type.kind == Kind::null ? "" : "make it a number: extract(epoch from x)");
   }
-  if (!ok) return std::nullopt;
-  plan.select = builder.build();
-  return columns;
+  return types;
+}
+
+SelectCompiler::Metrics SelectCompiler::compile(WindowPlan& plan) {
+  plan.row_bytes = kKeyBytes;
+  Metrics metrics;
+  metrics.good = check_names();
+  metrics.good = parse_items(plan) && metrics.good;
+  std::vector<std::size_t> order;
+  metrics.good = order_items(order) && metrics.good;
+
+  const expr::Scope scope = item_scope(plan, order);
+  const std::vector<DataType> types = check_items(scope, order);
+  expr::ProgramBuilder builder(scope);
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const Item& item = items_[i];
+    ResultColumn& column = metrics.columns.emplace_back();
+    column.name = item.options->name.text;
+    column.type = types[i];
+    if (column.type.kind == Kind::null) {
+      metrics.good = false;
+      continue;
+    }
+    column.definition = definition_of(item, scope, plan);
+    builder.add(item.node, item.options->expression, diagnostics_);
+  }
+  if (metrics.good) plan.select = builder.build();
+  return metrics;
 }
 
 }  // namespace streamobs::window

@@ -28,9 +28,14 @@ class SelectCompiler {
                  ProgramOutputs& outputs, Diagnostics& diagnostics)
       : options_(options), keys_(keys), outputs_(outputs), diagnostics_(diagnostics) {}
 
-  /// Fills the plan's accumulators, aggregates and select program; returns the metric columns, or
-  /// nothing where there were mistakes.
-  std::optional<std::vector<ResultColumn>> compile(WindowPlan& plan);
+  /// The metric columns, in the config's order. Not `good`: there were mistakes, and those that
+  /// are wrong have the type null.
+  struct Metrics {
+    std::vector<ResultColumn> columns;
+    bool good = true;
+  };
+  /// Fills the plan's accumulators, aggregates and, if all is well, the select program.
+  Metrics compile(WindowPlan& plan);
 
  private:
   struct Item {
@@ -46,13 +51,18 @@ class SelectCompiler {
   bool order_items(std::vector<std::size_t>& order);
   bool visit(std::size_t item, std::vector<std::size_t>& order);
   expr::NodePtr replace_aggregates(const expr::NodePtr& root, const SourceText& source,
-                                   WindowPlan& plan, bool& ok);
+                                   WindowPlan& plan);
   /// The column that stands for an aggregate call; empty where the call is wrong.
   std::string add_aggregate(const expr::Node& call, const SourceText& source, WindowPlan& plan);
   bool check_call(const expr::Node& call, const SourceText& source);
   std::optional<double> quantile_of(const expr::Node& call, const SourceText& source);
   std::size_t add_accumulator(WindowPlan& plan, const Signature& signature, DataType type,
                               const expr::Node& call, int argument, int filter);
+  /// What the select list may name: keys, aggregates, and the items themselves.
+  expr::Scope item_scope(const WindowPlan& plan, const std::vector<std::size_t>& order) const;
+  /// The types of the items, null where something is wrong.
+  std::vector<DataType> check_items(const expr::Scope& scope,
+                                    const std::vector<std::size_t>& order);
   bool has_unknown_function(const expr::NodePtr& node, const SourceText& source,
                             const WindowPlan& plan);
   bool check_column(const expr::Node& column, const SourceText& source);

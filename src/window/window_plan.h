@@ -21,8 +21,21 @@ struct WindowPlan;
 /// is computed once.
 struct StreamWindowsPlan;
 
-/// Compiles the windows of one stream. `filter` is the stream's own (may be null). Adds what is
-/// wrong to `diagnostics` and returns null if any of it is an error.
+struct CheckedWindows {
+  std::shared_ptr<const StreamWindowsPlan> plan;  ///< Null if anything is wrong.
+  /// The columns of each window's results, in the order of the windows; after a mistake with those
+  /// that are wrong as columns of type null, only to look for mistakes in what builds on them.
+  std::vector<std::shared_ptr<const WindowSchema>> schemas;
+};
+
+/// Compiles the windows of one stream. `filter` is the stream's own (may be null). Adds everything
+/// that is wrong to `diagnostics`: what follows from a mistake, or has been told already
+/// (WindowOptions::mistaken, columns of type null in the scope), is not told.
+CheckedWindows check_windows(const StreamSchema& schema, const expr::Scope& scope,
+                             const expr::NodePtr& filter, const SourceText& filter_source,
+                             const std::vector<WindowOptions>& windows, Diagnostics& diagnostics);
+
+/// The same, for windows that are to run: null if anything is wrong.
 std::shared_ptr<const StreamWindowsPlan> compile_windows(const StreamSchema& schema,
                                                          const expr::Scope& scope,
                                                          const expr::NodePtr& filter,

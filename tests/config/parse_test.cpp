@@ -69,6 +69,7 @@ TEST_CASE("a config without http or data_dir is complete") {
   CHECK(config.http.body_bytes_max == 8u << 20);
   CHECK(config.streams.at(0).max_future == 10 * kMinute);
   CHECK(config.streams.at(0).timezone == "UTC");
+  CHECK_FALSE(config.streams.at(0).keep_raw);
   CHECK(config.streams.at(0).id.empty());
   CHECK(config.wal.durability == wal::Durability::sync);
   CHECK(config.wal.keep_bytes == 0);
@@ -90,7 +91,7 @@ TEST_CASE("all bodies together are at least one body") {
   CHECK(config.http.all_bodies_bytes_max == 512u << 20);
 }
 
-TEST_CASE("with mistakes in some sections the sound ones are there to look further into") {
+TEST_CASE("with mistakes in some sections all of them are there to look further into") {
   const std::string toml = R"~(
 [http]
 listen = "nowhere"
@@ -128,7 +129,7 @@ when = "n > 1"
 [rule.broken]
 on = "fine"
 [incidents]
-evidence = ["fine", "broken"]
+evidence = ["fine", "broken", "nothing"]
 )~";
   Diagnostics diagnostics;
   const Reading reading = read(toml, "test.toml", diagnostics);
@@ -139,17 +140,27 @@ evidence = ["fine", "broken"]
     for (const auto& one : all) text += one.name.text + " ";
     return text;
   };
-  CHECK(names(reading.config->streams) == "good ");
-  CHECK(names(reading.config->sources) == "a ");
-  CHECK(names(reading.config->windows) == "fine ");
-  CHECK(names(reading.config->rules) == "fine ");
-  REQUIRE(reading.config->incidents.evidence.size() == 1);
-  CHECK(diagnostics.size() == 5);
+  const Config& config = *reading.config;
+  CHECK(names(config.streams) == "good bad ");
+  CHECK(names(config.sources) == "a b c ");
+  CHECK(names(config.windows) == "fine broken of_bad ");
+  CHECK(names(config.rules) == "fine on_broken broken ");
+  CHECK_FALSE(config.streams[0].mistaken);
+  CHECK(config.streams[1].mistaken);
+  CHECK_FALSE(config.streams[1].names_missing);
+  CHECK_FALSE(config.windows[0].mistaken);
+  CHECK(config.windows[1].mistaken);
+  CHECK(config.windows[1].names_missing);
+  CHECK_FALSE(config.windows[2].mistaken);
+  // A name that is nobody's is not left to be complained about once more.
+  REQUIRE(config.incidents.evidence.size() == 2);
+  CHECK(config.incidents.evidence[1].text == "broken");
+  CHECK(diagnostics.size() == 6);
   CHECK(std::is_sorted(diagnostics.begin(), diagnostics.end(),
                        [](const auto& a, const auto& b) { return a.place.line < b.place.line; }));
   Diagnostics again;
   CHECK_FALSE(parse(toml, "test.toml", again).has_value());
-  CHECK(again.size() == 5);
+  CHECK(again.size() == 6);
   // Nothing at all where it is no TOML.
   CHECK_FALSE(read("[", "test.toml", again).config.has_value());
   // Nothing is missing where all is well.
@@ -260,6 +271,7 @@ max_future = "1h"
 idle_timeout = "5s"
 max_event_bytes = "64KB"
 paths = ["/in/s"]
+keep = "raw"
 id = "meta.id"
 id_horizon = "6h"
 max_ids = 5000
@@ -352,6 +364,7 @@ keep_firing_for = "1d"
   CHECK(stream.idle_timeout == 5 * kSecond);
   CHECK(stream.max_event_bytes == 64'000);
   CHECK(stream.paths.at(0).text == "/in/s");
+  CHECK(stream.keep_raw);
   CHECK(stream.id.text == "meta.id");
   CHECK(stream.id_horizon == 6 * kHour);
   CHECK(stream.ids_max == 5'000);
@@ -610,10 +623,10 @@ TEST_CASE("secrets come from the environment or a file and are never shown") {
 
 TEST_CASE("a file that cannot be read is an error with its name") {
   Diagnostics diagnostics;
-  CHECK_FALSE(load("/nonexistent/obs.toml", diagnostics).has_value());
+  CHECK_FALSE(read_file("/nonexistent/obs.toml", diagnostics).config.has_value());
   CHECK(mentions(to_text(diagnostics, false), "/nonexistent/obs.toml: error: cannot read"));
   diagnostics.clear();
-  CHECK_FALSE(load("/tmp", diagnostics).has_value());
+  CHECK_FALSE(read_file("/tmp", diagnostics).config.has_value());
   CHECK(mentions(to_text(diagnostics, false), "cannot read the config"));
 }
 

@@ -21,7 +21,9 @@ std::string read(const std::string& path) {
 
 Config preset(const std::string& name) {
   Diagnostics diagnostics;
-  auto config = load(std::string(STREAMOBS_SOURCE_DIR) + "/config/" + name + ".toml", diagnostics);
+  auto config =
+      read_file(std::string(STREAMOBS_SOURCE_DIR) + "/config/" + name + ".toml", diagnostics)
+          .config;
   INFO(to_text(diagnostics, false));
   REQUIRE(config.has_value());
   CHECK(diagnostics.empty());

@@ -70,6 +70,7 @@ inline std::string render(const EventBatch& batch) {
       JsonWriter json(out);
       v.write_json(json);
     }
+    if (!batch.raw.empty()) out += fmt::format(" | {}", batch.raw[row]);
     out += '\n';
   }
   for (const DeadLetter& d : batch.dead_letters) {

@@ -294,7 +294,9 @@ TEST_CASE("many lines read together give what each gives alone") {
   short_lines.max_event_bytes = 120;
   StreamOptions berlin = optional;
   berlin.timezone = "Europe/Berlin";
-  for (const StreamOptions& options : {metrics(), optional, short_lines, berlin}) {
+  StreamOptions raw = optional;
+  raw.keep_raw = true;
+  for (const StreamOptions& options : {metrics(), optional, short_lines, berlin, raw}) {
     for (const std::size_t rarity : {20, 500, 100'000}) {
       Mixture mixture(rarity, rarity);
       Pair pair(options);
@@ -368,7 +370,11 @@ TEST_CASE("random events, whole and damaged, decode alike with shapes and withou
   StreamOptions checked = metrics();
   checked.checks = {{"not_large", "value < 1000"}};
   checked.max_event_bytes = 250;
-  for (const StreamOptions& options : {metrics(), berlin, checked}) {
+  StreamOptions raw = metrics();
+  raw.keep_raw = true;
+  StreamOptions raw_checked = checked;
+  raw_checked.keep_raw = true;
+  for (const StreamOptions& options : {metrics(), berlin, checked, raw, raw_checked}) {
     Random random(21);
     Pair pair(options);
     for (int round = 0; round < 1500; ++round) {

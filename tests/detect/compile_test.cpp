@@ -131,11 +131,12 @@ TEST_CASE("the headline is the comparison that matters", "[detect][headline]") {
   };
   const Case cases[] = {
       {"request_count >= 20 and error_rate > 0.2", "request_count", 20, "the rule allows 20"},
-      {"0.2 < error_rate", "error_rate", 0.2, "the rule allows 0.2"},
+      {"0.2 < error_rate", "error_rate", 0.2, "the rule allows 20%"},
       {"request_count < 1000", "request_count", 1000, "the rule wants at least 1,000"},
       {"error_rate / p95_latency_ms > 0", "error_rate", std::nullopt, ""},
       {"error_rate = 0.5", "error_rate", 0.5, ""},
-      {"service = 's'", "", std::nullopt, "error_surge of s was anomalous in the minute"},
+      {"service = 's'", "", std::nullopt,
+       "rule error_surge held for s in the minute from 12:34 UTC"},
       {"total > 2.5", "total", 2.5, "total of s was 250 in"},
   };
   for (const Case& c : cases) {
@@ -163,7 +164,8 @@ TEST_CASE("the headline is the comparison that matters", "[detect][headline]") {
   CHECK(raised[0]->metric_name == "error_rate");
   CHECK(raised[0]->threshold_value == 0.1);
   CHECK(raised[0]->baseline_value == 0.0);
-  CHECK(contains(raised[0]->description, "against a baseline of 0; the rule allows 0.1"));
+  CHECK(contains(raised[0]->description,
+                 "50% in the minute from 12:39 UTC, normally 0%; the rule allows 10%"));
 }
 
 }  // namespace

@@ -19,8 +19,12 @@ using namespace streamobs::decode::test;
 namespace {
 
 StreamOptions stream(bool metrics) {
-  if (!metrics) return services();
   StreamOptions o;
+  if (!metrics) {
+    o = services();
+    o.keep_raw = true;
+    return o;
+  }
   o.name = "metrics";
   o.time = "timestamp";
   o.timezone = "Europe/Berlin";

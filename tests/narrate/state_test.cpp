@@ -145,9 +145,9 @@ TEST_CASE("rows of windows that are gone or altered are forgotten", "[narrate][s
   // The incident is still open, and knows what was normal before it.
   CHECK(now.open_incidents() == 1);
   Records out;
-  now.process(Record(AnomalyPtr(anomaly_of({1, {"checkout"}, 0.5, 0.2}))), out);
+  now.process(Record(AnomalyPtr(anomaly_of({1, {"checkout"}, 0.5}))), out);
   REQUIRE(out.size() == 1);
-  CHECK(std::get<IncidentPtr>(out[0])->title == "checkout: error rate 10× normal");
+  CHECK(std::get<IncidentPtr>(out[0])->title == "checkout: error rate 50% (10× normal)");
   CHECK(std::get<IncidentPtr>(out[0])->revision == 1);
 }
 

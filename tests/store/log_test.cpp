@@ -1,6 +1,5 @@
 // The database and its log: whose results these are, up to which position, and that this survives.
 #include <csignal>
-#include <thread>
 #include <unistd.h>
 
 #include "store/sqlite.h"
@@ -201,51 +200,5 @@ TEST_CASE("a position that is not as it was written is damage", "[store]") {
     CHECK(database->log_id() == 0);
     CHECK(database->applied_position() == 0);
     CHECK(database->bind_log(6).has_value());
-  }
-}
-
-TEST_CASE("a backup is the last commit, whole, while writing goes on", "[store]") {
-  const TempDir temp;
-  const auto database = open(temp.database(), {services()});
-  REQUIRE(database->bind_log(5).has_value());
-  for (std::uint64_t p = 1; p <= 100; ++p) write(*database, records_of(p), p);
-  REQUIRE(database->write(records_of(101)).has_value());  // Open: not part of it.
-  const std::string copy = temp.file("copy.db");
-  REQUIRE(database->backup_to(copy).has_value());
-  REQUIRE(database->commit(101, false).has_value());
-  CHECK(shell(copy, "PRAGMA integrity_check;") == "ok");
-  CHECK(position_in(copy) == "5|100");
-  CHECK(shell(copy, "SELECT count(*) FROM service_metrics;") == "300");
-  CHECK(std::filesystem::status(copy).permissions() ==
-        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
-  const Result<> again = database->backup_to(copy);
-  REQUIRE(again.has_error());
-  CHECK(again.error().code == ErrorCode::invalid);
-  CHECK(database->backup_to(temp.file("no/such/place.db")).error().code == ErrorCode::io);
-
-  // Beside a thread that writes: each copy is some commit, and can be gone on with.
-  std::thread writing([&database] {
-    for (std::uint64_t p = 102; p <= 500; ++p) {
-      if (try_write(*database, records_of(p), p).has_error()) return;
-      if (p % 50 == 0 && database->maintain(kNoon).has_error()) return;
-    }
-  });
-  std::uint64_t last = 101;
-  for (int i = 0; i < 8; ++i) {
-    const std::string path = temp.file("copy-" + std::to_string(i));
-    REQUIRE(database->backup_to(path).has_value());
-    const auto restored = open(path, {services()});
-    CHECK(restored->log_id() == 5);
-    CHECK(restored->applied_position() >= last);
-    last = restored->applied_position();
-    CHECK(restored->window_rows(rows_of("service_metrics"))->size() == last * 3);
-    CHECK(counted(*restored) == last * 2);
-    write(*restored, records_of(last + 1), last + 1);
-  }
-  writing.join();
-  CHECK(database->applied_position() == 500);
-  CHECK(database->stats().busy_retries == 0);
-  for (const auto& entry : std::filesystem::directory_iterator(temp.path())) {
-    CHECK(entry.path().extension() != ".part");
   }
 }

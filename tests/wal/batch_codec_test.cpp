@@ -249,6 +249,83 @@ TEST_CASE("the bytes of a batch are frozen") {
   expected += std::string("\x00\x02\x00\x01\x64\x08\x00\xaf", 8);    // {50, 225} / 10^2.
   expected += std::string("\x01\x01\x02\x00\x90\x03", 6);            // Not null, null: 200.
   CHECK(encoded(batch).bytes == expected);
+
+  batch.raw.push_back("{}\t");
+  batch.raw.push_back("{}");
+  expected[1] = '\x20';
+  expected += std::string("\x01\x04\x01\x01\x05\x00{}\t{}", 11);  // Lengths: 2 + {1, 0}.
+  CHECK(encoded(batch).bytes == expected);
+}
+
+TEST_CASE("raw texts come back, compressed where they are alike") {
+  Requests requests;
+  BatchEncoder encoder;
+  BatchDecoder decoder;
+  EncodedBatch bytes;
+  EventBatch back;
+  for (const std::size_t rows : {1, 2, 100, 8000}) {
+    EventBatch batch = requests.make(rows);
+    std::vector<std::string> texts;
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      texts.push_back(fmt::format(
+          R"({{"event_time":"2024-01-09T12:{:02}:{:02}Z","service":"service-{}","user":{}}})",
+          i * 7919 % 60, i % 60, i % 50, i * 7919 % 100'000));
+      size += texts.back().size();
+    }
+    encoder.encode(batch, bytes);
+    const std::size_t without = bytes.bytes.size();
+    for (const std::string& text : texts) batch.raw.push_back(text);
+    encoder.encode(batch, bytes);
+    CHECK(bytes.bytes.size() > without);
+    if (rows == 8000) CHECK(bytes.bytes.size() - without < size / 2);
+
+    REQUIRE(decoder.decode(bytes.bytes, requests.schema, back).has_value());
+    std::fill(bytes.bytes.begin(), bytes.bytes.end(), '?');  // The batch keeps them alive itself.
+    CHECK(difference(batch, back) == "");
+    REQUIRE(back.raw.size() == rows);
+    for (std::size_t i = 0; i < rows; ++i) REQUIRE(back.raw[i] == texts[i]);
+
+    // The same schema without them, into the same batch.
+    batch.raw.clear();
+    encoder.encode(batch, bytes);
+    CHECK(bytes.bytes.size() == without);
+    REQUIRE(decoder.decode(bytes.bytes, requests.schema, back).has_value());
+    CHECK(back.raw.empty());
+    CHECK(difference(batch, back) == "");
+  }
+}
+
+TEST_CASE("raw texts that do not fit their rows are damage") {
+  Requests requests;
+  BatchDecoder decoder;
+  EventBatch back;
+  EventBatch batch = requests.make(2);
+  batch.raw.push_back("{}");
+  batch.raw.push_back("[]");
+  const std::string good = encoded(batch).bytes;
+  REQUIRE(good.ends_with(std::string("\x00\x04\x04\x00{}[]", 8)));  // Two bytes each, together 4.
+  const auto is_damage = [&](std::string bytes) {
+    const auto decoded = decoder.decode(bytes, requests.schema, back);
+    return decoded.has_error() && decoded.error().code == ErrorCode::corrupt && back.rows == 0 &&
+           back.raw.empty();
+  };
+  const std::string head = good.substr(0, good.size() - 8);
+  CHECK_FALSE(is_damage(good));
+  CHECK(is_damage(head));                                             // Nothing of them there.
+  CHECK(is_damage(head + std::string("\x00\x02\x04\x00{}[]", 8)));    // One byte each.
+  CHECK(is_damage(head + std::string("\x00\x06\x04\x00{}[]", 8)));    // Three bytes each.
+  CHECK(is_damage(head + std::string("\x00\x03\x04\x00{}[]", 8)));    // Of negative length.
+  CHECK(is_damage(head + std::string("\x00\x04\x05\x00{}[]", 8)));    // Longer than the record.
+  CHECK(is_damage(head + std::string("\x00\x04\x04\x02{}[]", 8)));    // No form there is.
+  CHECK(is_damage(head + std::string("\x00\x04\x04\x01\x02[]", 7)));  // No LZ4 block.
+  CHECK(is_damage(good + '\0'));
+
+  EventBatch none = requests.make(0);
+  std::string empty = encoded(none).bytes;
+  CHECK_FALSE(is_damage(empty));
+  empty[1] = '\x20';
+  CHECK(is_damage(empty));  // No rows that they could be of.
 }
 
 TEST_CASE("a reused batch holds nothing of the one before") {

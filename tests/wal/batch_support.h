@@ -60,6 +60,7 @@ class BatchMaker {
       fill_column(batch, batch.columns[i], schema_.fields[i].name);
     }
     fill_refused(batch);
+    fill_raw(batch);
     return batch;
   }
 
@@ -252,10 +253,19 @@ class BatchMaker {
     batch.refused = letters + below(3);
   }
 
+  void fill_raw(EventBatch& batch) {
+    if (one_in(2)) return;
+    for (std::size_t i = 0; i < batch.rows; ++i) {
+      texts_.push_back(std::make_unique<std::string>(
+          fmt::format("{{\"n\":{},\"text\":\"{}\"}}", i, some_text())));
+      batch.raw.push_back(*texts_.back());
+    }
+  }
+
   const StreamSchema& schema_;
   Random random_;
   std::shared_ptr<Dictionary> dictionary_ = std::make_shared<Dictionary>();
-  std::vector<std::unique_ptr<std::string>> texts_;  ///< What plain columns point into.
+  std::vector<std::unique_ptr<std::string>> texts_;  ///< What batches point into.
 };
 
 /// Which part of a letter differs; empty: none.
@@ -307,6 +317,10 @@ inline std::string difference(const EventBatch& a, const EventBatch& b) {
   for (std::size_t i = 0; i < a.rows; ++i) {
     if (a.time[i] != b.time[i]) return fmt::format("time of row {}", i);
     if (a.event_index[i] != b.event_index[i]) return fmt::format("event index of row {}", i);
+  }
+  if (a.raw.size() != b.raw.size()) return "raw texts";
+  for (std::size_t i = 0; i < a.raw.size(); ++i) {
+    if (a.raw[i] != b.raw[i]) return fmt::format("raw text of row {}", i);
   }
   for (std::size_t i = 0; i < a.columns.size(); ++i) {
     const std::string column = difference(a.columns[i], b.columns[i], a.rows);

@@ -1,0 +1,30 @@
+#include "store/log_position.h"
+
+#include "base/hash.h"
+
+namespace streamobs::store {
+
+std::int64_t check_sum(const LogPosition& position) {
+  return static_cast<std::int64_t>(hash_word(position.log_id ^ hash_word(position.applied)));
+}
+
+Result<LogPosition> read_log_position(const Connection& connection) {
+  Result<Statement> select =
+      connection.prepare("SELECT log_id, applied_position, check_sum FROM streamobs_log");
+  if (select.has_error()) return select.error();
+  const Result<bool> row = select->step();
+  if (row.has_error()) return row.error();
+  LogPosition position;
+  if (*row) {
+    position.log_id = static_cast<std::uint64_t>(select->int_at(0));
+    position.applied = static_cast<std::uint64_t>(select->int_at(1));
+  }
+  if (!*row || select->int_at(2) != check_sum(position)) {
+    return fail(ErrorCode::corrupt,
+                "the database's note of the log's position (streamobs_log) is not as it was "
+                "written");
+  }
+  return position;
+}
+
+}  // namespace streamobs::store

@@ -1,0 +1,559 @@
+#include "app/backup.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <sys/stat.h>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/engine_run.h"
+#include "app/restore.h"
+#include "base/bytes.h"
+#include "base/crc32c.h"
+#include "base/posix_file_system.h"
+#include "base/time_format.h"
+#include "store/database.h"
+#include "support/faulty_file_system.h"
+
+namespace {
+
+using namespace streamobs;       // NOLINT
+using namespace streamobs::app;  // NOLINT
+using streamobs::test::FaultyFileSystem;
+using testing::EngineRun;
+using testing::plan_of;
+using testing::TemporaryDirectory;
+
+/// In memory, where there is such a place: what makes very many backups spares the disk its syncs.
+class MemoryDirectory {
+ public:
+  MemoryDirectory() {
+    const std::filesystem::path memory = "/dev/shm";
+    const bool there = std::filesystem::exists(memory);
+    const auto parent = there ? memory : std::filesystem::temp_directory_path();
+    std::string pattern = (parent / "streamobs-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~MemoryDirectory() { std::filesystem::remove_all(path_); }
+  MemoryDirectory(const MemoryDirectory&) = delete;
+  MemoryDirectory& operator=(const MemoryDirectory&) = delete;
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+constexpr Timestamp kBegin = kHour * 24 * 365 * 50;
+constexpr std::size_t kBatch = 20;
+constexpr std::size_t kThreads = 3;
+
+/// No ids: an event that is taken twice counts two.
+constexpr const char* kToml = R"toml(
+lanes = 2
+threads = 2
+[http]
+listen = "127.0.0.1:0"
+[stream.events]
+time = "at"
+idle_timeout = "1h"
+fields = { name = "string", at_step = "int" }
+[window.names]
+from = "events"
+size = "10s"
+by = ["name"]
+allowed_lateness = "1h"
+max_keys = 1000000
+[window.names.select]
+events = "count(*)"
+)toml";
+
+/// Segments and checkpoints far smaller and more frequent than a config can ask for, so that what
+/// is being copied goes away all the time.
+std::shared_ptr<const Plan> restless_plan(const std::string& data_dir) {
+  Plan plan = *plan_of(kToml, data_dir);
+  plan.config.wal.segment_bytes = 32 << 10;
+  plan.config.wal.checkpoint_every = 20 * kMillisecond;
+  plan.config.wal.checkpoint_bytes = 64 << 10;
+  return std::make_shared<const Plan>(std::move(plan));
+}
+
+/// Sends batches of events that are never sent twice, on several threads.
+class Load {
+ public:
+  explicit Load(EngineRun& engine) {
+    for (std::size_t i = 0; i < kThreads; ++i) {
+      threads_.emplace_back([this, i, &engine] { run(i, engine); });
+    }
+  }
+  ~Load() { stop(); }
+  void stop() {
+    stop_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  std::size_t acknowledged(std::size_t thread) const { return acknowledged_[thread]; }
+  std::size_t sent(std::size_t thread) const { return sent_[thread]; }
+  std::size_t failed() const { return failed_; }
+
+ private:
+  void run(std::size_t thread, EngineRun& engine) {
+    while (!stop_) {
+      std::string body;
+      const Timestamp at = kBegin + static_cast<Timestamp>(++steps_) * 50 * kMillisecond;
+      for (std::size_t i = 0; i < kBatch; ++i) {
+        body += fmt::format("{{\"name\":\"{}-{}\",\"at\":\"{}\",\"at_step\":1}}\n", thread,
+                            sent_[thread] + i, to_rfc3339(at));
+      }
+      sent_[thread] += kBatch;
+      const source::IngestOutcome outcome = engine->push(0, body);
+      if (outcome.status != source::IngestOutcome::Status::taken) ++failed_;
+      acknowledged_[thread] += kBatch;
+    }
+  }
+
+  std::atomic<bool> stop_{false};
+  std::atomic<std::size_t> steps_{0};
+  std::atomic<std::size_t> failed_{0};
+  std::atomic<std::size_t> sent_[kThreads]{};
+  std::atomic<std::size_t> acknowledged_[kThreads]{};
+  std::vector<std::thread> threads_;
+};
+
+void push(EngineRun& engine, const std::string& name, Timestamp at) {
+  const std::string body =
+      fmt::format("{{\"name\":\"{}\",\"at\":\"{}\",\"at_step\":1}}\n", name, to_rfc3339(at));
+  REQUIRE(engine->push(0, body).status == source::IngestOutcome::Status::taken);
+}
+
+/// How often each name was counted in closed windows, by what an engine that has ended has stored.
+std::map<std::string, std::uint64_t> counted(const std::string& data_dir) {
+  const auto plan = plan_of(kToml, data_dir);
+  store::StoreOptions options = plan->config.store;
+  options.path = data_dir + "/streamobs.db";
+  const auto database = store::Database::open(options, plan->schemas());
+  REQUIRE(database.has_value());
+  store::WindowQuery query;
+  query.window = "names";
+  query.limit = 10'000'000;
+  const auto rows = (*database)->window_rows(query);
+  REQUIRE(rows.has_value());
+  std::map<std::string, std::uint64_t> counts;
+  for (const WindowRow& row : *rows) {
+    if (row.closed) counts[row.keys[0].to_string()] += std::stoull(row.metrics[0].to_string());
+  }
+  return counts;
+}
+
+/// Starts an engine on a restored data directory, closes what is open and stops it again.
+std::map<std::string, std::uint64_t> counted_in_restored(const std::string& data_dir) {
+  EngineRun engine(plan_of(kToml, data_dir));
+  push(engine, "new", kBegin + 30 * kDay);
+  push(engine, "end", kBegin + 60 * kDay);
+  REQUIRE(engine.stop() == 0);
+  auto counts = counted(data_dir);
+  CHECK(counts["new"] == 1);
+  counts.erase("new");
+  return counts;
+}
+
+BackupOptions options_of(const std::string& data_dir, const std::string& to) {
+  BackupOptions options;
+  options.data_dir = data_dir;
+  options.to = to;
+  return options;
+}
+
+Result<BackupManifest> back_up_to(const std::string& data_dir, const std::string& to) {
+  return back_up(posix_file_system(), SystemClock(), options_of(data_dir, to));
+}
+
+Result<BackupManifest> restore_to(const std::string& from, const std::string& data_dir) {
+  RestoreOptions options;
+  options.from = from;
+  options.data_dir = data_dir;
+  return restore(posix_file_system(), options);
+}
+
+/// A data directory with a checkpoint, a tail of the log behind it, and closed windows.
+void make_data(const std::string& data_dir) {
+  {
+    EngineRun engine(plan_of(kToml, data_dir));
+    for (int i = 0; i < 5; ++i) push(engine, fmt::format("a{}", i), kBegin + i * kHour);
+    REQUIRE(engine.stop() == 0);
+  }
+  // The second life's end leaves one checkpoint; what was the first one's then is older.
+  EngineRun engine(plan_of(kToml, data_dir));
+  for (int i = 5; i < 10; ++i) push(engine, fmt::format("a{}", i), kBegin + i * kHour);
+  REQUIRE(engine.stop() == 0);
+}
+
+std::vector<std::string> files_below(const std::string& directory) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file()) {
+      paths.push_back(std::filesystem::relative(entry.path(), directory).string());
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+unsigned mode_of(const std::string& path) {
+  struct stat info{};
+  REQUIRE(::stat(path.c_str(), &info) == 0);
+  return info.st_mode & 0777;
+}
+
+BackupManifest some_manifest() {
+  BackupManifest manifest;
+  manifest.made_at = 1'700'000'000 * kSecond + 5;
+  manifest.version = "1.2.3";
+  manifest.log_id = 0x1234567890abcdef;
+  manifest.checkpoint_position = 100;
+  manifest.database_position = 120;
+  manifest.first_record = 90;
+  manifest.last_record = 130;
+  manifest.files = {{"checkpoint/1.manifest", {100, 0xdeadbeef}},
+                    {"streamobs.db", {std::uint64_t{1} << 40, 1}},
+                    {"wal/segment-0000000001.log", {0, 0}}};
+  return manifest;
+}
+
+}  // namespace
+
+TEST_CASE("backups of a running engine hold what was acknowledged before, once", "[app]") {
+  TemporaryDirectory temp;
+  const std::string data_dir = temp.file("data");
+  constexpr std::size_t kBackups = 6;
+  std::vector<std::vector<std::size_t>> acknowledged(kBackups);
+  std::vector<std::vector<std::size_t>> sent(kBackups);
+  std::uint64_t first_record = 0;
+  {
+    EngineRun engine(restless_plan(data_dir));
+    Load load(engine);
+    for (std::size_t i = 0; i < kBackups; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(i * 60));
+      for (std::size_t t = 0; t < kThreads; ++t) acknowledged[i].push_back(load.acknowledged(t));
+      const auto made = back_up_to(data_dir, temp.file(fmt::format("backup-{}", i)));
+      if (made.has_error()) FAIL(made.error().message);
+      for (std::size_t t = 0; t < kThreads; ++t) sent[i].push_back(load.sent(t));
+      CHECK(made->database_position >= made->checkpoint_position);
+      CHECK(made->last_record >= made->database_position);
+      CHECK(made->first_record <= made->checkpoint_position + 1);
+      first_record = made->first_record;
+    }
+    load.stop();
+    CHECK(load.failed() == 0);
+    REQUIRE(engine.stop() == 0);
+  }
+  CHECK(first_record > 1);  // The log was trimmed meanwhile, so the race was run.
+  for (std::size_t i = 0; i < kBackups; ++i) {
+    const std::string restored = temp.file(fmt::format("restored-{}", i));
+    const auto done = restore_to(temp.file(fmt::format("backup-{}", i)), restored);
+    if (done.has_error()) FAIL(done.error().message);
+    const auto counts = counted_in_restored(restored);
+    std::size_t wrong = 0;
+    std::size_t known = 0;
+    for (std::size_t t = 0; t < kThreads; ++t) {
+      for (std::size_t n = 0; n < sent[i][t]; ++n) {
+        const auto found = counts.find(fmt::format("{}-{}", t, n));
+        const std::uint64_t count = found == counts.end() ? 0 : found->second;
+        known += count;
+        if (count > 1 || (n < acknowledged[i][t] && count != 1)) ++wrong;
+      }
+    }
+    CHECK(wrong == 0);
+    CHECK(counts.size() == known);  // And nothing that was sent only later.
+  }
+}
+
+TEST_CASE("a backup of a stopped engine is closed to others and goes on where it was", "[app]") {
+  TemporaryDirectory temp;
+  const std::string data_dir = temp.file("data");
+  make_data(data_dir);
+  const std::string to = temp.file("backup");
+  std::filesystem::create_directory(data_dir + "/set-aside");
+  std::ofstream(data_dir + "/set-aside/record-7.batch") << "a batch";
+  const auto before = files_below(data_dir);
+  const auto made = back_up_to(data_dir + "/", to + "/");
+  if (made.has_error()) FAIL(made.error().message);
+  CHECK(made->checkpoint_position > 0);
+  CHECK(!std::filesystem::exists(to + ".unfinished"));
+  CHECK(mode_of(to) == 0700);
+  for (const char* directory : {"/wal", "/checkpoint", "/set-aside"})
+    CHECK(mode_of(to + directory) == 0700);
+  std::vector<std::string> named{"backup.manifest"};
+  for (const BackupFile& file : made->files) {
+    named.push_back(file.path);
+    CHECK(std::filesystem::file_size(to + "/" + file.path) == file.sum.bytes);
+    CHECK(mode_of(to + "/" + file.path) == 0600);
+  }
+  std::sort(named.begin(), named.end());
+  CHECK(files_below(to) == named);
+  // Of the original, SQLite's own files beside the database are all that may have come.
+  for (const std::string& path : files_below(data_dir)) {
+    const bool was_there = std::find(before.begin(), before.end(), path) != before.end();
+    CHECK((was_there || path == "streamobs.db-wal" || path == "streamobs.db-shm"));
+  }
+  CHECK(check_backup(posix_file_system(), to, {}).value() == *made);
+
+  // Onto a directory that is there and empty, as the root of a volume is.
+  const std::string restored = temp.file("restored");
+  std::filesystem::create_directories(restored + "/lost+found");
+  std::filesystem::permissions(restored, std::filesystem::perms::owner_all);
+  REQUIRE(restore_to(to, restored).value() == *made);
+  CHECK(!std::filesystem::exists(restored + "/restoring.tmp"));
+  CHECK(posix_file_system().read_file(restored + "/set-aside/record-7.batch").value() == "a batch");
+  for (const BackupFile& file : made->files) CHECK(mode_of(restored + "/" + file.path) == 0600);
+  const auto counts = counted_in_restored(restored);
+  CHECK(counts.size() == 10);
+  for (const auto& [name, count] : counts) CHECK(count == 1);
+}
+
+TEST_CASE("backups of a young engine and of a replayed database need no checkpoint", "[app]") {
+  TemporaryDirectory temp;
+  const std::string to = temp.file("backup");
+  {
+    EngineRun engine(plan_of(kToml, temp.file("data")));
+    push(engine, "a", kBegin);
+    const auto made = back_up_to(temp.file("data"), to);
+    if (made.has_error()) FAIL(made.error().message);
+    CHECK(made->checkpoint_position == 0);
+    CHECK(made->first_record == 1);
+    CHECK(engine.stop() == 0);
+  }
+  REQUIRE(restore_to(to, temp.file("restored")).has_value());
+  CHECK(counted_in_restored(temp.file("restored")) ==
+        std::map<std::string, std::uint64_t>{{"a", 1}});
+
+  const std::string lines = temp.file("lines.ndjson");
+  std::ofstream(lines) << fmt::format("{{\"name\":\"x\",\"at\":\"{}\",\"at_step\":1}}\n",
+                                      to_rfc3339(kBegin));
+  REQUIRE(run_replay(plan_of(kToml, temp.file("replayed"), {lines})) == 0);
+  const auto made = back_up_to(temp.file("replayed"), temp.file("of-replayed"));
+  if (made.has_error()) FAIL(made.error().message);
+  CHECK(made->files.size() == 1);
+  REQUIRE(restore_to(temp.file("of-replayed"), temp.file("again")).has_value());
+  CHECK(counted_in_restored(temp.file("again")) == std::map<std::string, std::uint64_t>{{"x", 1}});
+}
+
+TEST_CASE("a backup that was changed is refused and the file named", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  const std::string to = temp.file("backup");
+  const auto made = back_up_to(temp.file("data"), to);
+  REQUIRE(made.has_value());
+  const std::string restored = temp.file("restored");
+  const auto refused = [&](const std::string& name) {
+    for (const auto& outcome :
+         {restore_to(to, restored), check_backup(posix_file_system(), to, {})}) {
+      REQUIRE(outcome.has_error());
+      CHECK(outcome.error().code == ErrorCode::corrupt);
+      CHECK(outcome.error().message.find(name) != std::string::npos);
+      CHECK(!std::filesystem::exists(restored));
+    }
+  };
+  std::vector<std::string> names{"backup.manifest"};
+  for (const BackupFile& file : made->files) names.push_back(file.path);
+  for (const std::string& name : names) {
+    INFO(name);
+    const std::string path = to + "/" + name;
+    const std::string bytes = posix_file_system().read_file(path).value();
+    std::string changed = bytes;
+    changed[bytes.size() / 2] = static_cast<char>(changed[bytes.size() / 2] ^ 1);
+    std::ofstream(path, std::ios::binary) << changed;
+    refused(name);
+    std::ofstream(path, std::ios::binary) << bytes.substr(0, bytes.size() - 1);
+    refused(name);
+    std::filesystem::remove(path);
+    if (name != "backup.manifest") refused(name);
+    std::ofstream(path, std::ios::binary) << bytes;
+  }
+  CHECK(restore_to(to, restored).has_value());
+}
+
+TEST_CASE("what is no backup and where none can go is said with the way out", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  const std::string to = temp.file("backup");
+  REQUIRE(back_up_to(temp.file("data"), to).has_value());
+
+  const auto again = back_up_to(temp.file("data"), to);
+  CHECK(again.error().code == ErrorCode::invalid);
+  CHECK(again.error().message.find("another name") != std::string::npos);
+  std::filesystem::create_directory(temp.file("other.unfinished"));
+  const auto cut_short = back_up_to(temp.file("data"), temp.file("other"));
+  CHECK(cut_short.error().code == ErrorCode::invalid);
+  CHECK(cut_short.error().message.find("rm -r") != std::string::npos);
+  CHECK(back_up_to(temp.file("data"), temp.file("no/such/place")).error().code ==
+        ErrorCode::not_found);
+  CHECK(back_up_to(temp.file("nothing"), temp.file("b")).error().code == ErrorCode::not_found);
+  CHECK(!std::filesystem::exists(temp.file("nothing")));
+  CHECK(!std::filesystem::exists(temp.file("b.unfinished")));
+
+  CHECK(restore_to(temp.file("data"), temp.file("r")).error().code == ErrorCode::not_found);
+  const auto onto = restore_to(to, temp.file("data"));
+  CHECK(onto.error().code == ErrorCode::invalid);
+  CHECK(onto.error().message.find("--data-dir") != std::string::npos);
+  std::filesystem::create_directory(temp.file("mine"));
+  std::ofstream(temp.file("mine/file")) << "x";
+  CHECK(restore_to(to, temp.file("mine")).error().code == ErrorCode::invalid);
+  CHECK(files_below(temp.file("mine")) == std::vector<std::string>{"file"});
+
+  EngineRun engine(plan_of(kToml, temp.file("data")));
+  CHECK(restore_to(to, temp.file("data")).error().code == ErrorCode::unavailable);
+}
+
+TEST_CASE("data that does not belong together is not backed up", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  make_data(temp.file("other"));
+  const auto swap = [&](const std::string& name) {
+    std::filesystem::rename(temp.file("data/" + name), temp.file("aside"));
+    std::filesystem::rename(temp.file("other/" + name), temp.file("data/" + name));
+    std::filesystem::rename(temp.file("aside"), temp.file("other/" + name));
+  };
+  for (const char* name : {"wal", "checkpoint", "streamobs.db"}) {
+    swap(name);
+    const auto mixed = back_up_to(temp.file("data"), temp.file("b"));
+    REQUIRE(mixed.has_error());
+    CHECK(mixed.error().code == ErrorCode::invalid);
+    swap(name);
+  }
+  std::filesystem::rename(temp.file("data/wal"), temp.file("aside"));
+  CHECK(back_up_to(temp.file("data"), temp.file("b")).error().code == ErrorCode::corrupt);
+  CHECK(!std::filesystem::exists(temp.file("b")));
+}
+
+TEST_CASE("whatever fails, a backup is whole or not there, and so is what is restored", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  const std::string to = temp.file("backup");
+  const std::string restored = temp.file("restored");
+  FaultyFileSystem files(posix_file_system());
+  std::size_t failures = 0;
+  using Call = FaultyFileSystem::Call;
+  const Call calls[] = {Call::create,         Call::open,   Call::write, Call::read,
+                        Call::sync_data,      Call::rename, Call::list,  Call::make_directory,
+                        Call::sync_directory, Call::size};
+  for (const Call call : calls) {
+    for (std::uint64_t n = 1; n < 1'000; ++n) {
+      INFO(FaultyFileSystem::name_of(call) << " " << n);
+      const ErrorCode code = n % 2 == 0 ? ErrorCode::io : ErrorCode::no_space;
+      files.fail_nth(call, n, code);
+      const auto made = back_up(files, SystemClock(), options_of(temp.file("data"), to));
+      files.fault = {};
+      CHECK(!std::filesystem::exists(to + ".unfinished"));
+      if (made.has_error()) {
+        ++failures;
+        CHECK(made.error().code == code);
+        // The last sync may fail behind the rename; what is there then is whole.
+        const bool there = std::filesystem::exists(to);
+        CHECK((!there || check_backup(posix_file_system(), to, {}).has_value()));
+        std::filesystem::remove_all(to);
+        continue;
+      }
+      REQUIRE(check_backup(posix_file_system(), to, {}).has_value());
+      std::filesystem::remove_all(to);
+      break;
+    }
+  }
+  CHECK(failures > 50);
+
+  failures = 0;
+  REQUIRE(back_up_to(temp.file("data"), to).has_value());
+  for (const Call call : calls) {
+    for (std::uint64_t n = 1; n < 1'000; ++n) {
+      INFO(FaultyFileSystem::name_of(call) << " " << n);
+      files.fail_nth(call, n, ErrorCode::io);
+      RestoreOptions options;
+      options.from = to;
+      options.data_dir = restored;
+      const auto done = restore(files, options);
+      files.fault = {};
+      CHECK(!std::filesystem::exists(restored + "/restoring.tmp"));
+      if (done.has_error()) {
+        ++failures;
+        CHECK(done.error().code == ErrorCode::io);
+        CHECK(!std::filesystem::exists(restored));
+        continue;
+      }
+      std::filesystem::remove_all(restored);
+      break;
+    }
+  }
+  CHECK(failures > 30);
+}
+
+TEST_CASE("an engine does not start from a part of what a restore moves to its place", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  REQUIRE(back_up_to(temp.file("data"), temp.file("backup")).has_value());
+  // As after a power failure between two of the moves.
+  for (const bool with_checkpoint : {true, false}) {
+    const std::string restored = temp.file(with_checkpoint ? "r1" : "r2");
+    REQUIRE(restore_to(temp.file("backup"), restored).has_value());
+    std::filesystem::remove_all(restored + "/wal");
+    if (!with_checkpoint) std::filesystem::remove_all(restored + "/checkpoint");
+    Topology topology(plan_of(kToml, restored), TopologyOptions{});
+    CHECK(topology.start().has_error());
+  }
+}
+
+TEST_CASE("a backup that is told to stop leaves nothing", "[app]") {
+  MemoryDirectory temp;
+  make_data(temp.file("data"));
+  for (int stop_at = 1; stop_at < 1'000; ++stop_at) {
+    int told = 0;
+    BackupOptions options = options_of(temp.file("data"), temp.file("backup"));
+    options.on_progress = [&](std::string_view, std::uint64_t, std::uint64_t) -> Result<> {
+      if (++told >= stop_at) return fail(ErrorCode::unavailable, "interrupted");
+      return {};
+    };
+    const auto made = back_up(posix_file_system(), SystemClock(), options);
+    CHECK(!std::filesystem::exists(temp.file("backup.unfinished")));
+    if (made.has_value()) {
+      CHECK(stop_at > 5);
+      break;
+    }
+    CHECK(made.error().message == "interrupted");
+    CHECK(told < stop_at + 3);
+    CHECK(!std::filesystem::exists(temp.file("backup")));
+  }
+}
+
+TEST_CASE("a backup's manifest comes back as it was, or as an error", "[app]") {
+  const BackupManifest manifest = some_manifest();
+  const std::string bytes = encode(manifest);
+  CHECK(decode_backup_manifest(bytes).value() == manifest);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    CHECK(decode_backup_manifest(bytes.substr(0, i)).error().code == ErrorCode::corrupt);
+    std::string changed = bytes;
+    changed[i] = static_cast<char>(changed[i] ^ 0x10);
+    CHECK(decode_backup_manifest(changed).error().code == ErrorCode::corrupt);
+  }
+  // With a checksum that is right, no path leads out of the directory, and none comes twice.
+  for (const char* path : {"", "/etc/passwd", "../x", "wal/../x", "wal/", "wal", "wal/.", "lock",
+                           "wal/a/b", "checkpoint/..", "streamobs.db-wal"}) {
+    BackupManifest hostile = manifest;
+    hostile.files = {{path, {}}};
+    CHECK(decode_backup_manifest(encode(hostile)).error().code == ErrorCode::corrupt);
+  }
+  BackupManifest twice = manifest;
+  twice.files.push_back(twice.files.back());
+  CHECK(decode_backup_manifest(encode(twice)).error().code == ErrorCode::corrupt);
+
+  std::string newer = bytes.substr(0, bytes.size() - 4);
+  newer[8] = 2;
+  put_u32(newer, crc32c(newer));
+  CHECK(decode_backup_manifest(newer).error().code == ErrorCode::invalid);
+}

@@ -1,0 +1,263 @@
+"""What the log holds can be asked and replayed; what cannot be replayed is set aside."""
+
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+
+from harness import BINARY, Streamobs, ndjson, query, run
+
+CONFIG = """
+[wal]
+checkpoint_every = "1s"
+keep = { age = "1d", bytes = "1GB" }
+[stream.requests]
+time = "at"
+id = "id"
+idle_timeout = "1s"
+%(stream)s
+fields = { %(fields)sid = "string", service = "string", ms = "float", status = "int" }
+[window.per_minute]
+from = "requests"
+size = "1m"
+by = ["service"]
+allowed_lateness = "5s"
+[window.per_minute.select]
+requests = "count(*)"
+errors = "count(*) filter (where status >= 500)"
+total_ms = "sum(ms)"
+"""
+
+
+def config(stream="", fields=""):
+    return CONFIG % {"stream": stream, "fields": fields}
+
+
+def made_up(count, seed=1, begin=1_735_689_600):
+    """Events of 20 a second, some out of order, some sent twice, some too late."""
+    draw = random.Random(seed)
+    events = []
+    for i in range(count):
+        behind = draw.choice([0, 0, 0, 2, 3, 90])
+        events.append({"id": f"e{draw.randrange(i + 1) if i % 50 == 0 else i}",
+                       "at": round(begin + i / 20 - behind, 3), "service": draw.choice("abc"),
+                       "ms": draw.randrange(100_000) / 1000, "status": draw.choice([200, 404, 500]),
+                       "customer": {"name": f"c{i % 7}"}})
+    return events
+
+
+def send(engine, events, at_once=100):
+    for i in range(0, len(events), at_once):
+        assert engine.post("requests", events[i:i + at_once]).status == 200
+
+
+def rows_of(data_dir, window="per_minute"):
+    rows = query(f"{data_dir}/streamobs.db", f"SELECT * FROM {window} ORDER BY 1, 2, 3")
+    return [{k: v for k, v in row.items()} for row in rows]
+
+
+def replay(engine, text, into, *arguments, check=True):
+    (into.parent / "replay.toml").write_text(text)
+    return run("replay", "--config", into.parent / "replay.toml", "--data-dir", into, "--from-log",
+               engine.data_dir, *arguments, check=check)
+
+
+def first_by_id(events):
+    return list({event["id"]: event for event in reversed(events)}.values())[::-1]
+
+
+def test_events_are_printed_from_the_log_of_a_running_engine():
+    events = made_up(3000)
+    with Streamobs(config()) as engine:
+        send(engine, events)
+        done = run("query", "--from-log", engine.data_dir, "--where",
+                   "status = 500 AND ms > 90 AND service <> 'c'", "--from", "2025-01-01T00:00:30Z",
+                   "--to", "2025-01-01T00:02:00Z")
+    begin = 1_735_689_600
+    expected = [e for e in events if e["status"] == 500 and e["ms"] > 90 and e["service"] != "c"
+                and begin + 30 <= e["at"] < begin + 120]
+    printed = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(expected) > 20
+    assert [(e["id"], e["ms"]) for e in printed] == [(e["id"], e["ms"]) for e in expected]
+    assert all(e["at"].endswith("Z") for e in printed)
+    assert f"{len(expected)} of " in done.stderr
+
+
+def test_a_mistake_in_the_question_is_told_with_its_place():
+    with Streamobs(config()) as engine:
+        send(engine, made_up(10))
+        log = engine.data_dir
+        for arguments, said in (
+                (("--where", "stats = 500"), "did you mean status?"),
+                (("--where", "ms + 1"), "--where:1:1"),
+                (("--from", "yesterday"), "is not a time such as"),
+                (("--from", "2025-01-02", "--to", "2025-01-01"), "is not after"),
+                (("--stream", "orders"), "0 of 0 events")):
+            done = run("query", "--from-log", log, *arguments, check=False)
+            assert said in done.stderr, done.stderr
+            assert (done.returncode == 78) == (said != "0 of 0 events")
+        nowhere = run("query", "--from-log", "/nowhere", check=False)
+        assert nowhere.returncode == 78 and "/nowhere" in nowhere.stderr
+
+
+def test_the_same_config_gives_the_same_rows_beside_the_running_engine(tmp_path):
+    """Late events, repeats, a restart and silence in between included."""
+    events = made_up(6000)
+    with Streamobs(config()) as engine:
+        send(engine, events[:2000])
+        engine.stop(signal.SIGKILL)
+        engine.start()
+        send(engine, events[2000:4000])
+        assert engine.stop() == 0
+        engine.start()
+        send(engine, events[4000:])
+        engine.wait(lambda: engine.metric("streamobs_late_events_total") > 0, "late events")
+        done = replay(engine, config(), tmp_path / "again")
+        assert "6000 events" in done.stderr
+        send(engine, [{"id": "end", "at": 1_735_689_600 + 3600, "service": "z", "ms": 1,
+                       "status": 200}])
+        engine.wait(lambda: len(engine.closed("per_minute")) >= 15, "windows to close")
+        assert engine.stop() == 0
+        live, again = rows_of(engine.data_dir), rows_of(tmp_path / "again")
+        assert len(again) >= 15
+        # What the replay left open at its end it stores as partial; the same numbers all the same.
+        partial = [row for row in again if not row["closed"]]
+        assert {row["window_start"] for row in partial} <= {max(r["window_start"] for r in again)}
+        for row in live + again:
+            row.pop("closed"), row.pop("revision", None)
+        assert again == [row for row in live if row["service"] != "z"]
+        late = "SELECT window, sum(1) AS n FROM dead_letter WHERE reason = 'late' GROUP BY 1"
+        assert query(f"{tmp_path}/again/streamobs.db", late) == query(
+            f"{engine.data_dir}/streamobs.db", late)
+
+
+def test_another_config_says_what_it_would_have_said(tmp_path):
+    events = made_up(4000)
+    other = config().replace('status = "int"', 'status = "float"').replace(
+        "errors = \"count(*) filter (where status >= 500)\"",
+        "errors = \"count(*) filter (where status > 499.5)\"").replace(
+        'by = ["service"]\n', "").replace('size = "1m"', 'size = "30s"')
+    other += '\n[stream.requests.check]\nquick = "ms < 95"\n'
+    with Streamobs(config()) as engine:
+        send(engine, events)
+        done = replay(engine, other, tmp_path / "other", "--where", "service <> 'a'")
+        assert engine.get("/api/v1/streams").status == 200
+    begin = 1_735_689_600
+    # An oracle of its own: one partition, so late is what lies behind the newest time before it.
+    newest, seen, expected = 0, set(), collections.defaultdict(lambda: [0, 0, 0.0])
+    slow = 0
+    for event in events:
+        if event["ms"] >= 95:
+            slow += 1
+            continue
+        start = int((event["at"] - begin) // 30)
+        late = begin + (start + 1) * 30 + 5 <= newest
+        newest = max(newest, event["at"])
+        if event["id"] in seen:
+            continue
+        seen.add(event["id"])
+        if late or event["service"] == "a":
+            continue
+        row = expected[start]
+        row[0] += 1
+        row[1] += event["status"] == 500
+        row[2] += event["ms"]
+    rows = query(f"{tmp_path}/other/streamobs.db",
+                 "SELECT * FROM per_minute ORDER BY window_start")
+    assert [(r["requests"], r["errors"]) for r in rows] == [
+        (expected[s][0], expected[s][1]) for s in sorted(expected)]
+    assert [r["total_ms"] for r in rows] == pytest.approx(
+        [expected[s][2] for s in sorted(expected)])
+    refused = query(f"{tmp_path}/other/streamobs.db",
+                    "SELECT count FROM dead_letter_count WHERE reason = 'quick'")
+    assert refused == [{"count": slow}]
+    assert f"rejected {slow}" in done.stderr
+
+
+def test_kept_lines_bring_fields_that_were_not_declared(tmp_path):
+    events = made_up(500)
+    kept = config(stream='keep = "raw"')
+    asked = config(fields='"customer.name" = "string", ').replace('by = ["service"]',
+                                                                 'by = { who = "customer.name" }')
+    with Streamobs(kept) as engine:
+        send(engine, events)
+        done = run("query", "--from-log", engine.data_dir)
+        assert done.stdout == ndjson(events).decode()
+        replay(engine, asked, tmp_path / "asked")
+    rows = query(f"{tmp_path}/asked/streamobs.db", "SELECT * FROM per_minute")
+    assert {row["who"] for row in rows} == {f"c{i}" for i in range(7)}
+    with Streamobs(config()) as engine:
+        send(engine, events)
+        told = replay(engine, asked, tmp_path / "told")
+        assert "the log does not have this field" in told.stderr
+        assert "requests.customer.name" in told.stderr
+
+
+def test_history_does_not_go_into_the_database_it_comes_from():
+    with Streamobs(config()) as engine:
+        send(engine, made_up(10))
+        done = run("replay", "--config", engine.directory / "obs.toml", "--data-dir",
+                   engine.data_dir, "--from-log", engine.data_dir, check=False)
+        assert done.returncode == 78 and "--data-dir" in done.stderr
+
+
+def start_poisoned(engine, position):
+    return subprocess.run(
+        [str(BINARY), "--config", str(engine.directory / "obs.toml"), "--data-dir",
+         str(engine.data_dir), "--listen", "127.0.0.1:0"], capture_output=True, text=True,
+        timeout=60, env={**os.environ, "STREAMOBS_FAILPOINT": f"windows.batch={position}"})
+
+
+def test_a_batch_that_brings_the_process_down_each_time_is_set_aside():
+    events = made_up(1000)
+    with Streamobs(config().replace('"1s"\nkeep', '"1h"\nkeep')) as engine:
+        for i in range(0, 1000, 100):
+            assert engine.post("requests", events[i:i + 100]).json()["accepted"] == 100
+        engine.stop(signal.SIGKILL)
+        # Record 1 is the session's, so 6 is the fifth request.
+        for _ in range(4):  # One as ever, three careful ones.
+            assert start_poisoned(engine, 6).returncode == -signal.SIGKILL
+        os.environ["STREAMOBS_FAILPOINT"] = "windows.batch=6"
+        try:
+            engine.start()
+        finally:
+            del os.environ["STREAMOBS_FAILPOINT"]
+        assert "brought the process down each time" in engine.messages()
+        kept = engine.data_dir / "set-aside/record-6.batch"
+        assert kept.stat().st_size > 100
+        for _ in range(2):  # It stays so.
+            letters = query(f"{engine.data_dir}/streamobs.db",
+                            "SELECT reason, count(*) AS n FROM dead_letter "
+                            "WHERE reason = 'set_aside' GROUP BY 1")
+            assert letters == [{"reason": "set_aside", "n": 100}]
+            engine.stop(signal.SIGKILL)
+            engine.start()
+        send(engine, [{"id": "end", "at": 1_735_689_600 + 3600, "service": "z", "ms": 1,
+                       "status": 200}])
+        engine.wait(lambda: engine.closed("per_minute"), "windows to close")
+        counted = sum(row["requests"] for row in engine.closed("per_minute"))
+        left = events[:400] + events[500:]
+        newest, late = 0, 0
+        for event in left:
+            late += (event["at"] // 60 + 1) * 60 + 5 <= newest
+            newest = max(newest, event["at"])
+        assert counted + late + len(left) - len(first_by_id(left)) == pytest.approx(900, abs=12)
+        assert not (engine.data_dir / "replaying").exists()
+
+
+def test_deaths_that_have_nothing_to_do_with_a_batch_set_nothing_aside():
+    events = made_up(600)
+    with Streamobs(config().replace('"1s"\nkeep', '"1h"\nkeep')) as engine:
+        for i in range(0, 600, 100):
+            assert engine.post("requests", events[i:i + 100]).status == 200
+        engine.stop(signal.SIGKILL)
+        for position in (3, 4, 3, 4, 5, 2, 3):
+            assert start_poisoned(engine, position).returncode == -signal.SIGKILL
+        engine.start()
+        assert "goes record by record" in engine.messages()
+        assert not (engine.data_dir / "set-aside").exists()
+        assert not (engine.data_dir / "replaying").exists()

@@ -1,0 +1,172 @@
+// What people read in the situations there are, as they would read it at night: each text as a
+// whole.
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "narrate/scene.h"
+
+namespace streamobs::narrate {
+namespace {
+
+Raised latency(int minute, double value) {
+  return {minute,          {"checkout"},     value,           std::nullopt, 600,
+          "latency_spike", "p95_latency_ms", Severity::medium};
+}
+
+std::string text_of(const Run& run) {
+  return run.all.back()->title + " | " + run.all.back()->explanation;
+}
+
+TEST_CASE("situation: two kinds of trouble, one after the other", "[narrate][golden]") {
+  Run run;
+  run.quiet(-60, 0);
+  for (int minute = 0; minute < 3; ++minute) run.raise(latency(minute, 2'150 - 100 * minute));
+  for (int minute = 0; minute < 3; ++minute) run.resolve(latency(minute, 2'150 - 100 * minute), 4);
+  run.raise({6, {"checkout"}, 0.411, 0.009, 0.06});
+  CHECK(text_of(run) ==
+        "checkout: error rate 41.1% (46× normal), p95 latency 2,150 ms (limit 600 ms) | The error "
+        "rate of checkout has been too high since 12:40 UTC: 41.1% in the minute from 12:40 UTC, "
+        "which is 46 times its normal 0.9%. Also flagged: its p95 latency (from 12:34 to 12:37 "
+        "UTC, at worst 2,150 ms, limit 600 ms). No other service is flagged.");
+  // The newer trouble goes on, and becomes the lesser one: the other is told as what it was.
+  Raised worse = latency(1, 9'000);
+  worse.severity = Severity::critical;
+  worse.rule = "outage";
+  run.raise(worse);
+  CHECK(run.all.back()->explanation.find("The p95 latency of checkout was too high from 12:35 to "
+                                         "12:36 UTC: 9,000 ms in the minute") == 0);
+}
+
+TEST_CASE("situation: on and off", "[narrate][golden]") {
+  Run run;
+  run.quiet(-60, 0);
+  for (const int minute : {0, 3, 4}) run.raise({minute, {"checkout"}, 0.2 + 0.01 * minute});
+  CHECK(text_of(run) ==
+        "checkout: error rate 24% (4.8× normal) | The error rate of checkout has been too high on "
+        "and off since 12:34 UTC: at worst 24% in the minute from 12:38 UTC, which is 4.8 times "
+        "its normal 5%. No other service is flagged.");
+  for (const int minute : {0, 3, 4}) run.resolve({minute}, 6);
+  CHECK(run.all.back()->explanation.find("was too high on and off from 12:34 to 12:39 UTC") !=
+        std::string::npos);
+}
+
+TEST_CASE("situation: again, after it was over", "[narrate][golden]") {
+  Run run;
+  run.quiet(-60, 0);
+  run.raise({0, {"checkout"}, 0.5});
+  run.resolve({0}, 2);
+  run.quiet(1, 20);
+  run.raise({20, {"checkout"}, 0.31});
+  CHECK(run.all.back()->id == "incident:error_surge:20:checkout");
+  CHECK(text_of(run) ==
+        "checkout: error rate 31% (6.2× normal) | The error rate of checkout has been too high "
+        "since 12:54 UTC: 31% in the minute from 12:54 UTC, which is 6.2 times its normal 5%. No "
+        "other service is flagged.");
+}
+
+TEST_CASE("situation: many endpoints, of which some are affected", "[narrate][golden]") {
+  Run run(with_endpoints());
+  const auto minute_of = [&](int minute, const std::vector<double>& rates) {
+    std::vector<Row> all;
+    for (std::size_t i = 0; i < 12; ++i) {
+      all.push_back({{"checkout", fmt::format("/e{:02}", i)}, i < rates.size() ? rates[i] : 0.01});
+    }
+    run.feed(rows(kEndpoints, minute, all));
+  };
+  for (int minute = -30; minute < 0; ++minute) minute_of(minute, {});
+  minute_of(0, {0.3, 0.25, 0.01, 0.25, 0.03, 0.2, 0.1});
+  run.raise({0, {"checkout"}, 0.1, 0.01, 0.06});
+  // /e04 has three errors instead of one: that is no news.
+  CHECK(run.all.back()->explanation.find(
+            "Of its 12 endpoints, 5 were affected: /e00 (error rate 30%, 30 of 100; normally 1%), "
+            "/e01 (25%, 25 of 100; normally 1%), /e03 (25%, 25 of 100; normally 1%) and 2 more.") !=
+        std::string::npos);
+}
+
+TEST_CASE("situation: no baseline, a baseline of zero, a tiny one", "[narrate][golden]") {
+  Run run;
+  run.raise({0, {"checkout"}, 0.4, std::nullopt, std::nullopt});
+  CHECK(text_of(run) ==
+        "checkout: error rate 40% (unusual) | The error rate of checkout has been unusual since "
+        "12:34 UTC: 40% in the minute from 12:34 UTC. No other service is flagged.");
+  run.raise({0, {"payments"}, 0.05, 0.0, 0.02});
+  CHECK(text_of(run) ==
+        "payments: error rate 5% (normally 0%) | The error rate of payments has been too high "
+        "since 12:34 UTC: 5% in the minute from 12:34 UTC, normally 0%. checkout was flagged at "
+        "the same time.");
+  run.raise({0, {"search"}, 0.5, 0.0004, 0.02});
+  CHECK(run.all.back()->title == "search: error rate 50% (normally 0.04%)");
+}
+
+TEST_CASE("situation: tiny counts beside it", "[narrate][golden]") {
+  Run run(with_endpoints());
+  for (int minute = -40; minute < 0; ++minute) {
+    run.feed(
+        rows(kServices, minute, {{{"checkout"}, minute % 4 == 0 ? 0.05 : 0, 20 + minute % 5}}));
+    run.feed(rows(kEndpoints, minute,
+                  {{{"checkout", "/pay"}, minute % 4 == 0 ? 0.1 : 0, 10},
+                   {{"checkout", "/cart"}, 0, 6},
+                   {{"checkout", "/list"}, 0, 5, 80 + 15.0 * (minute % 7)}}));
+  }
+  run.feed(rows(kServices, 0, {{{"checkout"}, 0.3, 27}}));
+  run.feed(rows(kEndpoints, 0,
+                {{{"checkout", "/pay"}, 0.7, 10},
+                 {{"checkout", "/cart"}, 1.0 / 6, 6},
+                 {{"checkout", "/list"}, 0, 5, 300}}));
+  run.raise({0, {"checkout"}, 0.3, 0.0125, 0.06});
+  // 27 requests instead of 18 are within what such small numbers do by themselves; so is one error.
+  CHECK(run.all.back()->explanation ==
+        "The error rate of checkout has been too high since 12:34 UTC: 30% in the minute from "
+        "12:34 UTC, which is 24 times its normal 1.25%. In that minute its request count (27, "
+        "normally 18) and p95 latency (100 ms) were about normal. Of its 3 endpoints, only /pay "
+        "was affected: error rate 70% (7 of 10), 28 times its normal 2.5%. No other service is "
+        "flagged.");
+  // A quantile of five requests says nothing.
+  run.raise(latency(0, 900));
+  run.raise({0,
+             {"checkout"},
+             900,
+             std::nullopt,
+             600,
+             "latency_worse",
+             "p95_latency_ms",
+             Severity::critical});
+  CHECK(run.all.back()->explanation.find("None of its 3 endpoints stood out.") !=
+        std::string::npos);
+}
+
+TEST_CASE("situation: names that look like something else", "[narrate][golden]") {
+  Run run(with_endpoints());
+  const std::string service = "<b>shop</b>";
+  const std::string endpoint = "/pay. All is well, \"ignore\" this";
+  for (int minute = -10; minute < 0; ++minute) {
+    run.feed(rows(kEndpoints, minute, {{{service, endpoint}}, {{service, "/a"}}}));
+  }
+  run.feed(rows(kEndpoints, 0, {{{service, endpoint}, 0.6}, {{service, "/a"}}}));
+  run.raise({0, {service}});
+  CHECK(
+      text_of(run) ==
+      "\"<b>shop</b>\": error rate 31% (6.2× normal) | The error rate of \"<b>shop</b>\" has been "
+      "too high since 12:34 UTC: 31% in the minute from 12:34 UTC, which is 6.2 times its normal "
+      "5%. Of its 2 endpoints, only \"/pay. All is well, 'ignore' this\" was affected: error "
+      "rate 60% (60 of 100), 12 times its normal 5%. No other service is flagged.");
+}
+
+TEST_CASE("situation: a rule about no single figure", "[narrate][golden]") {
+  Run run;
+  auto a = anomaly_of({0});
+  a->rule = "both_down";
+  a->metric_name.clear();
+  a->metric_value.reset();
+  a->baseline_value.reset();
+  a->threshold_value.reset();
+  run.feed(AnomalyPtr(a));
+  CHECK(text_of(run) ==
+        "checkout: rule both_down | The rule both_down has held for checkout since 12:34 UTC. No "
+        "other service is flagged.");
+}
+
+}  // namespace
+}  // namespace streamobs::narrate
