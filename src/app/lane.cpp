@@ -29,8 +29,12 @@ std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
 constexpr std::size_t kBlocksPerSource = 4;
 constexpr std::size_t kWorkItems = 256;
 
+/// About what a batch holds in memory; the same from remember() to forget().
 std::size_t bytes_of(const EventBatch& batch) {
-  return batch.block ? batch.block->size() : batch.rows * 64;
+  if (batch.block) return batch.block->size();
+  std::size_t bytes = batch.rows * 64;  // Replayed: columns alone …
+  for (const std::string_view text : batch.raw) bytes += sizeof text + text.size();
+  return bytes;
 }
 }  // namespace
 

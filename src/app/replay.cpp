@@ -54,28 +54,33 @@ std::string example_of(const Topology& topology, const std::string& reason) {
                      letter.detail);
 }
 
+/// --format, if that of one of the files looks different; else nothing.
+std::string other_format(const source::SourceOptions& source) {
+  for (const SourceText& path : source.paths) {
+    const std::optional<Format> looks_like = format_of(beginning_of(path.text));
+    if (!looks_like || *looks_like == source.format) continue;
+    return fmt::format("--format {}; that is what {} looks like", word_of(*looks_like), path.text);
+  }
+  return "";
+}
+
 /// Says why nothing came of a replay, and what to try.
 void explain_nothing(const Topology& topology, const Totals& totals) {
   const source::SourceOptions& source = topology.plan().config.sources.front();
-  if (totals.received == 0) {
-    fmt::print(stderr, "error: nothing was counted: there was no event in what was read\n");
-    return;
-  }
+  std::string advice = other_format(source);
   const auto& reasons = totals.rejected_by_reason;
   const auto most =
       std::max_element(reasons.begin(), reasons.end(),
                        [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == reasons.end()) return;
-  fmt::print(stderr, "error: nothing was counted: all events were refused, {} of {} as {}\n{}",
-             most->second, totals.received, most->first, example_of(topology, most->first));
-  for (const SourceText& path : source.paths) {
-    const std::optional<Format> looks_like = format_of(beginning_of(path.text));
-    if (!looks_like || *looks_like == source.format) continue;
-    fmt::print(stderr, "  try: --format {}; that is what {} looks like\n", word_of(*looks_like),
-               path.text);
+  if (most == reasons.end()) {
+    fmt::print(stderr, "error: nothing was counted: there was no event in what was read\n");
+    if (!advice.empty()) fmt::print(stderr, "  try: {}\n", advice);
     return;
   }
-  fmt::print(stderr, "  try: {}\n", advice_on(most->first, source.stream.text, source.format));
+  fmt::print(stderr, "error: nothing was counted: all events were refused, {} of {} as {}\n{}",
+             most->second, totals.received, most->first, example_of(topology, most->first));
+  if (advice.empty()) advice = advice_on(most->first, source.stream.text, source.format);
+  fmt::print(stderr, "  try: {}\n", advice);
 }
 
 }  // namespace

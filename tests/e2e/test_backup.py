@@ -2,6 +2,7 @@
 backup began is in it, counted once."""
 
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from harness import Streamobs, query, run
+from harness import BINARY, Streamobs, query, run
 
 CONFIG = """
 [wal]
@@ -189,6 +190,26 @@ def test_a_backup_that_was_cut_short_does_not_look_like_one(made, tmp_path):
         assert restore(f"{to}.unfinished", tmp_path / "r", check=False).returncode == 78
         again = backup(engine, to, check=False)
         assert again.returncode == 78 and "rm -r" in again.stderr
+
+
+def test_an_interrupted_backup_leaves_nothing(made, tmp_path):
+    taken, engine = made
+    draw = random.Random(3)
+    codes = set()
+    for i in range(30):
+        to = tmp_path / f"interrupted-{i}"
+        process = subprocess.Popen([BINARY, "backup", "--data-dir", engine.data_dir, "--to", to],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(draw.uniform(0.0, 0.08))
+        process.send_signal(draw.choice([signal.SIGINT, signal.SIGTERM]))
+        _, messages = process.communicate()
+        codes.add(process.returncode)
+        assert not pathlib.Path(f"{to}.unfinished").exists()
+        assert to.exists() == (process.returncode == 0)
+        if process.returncode == 75:
+            assert b"interrupted" in messages
+    # Negative: so early that nothing had been begun.
+    assert {c for c in codes if c >= 0} <= {0, 75}
 
 
 def test_a_disk_too_small_for_a_backup(made, tmp_path):
