@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <future>
+#include <new>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,6 +26,9 @@ constexpr std::size_t kBlockingThreads = 4;
 constexpr Duration kDrainRequests = 3 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
 constexpr auto kShutdownPatience = std::chrono::seconds(20);
+/// The same where a stage has failed: for requests that wait to be told so.
+constexpr auto kBrokenPatience = std::chrono::milliseconds(500);
+constexpr int kExitNoMemory = 71;
 
 std::size_t cores() {
   return std::max(1U, std::thread::hardware_concurrency());
@@ -37,6 +41,16 @@ std::string what(std::exception_ptr error) {
     return e.what();
   } catch (...) {
     return "an unknown exception";
+  }
+}
+
+bool out_of_memory(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+    return false;
   }
 }
 
@@ -76,7 +90,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
         fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
       }),
       stage_tasks_([this](const std::string& name, std::exception_ptr error) {
-        fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+        stage_failed(name, std::move(error));
       }),
       service_tasks_([this](const std::string& name, std::exception_ptr error) {
         fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
@@ -282,6 +296,21 @@ void Topology::fail_with(const Error& error) {
   request_stop();
 }
 
+/// A pipeline that lacks a stage does not drain any more: the process ends soon.
+void Topology::stage_failed(const std::string& name, std::exception_ptr error) {
+  broken_.store(true);
+  if (out_of_memory(error)) {
+    set_exit_code(kExitNoMemory);
+    fail_with({ErrorCode::unavailable,
+               fmt::format("out of memory, in {}: the process ends. What was acknowledged is in the "
+                           "log, and the next start goes on from there. Give it more memory, or "
+                           "lower max_keys of the windows and max_ids of the streams",
+                           name)});
+  } else {
+    fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+  }
+}
+
 /// The first reason to fail is the one that is told.
 void Topology::set_exit_code(int code) {
   int none = 0;
@@ -325,10 +354,12 @@ asio::awaitable<void> Topology::watch_shutdown() {
   std::uint64_t seen = progress();
   bool given_up = false;
   while (!drained_) {
-    patience_.expires_after(kShutdownPatience);
+    const bool broken = broken_.load();
+    patience_.expires_after(broken ? kBrokenPatience : kShutdownPatience);
     const auto token = asio::as_tuple(asio::use_awaitable);
     co_await patience_.async_wait(token);
     if (drained_) break;
+    if (broken) std::_Exit(exit_code_);
     const std::uint64_t now = progress();
     if (now == seen) {
       log::error(

@@ -147,6 +147,7 @@ class Topology {
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
   void fail_with(const Error& error);
+  void stage_failed(const std::string& name, std::exception_ptr error);
   void set_exit_code(int code);
   void release_signals();
   void push_ended();
@@ -197,6 +198,7 @@ class Topology {
   flow::Signal pushes_ended_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<int> exit_code_{0};
+  std::atomic<bool> broken_{false};  ///< A stage has failed.
   std::atomic<bool> ready_{false};
   std::atomic<bool> stop_sources_{false};
   std::vector<std::unique_ptr<SourceFeed>> feeds_;  ///< By configured source.

@@ -20,12 +20,6 @@ constexpr Choice<bool> kKeeps[] = {{"fields", false}, {"raw", true}};
 constexpr std::string_view kTypeHint =
     "types are string, int, float, bool, decimal(2), timestamp and map";
 
-/// Reasons the engine itself gives for refusing an event; a check must not pose as one of them.
-constexpr std::string_view kBuiltInReasons[] = {
-    reason::not_json, reason::not_a_record, reason::missing_field, reason::wrong_type,
-    reason::bad_time, reason::out_of_range, reason::bad_utf8,      reason::duplicate_key,
-    reason::too_deep, reason::too_long,     reason::future,        reason::late};
-
 /// HTTP paths the engine needs for itself. A path clashes if it is one of them or lies below one.
 constexpr std::string_view kReservedPaths[] = {"/api",     "/v1/events", "/metrics", "/livez",
                                                "/readyz",  "/healthz",   "/health",  "/-",
@@ -182,8 +176,8 @@ void check_checks(const StreamOptions& out, Report& report) {
     if (!is_label(check.name.text)) {
       report.error(span_of(check.name), fmt::format("\"{}\" cannot name a check", check.name.text),
                    "use letters, digits, _ and -: refused events are counted under this name");
-    } else if (std::find(std::begin(kBuiltInReasons), std::end(kBuiltInReasons), check.name.text) !=
-               std::end(kBuiltInReasons)) {
+    } else if (std::find(std::begin(reason::kAll), std::end(reason::kAll), check.name.text) !=
+               std::end(reason::kAll)) {
       report.error(span_of(check.name),
                    fmt::format("check: {} is a reason of the engine's own", check.name.text),
                    "refused events are counted under the check's name: choose another one");

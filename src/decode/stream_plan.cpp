@@ -1,7 +1,7 @@
 #include "decode/stream_plan.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::size_t kMaxFields = 1024;
 constexpr std::size_t kMaxPathBytes = 256;
-
-constexpr std::array kReasons = {reason::not_json,   reason::not_a_record,  reason::missing_field,
-                                 reason::wrong_type, reason::bad_time,      reason::out_of_range,
-                                 reason::bad_utf8,   reason::duplicate_key, reason::too_deep,
-                                 reason::too_long,   reason::future,        reason::late,
-                                 reason::set_aside};
 
 class Compiler {
  public:
@@ -238,7 +232,8 @@ class Compiler {
                                      : fmt::format("the check {} is there twice", name)),
             "events that fail it are refused under its name: give it one of its own");
       }
-      if (std::find(kReasons.begin(), kReasons.end(), name) != kReasons.end()) {
+      if (std::find(std::begin(reason::kAll), std::end(reason::kAll), name) !=
+          std::end(reason::kAll)) {
         error_unless_told(
             check.name.place,
             stream() + fmt::format("a check cannot be called {}, events are refused under that "

@@ -26,7 +26,11 @@ inline constexpr std::string_view future = "future";                ///< Further
 inline constexpr std::string_view late = "late";                    ///< Its window had closed.
 /// Its batch brought the process down each time it was replayed.
 inline constexpr std::string_view set_aside = "set_aside";
-// A failed check is refused under the check's own name.
+
+/// All of them. A failed check is refused under the check's own name, which is none of these.
+inline constexpr std::string_view kAll[] = {
+    not_json, not_a_record, missing_field, wrong_type, bad_time, out_of_range, bad_utf8,
+    duplicate_key, too_deep, too_long, future, late, set_aside};
 }  // namespace reason
 
 struct DeadLetter {

@@ -99,6 +99,45 @@ TEST_CASE("what follows from a derived field that failed is not said again") {
   CHECK(errors(o).size() == 1);
 }
 
+TEST_CASE("a stream with mistakes that were told is looked through for further ones") {
+  StreamOptions o = services();
+  o.mistaken = true;
+  o.time = {};
+  o.id = "nobody";
+  o.fields[2].type = {};  // latency_ms
+  o.derive = {{"slow", "latency_ms > 100"}, {"gone", SourceText()}, {"wrong", "status_code + 'x'"}};
+  o.checks = {{"late", "slow and nonsense"}};
+  o.filter = "gone or endpoint > 1";
+  Diagnostics diagnostics;
+  const CheckedStream checked = check_stream(o, 0, diagnostics);
+  CHECK_FALSE(checked.complete);
+  std::vector<std::string> messages;
+  for (const Diagnostic& d : diagnostics) messages.push_back(d.message);
+  REQUIRE(messages.size() == 3);
+  CHECK(messages[0].find("+ cannot") != std::string::npos);
+  CHECK(messages[1] == "there is no column nonsense");
+  CHECK(messages[2] == "cannot compare string with int");
+  REQUIRE(checked.plan != nullptr);
+  const auto type_of = [&](std::string_view name) {
+    return checked.plan->scope.columns()[checked.plan->scope.column(name).value()].type.kind;
+  };
+  CHECK(type_of("latency_ms") == Kind::null);
+  CHECK(type_of("gone") == Kind::null);
+  CHECK(type_of("wrong") == Kind::null);
+  CHECK(type_of("status_code") == Kind::integer);
+  diagnostics.clear();
+  CHECK(compile_stream(o, 0, diagnostics) == nullptr);
+  // Where fields may be missing, nobody can tell a wrong name.
+  o.names_missing = true;
+  diagnostics.clear();
+  check_stream(o, 0, diagnostics);
+  CHECK(diagnostics.size() == 2);
+  // Without a mistake it is what runs.
+  diagnostics.clear();
+  CHECK(check_stream(services(), 0, diagnostics).complete);
+  CHECK(diagnostics.empty());
+}
+
 TEST_CASE("a bool or a map cannot be the time") {
   for (const char* type : {"bool", "map"}) {
     StreamOptions o = services();

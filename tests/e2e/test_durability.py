@@ -186,6 +186,53 @@ def test_a_full_disk_refuses_and_heals_by_itself(tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
+def test_out_of_memory_ends_the_process_and_loses_nothing():
+    text = config("1s").replace('[window.per_hour]\nfrom = "orders"',
+                                '[window.per_hour]\nfrom = "orders"\nby = ["n"]\nmax_keys = 50000000')
+    # A thread more is an arena more.
+    text = "threads = 2\nlanes = 2\n" + text.replace('id = "id"\n', "")
+    with Streamobs(text) as engine:
+        engine.stop()
+        limited = subprocess.Popen(
+            ["prlimit", f"--as={700 << 20}", BINARY, "--config", engine.directory / "obs.toml",
+             "--data-dir", engine.data_dir, "--listen", engine.url.removeprefix("http://")],
+            stderr=subprocess.PIPE, text=True)
+        engine.wait(lambda: reachable(engine), "the engine with little memory")
+        acknowledged = sent = 0
+        while sent < 20_000_000:
+            body = b"".join(b'{"id":"x","t":"2026-01-09T12:00:05Z","n":%d}\n' % n
+                            for n in range(sent, sent + 10_000))
+            sent += 10_000
+            try:
+                reply = engine.post("orders", body)
+            except OSError:
+                break
+            if reply.status != 200:
+                assert reply.status == 503
+                break
+            acknowledged += reply.json()["accepted"]
+        _, messages = limited.communicate(timeout=30)
+        assert limited.returncode == 71, (limited.returncode, messages)
+        assert "out of memory" in messages and "max_keys" in messages
+        assert acknowledged > 100_000
+        engine.start()
+        engine.post("orders", [order("close", hour=14)])
+        engine.stop(seconds=120)
+        row = query(f"{engine.data_dir}/streamobs.db",
+                    "SELECT count(*) AS keys, sum(events) AS events FROM per_hour "
+                    "WHERE window_start LIKE '2026-01-09T12%'")[0]
+        # The request that got no answer may have been logged.
+        assert row["events"] in (acknowledged, acknowledged + 10_000)
+        assert row["keys"] == row["events"]
+
+
+def reachable(engine):
+    try:
+        return engine.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
 def crash(*arguments):
     done = subprocess.run([sys.executable, ROOT / "tests/crash/crash.py", *map(str, arguments)],
                           capture_output=True, text=True, timeout=280,

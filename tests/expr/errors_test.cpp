@@ -226,6 +226,40 @@ TEST_CASE("derived fields: order, shadowing, one report of a mistake") {
   CHECK(diagnostics[0].place.column == 3);
 }
 
+TEST_CASE("a column whose type is not known is no mistake, the rest of the expression may be") {
+  Scope scope = sample_scope();
+  scope.add_column("broken", DataType());
+  const auto told = [&](const std::string& text) {
+    Diagnostics diagnostics;
+    CHECK(compile(scope, text, diagnostics) == nullptr);
+    std::string all;
+    for (const Diagnostic& d : diagnostics) all += d.message + ";";
+    return all;
+  };
+  for (const char* text : {"broken", "broken + 1", "broken > 1 and ok", "lower(broken)",
+                           "case when broken then 1 else 'x' end", "broken::int", "not broken"}) {
+    INFO(text);
+    CHECK(told(text).empty());
+  }
+  CHECK(told("broken > 1 and service > 2") == "cannot compare string with int;");
+  CHECK(told("lower(broken) || nope") == "there is no column nope;");
+  CHECK(told("nofunction(broken)") == "there is no function nofunction;");
+  // One that may be missing is as one that is broken.
+  scope.set_incomplete();
+  CHECK(told("lower(broken) || nope").empty());
+  CHECK(told("nope and service > 2") == "cannot compare string with int;");
+}
+
+TEST_CASE("hidden columns are there, but not suggested") {
+  Scope scope;
+  scope.add_column("rate", {Kind::floating, 0});
+  scope.add_hidden_column("ratt", {Kind::floating, 0});
+  CHECK(scope.suggestion("rattt") == "did you mean rate?");
+  CHECK(scope.suggestion("zzz") == "known here: rate");
+  Diagnostics diagnostics;
+  CHECK(compile(scope, "ratt > rate", diagnostics) != nullptr);
+}
+
 TEST_CASE("the kind that is expected") {
   const Scope scope = sample_scope();
   const auto type = [&](const std::string& text, Kind expected) -> std::string {

@@ -116,6 +116,40 @@ TEST_CASE("all mistakes are told at once", "[window][compile]") {
   REQUIRE(c.diagnostics.size() >= 4);
 }
 
+TEST_CASE("after a mistake the columns are known by name, and what follows is not told",
+          "[window][compile]") {
+  Compiled c;
+  WindowOptions o = options("w", {{"k", "nosuch"}, {"user", "user_id"}},
+                            {{"bad", "sum(nosuch) + 1"},
+                             {"n", "count(*)"},
+                             {"uses", "bad / n + k"},
+                             {"typed", "n || bad || uses > 1"},
+                             {"lost", ""}});
+  o.mistaken = true;  // So that the empty expression has been told.
+  const expr::Scope scope = scope_of(c.schema);
+  const CheckedWindows checked =
+      check_windows(c.schema, scope, nullptr, SourceText(), {o}, c.diagnostics);
+  INFO(text_of(c.diagnostics));
+  CHECK(checked.plan == nullptr);
+  CHECK(c.diagnostics.size() == 2);  // The key's and the metric's.
+  REQUIRE(checked.schemas.size() == 1);
+  const WindowSchema& schema = *checked.schemas[0];
+  REQUIRE(schema.keys.size() == 2);
+  CHECK(schema.keys[0].type.kind == Kind::null);
+  CHECK(schema.keys[1].type.kind != Kind::null);
+  REQUIRE(schema.metrics.size() == 5);
+  for (std::size_t i = 0; i < 5; ++i) {
+    INFO(schema.metrics[i].name);
+    CHECK((schema.metrics[i].type.kind == Kind::integer) == (i == 1));
+  }
+  // The rest of an expression is looked at all the same.
+  c.diagnostics.clear();
+  check_windows(c.schema, scope, nullptr, SourceText(),
+                {options("w", {}, {{"m", "sum(nosuch) + lower(1)"}, {"x", "m + sum(service)"}})},
+                c.diagnostics);
+  CHECK(c.diagnostics.size() == 3);
+}
+
 TEST_CASE("a timezone needs whole days and a zone that exists", "[window][compile]") {
   WindowOptions o = options("w", {}, {{"n", "count(*)"}}, kHour);
   o.timezone = "Europe/Berlin";
