@@ -68,8 +68,9 @@ Ingest::Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing
 
 asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block block) {
   IngestOutcome outcome;
-  if (stopping()) {
-    outcome.status = IngestOutcome::Status::stopping;
+  if (const State state = state_.load(); state != State::open) {
+    outcome.status = state == State::starting ? IngestOutcome::Status::starting
+                                              : IngestOutcome::Status::stopping;
     co_return outcome;
   }
   if (journal_.disk_full()) {

@@ -31,16 +31,22 @@ class Ingest final : public source::IngestPort {
          InFlight& in_flight);
 
   asio::awaitable<source::IngestOutcome> submit(std::size_t lane, Block block) override;
+  /// Any thread: recovery is over, events are taken; of no effect after stop().
+  void open() {
+    State expected = State::starting;
+    state_.compare_exchange_strong(expected, State::open);
+  }
   /// Any thread: nothing more is taken from now on.
-  void stop() { stopping_.store(true, std::memory_order_release); }
-  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
+  void stop() { state_.store(State::stopping); }
+  bool stopping() const { return state_.load() == State::stopping; }
 
  private:
   std::vector<std::unique_ptr<Lane>>& lanes_;
   Sequencing& sequencing_;
   const Journal& journal_;
   InFlight& in_flight_;
-  std::atomic<bool> stopping_{false};
+  enum class State : std::uint8_t { starting, open, stopping };
+  std::atomic<State> state_{State::starting};
 };
 
 /// Gives a source's blocks to the lanes in turn. One strand: its source's.

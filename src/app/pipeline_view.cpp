@@ -179,7 +179,9 @@ std::vector<serve::SourceState> PipelineView::sources() const {
     state.type = planned.type;
     state.stream = t.plan_->config.streams[planned.stream_id].name.text;
     state.events = t.lane_metrics_.received[id]->value();
-    if (planned.configured) {
+    if (planned.configured && !t.sources_made_.load(std::memory_order_acquire)) {
+      state.state = "starting";  // Sources are made when recovery is over.
+    } else if (planned.configured) {
       const source::Progress& progress = t.sources_[id]->progress();
       state.state = std::string(source::to_text(progress.state.load()));
       state.detail = describe(progress);

@@ -351,11 +351,12 @@ Result<> Sequencing::take_replayed(Replayed& record) {
 }
 
 void Sequencing::say_progress() {
+  const std::uint64_t total = tail_->to() - tail_->from() + 1;
+  const std::uint64_t done = sequencer_.position() + 1 - tail_->from();
+  percent_replayed_.store(static_cast<int>(done * 100 / total), std::memory_order_relaxed);
   const auto now = std::chrono::steady_clock::now();
   if (!durable_ || now - progress_said_at_ < kSayProgressEvery) return;
   progress_said_at_ = now;
-  const std::uint64_t total = tail_->to() - tail_->from() + 1;
-  const std::uint64_t done = sequencer_.position() + 1 - tail_->from();
   log::info("recovering", {{"records", done}, {"of", total}, {"percent", done * 100 / total}});
 }
 

@@ -62,6 +62,8 @@ class Sequencing {
   /// Wakes it for idle timeouts, checkpoints and for showing open windows, until stop_ticking().
   asio::awaitable<void> run_ticks();
   void stop_ticking();
+  /// How far the replay has come; any thread.
+  int percent_replayed() const { return percent_replayed_.load(std::memory_order_relaxed); }
   /// Whether all there was to replay has been replayed.
   bool replayed_all() const { return replayed_all_.load(std::memory_order_relaxed); }
   /// Any thread: a replay under way ends where it is.
@@ -138,6 +140,7 @@ class Sequencing {
   std::function<void(Result<>)> on_ready_;
   std::atomic<bool> give_up_replay_{false};
   std::atomic<bool> replayed_all_{true};
+  std::atomic<int> percent_replayed_{0};
   bool replay_failed_ = false;
   std::size_t next_lane_ = 0;  ///< Of replayed batches.
 

@@ -169,6 +169,9 @@ Result<> Topology::start() {
   sequencing_->recover(input, std::move(care),
                        [this](const Result<>& outcome) { recovered(outcome); });
   spawn_stages();
+  // While it recovers, the engine is alive, not ready, and can be looked at.
+  service_tasks_.spawn(main_strand_, "live", live_->run());
+  if (server_ != nullptr) service_tasks_.spawn(main_strand_, "http", server_->serve());
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
     signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
@@ -196,6 +199,7 @@ Result<> Topology::make_sources() {
     if (source.has_error()) return source.error();
     sources_.push_back(std::move(*source));
   }
+  sources_made_.store(true, std::memory_order_release);
   return {};
 }
 
@@ -236,17 +240,14 @@ void Topology::spawn_services() {
   if (stop_requested_.load()) return;
   service_tasks_.spawn(history_strand_, "ticks", sequencing_->run_ticks());
   service_tasks_.spawn(history_strand_, "log maintenance", journal_->run_maintenance());
-  service_tasks_.spawn(main_strand_, "live", live_->run());
-  if (server_ != nullptr) {
-    service_tasks_.spawn(main_strand_, "http", server_->serve());
-    // Other people's scripts wait for this line.
-    fmt::print(stderr, "listening on {}\n", address_);
-  }
   sources_running_ = sources_.size();
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));
   }
+  ingest_->open();
   ready_.store(true, std::memory_order_release);
+  // Other people's scripts wait for this line.
+  if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
   if (options_.on_ready) options_.on_ready();
 }
 
@@ -301,11 +302,12 @@ void Topology::stage_failed(const std::string& name, std::exception_ptr error) {
   broken_.store(true);
   if (out_of_memory(error)) {
     set_exit_code(kExitNoMemory);
-    fail_with({ErrorCode::unavailable,
-               fmt::format("out of memory, in {}: the process ends. What was acknowledged is in the "
-                           "log, and the next start goes on from there. Give it more memory, or "
-                           "lower max_keys of the windows and max_ids of the streams",
-                           name)});
+    fail_with(
+        {ErrorCode::unavailable,
+         fmt::format("out of memory, in {}: the process ends. What was acknowledged is in the "
+                     "log, and the next start goes on from there. Give it more memory, or "
+                     "lower max_keys of the windows and max_ids of the streams",
+                     name)});
   } else {
     fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
   }
@@ -454,7 +456,8 @@ void Topology::add_routes() {
   context.pipeline = [this] { return view_->pipeline(); };
   context.not_ready = [this]() -> std::optional<std::string> {
     if (ready_.load(std::memory_order_acquire)) return std::nullopt;
-    return stop_requested_ ? "shutting down" : "starting";
+    if (stop_requested_) return "shutting down";
+    return fmt::format("recovering, {} %", sequencing_->percent_replayed());
   };
   serve::add_api_routes(router_, std::move(context));
   serve::add_asset_routes(router_, serve::dashboard_assets());

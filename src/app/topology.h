@@ -200,6 +200,7 @@ class Topology {
   std::atomic<int> exit_code_{0};
   std::atomic<bool> broken_{false};  ///< A stage has failed.
   std::atomic<bool> ready_{false};
+  std::atomic<bool> sources_made_{false};
   std::atomic<bool> stop_sources_{false};
   std::vector<std::unique_ptr<SourceFeed>> feeds_;  ///< By configured source.
   std::vector<std::unique_ptr<source::Source>> sources_;

@@ -55,6 +55,8 @@ http::Response answer(const IngestOutcome& outcome) {
       return response;
     case IngestOutcome::Status::overloaded:
       return later(429, "the pipeline is full; send it again after Retry-After seconds", "1");
+    case IngestOutcome::Status::starting:
+      return later(503, "the engine is recovering (/readyz says how far it is); send it again", "1");
     case IngestOutcome::Status::stopping:
       return later(503, "the engine is shutting down; send it again", "5");
     case IngestOutcome::Status::key_reused:

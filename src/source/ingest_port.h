@@ -25,6 +25,7 @@ struct IngestOutcome {
   enum class Status {
     taken,       ///< Decoded and sequenced; see the counts.
     overloaded,  ///< The pipeline is full: nothing was taken, try again.
+    starting,    ///< Still recovering: nothing was taken, try again.
     stopping,    ///< Shutting down: nothing was taken.
     failed,      ///< Our fault: nothing was taken; see `message`.
     key_reused,  ///< The Idempotency-Key came before with another body: nothing was taken.

@@ -186,6 +186,39 @@ def test_a_full_disk_refuses_and_heals_by_itself(tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
+def test_while_it_recovers_the_engine_is_alive_and_not_ready():
+    with Streamobs(config()) as engine:
+        for i in range(600):
+            engine.post("plain", [{"n": i, "t": "2026-01-09T12:00:05Z"}])
+        engine.stop(signal.SIGKILL)
+        command = [BINARY, "--config", engine.directory / "obs.toml", "--data-dir",
+                   engine.data_dir, "--listen", engine.url.removeprefix("http://")]
+        # Killed in the middle, so that the next replay goes slowly, record by record.
+        killed = subprocess.run(command, capture_output=True,
+                                env={**os.environ, "STREAMOBS_FAILPOINT": "recovery.record:300"})
+        assert killed.returncode == -signal.SIGKILL
+        engine.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        seen = []
+
+        def ready():
+            try:
+                reply = engine.get("/readyz")
+                if reply.status == 503:
+                    seen.append(reply.json()["detail"])
+                    posted = engine.post("plain", [{"n": 1, "t": "2026-01-09T12:00:05Z"}])
+                    if posted.status == 503:
+                        seen.append(posted.headers["Retry-After"])
+                        assert engine.get("/livez").status == 200
+                        assert engine.get("/api/v1/pipeline").status == 200
+                return reply.status == 200
+            except OSError:
+                return False
+        engine.wait(ready, "the end of recovery")
+        assert any("recovering" in detail for detail in seen) and "1" in seen, seen
+        row = closed(engine, "plain_per_hour")[0]
+        assert row["events"] >= 600
+
+
 def test_out_of_memory_ends_the_process_and_loses_nothing():
     text = config("1s").replace('[window.per_hour]\nfrom = "orders"',
                                 '[window.per_hour]\nfrom = "orders"\nby = ["n"]\nmax_keys = 50000000')
