@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "base/json_text.h"
 #include "base/short_text.h"
 #include "decode/number_text.h"
 #include "decode/text_scan.h"
@@ -18,101 +19,10 @@ namespace {
 
 constexpr std::size_t kPadding = ShortText::kMax;
 
-/// The value of four hexadecimal digits, or -1.
-int read_hex4(const char* p, const char* end) {
-  if (end - p < 4) return -1;
-  int value = 0;
-  for (int i = 0; i < 4; ++i) {
-    const char c = p[i];
-    const char lower = static_cast<char>(c | 0x20);
-    int digit = 0;
-    if (is_digit(c)) {
-      digit = c - '0';
-    } else if (lower >= 'a' && lower <= 'f') {
-      digit = lower - 'a' + 10;
-    } else {
-      return -1;
-    }
-    value = value * 16 + digit;
-  }
-  return value;
-}
-
-char* append_utf8(char* out, std::uint32_t c) {
-  if (c < 0x80) {
-    *out++ = static_cast<char>(c);
-  } else if (c < 0x800) {
-    *out++ = static_cast<char>(0xc0 | c >> 6);
-    *out++ = static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    *out++ = static_cast<char>(0xe0 | c >> 12);
-    *out++ = static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    *out++ = static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    *out++ = static_cast<char>(0xf0 | c >> 18);
-    *out++ = static_cast<char>(0x80 | (c >> 12 & 0x3f));
-    *out++ = static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    *out++ = static_cast<char>(0x80 | (c & 0x3f));
-  }
-  return out;
-}
-
-bool is_high_surrogate(int c) {
-  return c >= 0xd800 && c < 0xdc00;
-}
-bool is_low_surrogate(int c) {
-  return c >= 0xdc00 && c < 0xe000;
-}
-
 }  // namespace
 
 bool is_utf8(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
-}
-
-std::size_t unescape_json(std::string_view text, char* out) {
-  const char* p = text.data();
-  const char* const end = p + text.size();
-  char* const begin = out;
-  while (p < end) {
-    if (*p != '\\') {
-      *out++ = *p++;
-      continue;
-    }
-    const char c = p[1];
-    p += 2;
-    switch (c) {
-      case 'b':
-        *out++ = '\b';
-        break;
-      case 'f':
-        *out++ = '\f';
-        break;
-      case 'n':
-        *out++ = '\n';
-        break;
-      case 'r':
-        *out++ = '\r';
-        break;
-      case 't':
-        *out++ = '\t';
-        break;
-      case 'u': {
-        auto code = static_cast<std::uint32_t>(read_hex4(p, end));
-        p += 4;
-        if (is_high_surrogate(static_cast<int>(code))) {
-          const auto low = static_cast<std::uint32_t>(read_hex4(p + 2, end));
-          code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-          p += 6;
-        }
-        out = append_utf8(out, code);
-        break;
-      }
-      default:
-        *out++ = c;  // A quote, a backslash or a slash.
-    }
-  }
-  return static_cast<std::size_t>(out - begin);
 }
 
 bool JsonReader::Key::operator==(const Key& other) const {

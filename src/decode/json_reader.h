@@ -73,10 +73,6 @@ class JsonReader {
   std::string path_;       ///< Of the object being read, where some path goes on below it.
 };
 
-/// Writes `text` without its escapes to `out`, which has room for text.size() bytes; returns how
-/// many were written. `text` has been validated.
-std::size_t unescape_json(std::string_view text, char* out);
-
 /// True if `text` is UTF-8.
 bool is_utf8(std::string_view text);
 

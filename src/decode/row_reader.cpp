@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json_text.h"
 #include "base/time_format.h"
 #include "decode/number_text.h"
 #include "event/dead_letter.h"

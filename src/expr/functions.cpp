@@ -1,26 +1,22 @@
 // The scalar functions: one visible table, and beside it how each is typed.
+#include "expr/functions.h"
+
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
 #include "base/decimal.h"
-#include "expr/compiler.h"
-#include "expr/lexer.h"
 
 namespace streamobs::expr {
+
 namespace {
-
-using Ref = Compiler::Ref;
-using Args = std::span<StepId>;
-
 constexpr DataType kInt = {Kind::integer, 0};
 constexpr DataType kFloat = {Kind::floating, 0};
 constexpr DataType kBool = {Kind::boolean, 0};
 constexpr DataType kString = {Kind::string, 0};
-constexpr DataType kTimestamp = {Kind::timestamp, 0};
+}  // namespace
 
-/// Argument `i` as a text; other kinds are a mistake.
 bool want_text(Compiler& c, const Node& call, Args args, std::size_t i) {
   if (c.type(args[i]).kind == Kind::null) args[i] = c.widen(args[i], kString);
   if (c.type(args[i]).kind == Kind::string) return true;
@@ -47,6 +43,8 @@ bool want_float(Compiler& c, const Node& call, Args args, std::size_t i) {
   args[i] = c.to_float(args[i]);
   return true;
 }
+
+namespace {
 
 // --- choice
 
@@ -300,123 +298,6 @@ Ref concat(Compiler& c, const Node&, Args args) {
   return c.emit(kernels::concat_skipping, kString, std::move(texts), options);
 }
 
-// --- time
-
-Ref now(Compiler& c, const Node&, Args) {
-  return c.now();
-}
-
-/// The constant text of argument 0, in lower case.
-std::optional<std::string> field_name(Compiler& c, const Node& call, Args args) {
-  const StepId id = args[0];
-  if (c.is_constant(id) && c.type(id).kind == Kind::string && !c.literal(id).null) {
-    return ascii_lower(c.literal(id).text);
-  }
-  c.fail(call.args[0]->span, fmt::format("{} needs a fixed unit here", call.name),
-         "such as 'minute', 'hour', 'day'");
-  return std::nullopt;
-}
-
-Ref date_trunc(Compiler& c, const Node& call, Args args) {
-  struct Unit {
-    std::string_view name;
-    kernels::TimeUnit unit;
-  };
-  using enum kernels::TimeUnit;
-  static constexpr Unit kUnits[] = {{"microseconds", microsecond},
-                                    {"milliseconds", millisecond},
-                                    {"second", second},
-                                    {"minute", minute},
-                                    {"hour", hour},
-                                    {"day", day},
-                                    {"week", week},
-                                    {"month", month},
-                                    {"quarter", quarter},
-                                    {"year", year}};
-  const auto name = field_name(c, call, args);
-  if (!name) return std::nullopt;
-  const auto* unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&](const Unit& u) {
-    return *name == u.name || (u.name.ends_with('s') && *name + "s" == u.name) ||
-           *name == std::string(u.name) + "s";
-  });
-  if (unit == std::end(kUnits)) {
-    return c.fail(call.args[0]->span, fmt::format("date_trunc knows no unit '{}'", *name),
-                  "second, minute, hour, day, week, month, quarter, year");
-  }
-  if (c.type(args[1]).kind == Kind::null) args[1] = c.widen(args[1], kTimestamp);
-  if (c.type(args[1]).kind != Kind::timestamp) {
-    return c.wrong_kind(*call.args[1], args[1], "timestamp");
-  }
-  Compiler::Options options;
-  options.a = static_cast<std::int64_t>(unit->unit);
-  return c.emit(kernels::date_trunc, kTimestamp, {args[1]}, options);
-}
-
-struct Field {
-  std::string_view name;
-  kernels::TimeField field;
-  std::uint8_t scale;  ///< Of the result: a decimal where there is a fraction.
-  bool of_interval;
-};
-using enum kernels::TimeField;
-constexpr Field kFields[] = {{"epoch", epoch, 6, true},
-                             {"microseconds", microseconds, 0, true},
-                             {"milliseconds", milliseconds, 3, true},
-                             {"second", second, 6, true},
-                             {"minute", minute, 0, true},
-                             {"hour", hour, 0, true},
-                             {"day", day, 0, true},
-                             {"dow", day_of_week, 0, false},
-                             {"isodow", iso_day_of_week, 0, false},
-                             {"doy", day_of_year, 0, false},
-                             {"week", week, 0, false},
-                             {"month", month, 0, false},
-                             {"quarter", quarter, 0, false},
-                             {"year", year, 0, false},
-                             {"isoyear", iso_year, 0, false}};
-
-Ref date_part(Compiler& c, const Node& call, Args args) {
-  const auto name = field_name(c, call, args);
-  if (!name) return std::nullopt;
-  if (c.type(args[1]).kind == Kind::null) args[1] = c.widen(args[1], kTimestamp);
-  const Kind kind = c.type(args[1]).kind;
-  if (kind != Kind::timestamp && kind != Kind::interval) {
-    return c.wrong_kind(*call.args[1], args[1], "timestamp or interval");
-  }
-  const auto* field = std::find_if(std::begin(kFields), std::end(kFields), [&](const Field& f) {
-    return *name == f.name || *name == std::string(f.name) + "s" || *name + "s" == f.name;
-  });
-  if (field == std::end(kFields) || (kind == Kind::interval && !field->of_interval)) {
-    return c.fail(
-        call.args[0]->span, fmt::format("{} has no field '{}'", to_text(DataType{kind, 0}), *name),
-        kind == Kind::interval ? "epoch, second, minute, hour, day"
-                               : "epoch, second, minute, hour, day, dow, isodow, doy, week, month, "
-                                 "quarter, year, isoyear");
-  }
-  const DataType type = field->scale == 0 ? kInt : DataType{Kind::decimal, field->scale};
-  Compiler::Options options;
-  options.a = static_cast<std::int64_t>(field->field);
-  return c.emit(kind == Kind::interval ? kernels::interval_part : kernels::date_part, type,
-                {args[1]}, options);
-}
-
-/// Seconds since the epoch.
-Ref to_timestamp(Compiler& c, const Node& call, Args args) {
-  if (!want_number(c, call, args, 0)) return std::nullopt;
-  const auto micros = c.convert(args[0], {Kind::decimal, 6});
-  Compiler::Options options;
-  options.a = 1;
-  return c.emit(kernels::scale_int, kTimestamp, {*micros}, options);
-}
-
-/// Milliseconds since the epoch.
-Ref epoch_ms(Compiler& c, const Node& call, Args args) {
-  if (!want_int(c, call, args, 0)) return std::nullopt;
-  Compiler::Options options;
-  options.a = kMillisecond;
-  return c.emit(kernels::scale_int, kTimestamp, {args[0]}, options);
-}
-
 constexpr std::size_t kAnyNumber = 1000;
 
 constexpr Function kFunctions[] = {
@@ -427,9 +308,9 @@ constexpr Function kFunctions[] = {
     {"char_length", 1, 1, length},
     {"coalesce", 1, kAnyNumber, coalesce},
     {"concat", 1, kAnyNumber, concat},
-    {"date_part", 2, 2, date_part},
-    {"date_trunc", 2, 2, date_trunc},
-    {"epoch_ms", 1, 1, epoch_ms},
+    {"date_part", 2, 2, time_functions::date_part},
+    {"date_trunc", 2, 2, time_functions::date_trunc},
+    {"epoch_ms", 1, 1, time_functions::epoch_ms},
     {"exp", 1, 1, exp},
     {"floor", 1, 1, floor},
     {"greatest", 1, kAnyNumber, greatest},
@@ -442,7 +323,7 @@ constexpr Function kFunctions[] = {
     {"lower", 1, 1, lower},
     {"ltrim", 1, 2, ltrim},
     {"mod", 2, 2, mod},
-    {"now", 0, 0, now},
+    {"now", 0, 0, time_functions::now},
     {"nullif", 2, 2, nullif},
     {"octet_length", 1, 1, octet_length},
     {"power", 2, 2, power},
@@ -457,7 +338,7 @@ constexpr Function kFunctions[] = {
     {"strpos", 2, 2, strpos},
     {"substr", 2, 3, substring},
     {"substring", 2, 3, substring},
-    {"to_timestamp", 1, 1, to_timestamp},
+    {"to_timestamp", 1, 1, time_functions::to_timestamp},
     {"trunc", 1, 2, trunc},
     {"upper", 1, 1, upper},
 };

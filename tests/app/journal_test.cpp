@@ -1,3 +1,5 @@
+#include "app/journal.h"
+
 #include <array>
 #include <atomic>
 #include <functional>
@@ -7,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "app/journal.h"
 #include "base/crc32c.h"
 #include "flow/task_group.h"
 #include "support/catch.h"
@@ -30,7 +31,9 @@ constexpr std::uint64_t kLogId = 7;
 /// at each step as it comes. All on one strand; only the disk is on another thread.
 struct Rig {
   explicit Rig(wal::WalOptions options = {})
-      : executor(asio::make_strand(io)), pool(1), journal(pool, clock, metrics, [this](Error error) {
+      : executor(asio::make_strand(io)),
+        pool(1),
+        journal(pool, clock, metrics, [this](Error error) {
           ++fatal_calls;
           fatal = std::move(error);
         }) {

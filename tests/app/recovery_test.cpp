@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <random>
 #include <string>
@@ -155,9 +157,25 @@ class Traffic {
   int next_id_ = 0;
 };
 
+std::vector<std::string> names_of(const CheckpointParts& checkpoint) {
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : checkpoint.parts) names.push_back(name);
+  return names;
+}
+
 void push(EngineRun& engine, const std::string& body) {
   const source::IngestOutcome outcome = engine->push(0, body);
   REQUIRE(outcome.status == source::IngestOutcome::Status::taken);
+}
+
+void copy(const std::string& from, const std::string& to) {
+  std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+}
+
+void lose_database(const std::string& data_dir) {
+  for (const char* name : {"streamobs.db", "streamobs.db-wal", "streamobs.db-shm"}) {
+    std::filesystem::remove(data_dir + "/" + name);
+  }
 }
 
 /// As after a crash: the newest checkpoints are not there, or none is.
@@ -215,11 +233,9 @@ TEST_CASE("a checkpoint and the tail give the very state that the whole log give
     const std::string replayed = directory.file("replayed");
     std::string toml;
     live_and_die(static_cast<std::uint64_t>(seed), lived, toml);
-    std::filesystem::copy(lived, replayed, std::filesystem::copy_options::recursive);
+    copy(lived, replayed);
     std::filesystem::remove_all(replayed + "/checkpoint");
-    for (const char* name : {"streamobs.db", "streamobs.db-wal", "streamobs.db-shm"}) {
-      std::filesystem::remove(replayed + "/" + name);
-    }
+    lose_database(replayed);
     // One more life each: what the one remembers is what the other works out anew.
     const ManualClock clock(kBegin);
     for (const std::string& data_dir : {lived, replayed}) {
@@ -234,7 +250,10 @@ TEST_CASE("a checkpoint and the tail give the very state that the whole log give
       REQUIRE(b.parts.count(name) == 1);
       CHECK((bytes == b.parts.at(name)));
     }
-    CHECK(a.parts.size() == b.parts.size());
+    CHECK(names_of(a) == names_of(b));
+    CHECK(names_of(a) == std::vector<std::string>{"config", "deduplication/requests", "detect",
+                                                  "narrate", "request_keys", "sequencer",
+                                                  "windows/requests"});
     CHECK(results(toml, lived) == results(toml, replayed));
   }
 }
@@ -263,4 +282,228 @@ TEST_CASE("a window that is open when the engine ends goes on after the restart"
   const std::vector<std::string> rows = results(toml_of(1, 0), data_dir);
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].find(" a 3 15") != std::string::npos);
+}
+
+namespace {
+
+/// One event of a service for each entry, all at `at`.
+std::string events_at(Timestamp at, const std::string& service, int count, int latency_ms) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    text += fmt::format(
+        "{{\"id\":\"{}-{}-{}\",\"at\":\"{}\",\"service\":\"{}\",\"user\":{},\"latency_ms\":{}}}\n",
+        service, at, i, to_rfc3339(at), service, i, latency_ms);
+  }
+  return text;
+}
+
+/// Half an hour of calm with two bad stretches in it. Nobody is ever silent for long enough to be
+/// called idle, so that what comes out follows from the events alone.
+std::string live_half_an_hour(const std::string& data_dir, bool with_restarts) {
+  std::string toml = toml_of(2, 0);
+  const std::string timeout = "idle_timeout = \"10s\"";
+  toml.replace(toml.find(timeout), timeout.size(), "idle_timeout = \"1h\"");
+  ManualClock clock(kBegin);
+  auto engine = std::make_unique<EngineRun>(plan_of(toml, data_dir), clock);
+  for (int minute = 0; minute < 30; ++minute) {
+    const bool bad = minute == 12 || minute == 13 || (minute >= 20 && minute < 25);
+    push(*engine, events_at(clock.now(), "a", bad ? 40 : 4, bad ? 900 : 20));
+    push(*engine, events_at(clock.now() + kSecond, "b", 5, 30));
+    clock.advance(kMinute);
+    if (!with_restarts || minute % 3 != 0) continue;
+    REQUIRE(engine->stop() == 0);
+    engine = std::make_unique<EngineRun>(plan_of(toml, data_dir), clock);
+  }
+  REQUIRE(engine->stop() == 0);
+  return toml;
+}
+
+std::size_t count_of(const std::vector<std::string>& all, const std::string& beginning) {
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(),
+                    [&](const std::string& each) { return each.starts_with(beginning); }));
+}
+
+std::uint64_t applied_position(const std::string& toml, const std::string& data_dir) {
+  const auto plan = plan_of(toml, data_dir);
+  store::StoreOptions options = plan->config.store;
+  options.path = data_dir + "/streamobs.db";
+  const auto database = store::Database::open(options, plan->schemas());
+  REQUIRE(database.has_value());
+  return (*database)->applied_position();
+}
+
+/// Why an engine does not start there.
+std::string refusal(const std::string& data_dir) {
+  app::TopologyOptions options;
+  options.handle_signals = false;
+  const ManualClock clock(kBegin);
+  app::Topology topology(plan_of(toml_of(1, 0), data_dir), options, clock);
+  const Result<> started = topology.start();
+  if (started.has_error()) return started.error().message;
+  topology.request_stop();
+  topology.run();
+  return "it started";
+}
+
+}  // namespace
+
+TEST_CASE("rules and incidents go on over restarts as if there had been none", "[recovery]") {
+  TemporaryDirectory directory;
+  const std::string once = directory.file("once");
+  const std::string often = directory.file("often");
+  const std::string toml = live_half_an_hour(once, false);
+  live_half_an_hour(often, true);
+  const std::vector<std::string> expected = results(toml, once);
+  CHECK(count_of(expected, "anomaly") >= 2);
+  CHECK(count_of(expected, "incident") >= 1);
+  CHECK(results(toml, often) == expected);
+}
+
+TEST_CASE("recovery has ended when all has passed, and no cut lies within a position",
+          "[recovery]") {
+  for (const bool carefully : {false, true}) {
+    INFO("carefully " << carefully);
+    TemporaryDirectory directory;
+    const std::string data_dir = directory.file("data");
+    const std::string toml = toml_of(2, 0);
+    ManualClock clock(kBegin);
+    {
+      EngineRun engine(plan_of(toml, data_dir), clock);
+      for (int i = 0; i < 20; ++i) {
+        push(engine, events_at(clock.now(), "a", 5, 10));
+        clock.advance(30 * kSecond);
+      }
+    }
+    const std::vector<std::string> expected = results(toml, data_dir);
+    const std::uint64_t end = newest_checkpoint(data_dir).position;
+    std::filesystem::remove_all(data_dir + "/checkpoint");
+    lose_database(data_dir);
+    // The mark of a replay that did not get to its end.
+    if (carefully) std::ofstream(data_dir + "/replaying") << "cut short";
+
+    std::atomic<std::uint64_t> cut{0};
+    std::atomic<int> behind_their_cut{0};
+    std::atomic<int> rows{0};
+    const auto look = [&](const Record& record) {
+      // A store that is slow: whoever does not wait for it is well ahead.
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      if (std::holds_alternative<CutPtr>(record)) {
+        cut = std::max(cut.load(), position_of(record));
+        return;
+      }
+      const auto* window = std::get_if<WindowBatchPtr>(&record);
+      if (window != nullptr && (*window)->early) return;
+      ++rows;
+      const std::uint64_t position = position_of(record);
+      if (position != 0 && position <= cut) ++behind_their_cut;
+    };
+    EngineRun engine(plan_of(toml, data_dir), clock, look);
+    // What of the tail is no session's record: that one brings nothing that could pass.
+    CHECK(cut + 1 >= end);
+    CHECK(rows > 5);
+    CHECK(behind_their_cut == 0);
+    REQUIRE(engine.stop() == 0);
+    CHECK(behind_their_cut == 0);
+    CHECK(results(toml, data_dir) == expected);
+  }
+}
+
+TEST_CASE("a file is read on from where the replayed log says, not from where a checkpoint does",
+          "[recovery]") {
+  TemporaryDirectory directory;
+  const std::string data_dir = directory.file("data");
+  std::string lines;
+  for (int i = 0; i < 50; ++i) lines += events_at(kBegin + i * 7 * kSecond, "a", 2, 10);
+  std::ofstream(directory.file("in.ndjson")) << lines;
+  // Without ids: a line that is read again would be counted, or be late.
+  std::string toml = toml_of(2, 0);
+  const std::string ids = "id = \"id\"\nid_horizon = \"10m\"\n";
+  toml.replace(toml.find(ids), ids.size(), "");
+  toml += fmt::format("[source.lines]\ntype = \"file\"\nstream = \"requests\"\npaths = [\"{}\"]\n",
+                      directory.file("in.ndjson"));
+  const ManualClock clock(kBegin + kHour);
+  const auto read_all = [&] {
+    EngineRun engine(plan_of(toml, data_dir), clock);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (results(toml, data_dir).size() < 6 && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    REQUIRE(engine.stop() == 0);
+  };
+  read_all();
+  const std::vector<std::string> expected = results(toml, data_dir);
+  REQUIRE(expected.size() >= 6);
+  for (const bool all : {false, true}) {
+    lose_checkpoints(data_dir, all);
+    read_all();
+    CHECK(results(toml, data_dir) == expected);
+  }
+}
+
+TEST_CASE("a database is never behind the newest checkpoint, also where a config has changed",
+          "[recovery]") {
+  TemporaryDirectory directory;
+  const std::string data_dir = directory.file("data");
+  ManualClock clock(kBegin);
+  {
+    EngineRun engine(plan_of(toml_of(2, 0), data_dir), clock);
+    push(engine, events_at(clock.now(), "a", 5, 10));
+  }
+  // The log ends with a record that nothing follows from: the session's of the last checkpoint.
+  lose_checkpoints(data_dir, true);
+  lose_database(data_dir);
+  const std::string changed = toml_of(2, 1);
+  EngineRun engine(plan_of(changed, data_dir), clock);
+  // As a kill would leave it now: the past has been replayed, nothing new has come.
+  const std::string killed = directory.file("killed");
+  copy(data_dir, killed);
+  CHECK(newest_checkpoint(killed).position > 2);
+  CHECK(applied_position(changed, killed) >= newest_checkpoint(killed).position);
+}
+
+TEST_CASE("log, checkpoints and database that do not belong together are refused", "[recovery]") {
+  TemporaryDirectory directory;
+  const std::string data_dir = directory.file("data");
+  const std::string early = directory.file("early");
+  const std::string other = directory.file("other");
+  ManualClock clock(kBegin);
+  const auto live = [&](const std::string& where, int minutes) {
+    EngineRun engine(plan_of(toml_of(1, 0), where), clock);
+    for (int i = 0; i < minutes; ++i) {
+      push(engine, events_at(clock.now(), "a", 5, 10));
+      clock.advance(kMinute);
+    }
+  };
+  live(data_dir, 4);
+  copy(data_dir, early);
+  live(data_dir, 4);
+  live(other, 2);
+  const auto put = [&](const std::string& name, const std::string& from) {
+    std::filesystem::remove_all(data_dir + "/" + name);
+    copy(from + "/" + name, data_dir + "/" + name);
+  };
+  SECTION("as they are") {
+    CHECK(refusal(data_dir) == "it started");
+  }
+  SECTION("the log has lost its end, and a checkpoint knows") {
+    put("wal", early);
+    lose_database(data_dir);
+    CHECK(refusal(data_dir).find("checkpoint or database have got to record") != std::string::npos);
+  }
+  SECTION("the log has lost its end, and the database knows") {
+    put("wal", early);
+    put("checkpoint", early);
+    CHECK(refusal(data_dir).find("records that were acknowledged are missing") !=
+          std::string::npos);
+  }
+  SECTION("a checkpoint of another engine") {
+    put("checkpoint", other);
+    CHECK(refusal(data_dir).find("they are not of one engine") != std::string::npos);
+  }
+  SECTION("a database of another engine") {
+    lose_database(data_dir);
+    put("streamobs.db", other);
+    CHECK(refusal(data_dir).find("holds the results of log") != std::string::npos);
+  }
 }

@@ -105,7 +105,7 @@ TEST_CASE("a stream with mistakes that were told is looked through for further o
   o.time = {};
   o.id = "nobody";
   o.fields[2].type = {};  // latency_ms
-  o.derive = {{"slow", "latency_ms > 100"}, {"gone", SourceText()}, {"wrong", "status_code + 'x'"}};
+  o.derive = {{"slow", "latency_ms > 100"}, {"gone", SourceText()}, {"wrong", "endpoint > 1"}};
   o.checks = {{"late", "slow and nonsense"}};
   o.filter = "gone or endpoint > 1";
   Diagnostics diagnostics;
@@ -114,7 +114,7 @@ TEST_CASE("a stream with mistakes that were told is looked through for further o
   std::vector<std::string> messages;
   for (const Diagnostic& d : diagnostics) messages.push_back(d.message);
   REQUIRE(messages.size() == 3);
-  CHECK(messages[0].find("+ cannot") != std::string::npos);
+  CHECK(messages[0] == "cannot compare string with int");
   CHECK(messages[1] == "there is no column nonsense");
   CHECK(messages[2] == "cannot compare string with int");
   REQUIRE(checked.plan != nullptr);

@@ -82,7 +82,8 @@ def test_an_event_sent_again_counts_once_also_after_a_kill():
         assert (row["events"], row["total"]) == (2, 12)
 
 
-def test_a_request_with_a_key_is_answered_once_more_and_counted_once():
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_request_with_a_key_is_answered_once_more_and_counted_once(how):
     with Streamobs(config()) as engine:
         events = [{"n": 5, "t": "2026-01-09T12:00:05Z"}, {"n": "bad", "t": "2026-01-09T12:00:06Z"}]
         first = keyed(engine, "k1", events)
@@ -91,7 +92,7 @@ def test_a_request_with_a_key_is_answered_once_more_and_counted_once():
             again = keyed(engine, "k1", events)
             assert again.status == 200 and again.headers["Idempotency-Replayed"] == "true"
             assert again.json() == first.json()
-            engine.stop(signal.SIGKILL)
+            engine.stop(how)
             engine.start()
         other = keyed(engine, "k1", [{"n": 6, "t": "2026-01-09T12:00:05Z"}])
         assert other.status == 422

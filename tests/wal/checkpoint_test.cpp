@@ -145,6 +145,9 @@ TEST_CASE("two checkpoints are kept") {
   }
   CHECK(generations.size() == 2);
   CHECK(disk.paths().size() == 2 * 5);  // A manifest and four parts each.
+  // The log is needed back to the older one.
+  CHECK(opened(disk).oldest_position() == 40);
+  CHECK(opened(disk).newest_position() == 50);
 }
 
 TEST_CASE("the same state gives the same bytes") {

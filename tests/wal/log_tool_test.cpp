@@ -201,6 +201,9 @@ TEST_CASE("log tool: a torn tail is mentioned and is no damage") {
   REQUIRE(log->state().torn);
   CHECK(f.files.exists(log->state().torn->saved_as).value());
   CHECK(f.files.file_size(log->state().torn->saved_as).value() == log->state().torn->bytes);
+  // Cut, not only passed over: the next start does not find it again.
+  log.reset();
+  CHECK_FALSE(open_log(f.files, 800).value()->state().torn);
 }
 
 TEST_CASE("log tool: copies of torn tails do not pile up") {

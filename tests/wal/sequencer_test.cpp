@@ -276,6 +276,13 @@ struct Lived {
   }
 };
 
+/// After so many of the things said.
+struct Snapshot {
+  std::size_t after = 0;
+  std::string bytes;
+  ResumeState resume;  ///< Of the file.
+};
+
 std::string snapshot_of(const Sequencer& sequencer) {
   std::string bytes;
   sequencer.snapshot(bytes);
@@ -301,7 +308,7 @@ TEST_CASE("replayed from any of its snapshots the sequencer says the same and co
     std::mt19937_64 random(seed);
     Sequencer live = Lived::fresh();
     std::vector<Sequenced> history;
-    std::vector<std::pair<std::size_t, std::string>> snapshots{{0, snapshot_of(live)}};
+    std::vector<Snapshot> snapshots{{0, snapshot_of(live), live.resume_of(0)}};
     Timestamp now = kHour;
     std::uint64_t number = 0;
     for (int step = 0; step < 80; ++step) {
@@ -323,14 +330,17 @@ TEST_CASE("replayed from any of its snapshots the sequencer says the same and co
         live.end_source(0, number, now, out);
       }
       for (Sequenced& item : out) history.push_back(std::move(item));
-      if (random() % 10 == 0) snapshots.emplace_back(history.size(), snapshot_of(live));
+      if (random() % 10 == 0) {
+        snapshots.push_back({history.size(), snapshot_of(live), live.resume_of(0)});
+      }
     }
     const std::string end = snapshot_of(live);
-    for (const auto& [from, bytes] : snapshots) {
+    for (const auto& [from, bytes, resume] : snapshots) {
       INFO("seed " << seed << " from " << from);
       Sequencer again = Lived::fresh();
       REQUIRE(again.restore(bytes).has_value());
       CHECK((snapshot_of(again) == bytes));
+      CHECK((again.resume_of(0) == resume));
       std::vector<Sequenced> said;
       for (std::size_t i = from; i < history.size(); ++i) {
         const Sequenced& item = history[i];
