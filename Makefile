@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: run build test test-unit test-e2e test-browser test-fuzz sanitize bench install clean help
+.PHONY: run build test test-unit test-e2e test-browser test-fuzz test-mutants sanitize bench install clean help
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ test-fuzz:  ## Each fuzz target for 30 seconds (FUZZ_SECONDS=1200 for the long r
 	cmake --preset fuzz
 	cmake --build --preset fuzz --target fuzz_targets
 	tests/fuzz/run.sh $(or $(FUZZ_SECONDS),30)
+
+test-mutants:  ## Plant mistakes, one at a time, and see that the tests notice (some ten minutes).
+	third_party/install.sh test
+	tests/mutants/run.py --jobs $(JOBS)
 
 bench:  ## Build and run the benchmarks (some minutes).
 	third_party/install.sh test

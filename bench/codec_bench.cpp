@@ -17,37 +17,18 @@
 #include "decode/decoder.h"
 #include "support/extraction.h"
 #include "support/measure.h"
+#include "support/services_stream.h"
 #include "wal/batch_codec.h"
 
 namespace {
 
 using namespace streamobs;  // NOLINT: a program of its own.
 
-std::shared_ptr<const decode::StreamPlan> services_plan(Kind latency) {
-  decode::StreamOptions options;
-  options.name = "requests";
-  options.time = "event_time";
-  const auto add = [&](const char* name, Kind kind) {
-    decode::FieldOptions field;
-    field.name = name;
-    field.type = {kind, 0};
-    options.fields.push_back(field);
-  };
-  add("service", Kind::string);
-  add("endpoint", Kind::string);
-  add("latency_ms", latency);
-  add("status_code", Kind::integer);
-  Diagnostics diagnostics;
-  auto plan = decode::compile_stream(options, 0, diagnostics);
-  if (!plan) std::abort();
-  return plan;
-}
-
 /// The batches of some events, and their records.
 struct Batches {
   Batches(std::size_t events, std::size_t keys, Kind latency, std::size_t body_bytes)
       : events_count(events),
-        plan(services_plan(latency)),
+        plan(bench::services_plan(latency)),
         decoder(plan, sources, decode::DecoderOptions{}) {
     const std::string text = bench::make_events(events, {keys, bench::EventShape::fixed, 42});
     for (const std::string& body : bench::cut_into_bodies(text, body_bytes)) {

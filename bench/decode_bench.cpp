@@ -17,6 +17,7 @@
 #include "decode/decoder.h"
 #include "support/extraction.h"
 #include "support/measure.h"
+#include "support/services_stream.h"
 
 namespace {
 
@@ -35,26 +36,6 @@ std::uint64_t split_lines(const bench::Bodies& bodies) {
     }
   }
   return lines;
-}
-
-std::shared_ptr<const decode::StreamPlan> services_plan(Kind latency) {
-  decode::StreamOptions options;
-  options.name = "requests";
-  options.time = "event_time";
-  const auto add = [&](const char* name, Kind kind) {
-    decode::FieldOptions field;
-    field.name = name;
-    field.type = {kind, 0};
-    options.fields.push_back(field);
-  };
-  add("service", Kind::string);
-  add("endpoint", Kind::string);
-  add("latency_ms", latency);
-  add("status_code", Kind::integer);
-  Diagnostics diagnostics;
-  auto plan = decode::compile_stream(options, 0, diagnostics);
-  if (!plan) std::abort();
-  return plan;
 }
 
 /// A lane: one decoder, and batches that are used again.
@@ -100,7 +81,8 @@ int main(int argc, char** argv) {
       {"split lines with memchr", events, [&] { return split_lines(fixed50); }, 0, {}});
   std::vector<std::unique_ptr<Lane>> lanes;
   const auto add = [&](const char* name, const bench::Bodies& bodies, Kind latency, bool shapes) {
-    lanes.push_back(std::make_unique<Lane>(services_plan(latency), decode::DecoderOptions{shapes}));
+    lanes.push_back(
+        std::make_unique<Lane>(bench::services_plan(latency), decode::DecoderOptions{shapes}));
     Lane* const lane = lanes.back().get();
     variants.push_back({name, events, [lane, &bodies] { return lane->run(bodies); }, 0, {}});
   };

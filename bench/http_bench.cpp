@@ -33,6 +33,7 @@
 #include "support/http_peers.h"
 #include "support/in_process_lane.h"
 #include "support/measure.h"
+#include "support/scratch.h"
 
 namespace {
 
@@ -123,18 +124,6 @@ void set_day(std::vector<std::string>& requests, int day) {
   }
 }
 
-/// The value of an unlabelled metric, or the sum over its labels.
-double metric(std::uint16_t port, std::string_view name) {
-  const std::string text = fetch(port, "/metrics");
-  double sum = 0;
-  for (std::size_t at = 0; (at = text.find("\n" + std::string(name), at)) != std::string::npos;) {
-    at += 1 + name.size();
-    const std::size_t end = text.find('\n', at);
-    if (text[at] == ' ' || text[at] == '{') sum += std::atof(&text[text.rfind(' ', end) + 1]);
-  }
-  return sum;
-}
-
 void print(const char* name, const Samples& samples) {
   std::printf("  %-24s %9.2f us CPU %9.2f us wall\n", name, median(samples.cpu) * 1e6,
               median(samples.wall) * 1e6);
@@ -155,7 +144,8 @@ void run_rounds(int rounds, std::size_t small, std::size_t large) {
   auto running = std::make_unique<Running>();
   Ours ours(null_port, *running);
   running->start();
-  const EngineProcess engine(std::string("threads = 1\nlanes = 1\n") + kServiceMetrics);
+  const ScratchDirectory scratch("/tmp");
+  const EngineProcess engine("threads = 1\nlanes = 1\n" + service_metrics(), scratch.path());
 
   Bodies bodies = make_bodies(large * 8460, {50, EventShape::fixed, 42});
   std::vector<std::string> requests;
@@ -170,7 +160,7 @@ void run_rounds(int rounds, std::size_t small, std::size_t large) {
     const int day = round + 1;
     const std::string request = request_of(small_event(day));
     const auto small_round = [&](Samples& samples, std::uint16_t port, clockid_t clock) {
-      measure(samples, clock, small, [&] { run_small(port, request, small); });
+      measure(samples, clock, small, [&] { run_small(port, request, small, 16); });
     };
     small_round(small_beast, beast->port, beast->cpu_clock);
     small_round(small_alone, running->port, running->cpu_clock);

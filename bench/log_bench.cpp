@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <random>
 #include <string>
@@ -15,7 +14,9 @@
 
 #include "base/crc32c.h"
 #include "base/posix_file_system.h"
+#include "support/bare_file.h"
 #include "support/measure.h"
+#include "support/scratch.h"
 #include "wal/log.h"
 #include "wal/log_reader.h"
 
@@ -23,7 +24,6 @@ using namespace streamobs;  // NOLINT: a program of its own.
 
 namespace {
 
-constexpr std::uint64_t kFileBytes = std::uint64_t{64} << 20;
 /// Records begin at a random one of so many places of the same bytes.
 constexpr std::size_t kVariety = std::size_t{1} << 20;
 
@@ -33,55 +33,13 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-double percentile(std::vector<double> values, double p) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))];
-}
-
-/// What a batch looks like once it is encoded: about half noise, half repetition.
-std::string payload_of(std::size_t bytes) {
-  std::mt19937_64 random(42);
-  std::string text(bytes, '\0');
-  for (std::size_t i = 0; i < bytes; ++i) {
-    text[i] = static_cast<char>(i % 16 < 6 ? random() : (i / 16) % 7);
-  }
-  return text;
-}
-
-/// A file that is written from beginning to end and from the beginning again.
-class Bare {
- public:
-  Bare(const std::string& path, bool written) {
-    FileSystem& files = posix_file_system();
-    file_ = files.create(path).value();
-    file_->allocate(kFileBytes).value();
-    if (written) {
-      const std::string zeros(std::size_t{1} << 20, '\0');
-      for (std::uint64_t at = 0; at < kFileBytes; at += zeros.size()) {
-        file_->write_at(at, zeros).value();
-      }
-    }
-    file_->sync_data().value();
-  }
-  void write(std::string_view bytes) {
-    if (offset_ + bytes.size() > kFileBytes) offset_ = 0;
-    file_->write_at(offset_, bytes).value();
-    file_->sync_data().value();
-    offset_ += bytes.size();
-  }
-
- private:
-  std::unique_ptr<File> file_;
-  std::uint64_t offset_ = 0;
-};
-
 void compare(wal::Log& log, const std::string& directory, std::size_t group_bytes, int groups) {
   // Records as they come: single events in small groups, whole bodies in large ones.
   const std::size_t record_bytes = std::min<std::size_t>(group_bytes, std::size_t{64} << 10);
-  const std::string pool = payload_of(group_bytes + kVariety);
-  const std::string whole = payload_of(group_bytes);
-  Bare allocated(directory + "/bare-allocated", false);
-  Bare written(directory + "/bare-written", true);
+  const std::string pool = bench::encoded_noise(group_bytes + kVariety);
+  const std::string whole = bench::encoded_noise(group_bytes);
+  bench::BareFile allocated(directory + "/bare-allocated", false);
+  bench::BareFile written(directory + "/bare-written", true);
   std::mt19937_64 random(7);
   std::vector<double> times[3];
   for (int i = 0; i < groups; ++i) {
@@ -104,11 +62,11 @@ void compare(wal::Log& log, const std::string& directory, std::size_t group_byte
   }
   const char* names[] = {"bare, allocated space", "bare, space written before", "log"};
   for (int i = 0; i < 3; ++i) {
-    const double p50 = percentile(times[i], 0.5);
-    const double p99 = percentile(times[i], 0.99);
+    const double p50 = bench::percentile(times[i], 0.5);
+    const double p99 = bench::percentile(times[i], 0.99);
     std::printf("%8zu KiB  %-28s %8.3f ms %8.3f ms   %5.2f %5.2f\n", group_bytes >> 10, names[i],
-                p50 * 1e3, p99 * 1e3, p50 / percentile(times[0], 0.5),
-                p99 / percentile(times[0], 0.99));
+                p50 * 1e3, p99 * 1e3, p50 / bench::percentile(times[0], 0.5),
+                p99 / bench::percentile(times[0], 0.99));
   }
 }
 
@@ -116,11 +74,8 @@ void compare(wal::Log& log, const std::string& directory, std::size_t group_byte
 
 int main(int argc, char** argv) {
   const int groups = argc > 1 ? std::atoi(argv[1]) : 500;
-  std::string directory = (argc > 2 ? std::string(argv[2]) : ".") + "/bench-log-XXXXXX";
-  if (mkdtemp(directory.data()) == nullptr) {
-    std::perror(directory.c_str());
-    return 1;
-  }
+  const bench::ScratchDirectory scratch(argc > 2 ? argv[2] : ".");
+  const std::string& directory = scratch.path();
   FileSystem& files = posix_file_system();
   const SystemClock clock;
   const std::string path = directory + "/wal";
@@ -158,7 +113,5 @@ int main(int argc, char** argv) {
   });
   std::printf("opening (last segment checked and its tail rewritten): %.1f ms; %llu segments\n",
               opening * 1e3, static_cast<unsigned long long>(before.segments));
-  log.reset();
-  std::filesystem::remove_all(directory);
   return 0;
 }

@@ -5,10 +5,8 @@
 // one window, so that what is measured is the update alone; closing is measured apart. CPU time,
 // median of five rounds. `window_bench KEY KEYS` measures one line only.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,8 +14,8 @@
 
 #include <fmt/format.h>
 
-#include "event/event_batch.h"
-#include "expr/program.h"
+#include "support/measure.h"
+#include "support/services_window.h"
 #include "window/admission.h"
 #include "window/merger.h"
 #include "window/stream_windows.h"
@@ -27,93 +25,42 @@ namespace {
 
 using namespace streamobs;          // NOLINT
 using namespace streamobs::window;  // NOLINT
-
-constexpr Timestamp kStart = 1'700'000'040LL * kSecond;
-constexpr std::size_t kBatchRows = 8192;
+using namespace streamobs::bench;   // NOLINT
 
 enum class KeyKind { dictionary, text, integer };
 
-double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
-
-StreamSchema make_schema() {
-  StreamSchema schema;
-  schema.stream = "requests";
-  schema.time_field = "event_time";
-  const auto add = [&](const char* name, Kind kind) {
-    Field field;
-    field.name = field.path = name;
-    field.type = {kind, 0};
-    schema.fields.push_back(std::move(field));
-  };
-  add("event_time", Kind::timestamp);
-  add("service", Kind::string);
-  add("user_id", Kind::integer);
-  add("latency_ms", Kind::floating);
-  add("status_code", Kind::integer);
-  return schema;
-}
-
 std::shared_ptr<const StreamWindowsPlan> make_plan(const StreamSchema& schema, KeyKind kind) {
-  expr::Scope scope;
-  for (const Field& field : schema.fields) scope.add_column(field.name, field.type);
-  WindowOptions o;
-  o.name = "service_metrics";
-  o.by = {kind == KeyKind::integer ? NamedExpression{"user_id", "user_id"}
-                                   : NamedExpression{"service", "service"}};
-  o.max_keys = 10'000'000;
-  o.select = {{"request_count", "count(*)"},
-              {"error_count", "count(*) filter (where status_code >= 500)"},
-              {"error_rate", "error_count / request_count"},
-              {"avg_latency_ms", "avg(latency_ms)"},
-              {"p50_latency_ms", "quantile(latency_ms, 0.50)"},
-              {"p95_latency_ms", "quantile(latency_ms, 0.95)"},
-              {"p99_latency_ms", "quantile(latency_ms, 0.99)"}};
-  Diagnostics diagnostics;
-  auto plan = compile_windows(schema, scope, nullptr, {}, {o}, diagnostics);
-  if (plan == nullptr) {
-    for (const Diagnostic& d : diagnostics) fmt::print(stderr, "{}\n", d.message);
-    std::exit(1);
-  }
-  return plan;
+  return services_window(schema, kind == KeyKind::integer ? "user_id" : "service");
 }
 
-/// `keys` keys drawn at random; latencies lognormal around 40 ms, in whole microseconds.
+/// `keys` keys drawn at random.
 std::vector<std::unique_ptr<EventBatch>> make_batches(const StreamSchema& schema, KeyKind kind,
                                                       std::size_t keys, std::size_t events) {
   std::mt19937_64 random(7);
-  std::normal_distribution<double> normal(3.7, 0.6);
+  std::normal_distribution<double> normal = latency_exponents();
   auto dictionary = std::make_shared<Dictionary>(1 << 16);
   std::vector<std::unique_ptr<EventBatch>> batches;
   for (std::size_t done = 0; done < events; done += kBatchRows) {
     auto batch = std::make_unique<EventBatch>();
-    batch->schema = &schema;
-    batch->rows = kBatchRows;
-    batch->columns.resize(schema.fields.size());
-    for (std::size_t c = 0; c < batch->columns.size(); ++c) {
-      batch->columns[c].type = schema.fields[c].type;
-    }
-    if (kind == KeyKind::dictionary) batch->columns[1].dictionary = dictionary;
+    begin_batch(*batch, schema);
+    if (kind == KeyKind::dictionary) batch->columns[kService].dictionary = dictionary;
     for (std::size_t i = 0; i < kBatchRows; ++i) {
-      const Timestamp t = kStart + static_cast<Timestamp>((done + i) % (50 * kSecond));
+      const Timestamp t = kWindowStart + static_cast<Timestamp>((done + i) % (50 * kSecond));
       const std::uint64_t key = random() % keys;
       const std::string name = fmt::format("service-{}", key);
       batch->time.push_back(t);
       batch->event_index.push_back(static_cast<std::uint32_t>(i));
-      batch->columns[0].ints.push_back(t);
+      batch->columns[kTime].ints.push_back(t);
       if (kind == KeyKind::dictionary) {
-        batch->columns[1].ids.push_back(dictionary->intern(name));
+        batch->columns[kService].ids.push_back(dictionary->intern(name));
       } else {
-        batch->columns[1].strings.push_back(batch->text.keep(name));
+        batch->columns[kService].strings.push_back(batch->text.keep(name));
       }
-      batch->columns[2].ints.push_back(static_cast<std::int64_t>(key));
-      batch->columns[3].floats.push_back(std::round(std::exp(normal(random)) * 1000) / 1000);
-      batch->columns[4].ints.push_back(random() % 50 == 0 ? 500 : 200);
+      batch->columns[kUser].ints.push_back(static_cast<std::int64_t>(key));
+      batch->columns[kLatency].floats.push_back(draw_latency(normal, random));
+      batch->columns[kStatus].ints.push_back(random() % 50 == 0 ? 500 : 200);
     }
-    batch->time_max = kStart + 50 * kSecond;
+    batch->time_max = kWindowStart + 50 * kSecond;
     batches.push_back(std::move(batch));
   }
   return batches;
@@ -173,7 +120,7 @@ Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
   const double begin = cpu_seconds();
   std::vector<PartialPtr> partials;
   partials.push_back(windows.take_all());
-  merger.merge(std::move(partials), 1, kStart, true, out);
+  merger.merge(std::move(partials), 1, kWindowStart, true, out);
   m.close_ns = (cpu_seconds() - begin) * 1e9 / held;
   return m;
 }
@@ -181,7 +128,7 @@ Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const StreamSchema schema = make_schema();
+  const StreamSchema schema = services_schema();
   fmt::print("{:<12} {:>9} {:>12} {:>12} {:>14} {:>14} {:>16}\n", "key", "keys", "ns/event",
              "first pass", "close ns/key", "cold B/key", "B/key after");
   const std::string only_name = argc > 1 ? argv[1] : "";

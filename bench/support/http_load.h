@@ -2,8 +2,9 @@
 // measured is the server. Every answer is checked: 200, and no event refused.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace streamobs::bench {
@@ -60,11 +62,11 @@ inline std::size_t read_answer(int fd) {
   return text.size();
 }
 
-/// Sends `request` `count` times over 16 connections, one outstanding on each; one epoll loop.
-inline void run_small(std::uint16_t port, std::string_view request, std::size_t count) {
-  constexpr int kConnections = 16;
+/// Sends `request` `count` times over so many connections, one outstanding on each; one epoll loop.
+inline void run_small(std::uint16_t port, std::string_view request, std::size_t count,
+                      std::size_t connections) {
   const int poll = epoll_create1(0);
-  std::array<int, kConnections> fds{};
+  std::vector<int> fds(connections);
   std::size_t answer_bytes = 0;  // The same for all that follow: comparing it is check enough.
   for (int& fd : fds) {
     fd = connect_to(port);
@@ -81,9 +83,9 @@ inline void run_small(std::uint16_t port, std::string_view request, std::size_t 
     ++sent;
   }
   char answer[8192];
-  std::array<epoll_event, kConnections> events{};
+  std::vector<epoll_event> events(connections);
   for (std::size_t done = 0; done < sent;) {
-    const int ready = epoll_wait(poll, events.data(), kConnections, -1);
+    const int ready = epoll_wait(poll, events.data(), static_cast<int>(connections), -1);
     for (int i = 0; i < ready; ++i) {
       const int fd = events[static_cast<std::size_t>(i)].data.fd;
       const ssize_t got = ::recv(fd, answer, sizeof answer, 0);
@@ -115,18 +117,63 @@ inline void run_large(std::uint16_t port, const std::vector<std::string>& reques
   for (std::thread& client : clients) client.join();
 }
 
-/// The body of a GET of `path`.
-inline std::string fetch(std::uint16_t port, std::string_view path) {
-  const int fd = connect_to(port);
-  send_all(
-      fd, "GET " + std::string(path) + " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-  std::string all;
-  char bytes[16384];
-  for (ssize_t got = 0; (got = ::recv(fd, bytes, sizeof bytes, 0)) > 0;) {
-    all.append(bytes, static_cast<std::size_t>(got));
+/// What /metrics says at one moment.
+class MetricsText {
+ public:
+  explicit MetricsText(std::string text) : text_(std::move(text)) {}
+
+  /// The value of an unlabelled metric, or the sum over its labels.
+  double sum(std::string_view name) const {
+    double sum = 0;
+    std::string line(1, '\n');
+    line += name;
+    for (std::size_t at = 0; (at = text_.find(line, at)) != std::string::npos;) {
+      at += line.size();
+      const std::size_t end = text_.find('\n', at);
+      if (text_[at] == ' ' || text_[at] == '{') sum += std::atof(&text_[text_.rfind(' ', end) + 1]);
+    }
+    return sum;
   }
-  ::close(fd);
-  return all.substr(std::min(all.size(), all.find("\r\n\r\n")));
+
+ private:
+  std::string text_;
+};
+
+/// Reads /metrics as often as is wanted, over one connection: a new one for each reading would use
+/// up the ports.
+class MetricsReader {
+ public:
+  explicit MetricsReader(std::uint16_t port) : fd_(connect_to(port)) {}
+  ~MetricsReader() { ::close(fd_); }
+  MetricsReader(const MetricsReader&) = delete;
+  MetricsReader& operator=(const MetricsReader&) = delete;
+
+  MetricsText read() {
+    send_all(fd_, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    std::string answer;
+    std::size_t body = std::string::npos;
+    std::size_t end = std::string::npos;
+    while (answer.size() < end) {
+      char bytes[16384];
+      const ssize_t got = ::recv(fd_, bytes, sizeof bytes, 0);
+      if (got <= 0) std::abort();
+      answer.append(bytes, static_cast<std::size_t>(got));
+      if (body != std::string::npos) continue;
+      if ((body = answer.find("\r\n\r\n")) == std::string::npos) continue;
+      constexpr std::string_view kLength = "\r\nContent-Length: ";
+      const std::size_t length = answer.find(kLength);
+      if (length > body) std::abort();
+      end = body + 4 + static_cast<std::size_t>(std::atol(&answer[length + kLength.size()]));
+    }
+    return MetricsText(answer.substr(body));
+  }
+
+ private:
+  int fd_;
+};
+
+inline double metric(std::uint16_t port, std::string_view name) {
+  return MetricsReader(port).read().sum(name);
 }
 
 }  // namespace streamobs::bench

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <pthread.h>
@@ -29,12 +28,6 @@ namespace beast_http = boost::beast::http;
 using Tcp = asio::ip::tcp;
 
 constexpr std::string_view kAnswer = R"({"accepted": 1, "rejected": 0, "errors": []})";
-
-inline double seconds(clockid_t clock) {
-  timespec t{};
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
-}
 
 /// A server on a thread of its own.
 struct Running {

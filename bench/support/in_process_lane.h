@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "app/plan.h"
-#include "config/config.h"
 #include "decode/decoder.h"
 #include "support/extraction.h"
+#include "support/service_metrics.h"
 #include "wal/sequencer.h"
 #include "window/admission.h"
 #include "window/closing.h"
@@ -21,35 +21,6 @@
 #include "window/stream_windows.h"
 
 namespace streamobs::bench {
-
-/// The window that all measurements of the whole path speak of.
-constexpr const char* kServiceMetrics = R"toml(
-[stream.requests]
-time   = "event_time"
-fields = { service = "string", endpoint = "string", latency_ms = "float", status_code = "int" }
-[window.service_metrics]
-size = "1m"
-by   = ["service"]
-allowed_lateness = "10s"
-max_keys = 2000000
-[window.service_metrics.select]
-request_count  = "count(*)"
-error_count    = "count(*) filter (where status_code >= 500)"
-error_rate     = "error_count / request_count"
-avg_latency_ms = "avg(latency_ms)"
-p50_latency_ms = "quantile(latency_ms, 0.50)"
-p95_latency_ms = "quantile(latency_ms, 0.95)"
-p99_latency_ms = "quantile(latency_ms, 0.99)"
-)toml";
-
-inline std::shared_ptr<const app::Plan> make_plan() {
-  Diagnostics diagnostics;
-  auto config = config::parse(kServiceMetrics, "bench", diagnostics);
-  if (!config) std::abort();
-  auto plan = app::make_plan(std::move(*config), diagnostics);
-  if (!plan) std::abort();
-  return plan;
-}
 
 /// One lane's operators, driven as the engine drives them.
 class InProcessLane {

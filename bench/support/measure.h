@@ -13,16 +13,28 @@
 
 namespace streamobs::bench {
 
+inline double seconds(clockid_t clock) {
+  timespec t{};
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+}
+
 /// CPU time of the whole process, all threads.
 inline double cpu_seconds() {
-  timespec t{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
+  return seconds(CLOCK_PROCESS_CPUTIME_ID);
+}
+inline double wall_seconds() {
+  return seconds(CLOCK_MONOTONIC);
 }
 
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
+}
+
+inline double percentile(std::vector<double> values, double p) {
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(p * static_cast<double>(values.size() - 1))];
 }
 
 struct Variant {

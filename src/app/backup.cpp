@@ -133,8 +133,8 @@ class Backup {
     snapshot_position_ = snapshot_->position();
     snapshot_.reset();  // From here on the engine folds its journal in again.
     if (copied.has_error()) return copied;
-    if (Result<> on = say("checking the copy of the database"); on.has_error()) return on;
-    const Result<> checked = store::check_copy(copy);
+    const Result<> checked =
+        store::check_copy(copy, [this] { return say("checking the copy of the database"); });
     if (checked.has_value() || checked.error().code != ErrorCode::corrupt) return checked;
     return fail(ErrorCode::corrupt,
                 fmt::format("the database {} is damaged ({}). Stop the engine; `sqlite3 FILE "

@@ -1,6 +1,7 @@
 #include "app/backup_command.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -23,12 +24,14 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-volatile std::sig_atomic_t told_to_stop = 0;
+/// Set by whichever thread the signal comes to.
+std::atomic<bool> told_to_stop = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 /// The first signal ends the work with nothing left behind; a second one ends the process.
 void stop_on_signals() {
   struct sigaction action{};
-  action.sa_handler = [](int) { told_to_stop = 1; };
+  action.sa_handler = [](int) { told_to_stop = true; };
   action.sa_flags = SA_RESETHAND;
   for (const int number : {SIGINT, SIGTERM}) ::sigaction(number, &action, nullptr);
 }
@@ -37,8 +40,7 @@ void stop_on_signals() {
 class ProgressLine {
  public:
   Result<> update(std::string_view doing, std::uint64_t bytes, std::uint64_t total) {
-    if (told_to_stop != 0)
-      return fail(ErrorCode::unavailable, "interrupted; nothing was left behind");
+    if (told_to_stop) return fail(ErrorCode::unavailable, "interrupted; nothing was left behind");
     const auto now = SteadyClock::now();
     const bool other = doing != doing_;
     if (!on_terminal_ || (!other && now - drawn_at_ < std::chrono::milliseconds(100))) return {};

@@ -272,15 +272,17 @@ CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& o
   add_config_options(*command, arguments);
   command->add_option("-s,--stream", options.stream,
                       "Whose events the files hold; the only stream by default");
-  command->add_option("--format", options.format, "ndjson, csv or access_log")
-      ->capture_default_str();
+  CLI::Option* const format =
+      command->add_option("--format", options.format, "ndjson, csv or access_log")
+          ->capture_default_str();
   CLI::Option* const files =
       command->add_option("files", options.files, "Files, .gz too; read in this order");
   CLI::Option* const from_log =
       command
           ->add_option("--from-log", log.directory,
                        "Instead of files: the history in the log of this data directory")
-          ->excludes(files);
+          ->excludes(files)
+          ->excludes(format);
   add_part_of_log(*command, log, from_log);
   return command;
 }

@@ -1,8 +1,13 @@
 #include "app/log_query.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +22,56 @@
 namespace streamobs::app {
 
 namespace {
+
+/// While it lives, that nobody reads a pipe is an error of the write, and does not end the process.
+class NoPipeSignal {
+ public:
+  NoPipeSignal() {
+    struct sigaction ignore{};
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &ignore, &before_);
+  }
+  ~NoPipeSignal() { ::sigaction(SIGPIPE, &before_, nullptr); }
+  NoPipeSignal(const NoPipeSignal&) = delete;
+  NoPipeSignal& operator=(const NoPipeSignal&) = delete;
+
+ private:
+  struct sigaction before_{};
+};
+
+/// Lines to stdout, up to the first that cannot be written.
+class Lines {
+ public:
+  void print(std::string_view line) {
+    if (error_ != 0) return;
+    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() ||
+        std::fputc('\n', stdout) == EOF) {
+      error_ = errno;
+    }
+  }
+  void flush() {
+    if (error_ == 0 && std::fflush(stdout) != 0) error_ = errno;
+  }
+  bool failed() const { return error_ != 0; }
+  bool nobody_reads() const { return error_ == EPIPE; }
+  Error error() const {
+    return fail(error_ == ENOSPC ? ErrorCode::no_space : ErrorCode::io,
+                fmt::format("the events cannot be written to stdout: {}. What is there ends in the "
+                            "middle; ask again with another place for them",
+                            std::strerror(error_)));
+  }
+
+ private:
+  int error_ = 0;  ///< 0: none.
+};
+
+/// JSON on one line: in its strings there is no line's end.
+std::string on_one_line(std::string_view json) {
+  std::string line(json);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::replace(line.begin(), line.end(), '\r', ' ');
+  return line;
+}
 
 /// Which rows of a batch are wanted: `where`, compiled for one session's stream.
 class RowFilter {
@@ -68,71 +123,97 @@ class LogQuery {
 
   Result<> run() {
     wal::LogEntry entry;
-    EventBatch batch;
-    std::vector<std::uint8_t> wanted;
     while (!full()) {
       const Result<bool> more = log_.next(entry);
       if (more.has_error()) return more.error();
       if (!*more) break;
       if (static_cast<wal::RecordType>(entry.type) != wal::RecordType::batch) continue;
-      if (log_.is_set_aside(entry.sequence)) continue;
-      if (Result<> turned = turn_to_session(); turned.has_error()) return turned;
-      const Result<wal::BatchHead> head = wal::read_batch_head(entry.payload);
-      if (head.has_error()) return head.error();
-      if (stream_ == nullptr || head->stream_id != stream_->schema.stream_id) continue;
-      if (Result<> read = log_.decode(entry, stream_->schema, batch); read.has_error()) return read;
-      filter_.run(batch, range_, wanted);
-      print(batch, wanted);
+      if (Result<> done = look_at(entry); done.has_error()) return done;
     }
+    lines_.flush();
+    if (misfit_ && !has_fit_) return fail(misfit_->error.code, misfit_->error.message);
     return {};
   }
 
+  const Lines& lines() const { return lines_; }
   std::uint64_t printed() const { return printed_; }
   std::uint64_t looked_at() const { return looked_at_; }
+  /// Where the filter did not fit what the fields were; else empty.
+  std::string misfit() const {
+    if (!misfit_) return {};
+    return fmt::format(
+        "under some configs the log was written under, first from record {} on, the fields are "
+        "others and --where does not fit them: no event of those times is printed\n{}",
+        misfit_->position, misfit_->error.message);
+  }
 
  private:
+  /// Position of the first session whose fields the filter does not fit, and why not of the last.
+  struct Misfit {
+    std::uint64_t position = 0;
+    Error error;
+  };
+
   bool full() const {
-    return std::ferror(stdout) != 0 || (options_.limit != 0 && printed_ == options_.limit);
+    return lines_.failed() || (options_.limit != 0 && printed_ == options_.limit);
+  }
+
+  Result<> look_at(const wal::LogEntry& entry) {
+    if (Result<> turned = turn_to_session(); turned.has_error()) return turned;
+    const Result<wal::BatchHead> head = wal::read_batch_head(entry.payload);
+    if (head.has_error()) return head.error();
+    const bool known = head->stream_id < log_.session().record.streams.size();
+    if (known && head->stream_id != stream_id_) return {};
+    const Result<const decode::StreamPlan*> stream = log_.stream_of(entry);
+    if (stream.has_error()) return stream.error();
+    if (*stream == nullptr) return {};
+    looked_at_ += head->rows;
+    if (!compiled_) compile(**stream);
+    if (!filter_) return {};
+    if (Result<> read = log_.decode(entry, (*stream)->schema, batch_); read.has_error()) {
+      return read;
+    }
+    filter_->run(batch_, range_, wanted_);
+    print();
+    return {};
   }
 
   /// Fields may have other types, and the stream another number, under another config.
   Result<> turn_to_session() {
     if (session_ == log_.session_index()) return {};
     session_ = log_.session_index();
-    stream_ = nullptr;
-    const Result<std::shared_ptr<const Plan>> plan = log_.plan(*session_);
-    if (plan.has_error()) return plan.error();
-    std::string names;
-    for (const PlannedStream& stream : (*plan)->streams) {
-      const std::string& name = stream.decode->schema.stream;
-      names += (names.empty() ? "" : ", ") + name;
-      if (name == options_.stream || (*plan)->streams.size() == 1) stream_ = stream.decode.get();
-    }
-    if (options_.stream.empty() && stream_ == nullptr) {
+    stream_id_.reset();
+    compiled_ = false;
+    const std::vector<std::string>& names = log_.session().record.streams;
+    if (options_.stream.empty() && names.size() != 1) {
       return fail(ErrorCode::invalid,
-                  fmt::format("the log holds several streams: --stream with one of {}", names));
+                  fmt::format("the log holds several streams: --stream with one of {}",
+                              fmt::join(names, ", ")));
     }
-    if (!options_.stream.empty() && stream_ != nullptr &&
-        stream_->schema.stream != options_.stream) {
-      stream_ = nullptr;  // There was none of that name then.
+    for (std::uint32_t id = 0; id < names.size(); ++id) {
+      if (options_.stream.empty() || names[id] == options_.stream) stream_id_ = id;
     }
-    if (stream_ == nullptr) return {};
-    Result<RowFilter> filter = RowFilter::compile(options_.where, *stream_);
-    if (filter.has_error()) return filter.error();
-    filter_ = std::move(*filter);
     return {};
   }
 
-  void print(const EventBatch& batch, const std::vector<std::uint8_t>& wanted) {
-    looked_at_ += batch.rows;
-    for (std::size_t row = 0; row < batch.rows && !full(); ++row) {
-      if (wanted[row] == 0) continue;
+  void compile(const decode::StreamPlan& stream) {
+    compiled_ = true;
+    filter_.reset();
+    Result<RowFilter> filter = RowFilter::compile(options_.where, stream);
+    if (filter.has_value()) {
+      filter_ = std::move(*filter);
+      has_fit_ = true;
+    } else {
+      misfit_ = Misfit{misfit_ ? misfit_->position : log_.session().position, filter.error()};
+    }
+  }
+
+  void print() {
+    for (std::size_t row = 0; row < batch_.rows && !full(); ++row) {
+      if (wanted_[row] == 0) continue;
       ++printed_;
-      if (batch.raw.empty()) {
-        fmt::print("{}\n", row_to_json(batch, row));
-      } else {
-        fmt::print("{}\n", batch.raw[row]);
-      }
+      const std::string_view kept = kept_json(batch_, row);
+      lines_.print(kept.empty() ? row_to_json(batch_, row) : on_one_line(kept));
     }
   }
 
@@ -140,8 +221,14 @@ class LogQuery {
   const LogQueryOptions& options_;
   const TimeRange range_;
   std::optional<std::size_t> session_;
-  const decode::StreamPlan* stream_ = nullptr;  ///< Null: the session does not have it.
-  RowFilter filter_;
+  std::optional<std::uint32_t> stream_id_;  ///< None: the session does not have the stream.
+  bool compiled_ = false;                   ///< The filter, for this session.
+  std::optional<RowFilter> filter_;         ///< None: it does not fit.
+  bool has_fit_ = false;                    ///< In some session.
+  std::optional<Misfit> misfit_;
+  EventBatch batch_;
+  std::vector<std::uint8_t> wanted_;
+  Lines lines_;
   std::uint64_t printed_ = 0;
   std::uint64_t looked_at_ = 0;
 };
@@ -159,10 +246,15 @@ int run_log_query(const LogQueryOptions& options) {
   Result<std::unique_ptr<PastLog>> log = PastLog::open(posix_file_system(), options.directory);
   if (log.has_error()) return fail_with(log.error());
   if (const std::string lacks = (*log)->lacks(); !lacks.empty()) fmt::print(stderr, "{}\n", lacks);
+  const NoPipeSignal no_pipe_signal;
   LogQuery query(**log, options, *range);
   const Result<> done = query.run();
-  std::fflush(stdout);
   if (done.has_error()) return fail_with(done.error());
+  if (query.lines().nobody_reads()) return 0;
+  if (query.lines().failed()) return fail_with(query.lines().error());
+  for (const std::string& warning : {(*log)->passed_over(), query.misfit()}) {
+    if (!warning.empty()) fmt::print(stderr, "{}\n", warning);
+  }
   fmt::print(stderr, "{} of {} events\n", query.printed(), query.looked_at());
   return 0;
 }

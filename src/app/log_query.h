@@ -1,8 +1,8 @@
 // `streamobs query --from-log`: the events in a log, as NDJSON on stdout.
 //
 // Reads only; the log may be that of a running engine. An event is printed as it came where its
-// stream keeps lines (keep = "raw"), else as an object of its declared fields. Events that were
-// sent twice stand there twice.
+// stream keeps lines (keep = "raw") and it came as JSON, on one line, else as an object of its
+// declared fields. Events that were sent twice stand there twice.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct LogQueryOptions {
   std::uint64_t limit = 0;  ///< 0: none.
 };
 
-/// The exit code.
+/// The exit code. That nobody reads stdout any more is a good end.
 int run_log_query(const LogQueryOptions& options);
 
 }  // namespace streamobs::app

@@ -22,11 +22,12 @@ struct LogReplayOptions {
 };
 
 /// Takes out what a replay has no use for, and adds `where` to the stream's filter. False, with a
-/// diagnostic, where the arguments do not fit the config.
+/// diagnostic, where the arguments do not fit the config, or its data_dir has results or a log.
 bool prepare_log_replay(config::Config& config, const LogReplayOptions& options,
                         Diagnostics& diagnostics);
 
-/// Runs it to the end, with a progress bar on a terminal and a summary on stderr. The exit code.
+/// Runs it to the end, with a progress bar on a terminal and a summary on stderr. The exit code: 65
+/// where not a single event was counted.
 int run_log_replay(const std::shared_ptr<const Plan>& plan, const LogReplayOptions& options);
 
 }  // namespace streamobs::app

@@ -1,6 +1,8 @@
 #include "app/past_events.h"
 
 #include <algorithm>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -8,6 +10,45 @@
 #include "event/row_json.h"
 
 namespace streamobs::app {
+
+namespace {
+
+bool within(const std::string& path, const std::string& outer) {
+  return path.starts_with(outer) && (path.size() == outer.size() || path[outer.size()] == '.');
+}
+
+/// Whether one of two places in an event is the other or lies in it.
+bool overlap(const std::string& a, const std::string& b) {
+  return within(a, b) || within(b, a);
+}
+
+/// Whether a field of the plan gets something from a batch with the fields of then: by its name, or
+/// as one that now goes by another name and stood where this one is looked for.
+bool had(const StreamSchema& then, const StreamSchema& now, const Field& field) {
+  if (then.index_of(field.name)) return true;
+  return std::any_of(then.fields.begin(), then.fields.end(), [&](const Field& old) {
+    if (now.index_of(old.name)) return false;
+    const auto stood_at = [&old](const std::string& path) { return overlap(old.path, path); };
+    return stood_at(field.path) ||
+           std::any_of(field.aliases.begin(), field.aliases.end(), stood_at);
+  });
+}
+
+bool same_field(const Field& a, const Field& b) {
+  return a.name == b.name && a.path == b.path && a.type == b.type && a.required == b.required &&
+         a.aliases == b.aliases;
+}
+
+bool same_expression(const decode::NamedExpression& a, const decode::NamedExpression& b) {
+  return a.name.text == b.name.text && a.expression.text == b.expression.text;
+}
+
+bool same_expressions(const std::vector<decode::NamedExpression>& a,
+                      const std::vector<decode::NamedExpression>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_expression);
+}
+
+}  // namespace
 
 PastEvents::PastEvents(std::unique_ptr<PastLog> log, const Plan& plan, std::string stream,
                        TimeRange range,
@@ -49,21 +90,26 @@ PastEvents::SourceKey PastEvents::key_of(const wal::SessionStarted& session, std
   return {named.name, known ? session.streams[named.stream_id] : ""};
 }
 
-std::vector<std::string> PastEvents::unknown_fields() {
+Result<std::vector<std::string>> PastEvents::unknown_fields() {
   std::vector<std::string> unknown;
   for (const PlannedStream& stream : plan_->streams) {
-    const StreamSchema& schema = stream.decode->schema;
-    for (const Field& field : schema.fields) {
-      bool known = false;
-      for (std::size_t i = 0; i < log_->sessions().size(); ++i) {
-        const Result<std::shared_ptr<const Plan>> then_plan = log_->plan(i);
-        const auto id =
-            then_plan.has_error() ? std::nullopt : (*then_plan)->stream_id(schema.stream);
-        if (!id) continue;
-        const decode::StreamPlan& then = *(*then_plan)->streams[*id].decode;
-        known = known || then.options.keep_raw || then.schema.index_of(field.name).has_value();
-      }
-      if (!known) unknown.push_back(schema.stream + "." + field.name);
+    const StreamSchema& now = stream.decode->schema;
+    if (!wanted(now.stream)) continue;
+    std::vector<const decode::StreamPlan*> all_then;
+    for (std::size_t i = 0; i < log_->sessions().size(); ++i) {
+      const std::vector<std::string>& names = log_->sessions()[i].record.streams;
+      if (std::find(names.begin(), names.end(), now.stream) == names.end()) continue;
+      const Result<std::shared_ptr<const Plan>> then = log_->plan(i);
+      if (then.has_error()) return then.error();
+      const std::optional<std::uint32_t> id = (*then)->stream_id(now.stream);
+      if (id) all_then.push_back((*then)->streams[*id].decode.get());
+    }
+    for (const Field& field : now.fields) {
+      const bool known =
+          std::any_of(all_then.begin(), all_then.end(), [&](const decode::StreamPlan* then) {
+            return then->options.keep_raw || had(then->schema, now, field);
+          });
+      if (!known) unknown.push_back(now.stream + "." + field.name);
     }
   }
   return unknown;
@@ -85,14 +131,13 @@ Result<bool> PastEvents::read(std::vector<Replayed>& out, std::size_t bytes_max)
   return bytes != 0;
 }
 
-const PastEvents::Meaning& PastEvents::meaning() {
+PastEvents::Meaning& PastEvents::meaning() {
   const PastSession& session = log_->session();
   const auto [found, fresh] = meanings_.try_emplace(session.position);
   Meaning& meaning = found->second;
   if (!fresh) return meaning;
   for (const std::string& name : session.record.streams) {
-    const bool wanted = stream_.empty() || stream_ == name;
-    meaning.streams.push_back(wanted ? plan_->stream_id(name) : std::nullopt);
+    meaning.streams.push_back(wanted(name) ? plan_->stream_id(name) : std::nullopt);
   }
   for (std::size_t i = 0; i < session.record.sources.size(); ++i) {
     const auto source = sources_.find(key_of(session.record, i));
@@ -151,26 +196,25 @@ wal::ControlRecord PastEvents::translate_control(wal::ControlRecord record) {
 Result<wal::EventBatchPtr> PastEvents::translate_batch(const wal::LogEntry& entry) {
   const Result<wal::BatchHead> head = wal::read_batch_head(entry.payload);
   if (head.has_error()) return head.error();
-  const Meaning& meaning = this->meaning();
-  if (head->stream_id >= meaning.streams.size()) {
-    return fail(ErrorCode::corrupt,
-                fmt::format("record {} of the log is of a stream that its session does not have",
-                            entry.sequence));
-  }
-  const std::optional<std::uint32_t> stream_id = meaning.streams[head->stream_id];
-  if (!stream_id || log_->is_set_aside(entry.sequence)) return wal::EventBatchPtr();
-  const Result<std::shared_ptr<const Plan>> session_plan = log_->plan(log_->session_index());
-  if (session_plan.has_error()) return session_plan.error();
-  const decode::StreamPlan& then = *(*session_plan)->streams[head->stream_id].decode;
-  const decode::StreamPlan& now = *plan_->streams[*stream_id].decode;
+  Meaning& meaning = this->meaning();
+  const std::uint32_t id_then = head->stream_id;
+  if (id_then < meaning.streams.size() && !meaning.streams[id_then]) return wal::EventBatchPtr();
+  const Result<const decode::StreamPlan*> found = log_->stream_of(entry);
+  if (found.has_error()) return found.error();
+  if (*found == nullptr) return wal::EventBatchPtr();
+  const decode::StreamPlan& then = **found;
+  const std::uint32_t stream_id = *meaning.streams[id_then];
+  const decode::StreamPlan& now = *plan_->streams[stream_id].decode;
+  const auto [known, fresh] = meaning.translations.try_emplace(id_then);
+  if (fresh) known->second = translation(then, now);
 
   Result<wal::EventBatchPtr> batch = std::make_unique<EventBatch>();
-  if (as_it_is(then, now)) {
+  if (known->second.as_it_is) {
     if (Result<> read = log_->decode(entry, now.schema, **batch); read.has_error()) {
       return read.error();
     }
   } else {
-    batch = decode_anew(entry, then, *stream_id);
+    batch = decode_anew(entry, then, known->second, stream_id);
     if (batch.has_error()) return batch.error();
   }
   std::uint32_t& source = (*batch)->origin.source_id;
@@ -180,22 +224,53 @@ Result<wal::EventBatchPtr> PastEvents::translate_batch(const wal::LogEntry& entr
   return batch;
 }
 
-/// The same fields, and no checks that they have not passed.
-bool PastEvents::as_it_is(const decode::StreamPlan& then, const decode::StreamPlan& now) const {
-  const auto same_check = [](const decode::NamedExpression& a, const decode::NamedExpression& b) {
-    return a.name.text == b.name.text && a.expression.text == b.expression.text;
-  };
-  return wal::schema_fingerprint(then.schema) == wal::schema_fingerprint(now.schema) &&
-         std::equal(then.options.checks.begin(), then.options.checks.end(),
-                    now.options.checks.begin(), now.options.checks.end(), same_check);
+/// The same fields, read alike, and no checks that they have not passed.
+bool PastEvents::as_it_is(const decode::StreamPlan& then, const decode::StreamPlan& now) {
+  const decode::StreamOptions& was = then.options;
+  const decode::StreamOptions& is = now.options;
+  return then.schema.time_field == now.schema.time_field && was.timezone == is.timezone &&
+         std::equal(then.schema.fields.begin(), then.schema.fields.end(), now.schema.fields.begin(),
+                    now.schema.fields.end(), same_field) &&
+         same_expressions(was.checks, is.checks) &&
+         // Checks may speak of derived fields.
+         (is.checks.empty() || same_expressions(was.derive, is.derive));
+}
+
+/// A field that goes by the same name goes to its place of now. Others stay where they were: one
+/// that has another name now is found there. Where two would come to the same place, or one within
+/// the other, the first kind goes first, and of each the outer one, which has what is in it.
+PastEvents::Translation PastEvents::translation(const decode::StreamPlan& then,
+                                                const decode::StreamPlan& now) {
+  Translation result;
+  result.as_it_is = as_it_is(then, now);
+  result.places = then.schema;
+  std::vector<Field>& fields = result.places.fields;
+  std::vector<std::tuple<bool, std::size_t, std::size_t>> order;
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    const std::optional<std::size_t> index = now.schema.index_of(fields[i].name);
+    if (index) fields[i].path = now.schema.fields[*index].path;
+    order.emplace_back(!index, fields[i].path.size(), i);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<std::size_t> placed;
+  for (const auto& [other_name, size, i] : order) {
+    const bool taken = std::any_of(placed.begin(), placed.end(), [&fields, at = i](std::size_t j) {
+      return overlap(fields[j].path, fields[at].path);
+    });
+    (taken ? result.hidden : placed).push_back(i);
+  }
+  return result;
 }
 
 Result<wal::EventBatchPtr> PastEvents::decode_anew(const wal::LogEntry& entry,
                                                    const decode::StreamPlan& then,
+                                                   const Translation& translation,
                                                    std::uint32_t stream_id) {
   if (Result<> read = log_->decode(entry, then.schema, then_); read.has_error()) {
     return read.error();
   }
+  then_.schema = &translation.places;
+  for (const std::size_t column : translation.hidden) then_.columns[column].type = {};
   Block block;
   block.stream_id = stream_id;
   block.format = Format::json;
@@ -204,12 +279,11 @@ Result<wal::EventBatchPtr> PastEvents::decode_anew(const wal::LogEntry& entry,
   std::string text = "[";
   for (std::size_t row = 0; row < then_.rows; ++row) {
     if (row != 0) text += ',';
-    // A line of another format would need more than itself to be understood.
-    const bool kept = !then_.raw.empty() && then_.raw[row].starts_with('{');
-    if (kept) {
-      text += then_.raw[row];
-    } else {
+    const std::string_view kept = kept_json(then_, row);
+    if (kept.empty()) {
       text += row_to_json(then_, row);
+    } else {
+      text += kept;
     }
   }
   text += ']';
@@ -233,11 +307,16 @@ Result<wal::EventBatchPtr> PastEvents::decode_anew(const wal::LogEntry& entry,
   return batch;
 }
 
-void PastEvents::leave_out_of_range(EventBatch& batch) const {
+void PastEvents::leave_out_of_range(EventBatch& batch) {
   for (std::size_t row = 0; row < batch.rows; ++row) {
-    if (range_.contains(batch.time[row])) continue;
+    const Timestamp time = batch.time[row];
+    if (!seen_) seen_ = TimeRange{time, time};
+    seen_->from = std::min(seen_->from, time);
+    seen_->to = std::max(seen_->to, time);
+    if (range_.contains(time)) continue;
     if (batch.excluded.empty()) batch.excluded.resize(batch.rows, 0);
     batch.excluded[row] = 1;
+    ++rows_outside_;
   }
 }
 

@@ -33,7 +33,14 @@ Result<std::unique_ptr<PastLog>> PastLog::open(FileSystem& files, const std::str
   Result<std::unique_ptr<wal::LogReader>> reader = log->reader();
   if (reader.has_error()) return reader.error();
   log->reader_ = std::move(*reader);
-  return log;
+  // Of this reader: since the first one the engine may have trimmed its log.
+  log->first_ = log->reader_->first_sequence();
+  if (log->first_ <= log->last_) return log;
+  return fail(
+      ErrorCode::unavailable,
+      fmt::format("the log in {} was trimmed faster than it was read: try again, or have it "
+                  "keep more with [wal] keep",
+                  log->directory_));
 }
 
 Result<std::unique_ptr<wal::LogReader>> PastLog::reader() const {
@@ -46,7 +53,6 @@ Result<std::unique_ptr<wal::LogReader>> PastLog::reader() const {
 Result<> PastLog::find_sessions() {
   Result<std::unique_ptr<wal::LogReader>> reader = this->reader();
   if (reader.has_error()) return reader.error();
-  first_ = (*reader)->first_sequence();
   wal::LogEntry entry;
   while (true) {
     const Result<bool> more = (*reader)->next(entry);
@@ -106,12 +112,72 @@ Result<std::shared_ptr<const Plan>> PastLog::plan(std::size_t index) {
                   session.position, session.record.program, config::to_text(diagnostics, false)));
 }
 
+Result<const decode::StreamPlan*> PastLog::stream_of(const wal::LogEntry& batch) {
+  const decode::StreamPlan* const none = nullptr;
+  if (set_aside_.contains(batch.sequence)) return none;
+  const Result<wal::BatchHead> head = wal::read_batch_head(batch.payload);
+  if (head.has_error()) return head.error();
+  const bool before_first = batch.sequence < sessions_.front().position;
+  const std::vector<std::string>& names = session().record.streams;
+  if (head->stream_id < names.size()) {
+    const Result<std::shared_ptr<const Plan>> plan = this->plan(session_);
+    if (plan.has_error()) return plan.error();
+    const std::optional<std::uint32_t> id = (*plan)->stream_id(names[head->stream_id]);
+    if (id == head->stream_id) {
+      const decode::StreamPlan* const stream = (*plan)->streams[*id].decode.get();
+      if (!before_first) return stream;
+      const Result<bool> fits = fits_session(batch, *head, *stream);
+      if (fits.has_error()) return fits.error();
+      if (*fits) return stream;
+    }
+  }
+  if (!before_first) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("record {} of the log is of a stream that its session does not have",
+                            batch.sequence));
+  }
+  if (unfit_++ == 0) first_unfit_ = batch.sequence;
+  last_unfit_ = batch.sequence;
+  return none;
+}
+
+/// Whether a batch can have been written under the config of the session. Its values are then read
+/// right; that its names meant the same is likely, and more is not to be known.
+Result<bool> PastLog::fits_session(const wal::LogEntry& batch, const wal::BatchHead& head,
+                                   const decode::StreamPlan& stream) const {
+  if (head.fingerprint != wal::schema_fingerprint(stream.schema)) return false;
+  const Result<BlockOrigin> origin = wal::read_batch_origin(batch.payload);
+  if (origin.has_error()) return origin.error();
+  const std::vector<wal::SessionStarted::Source>& sources = session().record.sources;
+  return origin->source_id < sources.size() &&
+         sources[origin->source_id].stream_id == head.stream_id;
+}
+
+std::string PastLog::passed_over() const {
+  if (unfit_ == 0) return {};
+  return fmt::format(
+      "records {} to {} of the log: {} of their batches are passed over. They were written under "
+      "another config than the oldest that the log still has (record {}), and its own is no longer "
+      "in it ([wal] keep holds more)",
+      first_unfit_, last_unfit_, unfit_, sessions_.front().position);
+}
+
 Result<> PastLog::decode(const wal::LogEntry& entry, const StreamSchema& schema, EventBatch& out) {
   const Result<> decoded = decoder_.decode(entry.payload, schema, out);
   if (decoded.has_value()) return decoded;
   return fail(decoded.error().code,
               fmt::format("record {} of the log, a batch of stream {}: {}", entry.sequence,
                           schema.stream, decoded.error().message));
+}
+
+std::string_view kept_json(const EventBatch& batch, std::size_t row) {
+  if (batch.raw.empty()) return {};
+  const std::string_view text = batch.raw[row];
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  const std::string_view trimmed = text.substr(begin, end - begin + 1);
+  return trimmed.starts_with('{') && trimmed.ends_with('}') ? trimmed : std::string_view();
 }
 
 Result<TimeRange> parse_time_range(const std::string& from, const std::string& to) {

@@ -44,15 +44,18 @@ class PastLog {
   std::size_t session_index() const { return session_; }
   /// The config of a session, compiled. Error: this streamobs does not take it any more.
   Result<std::shared_ptr<const Plan>> plan(std::size_t session);
+  /// The stream that a batch (the record last given by next()) is of, as its session had it. Null:
+  /// the batch is not to be read. It was set aside because it brought the engine down each time, or
+  /// it is older than the first session's record and was written under another config.
+  Result<const decode::StreamPlan*> stream_of(const wal::LogEntry& batch);
   /// A batch as it was. `schema` of its session or one with the same fields; outlives `out`.
   Result<> decode(const wal::LogEntry& entry, const StreamSchema& schema, EventBatch& out);
 
-  /// Whether a batch was set aside, because it brought the engine down each time.
-  bool is_set_aside(std::uint64_t position) const { return set_aside_.contains(position); }
-
   /// All of them, the oldest first; neighbours differ. Records before the first are of a session
-  /// whose own record is no longer in the log, and are taken to be of the first.
+  /// whose own record is no longer in the log, and are taken to be of the first where they fit it.
   const std::vector<PastSession>& sessions() const { return sessions_; }
+  /// Which records stream_of() has passed over so far because they do not; else empty.
+  std::string passed_over() const;
   /// Where the log does not reach back to its beginning, that and what to do about it; else empty.
   std::string lacks() const;
   std::uint64_t first() const { return first_; }
@@ -65,6 +68,8 @@ class PastLog {
       : files_(files), directory_(std::move(directory)) {}
   Result<> find_sessions();
   Result<std::unique_ptr<wal::LogReader>> reader() const;
+  Result<bool> fits_session(const wal::LogEntry& batch, const wal::BatchHead& head,
+                            const decode::StreamPlan& stream) const;
 
   FileSystem& files_;
   const std::string directory_;  ///< Of the log.
@@ -75,7 +80,15 @@ class PastLog {
   std::set<std::uint64_t> set_aside_;
   std::uint64_t first_ = 0;
   std::uint64_t last_ = 0;
+  // Batches of the time before the first session that do not fit it.
+  std::uint64_t unfit_ = 0;
+  std::uint64_t first_unfit_ = 0;
+  std::uint64_t last_unfit_ = 0;
 };
+
+/// The text of a row as it came, where it was kept and is a JSON object; else empty. A line of
+/// another format needs more than itself to be understood.
+std::string_view kept_json(const EventBatch& batch, std::size_t row);
 
 /// The rows of a batch whose time is in [from, to).
 struct TimeRange {

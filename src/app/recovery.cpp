@@ -136,6 +136,7 @@ Result<wal::EventBatchPtr> Tail::decode_batch(const wal::LogEntry& entry) {
     refuse_all(entry.sequence, *head, *origin, schema, *batch);
     return batch;
   }
+  failpoint("recovery.decode", entry.sequence);
   if (Result<> decoded = decoder_.decode(entry.payload, schema, *batch); decoded.has_error()) {
     return fail(decoded.error().code,
                 fmt::format("record {} of the log, a batch of stream {}: {}", entry.sequence,
@@ -169,32 +170,43 @@ Result<std::unique_ptr<History>> History::open(FileSystem& files, const Clock& c
          {"saved_as", torn->saved_as}});
   }
   if (Result<> loaded = history->load_checkpoint(); loaded.has_error()) return loaded.error();
-  if (Result<> dealt = history->set_suspect_aside(clock); dealt.has_error()) return dealt.error();
   if (Result<> scanned = history->scan(); scanned.has_error()) return scanned.error();
+  if (Result<> dealt = history->set_suspect_aside(clock); dealt.has_error()) return dealt.error();
   return history;
 }
 
 /// A batch that has brought the process down often enough is not replayed any more: a record says
 /// so, for this start and all others.
 Result<> History::set_suspect_aside(const Clock& clock) {
-  const std::optional<ReplayWatch::Suspect> suspect = watch_.suspect();
-  if (!suspect || suspect->tries < ReplayWatch::kTries) return {};
-  watch_.forget_suspect();
+  const std::optional<ReplayWatch::Doubt> doubt = watch_.doubt();
+  if (!doubt || doubt->from != doubt->to || doubt->tries < ReplayWatch::kTries) return {};
+  const std::uint64_t position = doubt->from;
+  const bool behind = checkpoint_ && position <= checkpoint_->position;
+  if (behind || position >= log_->next_sequence()) return {};  // Of another time.
   wal::LogReaderOptions options;
-  options.from_sequence = suspect->position;
-  options.to_sequence = suspect->position;
+  options.from_sequence = position;
+  options.to_sequence = position;
   options.live = true;
   Result<std::unique_ptr<wal::LogReader>> reader = wal::LogReader::open(files_, wal_, options);
   if (reader.has_error()) return reader.error();
   wal::LogEntry entry;
   const Result<bool> there = (*reader)->next(entry);
   if (there.has_error()) return there.error();
-  if (!*there || static_cast<wal::RecordType>(entry.type) != wal::RecordType::batch) return {};
+  const auto type = static_cast<wal::RecordType>(entry.type);
+  if (!*there || type != wal::RecordType::batch || set_aside_.contains(position)) {
+    log::error(
+        "a record brings the process down each time it is replayed, and is no batch that could be "
+        "set aside. Nothing is lost: it is all in the log. Please report it, with a backup of the "
+        "data directory; another version may get past it",
+        {{"record", position}, {"type", wal::to_text(type)}, {"tries", doubt->tries}});
+    return {};
+  }
+  watch_.forget_doubt();
   const Result<std::string> kept = keep_aside(entry);
   if (kept.has_error()) return kept.error();
 
   std::string payload;
-  const wal::ControlRecord decision = wal::SetAside{clock.now(), suspect->position, suspect->tries};
+  const wal::ControlRecord decision = wal::SetAside{clock.now(), position, doubt->tries};
   wal::encode(decision, payload);
   const std::string_view piece = payload;
   wal::LogRecord record;
@@ -211,21 +223,23 @@ Result<> History::set_suspect_aside(const Clock& clock) {
       "a batch has brought the process down each time it was replayed, and is set aside: its "
       "events are not counted, they stand among the dead letters as set_aside. Please report it, "
       "with the file",
-      {{"record", suspect->position}, {"tries", suspect->tries}, {"file", *kept}});
-  return {};
+      {{"record", position}, {"tries", doubt->tries}, {"file", *kept}});
+  return scan();
 }
 
 /// The log will not hold it for ever.
 Result<std::string> History::keep_aside(const wal::LogEntry& entry) {
   const std::string directory = data_dir_ + "/set-aside";
   const std::string path = fmt::format("{}/record-{}.batch", directory, entry.sequence);
+  const std::string growing = path + ".tmp";
   if (Result<> made = files_.make_directory(directory); made.has_error()) return made.error();
-  Result<std::unique_ptr<File>> file = files_.create(path);
+  Result<std::unique_ptr<File>> file = files_.create(growing);
   if (file.has_error()) return file.error();
   if (Result<> written = (*file)->write_at(0, entry.payload); written.has_error()) {
     return written.error();
   }
   if (Result<> synced = (*file)->sync_data(); synced.has_error()) return synced.error();
+  if (Result<> named = files_.rename(growing, path); named.has_error()) return named.error();
   if (Result<> synced = files_.sync_directory(directory); synced.has_error()) {
     return synced.error();
   }

@@ -19,8 +19,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr int kExitBadData = 65;  // EX_DATAERR
-
 void add_error(Diagnostics& diagnostics, std::string message, std::string hint) {
   diagnostics.push_back({Diagnostic::Severity::error, {}, std::move(message), std::move(hint), ""});
 }
@@ -68,30 +66,36 @@ std::string other_format(const source::SourceOptions& source) {
 void explain_nothing(const Topology& topology, const Totals& totals) {
   const source::SourceOptions& source = topology.plan().config.sources.front();
   std::string advice = other_format(source);
-  const auto& reasons = totals.rejected_by_reason;
-  const auto most =
-      std::max_element(reasons.begin(), reasons.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (most == reasons.end()) {
+  const std::string reason = explain_refusals(topology, totals);
+  if (reason.empty()) {
     fmt::print(stderr, "error: nothing was counted: there was no event in what was read\n");
-    if (!advice.empty()) fmt::print(stderr, "  try: {}\n", advice);
-    return;
+  } else if (advice.empty()) {
+    advice = advice_on(reason, source.stream.text, source.format);
   }
-  fmt::print(stderr, "error: nothing was counted: all events were refused, {} of {} as {}\n{}",
-             most->second, totals.received, most->first, example_of(topology, most->first));
-  if (advice.empty()) advice = advice_on(most->first, source.stream.text, source.format);
-  fmt::print(stderr, "  try: {}\n", advice);
+  if (!advice.empty()) fmt::print(stderr, "  try: {}\n", advice);
 }
 
 }  // namespace
 
-void print_summary(const Topology& topology, double seconds) {
+std::string explain_refusals(const Topology& topology, const Totals& totals) {
+  const auto& reasons = totals.rejected_by_reason;
+  const auto most =
+      std::max_element(reasons.begin(), reasons.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == reasons.end()) return {};
+  fmt::print(stderr, "error: nothing was counted: all events were refused, {} of {} as {}\n{}",
+             most->second, totals.received, most->first, example_of(topology, most->first));
+  return most->first;
+}
+
+void print_summary(const Topology& topology, double seconds, std::uint64_t rows_outside) {
   const Totals totals = topology.totals();
   const Plan& plan = topology.plan();
   fmt::print(stderr, "{} events in {:.2f} s ({:.0f} a second)\n", totals.received, seconds,
              static_cast<double>(totals.received) / std::max(seconds, 1e-6));
   fmt::print(stderr, "  accepted {}, rejected {}, left out by a filter {}, late {}\n",
-             totals.accepted, totals.rejected, totals.filtered, totals.late);
+             totals.accepted - rows_outside, totals.rejected, totals.filtered, totals.late);
+  if (rows_outside != 0) fmt::print(stderr, "  outside --from and --to {}\n", rows_outside);
   fmt::print(stderr, "  {} rows of closed windows, {} anomalies\n", totals.window_rows,
              totals.anomalies);
   if (totals.rejected != 0 || totals.late != 0) {
@@ -171,7 +175,7 @@ int run_replay(const std::shared_ptr<const Plan>& plan) {
   print_summary(topology, std::chrono::duration<double>(SteadyClock::now() - started).count());
   if (code != 0 || totals.accepted != 0) return code;
   explain_nothing(topology, totals);
-  return kExitBadData;
+  return kExitNothingCounted;
 }
 
 }  // namespace streamobs::app

@@ -1,6 +1,7 @@
 // `streamobs replay`: old files through the engine, as fast as it goes, into the store.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 namespace streamobs::app {
 
 class Topology;
+struct Totals;
 
 struct ReplayOptions {
   std::string stream;  ///< Empty: the config's only one.
@@ -30,8 +32,15 @@ Result<std::string> stream_to_replay(const config::Config& config, const std::st
 /// HTTP and early results. False, with a diagnostic, where the arguments do not fit the config.
 bool prepare_replay(config::Config& config, const ReplayOptions& options, Diagnostics& diagnostics);
 
-/// What came of it, on stderr.
-void print_summary(const Topology& topology, double seconds);
+/// Exit code of a replay that counted nothing (EX_DATAERR).
+inline constexpr int kExitNothingCounted = 65;
+
+/// What came of it, on stderr. `rows_outside`: of those accepted, the rows that were not asked for.
+void print_summary(const Topology& topology, double seconds, std::uint64_t rows_outside = 0);
+
+/// Where nothing was counted because events were refused: says why most were, with an example, on
+/// stderr, and gives that reason. Empty: there was no event.
+std::string explain_refusals(const Topology& topology, const Totals& totals);
 
 /// Runs it to the end, with a progress bar on a terminal and a summary on stderr. The exit code: 65
 /// where not a single event was taken.

@@ -21,6 +21,8 @@ constexpr std::size_t kBatchesPerRing = 1024;
 constexpr Duration kTickEvery = 250 * kMillisecond;
 constexpr Duration kTickAtLeast = 5 * kMillisecond;
 constexpr std::size_t kReplayBytes = std::size_t{1} << 20;
+/// No more records than this are read at a time: each counts as 64 bytes and its payload.
+constexpr std::uint64_t kReplayRecords = kReplayBytes / 64 + 1;
 constexpr std::uint64_t kReplayInFlightBytes = std::uint64_t{32} << 20;
 constexpr auto kSayProgressEvery = std::chrono::seconds(2);
 
@@ -90,7 +92,7 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
     for (std::size_t i = 0; i < plan.streams[id].window_ids.size(); ++i) {
       const Duration every = plan.windows[plan.streams[id].window_ids[i]].options.emit_every;
       if (every == 0) continue;
-      windows_.push_back({id, i, every, now + every, 0});
+      windows_.push_back({id, i, every, now, kNeverShown});
       tick_every_ = std::clamp(every, kTickAtLeast, tick_every_);
     }
   }
@@ -238,15 +240,13 @@ void Sequencing::settle(EventBatch& batch) {
   for (DeadLetter& letter : too_old) batch.dead_letters.push_back(std::move(letter));
 }
 
-asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed,
-                                          bool cut_behind) {
+asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
   for (std::size_t i = 0; i < sequenced_.size(); ++i) {
     wal::Sequenced& item = sequenced_[i];
     Step step;
     step.replayed = replayed;
     const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != item.position;
     if (last) step.completes = item.position;
-    step.cut_behind = last && cut_behind;
     if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
       settle(**batch);
       sequenced_batches_.add();
@@ -268,12 +268,12 @@ asio::awaitable<void> Sequencing::replay_tail() {
   }
   Result<> outcome;
   co_await replay_all(outcome);
-  replayed_all_ = outcome.has_value() && sequencer_.position() == tail_->to();
+  replayed_all_ = outcome.has_value() && !gave_up() && sequencer_.position() == tail_->to();
   if (outcome.has_value() && replayed_all_ && durable_) {
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
     log::info("recovered", {{"records", total}, {"seconds", std::round(seconds * 100) / 100}});
-  } else if (outcome.has_value() && !replayed_all_ && !give_up_replay_.load()) {
+  } else if (outcome.has_value() && !replayed_all_ && !gave_up()) {
     outcome = streamobs::fail(ErrorCode::corrupt,
                               fmt::format("the log ends at record {} where {} was expected",
                                           sequencer_.position(), tail_->to()));
@@ -283,59 +283,77 @@ asio::awaitable<void> Sequencing::replay_tail() {
 }
 
 asio::awaitable<void> Sequencing::replay_all(Result<>& outcome) {
-  const bool carefully = care_.watch != nullptr && care_.watch->begin();
-  if (carefully) {
-    log::warn(
-        "the last replay did not get to its end: this one goes record by record, to find a "
-        "batch that brings the process down");
-  }
-  std::vector<Replayed> records;
-  asio::steady_timer pause(executor_);
-  while (!give_up_replay_.load(std::memory_order_relaxed)) {
-    records.clear();
-    const auto read = [this, &records] { return tail_->read(records, kReplayBytes); };
-    const Result<bool> more = co_await pool_.run(read);
-    if (more.has_error()) outcome = more.error();
-    if (more.has_error() || !*more) break;
-    // The channels are bounded in items; this bounds what the items hold.
-    while (in_flight_.bytes.load(std::memory_order_relaxed) > kReplayInFlightBytes) {
-      pause.expires_after(std::chrono::milliseconds(1));
-      co_await pause.async_wait(asio::use_awaitable);
+  ReplayWatch* const watch = care_.watch;
+  if (watch != nullptr) {
+    watch->begin();
+    if (watch->doubt()) {
+      log::warn(
+          "the last replay did not get to its end: where it ended this one goes record by "
+          "record, to find a batch that brings the process down");
     }
-    for (Replayed& record : records) {
-      outcome = co_await replay(record, carefully);
-      if (outcome.has_error()) co_return;
+  }
+  bool more = true;
+  while (more && outcome.has_value() && !gave_up()) {
+    const std::uint64_t next = sequencer_.position() + 1;
+    if (watch != nullptr && watch->must_be_careful_at(next)) {
+      co_await wait_until_passed(next - 1);
+      if (gave_up()) break;
+      watch->come_to(next);
+      more = co_await replay_some(1, outcome);
+      if (outcome.has_value()) co_await wait_until_passed(sequencer_.position());
+    } else if (watch != nullptr) {
+      watch->come_to(care_.passed() + 1, next + kReplayRecords);
+      // What is in doubt must not even be read with what comes before it.
+      const bool near = watch->doubt() && next + kReplayRecords >= watch->doubt()->from &&
+                        next < watch->doubt()->from;
+      more = co_await replay_some(near ? 1 : kReplayBytes, outcome);
+    } else {
+      more = co_await replay_some(kReplayBytes, outcome);
     }
     publish_times();
     say_progress();
   }
   // What is still on its way to the windows has not been replayed.
-  if (care_.watch == nullptr || outcome.has_error()) co_return;
-  Step last;
-  last.what = Nudge{};
-  last.completes = sequencer_.position();
-  last.cut_behind = true;
-  co_await journal_.push(std::move(last));
-  co_await wait_until_passed(sequencer_.position());
+  if (watch != nullptr && outcome.has_value()) co_await wait_until_passed(sequencer_.position());
 }
 
-asio::awaitable<void> Sequencing::wait_until_passed(std::uint64_t position) {
+/// Reads and passes on about so many bytes of records; false: there are no more.
+asio::awaitable<bool> Sequencing::replay_some(std::size_t bytes_max, Result<>& outcome) {
+  std::vector<Replayed> records;
+  const auto read = [this, &records, bytes_max] { return tail_->read(records, bytes_max); };
+  const Result<bool> more = co_await pool_.run(read);
+  if (more.has_error()) outcome = more.error();
+  if (more.has_error() || !*more) co_return false;
+  // The channels are bounded in items; this bounds what the items hold.
   asio::steady_timer pause(executor_);
-  while (care_.passed() < position && !give_up_replay_.load(std::memory_order_relaxed)) {
+  while (in_flight_.bytes.load(std::memory_order_relaxed) > kReplayInFlightBytes && !gave_up()) {
+    pause.expires_after(std::chrono::milliseconds(1));
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  for (Replayed& record : records) {
+    if (gave_up()) co_return false;
+    failpoint("recovery.record");
+    failpoint("recovery.at", record.position);
+    outcome = take_replayed(record);
+    if (outcome.has_error()) co_return false;
+    co_await pass_on(nullptr, true);
+  }
+  co_return true;
+}
+
+/// Sends a cut behind all that has been passed on, and waits until it has come through.
+asio::awaitable<void> Sequencing::wait_until_passed(std::uint64_t position) {
+  if (care_.passed() >= position || position == 0) co_return;
+  Step last;
+  last.what = Nudge{};
+  last.completes = position;
+  last.cut_behind = true;
+  co_await journal_.push(std::move(last));
+  asio::steady_timer pause(executor_);
+  while (care_.passed() < position && !gave_up()) {
     pause.expires_after(std::chrono::microseconds(100));
     co_await pause.async_wait(asio::use_awaitable);
   }
-}
-
-asio::awaitable<Result<>> Sequencing::replay(Replayed& record, bool carefully) {
-  failpoint("recovery.record");
-  const std::uint64_t position = record.position;
-  const bool batch = std::holds_alternative<wal::EventBatchPtr>(record.record);
-  if (carefully && batch) care_.watch->touch(position);
-  if (Result<> taken = take_replayed(record); taken.has_error()) co_return taken;
-  co_await pass_on(nullptr, true, carefully && batch);
-  if (carefully && batch) co_await wait_until_passed(position);
-  co_return Result<>();
 }
 
 Result<> Sequencing::take_replayed(Replayed& record) {

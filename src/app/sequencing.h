@@ -88,27 +88,29 @@ class Sequencing {
   std::uint64_t position() const { return position_.load(std::memory_order_relaxed); }
 
  private:
+  /// What a checkpoint held open is to be seen before the next event comes.
+  static constexpr std::uint64_t kNeverShown = ~std::uint64_t{0};
   struct WindowState {
     std::uint32_t stream_id = 0;
     std::size_t index = 0;  ///< Within its stream.
     Duration emit_every = 0;
     Timestamp next_emit = 0;
-    std::uint64_t batches_shown = 0;  ///< Of the stream, at the last showing.
+    std::uint64_t batches_shown = kNeverShown;  ///< Of the stream, at the last showing.
   };
 
   asio::awaitable<void> replay_tail();
   asio::awaitable<void> replay_all(Result<>& outcome);
-  asio::awaitable<Result<>> replay(Replayed& record, bool carefully);
+  asio::awaitable<bool> replay_some(std::size_t bytes_max, Result<>& outcome);
   asio::awaitable<void> wait_until_passed(std::uint64_t position);
   Result<> take_replayed(Replayed& record);
   void say_progress();
+  bool gave_up() const { return give_up_replay_.load(std::memory_order_relaxed); }
   asio::awaitable<void> note_session();
   asio::awaitable<void> take(Decoded decoded, Timestamp now);
   asio::awaitable<void> take_held(Timestamp now);
   bool answer_by_key(Decoded& decoded, Step& step) const;
   void settle(EventBatch& batch);
-  asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed,
-                                bool cut_behind = false);
+  asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
   asio::awaitable<void> tick(Timestamp now);
   asio::awaitable<void> show_open_windows(Timestamp now);
   bool checkpoint_due() const;

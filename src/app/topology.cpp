@@ -301,6 +301,7 @@ void Topology::fail_with(const Error& error) {
 void Topology::stage_failed(const std::string& name, std::exception_ptr error) {
   broken_.store(true);
   if (out_of_memory(error)) {
+    if (history_ != nullptr) history_->watch().pardon();
     set_exit_code(kExitNoMemory);
     fail_with(
         {ErrorCode::unavailable,
@@ -325,6 +326,7 @@ asio::awaitable<void> Topology::watch_signals() {
   if (error) co_return;
   log::info("stopping: no more events are taken, what is queued is counted and stored",
             {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
+  interrupted_ = true;
   // Bounded input that was not read to its end has not been done.
   const bool unread = options_.input != nullptr && !sequencing_->replayed_all();
   if (unread || (options_.stop_when_input_ends && sources_running_ != 0)) set_exit_code(75);

@@ -102,6 +102,8 @@ class Topology {
   int run();
   /// Any thread, any number of times.
   void request_stop();
+  /// Whether a signal asked for the stop; after run().
+  bool interrupted() const { return interrupted_; }
 
   /// Before start().
   void add_listener(Results::Listener listener) { results_->add_listener(std::move(listener)); }
@@ -197,6 +199,7 @@ class Topology {
   std::atomic<std::size_t> pushes_{0};  ///< Embedded pushes under way.
   flow::Signal pushes_ended_;
   std::atomic<bool> stop_requested_{false};
+  std::atomic<bool> interrupted_{false};
   std::atomic<int> exit_code_{0};
   std::atomic<bool> broken_{false};  ///< A stage has failed.
   std::atomic<bool> ready_{false};

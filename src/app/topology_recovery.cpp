@@ -105,7 +105,7 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
             {{"from", stretch.from}, {"to", stretch.to}});
   database_.reset();  // One connection writes.
   TopologyOptions options;
-  options.handle_signals = false;
+  options.handle_signals = options_.handle_signals;
   options.past = TopologyOptions::Past{history_, stretch, applied >= stretch.to};
   Topology past(plan, std::move(options), clock_);
   if (Result<> started = past.start(); started.has_error()) return started;
@@ -117,6 +117,11 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
   const CheckpointParts* const reached = history_->checkpoint();
   if (reached != nullptr && reached->position == stretch.to) return {};
+  if (past.interrupted()) {
+    return fail(ErrorCode::unavailable,
+                "stopped while what was logged under the old config was being replayed; the next "
+                "start goes on with it");
+  }
   return fail(
       ErrorCode::unavailable,
       "what was logged under the old config was replayed, but no checkpoint could be made of "

@@ -1,6 +1,7 @@
 #include "app/wal_command.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "app/topology.h"
 #include "base/posix_file_system.h"
 #include "store/data_dir.h"
+#include "store/snapshot.h"
 #include "wal/checkpoint.h"
 #include "wal/log_tool.h"
 
@@ -21,7 +23,7 @@ namespace {
 struct WalArguments {
   std::string data_dir;
   wal::InspectOptions inspect;
-  wal::RepairOptions repair;
+  bool yes = false;  ///< Repair.
 };
 
 CLI::App* add(CLI::App& to, WalArguments& arguments, const char* name, const char* help) {
@@ -41,22 +43,129 @@ int exit_code(const Result<>& outcome) {
   return exit_code_of(outcome.error().code);
 }
 
-/// The newest checkpoint knows what the log must hold at least.
-Result<> verify(const std::string& data_dir) {
-  const Result<store::DataDir> locked = store::DataDir::open(data_dir);
-  if (locked.has_error()) return locked.error();
+/// As store::DataDir has it, for messages.
+std::string database_path(const std::string& data_dir) {
+  return data_dir + "/streamobs.db";
+}
+
+/// Keeps the engine out while the log is looked at or cut.
+Result<store::DataDir> lock(const std::string& data_dir, const char* what) {
+  const Result<bool> there = posix_file_system().exists(data_dir + "/wal");
+  if (there.has_error()) return there.error();
+  if (!*there) return fail(ErrorCode::not_found, data_dir + "/wal holds no log");
+  Result<store::DataDir> locked = store::DataDir::open(data_dir);
+  if (locked.has_value() || locked.error().code != ErrorCode::unavailable) return locked;
+  std::string holder = "another process";
+  const Result<std::string> pid = posix_file_system().read_file(data_dir + "/lock", 32);
+  if (pid.has_value() && !pid->empty()) holder = "process " + *pid;
+  return fail(
+      ErrorCode::unavailable,
+      fmt::format("the log of {} is being written by {}: `wal {}` needs the engine stopped. To "
+                  "check the log while it runs, take a `streamobs backup --whole-log`, which "
+                  "tests every checksum",
+                  data_dir, holder, what));
+}
+
+struct Surroundings {
+  wal::Known known;
+  bool rebuilds = false;  ///< The database lacks what lies before the checkpoint.
+};
+
+/// What checkpoint and database have got to. Only while the data directory is locked.
+Result<Surroundings> look_around(const std::string& data_dir) {
   Result<wal::CheckpointStore> checkpoints =
       wal::CheckpointStore::open(posix_file_system(), data_dir + "/checkpoint");
   if (checkpoints.has_error()) return checkpoints.error();
-  return wal::verify(posix_file_system(), data_dir + "/wal", checkpoints->newest_position(), print);
+  Surroundings around;
+  around.known.checkpoint = checkpoints->newest_position();
+  // Only one that can be read whole spares recovery what lies before it.
+  const Result<std::optional<wal::LoadedCheckpoint>> loaded = checkpoints->load_newest(1);
+  if (loaded.has_error()) return loaded.error();
+  if (loaded->has_value()) around.known.needed_from = (*loaded)->state.position + 1;
+  const Result<store::Snapshot> database = store::Snapshot::take(database_path(data_dir));
+  if (database.has_value()) around.known.database = database->position().applied;
+  // A start would set aside a damaged one, and make one that is missing.
+  around.rebuilds = around.known.database + 1 < around.known.needed_from;
+  return around;
 }
 
-int repair(const WalArguments& arguments) {
-  // Nobody may write while it is cut.
-  const Result<store::DataDir> locked = store::DataDir::open(arguments.data_dir);
-  if (locked.has_error()) return exit_code(locked.error());
-  return exit_code(
-      wal::repair(posix_file_system(), arguments.data_dir + "/wal", arguments.repair, print));
+Result<> verify(const std::string& data_dir) {
+  const Result<store::DataDir> locked = lock(data_dir, "verify");
+  if (locked.has_error()) return locked.error();
+  Result<Surroundings> around = look_around(data_dir);
+  if (around.has_error()) return around.error();
+  if (around->rebuilds) around->known.needed_from = 1;
+  return wal::verify(posix_file_system(), data_dir + "/wal", around->known, print);
+}
+
+/// The command that moves away what the log does not reach any more.
+std::string moving(const std::string& data_dir, bool checkpoint) {
+  std::string files;
+  if (checkpoint) files = fmt::format(" {}/checkpoint", data_dir);
+  for (const char* ending : {"", "-wal", "-shm"}) {
+    const std::string path = database_path(data_dir) + ending;
+    const Result<bool> there = posix_file_system().exists(path);
+    if (there.has_value() && *there) files += fmt::format(" {}", path);
+  }
+  return fmt::format("  mkdir {0}/before-repair && mv{1} {0}/before-repair/", data_dir, files);
+}
+
+/// What a person has to do before the engine starts with this log; empty: nothing.
+std::string next_step(const std::string& data_dir, const wal::Known& known,
+                      const wal::RepairOutcome& log) {
+  const std::uint64_t last = log.last_sequence;
+  if (known.durable() <= last) return {};
+  const bool checkpoint = known.checkpoint > last;
+  std::string words = fmt::format(
+      "the log ends with record {}, and {} got to record {}: the engine does not start "
+      "like that. ",
+      last, checkpoint ? "checkpoint and database have" : "the database has", known.durable());
+  if (checkpoint && log.first_sequence > 1) {
+    return words + fmt::format(
+                       "The log begins with record {}, so nothing can be rebuilt from it: "
+                       "restore a backup, or start with another data directory. The rows "
+                       "in {} stay readable",
+                       log.first_sequence, database_path(data_dir));
+  }
+  words += fmt::format("Move {} away; the old rows stay readable there:\n{}\n",
+                       checkpoint ? "them" : "it", moving(data_dir, checkpoint));
+  if (log.first_sequence > 1) {
+    return words + fmt::format(
+                       "The next start goes on from the checkpoint of record {}; rows of "
+                       "the time before it are only in what was moved away",
+                       known.checkpoint);
+  }
+  return words + (last == 0
+                      ? std::string("The next start begins with an empty log")
+                      : fmt::format("The next start rebuilds the rows from records 1 to {}", last));
+}
+
+Result<> repair(const WalArguments& arguments) {
+  const std::string& data_dir = arguments.data_dir;
+  const Result<store::DataDir> locked = lock(data_dir, "repair");
+  if (locked.has_error()) return locked.error();
+  const Result<Surroundings> around = look_around(data_dir);
+  if (around.has_error()) return around.error();
+  const wal::RepairOptions options{arguments.yes, around->known};
+  const Result<wal::RepairOutcome> log =
+      wal::repair(posix_file_system(), data_dir + "/wal", options, print);
+  if (log.has_error()) return log.error();
+  if (log->damaged && log->first_sequence > 1 && around->rebuilds) {
+    print(
+        "the database lacks what lies before the checkpoint, and only the whole log could rebuild "
+        "it: look for a sound copy of the damaged segment first");
+  }
+  const std::string next = next_step(data_dir, options.known, *log);
+  if (log->damaged) {
+    if (options.yes) print("repaired");
+    if (!next.empty()) print((options.yes ? "next: " : "and then: ") + next);
+    if (options.yes) return {};
+    return fail(ErrorCode::invalid, "nothing was changed; add --yes to have it done");
+  }
+  if (!next.empty())
+    return fail(ErrorCode::corrupt, fmt::format("no segment is damaged, but {}", next));
+  print("nothing to repair");
+  return {};
 }
 
 }  // namespace
@@ -75,9 +184,8 @@ std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
       add(*command, *arguments, "verify", "Read every byte; exit 74 where something is wrong");
   CLI::App* const repairing =
       add(*command, *arguments, "repair",
-          "Cut the log at the first damage; everything from there on is kept aside");
-  repairing->add_flag("--yes", arguments->repair.yes,
-                      "Do it; without, only say what would be lost");
+          "Take out what is damaged, as little as recovery needs; it is kept aside");
+  repairing->add_flag("--yes", arguments->yes, "Do it; without, only say what would be lost");
   return [=](const std::string& data_dir) -> int {
     if (arguments->data_dir.empty()) arguments->data_dir = data_dir;
     const std::string directory = arguments->data_dir + "/wal";
@@ -85,7 +193,7 @@ std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
       return exit_code(wal::inspect(posix_file_system(), directory, arguments->inspect, print));
     }
     if (*verifying) return exit_code(verify(arguments->data_dir));
-    return *repairing ? repair(*arguments) : 0;
+    return *repairing ? exit_code(repair(*arguments)) : 0;
   };
 }
 

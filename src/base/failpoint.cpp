@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 namespace streamobs {
@@ -14,20 +15,22 @@ namespace {
 struct Armed {
   std::string name;
   std::optional<std::uint64_t> value;
+  bool throws = false;
   std::atomic<std::uint64_t> times_left{1};
 
   Armed() {
     const char* const text = std::getenv("STREAMOBS_FAILPOINT");
     if (text == nullptr) return;
     name = text;
-    const std::size_t sign = name.find_first_of(":=");
+    const std::size_t sign = name.find_first_of(":=!");
     if (sign == std::string::npos) return;
     std::uint64_t number = 1;
     std::from_chars(name.data() + sign + 1, name.data() + name.size(), number);
-    if (name[sign] == '=') {
-      value = number;
-    } else {
+    throws = name[sign] == '!';
+    if (name[sign] == ':') {
       times_left = number;
+    } else {
+      value = number;
     }
     name.resize(sign);
   }
@@ -49,6 +52,7 @@ void failpoint(std::string_view name) {
 void failpoint(std::string_view name, std::uint64_t value) {
   const Armed& a = armed();
   if (a.name.empty() || a.name != name || a.value != value) return;
+  if (a.throws) throw std::runtime_error("a planned failure");
   std::raise(SIGKILL);
 }
 

@@ -2,8 +2,8 @@
 //
 // STREAMOBS_FAILPOINT=NAME or NAME:N kills the process when it comes to the place of that name for
 // the N-th time (the first, without a number); NAME=V when it comes there with that value, each
-// time. Read once, at the first place; without the variable a place costs one look at a flag. Any
-// thread.
+// time, and NAME!V throws there instead. Read once, at the first place; without the variable a
+// place costs one look at a flag. Any thread.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/decimal.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 #include "event/dead_letter.h"
@@ -41,6 +42,15 @@ void read_type(const Value& value, std::string_view field, FieldOptions& out, Re
     return;
   }
   const auto type = parse_data_type(value.text);
+  if (!type && (value.text.starts_with("decimal(") || value.text.starts_with("numeric("))) {
+    report.error(
+        value.span,
+        fmt::format("field {}: a decimal has at most {} digits after the point, not \"{}\"", field,
+                    kMaxDecimalScale, value.text),
+        fmt::format("decimal(0) to decimal({0}), or numeric(p, 0) to numeric(p, {0})",
+                    kMaxDecimalScale));
+    return;
+  }
   if (!type || type->kind == Kind::interval || type->kind == Kind::null) {
     static constexpr std::string_view kTypes[] = {"string",  "int",       "float", "bool",
                                                   "decimal", "timestamp", "map"};

@@ -42,6 +42,8 @@ class Snapshot {
 };
 
 /// Reads every page of a copy and tests what SQLite can test. `corrupt` says what is wrong first.
-Result<> check_copy(const std::string& path);
+/// `go_on` is asked several times a second, on the caller's thread; an error from it stops SQLite,
+/// and is the answer.
+Result<> check_copy(const std::string& path, const std::function<Result<>()>& go_on);
 
 }  // namespace streamobs::store

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "wal/log_reader.h"
 #include "wal/segment_files.h"
 #include "wal/segment_reader.h"
+#include "wal/segment_tail.h"
 
 namespace streamobs::wal {
 
@@ -74,41 +76,68 @@ Result<> remove_all_in(FileSystem& files, const std::string& directory) {
 
 // --- Log
 
-/// Bytes of a raw segment up to the end of its last whole frame. A frame that is being written is
-/// none yet: copied as it looks now, it could be taken for damage later.
-Result<std::uint64_t> whole_frames(SegmentReader& reader) {
+/// Reading is work that can be ended, and none of the bytes that are counted.
+Result<> may_go_on(const OnBytes& on_bytes) {
+  return on_bytes ? on_bytes(0) : Result<>();
+}
+
+/// Reads a raw segment up to the end of its last whole frame. A frame that is being written is none
+/// yet: copied as it looks now, it could be taken for damage later. What a witness behind it calls
+/// durable was one, though, and is damaged: cut there, the copy would have lost the witness, too.
+/// `known_durable` is of the last segment only: how far another one has to reach its successor
+/// tells, when the copy is read.
+Result<> read_whole_frames(SegmentReader& reader, std::optional<std::uint64_t> known_durable,
+                           const OnBytes& on_bytes) {
+  bool looked_again = false;
   for (Frame frame;;) {
     const auto outcome = reader.next(frame);
     if (!outcome) return outcome.error();
-    if (*outcome != SegmentReader::Outcome::frame) return reader.offset();
+    if (*outcome == SegmentReader::Outcome::frame) {
+      looked_again = false;
+      if (auto on = may_go_on(on_bytes); !on) return on;
+      continue;
+    }
+    if (!known_durable) return {};
+    const auto tail = judge_tail(reader, SegmentForm::raw, *known_durable);
+    if (tail) return {};
+    // It may have been finished, and the witness written, since we looked. One look settles that.
+    if (looked_again) return tail.error();
+    looked_again = true;
   }
 }
 
-Result<> copy_segment(FileSystem& files, const std::string& from, const std::string& to,
-                      std::uint64_t number, const OnBytes& on_bytes) {
+/// Gives the newest record it was seen to hold: 0 of a sealed segment, which is not read here,
+/// since it is copied whole.
+Result<std::uint64_t> copy_segment(FileSystem& files, const std::string& from,
+                                   const std::string& to, std::uint64_t number,
+                                   std::optional<std::uint64_t> known_durable,
+                                   const OnBytes& on_bytes) {
   // The raw form goes when the sealed one is complete: seen in this order, one of them is there.
   for (const SegmentForm form : {SegmentForm::sealed, SegmentForm::raw, SegmentForm::sealed}) {
     auto reader = open_segment(files, from, number, form);
     if (!reader && reader.error().code == ErrorCode::not_found) continue;
     if (!reader) return reader.error();
     std::uint64_t bytes = kAllBytes;
+    std::uint64_t newest = 0;
     if (form == SegmentForm::raw) {
-      const auto whole = whole_frames(**reader);
-      if (!whole) return whole.error();
-      bytes = *whole;
+      auto read = read_whole_frames(**reader, known_durable, on_bytes);
+      if (!read) return read.error();
+      bytes = (*reader)->offset();
+      newest = (*reader)->next_sequence() - 1;
     }
     const auto copied =
         copy_file(files, (*reader)->file(), bytes, to + "/" + (*reader)->name(), on_bytes);
     if (!copied) return copied.error();
-    return {};
+    return newest;
   }
   return fail(ErrorCode::unavailable,
               fmt::format("log segment {} was removed while the log was copied", number));
 }
 
-/// Reads what recovery will read of the copy.
+/// Reads what recovery will read of the copy, which has to hold `newest`.
 Result<LogCopy> read_back(FileSystem& files, const std::string& directory,
-                          const LogCopyOptions& options) {
+                          const LogCopyOptions& options, std::uint64_t newest,
+                          const OnBytes& on_bytes) {
   LogReaderOptions reading;
   reading.from_sequence = options.from_sequence;
   reading.known_durable = options.known_durable;
@@ -118,8 +147,18 @@ Result<LogCopy> read_back(FileSystem& files, const std::string& directory,
     const auto more = (*reader)->next(entry);
     if (!more) return more.error();
     if (!*more) break;
+    if (auto on = may_go_on(on_bytes); !on) return on.error();
   }
-  return LogCopy{(*reader)->log_id(), (*reader)->first_sequence(), (*reader)->next_sequence() - 1};
+  const std::uint64_t last = (*reader)->next_sequence() - 1;
+  // Behind the end of a log nothing bears witness, so damage there would pass for a torn tail.
+  if (last < newest) {
+    return fail(ErrorCode::corrupt,
+                fmt::format("the copy of the log in {} ends with record {}, and the log was just "
+                            "read up to record {}: one of the two disks does not give back what "
+                            "was written to it. Try again, and elsewhere",
+                            directory, last, newest));
+  }
+  return LogCopy{(*reader)->log_id(), (*reader)->first_sequence(), last};
 }
 
 }  // namespace
@@ -174,12 +213,17 @@ Result<LogCopy> copy_log(FileSystem& files, const std::string& from, const std::
     ++first;
   }
   if (auto made = files.make_directory(to); !made) return made.error();
+  std::uint64_t newest = 0;
   for (std::size_t i = first; i < segments->size(); ++i) {
-    auto copied = copy_segment(files, from, to, (*segments)[i].number, on_bytes);
+    std::optional<std::uint64_t> known_durable;
+    if (i + 1 == segments->size()) known_durable = options.known_durable;
+    const auto copied =
+        copy_segment(files, from, to, (*segments)[i].number, known_durable, on_bytes);
     if (!copied) return copied.error();
+    newest = std::max(newest, *copied);
   }
   if (auto synced = files.sync_directory(to); !synced) return synced.error();
-  return read_back(files, to, options);
+  return read_back(files, to, options, newest, on_bytes);
 }
 
 }  // namespace streamobs::wal

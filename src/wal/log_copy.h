@@ -47,7 +47,9 @@ struct LogCopy {
 /// Copies the log in `from` into the directory `to`, which is made: whole segments from the one
 /// that holds the first record needed, and the last one up to its last whole record. All records
 /// that were written before the call are in the copy. `not_found` where there is no log, `corrupt`
-/// where the log is damaged in what is needed or ends before `known_durable`.
+/// where the log is damaged in what is needed or ends before `known_durable`. What the log holds
+/// unfinished at its end, as far as it can tell, is left out. `on_bytes` is also asked, with 0,
+/// while the log is read and not copied.
 Result<LogCopy> copy_log(FileSystem& files, const std::string& from, const std::string& to,
                          const LogCopyOptions& options, const OnBytes& on_bytes);
 

@@ -61,6 +61,25 @@ void print_segment(const SegmentReport& report, const Print& print) {
   }
 }
 
+/// The segment in which recovery begins to read. What lies before it is history.
+std::size_t first_needed(const Reports& reports, std::uint64_t needed_from) {
+  for (std::size_t i = reports.size(); i-- > 1;) {
+    if (reports[i].header_good && reports[i].file.header.first_sequence <= needed_from) return i;
+  }
+  return 0;
+}
+
+/// Who misses what is damaged.
+std::string_view need_of(const SegmentReport& report, bool history) {
+  if (!history) return "  recovery needs it: the engine may not start like this";
+  if (!report.header_good) {
+    return "  recovery does not need its records, but the engine starts only once it is taken out "
+           "or put right";
+  }
+  return "  recovery does not need it: the engine starts and runs; only what reads history does "
+         "(query and replay --from-log, backup --whole-log)";
+}
+
 // --- Repair
 
 /// What one step of a repair does.
@@ -70,23 +89,41 @@ struct Plan {
     use_raw_form,  ///< The sealed form is damaged and the raw one is there.
     drop_history,  ///< The log begins behind the damage from now on.
     cut,           ///< The log ends before the damage from now on.
+    refuse,        ///< It would have to end where the engine cannot go on from.
   } kind = cut;
   std::size_t keep_from = 0;  ///< drop_history: the first segment that stays.
   std::string words;
 };
 
-/// The first segment behind the damage from which on everything needed can be read.
-std::optional<std::size_t> behind_damage(const Reports& reports, std::size_t damaged,
-                                         std::uint64_t needed_from) {
-  for (std::size_t i = reports.size() - 1; i > damaged; --i) {
-    const SegmentReport& report = reports[i];
-    if (!report.header_good || report.damage) return std::nullopt;
-    if (report.file.header.first_sequence <= needed_from) return i;
-  }
-  return std::nullopt;
+/// Where the log can begin so that all damage in history is gone; 0: none is there.
+std::size_t behind_history_damage(const Reports& reports, std::uint64_t needed_from) {
+  std::size_t i = first_needed(reports, needed_from);
+  while (i > 0 && !reports[i - 1].damage) --i;
+  return i;
 }
 
-std::optional<Plan> make_plan(const Reports& reports, std::uint64_t needed_from) {
+/// Cutting there would leave a log that ends before the checkpoint.
+std::string why_not(const SegmentReport& damaged, const Known& known, std::uint64_t first) {
+  std::string words = fmt::format(
+      "the newest checkpoint is of record {}: a log that is cut at or before it is one the engine "
+      "does not start with, so nothing is cut. If the engine starts, let it run: once a later "
+      "segment holds all that recovery needs, repair takes out {} and what is older. If it does "
+      "not: put a sound copy of that file back, or restore a backup.",
+      known.checkpoint, name_of(damaged.file));
+  if (first == 1) {
+    words +=
+        " Without either, move the checkpoint directory and the database away: then repair cuts "
+        "the log here, and the next start rebuilds what lies before.";
+  } else if (first != 0) {
+    words += fmt::format(
+        " Without either, another data directory is the only way: the log begins with record {}, "
+        "and nothing can be rebuilt without the checkpoint.",
+        first);
+  }
+  return words;
+}
+
+std::optional<Plan> make_plan(const Reports& reports, const Known& known) {
   const auto found =
       std::find_if(reports.begin(), reports.end(), [](const auto& r) { return r.damage; });
   if (found == reports.end()) return std::nullopt;
@@ -100,14 +137,19 @@ std::optional<Plan> make_plan(const Reports& reports, std::uint64_t needed_from)
     return plan;
   }
   const std::uint64_t first_lost = found->damage->sequence;
-  if (const auto keep = behind_damage(reports, plan.damaged, needed_from)) {
+  plan.keep_from = behind_history_damage(reports, known.needed_from);
+  if (plan.keep_from > plan.damaged) {
     plan.kind = Plan::drop_history;
-    plan.keep_from = *keep;
-    const std::uint64_t first = reports[*keep].file.header.first_sequence;
+    const std::uint64_t first = reports[plan.keep_from].file.header.first_sequence;
     plan.words = fmt::format(
         "the log is made to begin with record {}: recovery needs nothing older. "
         "Lost is history: all records before it.",
         first);
+    return plan;
+  }
+  if (first_lost <= known.checkpoint && known.checkpoint > 0) {
+    plan.kind = Plan::refuse;
+    plan.words = why_not(*found, known, reports.front().file.header.first_sequence);
     return plan;
   }
   std::uint64_t last_lost = 0;
@@ -124,6 +166,24 @@ std::optional<Plan> make_plan(const Reports& reports, std::uint64_t needed_from)
           : fmt::format("the log is cut before record {}. Lost: {}.", first_lost,
                         span_of(first_lost, std::max(first_lost, last_lost)));
   return plan;
+}
+
+/// What carrying it out would leave, for all kinds whose outcome can be told beforehand.
+void foresee(const Plan& plan, Reports& reports) {
+  const auto at = [&](std::size_t i) { return reports.begin() + static_cast<std::ptrdiff_t>(i); };
+  if (plan.kind == Plan::drop_history) {
+    reports.erase(reports.begin(), at(plan.keep_from));
+    return;
+  }
+  const std::size_t kept = plan.damaged + (reports[plan.damaged].records > 0 ? 1 : 0);
+  reports.erase(at(kept), reports.end());
+  if (kept > plan.damaged) reports.back().damage.reset();
+}
+
+void note_span(const Reports& reports, RepairOutcome& outcome) {
+  if (reports.empty()) return;
+  outcome.first_sequence = reports.front().file.header.first_sequence;
+  outcome.last_sequence = reports.back().next_sequence - 1;
 }
 
 class Repair {
@@ -256,17 +316,21 @@ Result<> inspect(FileSystem& files, const std::string& directory, const InspectO
   return {};
 }
 
-Result<> verify(FileSystem& files, const std::string& directory, std::uint64_t known_durable,
+Result<> verify(FileSystem& files, const std::string& directory, const Known& known,
                 const Print& print) {
-  const auto reports = examine(files, directory, known_durable, {});
+  const auto reports = examine(files, directory, known.durable(), {});
   if (!reports) return reports.error();
   if (reports->empty()) return no_log(directory);
+  const std::size_t needed = first_needed(*reports, known.needed_from);
   std::size_t damaged = 0;
   std::uint64_t records = 0;
-  for (const SegmentReport& report : *reports) {
+  for (std::size_t i = 0; i < reports->size(); ++i) {
+    const SegmentReport& report = (*reports)[i];
     records += report.records;
     if (report.damage || report.torn) print_segment(report, print);
-    if (report.damage) ++damaged;
+    if (!report.damage) continue;
+    print(need_of(report, i < needed));
+    ++damaged;
   }
   if (damaged > 0) {
     return fail(ErrorCode::corrupt,
@@ -278,25 +342,33 @@ Result<> verify(FileSystem& files, const std::string& directory, std::uint64_t k
   return {};
 }
 
-Result<> repair(FileSystem& files, const std::string& directory, const RepairOptions& options,
-                const Print& print) {
+Result<RepairOutcome> repair(FileSystem& files, const std::string& directory,
+                             const RepairOptions& options, const Print& print) {
   Repair repair(files, directory);
+  RepairOutcome outcome;
+  auto reports = examine(files, directory, 0, {});
+  if (!reports) return reports.error();
   // Each round deals with the first damage, and each takes at least one file out.
-  for (bool done = false;; done = true) {
-    const auto reports = examine(files, directory, 0, {});
-    if (!reports) return reports.error();
-    const auto plan = make_plan(*reports, options.needed_from);
-    if (!plan) {
-      print(done ? "repaired" : "nothing to repair");
-      return {};
-    }
+  while (const auto plan = make_plan(*reports, options.known)) {
+    outcome.damaged = true;
     print((*reports)[plan->damaged].damage->message);
+    if (plan->kind == Plan::refuse) return fail(ErrorCode::corrupt, plan->words);
     print((options.yes ? "" : "it would do this: ") + plan->words);
-    if (!options.yes) {
-      return fail(ErrorCode::invalid, "nothing was changed; add --yes to have it done");
+    if (options.yes) {
+      if (auto carried = repair.carry_out(*plan, *reports, print); !carried) {
+        return carried.error();
+      }
+      reports = examine(files, directory, 0, {});
+      if (!reports) return reports.error();
+    } else if (plan->kind != Plan::use_raw_form) {
+      foresee(*plan, *reports);
+    } else {
+      print("and look at the log again then");
+      break;
     }
-    if (auto carried = repair.carry_out(*plan, *reports, print); !carried) return carried;
   }
+  note_span(*reports, outcome);
+  return outcome;
 }
 
 }  // namespace streamobs::wal

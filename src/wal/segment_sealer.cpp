@@ -14,8 +14,8 @@ namespace streamobs::wal {
 
 namespace {
 
-/// zstd's own default.
-constexpr int kCompressionLevel = 3;
+/// Batches are packed already: level 3 takes three times the CPU for 2 % fewer bytes.
+constexpr int kCompressionLevel = -1;
 
 struct Contents {
   std::uint64_t raw_bytes = kSegmentHeaderBytes;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -74,16 +75,30 @@ class EngineRun {
  private:
   EngineRun(std::shared_ptr<const app::Plan> plan, const Clock& clock,
             app::Results::Listener listener, app::TopologyOptions options) {
-    std::promise<void> ready;
+    const auto beginning = std::make_shared<Beginning>();
     options.handle_signals = false;
-    options.on_ready = [&ready] { ready.set_value(); };
+    options.on_ready = [beginning] { beginning->tell(true); };
     topology_ = std::make_unique<app::Topology>(std::move(plan), std::move(options), clock);
     if (listener) topology_->add_listener(std::move(listener));
     const Result<> started = topology_->start();
     if (started.has_error()) FAIL(started.error().message);
-    runner_ = std::thread([this] { code_ = topology_->run(); });
-    ready.get_future().wait();
+    runner_ = std::thread([this, beginning] {
+      code_ = topology_->run();
+      beginning->tell(false);
+    });
+    if (beginning->ready.get_future().get()) return;
+    runner_.join();
+    FAIL("the engine ended with " << code_ << " before it had recovered");
   }
+
+  /// Recovered, or ended before it was: what comes first is told.
+  struct Beginning {
+    std::promise<bool> ready;
+    std::once_flag told;
+    void tell(bool how) {
+      std::call_once(told, [this, how] { ready.set_value(how); });
+    }
+  };
 
   std::unique_ptr<app::Topology> topology_;
   std::thread runner_;

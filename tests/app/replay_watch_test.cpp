@@ -12,73 +12,95 @@ using namespace streamobs;  // NOLINT
 using app::ReplayWatch;
 using testing::TemporaryDirectory;
 
-/// A process that replays carefully (or not) and dies at a record.
-bool die_at(const TemporaryDirectory& directory, std::uint64_t position) {
+constexpr std::uint64_t kLast = 20;
+constexpr std::uint64_t kAtOnce = 5;
+
+/// A process that replays records 1 to kLast, kAtOnce at a time where nothing is in doubt, and dies
+/// while it has `position` under way.
+void die_at(const TemporaryDirectory& directory, std::uint64_t position) {
   ReplayWatch watch(posix_file_system(), directory.file("."));
-  const bool careful = watch.begin();
-  if (!careful) return false;
-  for (std::uint64_t at = 1; at <= position; ++at) watch.touch(at);
-  return true;
+  watch.begin();
+  for (std::uint64_t next = 1; next <= kLast;) {
+    if (watch.must_be_careful_at(next)) {
+      watch.come_to(next);
+      if (next == position) return;
+      ++next;
+    } else {
+      watch.come_to(next, next + kAtOnce - 1);
+      if (position >= next && position < next + kAtOnce) return;
+      next += kAtOnce;
+    }
+  }
 }
 
-std::uint32_t tries_at(const TemporaryDirectory& directory, std::uint64_t position) {
+ReplayWatch::Doubt doubt_of(const TemporaryDirectory& directory) {
   const ReplayWatch watch(posix_file_system(), directory.file("."));
-  return watch.suspect() && watch.suspect()->position == position ? watch.suspect()->tries : 0;
+  REQUIRE(watch.doubt().has_value());
+  return *watch.doubt();
 }
 
 }  // namespace
 
-TEST_CASE("a record at which careful replays end in a row is suspected", "[replay_watch]") {
+TEST_CASE("a record at which careful replays end in a row is found", "[replay_watch]") {
   const TemporaryDirectory directory;
-  CHECK_FALSE(die_at(directory, 7));  // Nobody knew that anything was wrong.
-  CHECK(tries_at(directory, 7) == 0);
+  die_at(directory, 6);
+  CHECK(doubt_of(directory).from == 6);  // … to 10: nobody knew which.
+  CHECK(doubt_of(directory).to == 10);
+  CHECK(doubt_of(directory).tries == 0);
   for (std::uint32_t tries = 1; tries <= ReplayWatch::kTries; ++tries) {
-    CHECK(die_at(directory, 7));
-    CHECK(tries_at(directory, 7) == tries);
+    die_at(directory, 6);
+    CHECK(doubt_of(directory).from == 6);
+    CHECK(doubt_of(directory).to == 6);
+    CHECK(doubt_of(directory).tries == tries);
   }
 }
 
 TEST_CASE("an end at another record begins the count anew", "[replay_watch]") {
   const TemporaryDirectory directory;
-  die_at(directory, 7);
-  die_at(directory, 7);
-  die_at(directory, 7);
-  REQUIRE(tries_at(directory, 7) == 2);
-  die_at(directory, 9);
-  CHECK(tries_at(directory, 9) == 1);
-  die_at(directory, 7);
-  CHECK(tries_at(directory, 7) == 1);
+  for (int i = 0; i < 3; ++i) die_at(directory, 6);
+  REQUIRE(doubt_of(directory).tries == 2);
+  die_at(directory, 17);
+  CHECK(doubt_of(directory).tries == 0);
+  CHECK(doubt_of(directory).from > 6);
+  die_at(directory, 6);
+  CHECK(doubt_of(directory).tries == 0);
 }
 
-TEST_CASE("a careful replay that dies before it touches anything keeps the suspicion",
+TEST_CASE("a replay that dies before it comes to anything leaves the doubt as it was",
           "[replay_watch]") {
   const TemporaryDirectory directory;
-  die_at(directory, 7);
-  die_at(directory, 7);
-  die_at(directory, 7);
+  for (int i = 0; i < 3; ++i) die_at(directory, 6);
   ReplayWatch(posix_file_system(), directory.file(".")).begin();
-  CHECK(tries_at(directory, 7) == 2);
+  CHECK(doubt_of(directory).from == 6);
+  CHECK(doubt_of(directory).tries == 2);
 }
 
-TEST_CASE("a replay that ends leaves nothing behind", "[replay_watch]") {
+TEST_CASE("a replay that ends, or is pardoned, leaves nothing behind", "[replay_watch]") {
   const TemporaryDirectory directory;
-  die_at(directory, 7);
-  die_at(directory, 7);
+  const bool pardoned = GENERATE(false, true);
+  for (int i = 0; i < 3; ++i) die_at(directory, 6);
   ReplayWatch watch(posix_file_system(), directory.file("."));
-  CHECK(watch.begin());
-  watch.end();
+  watch.begin();
+  watch.come_to(6);
+  if (pardoned) {
+    watch.pardon();
+    watch.come_to(7);
+  } else {
+    watch.end();
+  }
   CHECK_FALSE(std::filesystem::exists(directory.file("replaying")));
-  CHECK_FALSE(die_at(directory, 7));
+  CHECK_FALSE(ReplayWatch(posix_file_system(), directory.file(".")).doubt().has_value());
 }
 
-TEST_CASE("a damaged note says that a replay ended, and not where", "[replay_watch]") {
+TEST_CASE("of a damaged note only that there is one is known", "[replay_watch]") {
   const TemporaryDirectory directory;
-  for (int i = 0; i < 4; ++i) die_at(directory, 7);
-  REQUIRE(tries_at(directory, 7) == 3);
+  for (int i = 0; i < 4; ++i) die_at(directory, 6);
+  REQUIRE(doubt_of(directory).tries == 3);
   std::fstream(directory.file("replaying"), std::ios::in | std::ios::out | std::ios::binary)
       .seekp(5)
       .put('\x77');
-  CHECK(tries_at(directory, 7) == 0);
-  CHECK(die_at(directory, 7));
-  CHECK(tries_at(directory, 7) == 1);
+  CHECK(doubt_of(directory).tries == 0);
+  const ReplayWatch watch(posix_file_system(), directory.file("."));
+  CHECK(watch.must_be_careful_at(1));
+  CHECK(watch.must_be_careful_at(1'000'000));
 }

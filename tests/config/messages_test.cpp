@@ -249,6 +249,16 @@ obs.toml:3:43: error: field amount: there is no type "money"
       |                                           ^^^^^^^
       hint: types are string, int, float, bool, decimal(2), timestamp and map
 )~"},
+    {"a decimal with too many digits",
+     R"~([stream.s]
+time = "t"
+fields = { amount = "decimal(20)" }
+)~" + kWindow,
+     R"~(obs.toml:3:21: error: field amount: a decimal has at most 18 digits after the point, not "decimal(20)"
+    3 | fields = { amount = "decimal(20)" }
+      |                     ^^^^^^^^^^^^^
+      hint: decimal(0) to decimal(18), or numeric(p, 0) to numeric(p, 18)
+)~"},
     {"a required field that is not declared",
      R"~([stream.s]
 time = "t"

@@ -187,6 +187,17 @@ def test_a_full_disk_refuses_and_heals_by_itself(tmp_path):
         subprocess.run(["umount", "-l", disk], check=False)
 
 
+def test_open_windows_are_seen_after_a_restart_before_the_next_event():
+    with Streamobs(config()) as engine:
+        engine.post("orders", [order(f"x{i}") for i in range(3)])
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            engine.stop(how)
+            engine.start()
+            engine.wait(lambda: engine.windows("per_hour"), "what is open to be shown")
+            row = engine.windows("per_hour")[0]
+            assert (row["events"], row["closed"]) == (3, False)
+
+
 def test_while_it_recovers_the_engine_is_alive_and_not_ready():
     with Streamobs(config()) as engine:
         for i in range(600):

@@ -101,7 +101,7 @@ def check_unmutated(bench, tests):
         raise SystemExit(1)
 
 
-def try_mutant(bench, mutant):
+def try_mutant(bench, mutant, show):
     """('caught' or what else, seconds of building, seconds of testing)"""
     originals = {}
     began = tested = time.monotonic()
@@ -116,7 +116,9 @@ def try_mutant(bench, mutant):
         if trouble is not None:
             print(trouble)
             return "DOES NOT BUILD", tested - began, 0.0
-        passed, hung, _ = bench.run(mutant.test)
+        passed, hung, output = bench.run(mutant.test)
+        if show:
+            print(output[-3000:])
         verdict = "SURVIVED" if passed else "HUNG" if hung else "caught"
         return verdict, tested - began, time.monotonic() - tested
     finally:
@@ -128,6 +130,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="mutants; all without any")
     parser.add_argument("--list", action="store_true", help="show them and what they break")
+    parser.add_argument("--show", action="store_true", help="print what each test said, too")
     parser.add_argument("--scratch", type=pathlib.Path, default=ROOT / "build/mutants/checkout")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
@@ -155,7 +158,7 @@ def main():
     not_caught = []
     width = max(len(m.name) for m in mutants)
     for mutant in mutants:
-        verdict, build_s, test_s = try_mutant(bench, mutant)
+        verdict, build_s, test_s = try_mutant(bench, mutant, arguments.show)
         print(f"{mutant.name:{width}}  {verdict:8}  build {build_s:5.1f} s  test {test_s:5.1f} s  "
               f"{mutant.test}", flush=True)
         if verdict != "caught":

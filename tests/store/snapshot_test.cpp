@@ -23,6 +23,11 @@ Records rows_at(std::uint64_t position) {
   return {batch(services(), std::move(rows))};
 }
 
+/// Nobody wants it to end.
+Result<> on() {
+  return {};
+}
+
 std::string contents_of(const std::string& copy) {
   return shell(copy,
                "SELECT log_id, applied_position, (SELECT count(*) FROM service_metrics) FROM "
@@ -52,7 +57,7 @@ TEST_CASE("a copy is the commit of the snapshot, whatever is committed meanwhile
   REQUIRE(snapshot->copy_to(copy, tell).has_value());
   CHECK(std::filesystem::file_size(copy) == snapshot->bytes());
   CHECK(told == snapshot->bytes());
-  CHECK(check_copy(copy).has_value());
+  CHECK(check_copy(copy, on).has_value());
   CHECK(contents_of(copy) == "5|100|300");
   CHECK(shell(copy, "PRAGMA journal_mode;") == "delete");
   CHECK(std::filesystem::status(copy).permissions() ==
@@ -78,7 +83,7 @@ TEST_CASE("each copy made beside a writer is some commit and can be gone on with
     const Result<Snapshot> snapshot = Snapshot::take(temp.database());
     REQUIRE(snapshot.has_value());
     REQUIRE(snapshot->copy_to(path, {}).has_value());
-    CHECK(check_copy(path).has_value());
+    CHECK(check_copy(path, on).has_value());
     const auto restored = open(path, {services()});
     CHECK(restored->log_id() == 5);
     CHECK(restored->applied_position() == snapshot->position().applied);
@@ -128,7 +133,7 @@ TEST_CASE("a copy of a damaged database does not pass, and one that is ended end
   const Result<Snapshot> snapshot = Snapshot::take(temp.database());
   REQUIRE(snapshot.has_value());
   REQUIRE(snapshot->copy_to(temp.file("copy.db"), {}).has_value());
-  const Result<> checked = check_copy(temp.file("copy.db"));
+  const Result<> checked = check_copy(temp.file("copy.db"), on);
   REQUIRE(checked.has_error());
   CHECK(checked.error().code == ErrorCode::corrupt);
 
@@ -136,6 +141,20 @@ TEST_CASE("a copy of a damaged database does not pass, and one that is ended end
     return fail(ErrorCode::unavailable, "interrupted");
   };
   const Result<> stopped = snapshot->copy_to(temp.file("other.db"), stop);
+  REQUIRE(stopped.has_error());
+  CHECK(stopped.error().message == "interrupted");
+}
+
+TEST_CASE("the check of a copy ends when it is told to", "[store]") {
+  const TempDir temp;
+  const std::string copy = temp.file("copy.db");
+  // Rows without an index: hardly anything but pages, which take SQLite one long step.
+  CHECK(shell(copy,
+              "PRAGMA synchronous = OFF; CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n(i) AS "
+              "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT i FROM n;") == "");
+  REQUIRE(check_copy(copy, on).has_value());
+  const Result<> stopped =
+      check_copy(copy, []() -> Result<> { return fail(ErrorCode::unavailable, "interrupted"); });
   REQUIRE(stopped.has_error());
   CHECK(stopped.error().message == "interrupted");
 }

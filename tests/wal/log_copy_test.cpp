@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/faulty_file_system.h"
 #include "wal/checkpoint.h"
@@ -156,6 +157,136 @@ TEST_CASE("damage in what is needed of a log is not copied in silence", "[wal]")
   REQUIRE(inside.has_error());
   CHECK(inside.error().code == ErrorCode::corrupt);
   CHECK(inside.error().message.find(raw_name(3)) != std::string::npos);
+}
+
+TEST_CASE("a damaged record of the last segment is named as a start would name it", "[wal]") {
+  Random random(5);
+  RecordingFileSystem files;
+  auto log = open_log(files, 64 << 10);
+  REQUIRE(log.has_value());
+  const std::string segment = kDirectory + "/" + raw_name(1);
+  std::vector<std::uint64_t> ends;  // Of each record's frame.
+  for (std::uint64_t sequence = 1; sequence <= 41; ++sequence) {
+    grow(**log, random, sequence, sequence);
+    empty(files, kCopy);
+    REQUIRE(copy(files, 1).has_value());
+    ends.push_back(files.file_size(std::string(kCopy) + "/" + raw_name(1)).value());
+  }
+  for (std::uint64_t damaged = 2; damaged <= 41; ++damaged) {
+    for (const std::uint64_t inside : {3, 40, 300}) {  // Header, then twice the payload.
+      const std::uint64_t offset = ends[damaged - 2] + inside;
+      REQUIRE(offset < ends[damaged - 1]);
+      flip_a_bit(files, segment, offset);
+      empty(files, kCopy);
+      const auto copied = copy(files, 1);
+      const ReadBack there = read_all(files);
+      INFO("record " << damaged << ", byte " << inside << " of it");
+      // The log itself is read without the help of what copies it, and only behind the last record
+      // nothing bears witness.
+      CHECK(there.error.has_value() == (damaged != 41));
+      REQUIRE(copied.has_error() == there.error.has_value());
+      if (there.error) {
+        CHECK(copied.error().code == ErrorCode::corrupt);
+        CHECK(copied.error().message == there.error->message);
+      } else {
+        CHECK(copied->last_sequence == damaged - 1);
+        empty(files, kCopy);
+        CHECK(copy(files, 1, damaged).error().code == ErrorCode::corrupt);  // The database knows.
+      }
+      flip_a_bit(files, segment, offset);
+    }
+  }
+  empty(files, kCopy);
+  CHECK(copy(files, 1, 41)->last_sequence == 41);
+}
+
+TEST_CASE("a record that is finished while it is looked at is no damage", "[wal]") {
+  Random random(6);
+  RecordingFileSystem disk;
+  auto log = open_log(disk, 64 << 10);
+  REQUIRE(log.has_value());
+  const Items items = grow(**log, random, 1, 20);
+  REQUIRE(copy(disk, 1).has_value());
+  const std::uint64_t end = disk.file_size(std::string(kCopy) + "/" + raw_name(1)).value();
+  const Items more = grow(**log, random, 21, 30);
+  const std::string path = kDirectory + "/" + raw_name(1);
+  flip_a_bit(disk, path, end + 40);  // As long as record 21 is not there …
+  int left = 0;
+  FaultyFileSystem files(disk);
+  files.fault = [&](FaultyFileSystem::Call call, const std::string& read) {
+    if (call == FaultyFileSystem::Call::read && read == path && left > 0 && --left == 0) {
+      flip_a_bit(disk, path, end + 40);
+    }
+    return std::optional<Error>();
+  };
+  // … which lasts until the header and the first block were read: then come its successors.
+  left = 4;
+  empty(disk, kCopy);
+  const auto copied = copy(files, 1, 20);
+  REQUIRE(left == 0);
+  REQUIRE(copied.has_value());
+  CHECK(copied->last_sequence == 30);
+  Items all = items;
+  all.insert(more.begin(), more.end());
+  CHECK(read_copy(disk, 1) == all);
+}
+
+TEST_CASE("a copy that does not hold what was read is none", "[wal]") {
+  Random random(7);
+  RecordingFileSystem disk;
+  auto log = open_log(disk, 64 << 10);
+  REQUIRE(log.has_value());
+  grow(**log, random, 1, 20);
+  REQUIRE(copy(disk, 1).has_value());
+  const std::string copied_to = std::string(kCopy) + "/" + raw_name(1);
+  const std::uint64_t end = disk.file_size(copied_to).value();
+  empty(disk, kCopy);
+  FaultyFileSystem files(disk);
+  files.fault = [&](FaultyFileSystem::Call call, const std::string& path) {
+    // When all is written: the last record, behind which nothing bears witness.
+    if (call == FaultyFileSystem::Call::sync_directory && path == kCopy) {
+      flip_a_bit(disk, copied_to, end - 500);
+    }
+    return std::optional<Error>();
+  };
+  const auto copied = copy(files, 1);
+  REQUIRE(copied.has_error());
+  CHECK(copied.error().code == ErrorCode::corrupt);
+  CHECK(copied.error().message.find("ends with record 19") != std::string::npos);
+}
+
+TEST_CASE("copying a log can be ended wherever it has got to", "[wal]") {
+  Random random(8);
+  RecordingFileSystem files;
+  auto log = open_log(files, 8 << 10);
+  REQUIRE(log.has_value());
+  grow(**log, random, 1, 40);
+  REQUIRE((*log)->seal_next().value());
+  LogCopyOptions options;
+  int asked = 0;
+  int stop_at = 0;
+  std::uint64_t told_bytes = 0;
+  const OnBytes on_bytes = [&](std::uint64_t bytes) -> Result<> {
+    told_bytes += bytes;
+    if (++asked == stop_at) return fail(ErrorCode::unavailable, "interrupted");
+    return {};
+  };
+  REQUIRE(copy_log(files, kDirectory, kCopy, options, on_bytes).has_value());
+  std::uint64_t copied_bytes = 0;
+  for (const std::string& name : files.list(kCopy).value()) {
+    copied_bytes += files.file_size(std::string(kCopy) + "/" + name).value();
+  }
+  CHECK(told_bytes == copied_bytes);
+  const int times = asked;
+  CHECK(times > 40);  // At each record at least.
+  for (stop_at = 1; stop_at <= times; ++stop_at) {
+    asked = 0;
+    empty(files, kCopy);
+    const auto stopped = copy_log(files, kDirectory, kCopy, options, on_bytes);
+    REQUIRE(stopped.has_error());
+    CHECK(stopped.error().message == "interrupted");
+    CHECK(asked == stop_at);
+  }
 }
 
 TEST_CASE("a log that is trimmed or sealed while it is copied says so or is followed", "[wal]") {

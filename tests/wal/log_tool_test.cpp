@@ -69,18 +69,18 @@ TEST_CASE("log tool: inspect lists segments, and records where asked") {
 
   RecordingFileSystem empty;
   CHECK(inspect(empty, kDirectory, {}, f.print).error().code == ErrorCode::not_found);
-  CHECK(verify(empty, kDirectory, 0, f.print).error().code == ErrorCode::not_found);
+  CHECK(verify(empty, kDirectory, {1, 0, 0}, f.print).error().code == ErrorCode::not_found);
 }
 
 TEST_CASE("log tool: verify says what is wrong where") {
   Fixture f;
-  CHECK(verify(f.files, kDirectory, 20, f.print).has_value());
+  CHECK(verify(f.files, kDirectory, {1, 0, 20}, f.print).has_value());
   CHECK(f.says("7 segments, 20 records: all good"));
-  CHECK(verify(f.files, kDirectory, 21, f.print).error().code == ErrorCode::corrupt);
+  CHECK(verify(f.files, kDirectory, {1, 0, 21}, f.print).error().code == ErrorCode::corrupt);
   f.spoil(4, 11);
   f.spoil(6, 18);
   f.said.clear();
-  const auto verified = verify(f.files, kDirectory, 20, f.print);
+  const auto verified = verify(f.files, kDirectory, {1, 0, 20}, f.print);
   CHECK(verified.error().code == ErrorCode::corrupt);
   CHECK(verified.error().message.find("2 of 7") != std::string::npos);
   CHECK(f.says("segment-0000000004.log is damaged at offset 256 (record 11)"));
@@ -91,15 +91,15 @@ TEST_CASE("log tool: repair cuts at the damage and says what is lost") {
   Fixture f;
   SECTION("nothing is wrong") {
     REQUIRE(repair(f.files, kDirectory, {}, f.print).has_value());
-    CHECK(f.says("nothing to repair"));
+    CHECK(f.said.empty());
     CHECK(read_all(f.files).items == f.items);
   }
   SECTION("in a raw segment") {
     f.spoil(4, 11);
-    CHECK(repair(f.files, kDirectory, {}, f.print).error().code == ErrorCode::invalid);
+    CHECK(repair(f.files, kDirectory, {}, f.print).value().last_sequence == 10);
     CHECK(f.says("the log is cut before record 11. Lost: records 11 to 20."));
     CHECK(read_all(f.files).error);
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     CHECK(read_all(f.files).items == f.up_to(10));
     CHECK(f.files.exists(f.path("damaged-1/segment-0000000004.log")).value());
     CHECK(f.files.exists(f.path("damaged-1/segment-0000000007.log")).value());
@@ -107,31 +107,31 @@ TEST_CASE("log tool: repair cuts at the damage and says what is lost") {
   SECTION("in a sealed segment") {
     std::string& bytes = f.files.bytes_of(f.path("segment-0000000002.sealed"));
     bytes[bytes.size() / 2] ^= 1;
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     CHECK(f.says("Lost: records 4 to 20."));
     CHECK(read_all(f.files).items == f.up_to(3));
     CHECK(f.files.exists(f.path("damaged-1/segment-0000000002.sealed")).value());
   }
   SECTION("a header") {
     f.files.bytes_of(f.path(raw_name(5)))[20] ^= 1;
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     CHECK(f.says("Lost: records 13 to 20."));
     CHECK(read_all(f.files).items == f.up_to(12));
   }
   SECTION("a segment is missing") {
     REQUIRE(f.files.remove(f.path(raw_name(3))).has_value());
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     CHECK(f.says("Lost: records 7 to 20."));
     CHECK(read_all(f.files).items == f.up_to(6));
   }
   SECTION("twice: what was taken out first is not overwritten") {
     f.spoil(4, 11);
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     f.spoil(4, 10);
     // The last record of a log: without a witness it would be a torn tail.
-    CHECK(verify(f.files, kDirectory, 10, f.print).error().code == ErrorCode::corrupt);
+    CHECK(verify(f.files, kDirectory, {1, 0, 10}, f.print).error().code == ErrorCode::corrupt);
     f.files.bytes_of(f.path(raw_name(3)))[20] ^= 1;
-    REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+    REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
     CHECK(f.files.exists(f.path("damaged-1/segment-0000000004.log")).value());
     CHECK(f.files.exists(f.path("damaged-2/segment-0000000004.log")).value());
   }
@@ -141,17 +141,67 @@ TEST_CASE("log tool: repair cuts at the damage and says what is lost") {
   CHECK(log->next_sequence() == next);
   REQUIRE(append(*log, {{next, {1, "new"}}}).has_value());
   REQUIRE(log->sync().has_value());
-  CHECK(verify(f.files, kDirectory, 0, f.print).has_value());
+  CHECK(verify(f.files, kDirectory, {1, 0, 0}, f.print).has_value());
 }
 
 TEST_CASE("log tool: damage in history that recovery does not need costs only history") {
   Fixture f;
   f.spoil(4, 11);
-  REQUIRE(repair(f.files, kDirectory, {true, 15}, f.print).has_value());
+  REQUIRE(repair(f.files, kDirectory, {true, {15, 14, 14}}, f.print).has_value());
   CHECK(f.says("begin with record 13"));
   CHECK(read_all(f.files).items == f.from(13));
   CHECK(open_log(f.files, 800).value()->next_sequence() == 21);
   CHECK(f.files.exists(f.path("damaged-1/segment-0000000001.sealed")).value());
+}
+
+TEST_CASE(
+    "log tool: history is given up only as far as it is damaged, and the tail apart from it") {
+  Fixture f;
+  f.spoil(3, 8);
+  f.spoil(6, 18);
+  const Known known{17, 16, 17};
+  CHECK(verify(f.files, kDirectory, known, f.print).error().code == ErrorCode::corrupt);
+  const std::size_t history = f.said.find("recovery does not need it");
+  const std::size_t tail = f.said.find("recovery needs it");
+  CHECK(history != std::string::npos);
+  CHECK(tail != std::string::npos);
+  CHECK(history < tail);
+  f.said.clear();
+  // What it says that it would do is what it does.
+  const RepairOutcome foretold = repair(f.files, kDirectory, {false, known}, f.print).value();
+  const std::string would = f.said;
+  CHECK(read_all(f.files).error);
+  const RepairOutcome done = repair(f.files, kDirectory, {true, known}, f.print).value();
+  for (const RepairOutcome& outcome : {foretold, done}) {
+    CHECK(outcome.damaged);
+    CHECK(outcome.first_sequence == 10);
+    CHECK(outcome.last_sequence == 17);
+  }
+  for (const char* words : {"begin with record 10", "cut before record 18"}) {
+    CHECK(would.find(words) != std::string::npos);
+  }
+  Items left = f.up_to(17);
+  left.erase(left.begin(), left.lower_bound(10));
+  CHECK(read_all(f.files).items == left);
+}
+
+TEST_CASE("log tool: nothing is cut at or before the checkpoint") {
+  for (const std::uint64_t record : {16, 17}) {
+    // Both in segment 6, where recovery begins to read.
+    Fixture f;
+    f.spoil(6, record);
+    const RepairOptions options{true, {record + 1, record, record}};
+    const auto refused = repair(f.files, kDirectory, options, f.print);
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().code == ErrorCode::corrupt);
+    CHECK(refused.error().message.find("does not start with") != std::string::npos);
+    CHECK_FALSE(f.files.exists(f.path("damaged-1")).value());
+    // Right behind the checkpoint it may be, and without one anywhere.
+    CHECK(repair(f.files, kDirectory, {false, {record, record - 1, record}}, f.print)
+              .value()
+              .last_sequence == record - 1);
+    CHECK(repair(f.files, kDirectory, {true, {}}, f.print).value().last_sequence == record - 1);
+  }
 }
 
 TEST_CASE("log tool: a damaged sealed form gives way to its raw form") {
@@ -162,11 +212,11 @@ TEST_CASE("log tool: a damaged sealed form gives way to its raw form") {
   REQUIRE(open_log(f.files, 800).value()->seal_next().value());
   REQUIRE(f.files.write_file(raw, raw_bytes).has_value());
   f.files.bytes_of(sealed)[150] ^= 1;
-  CHECK(verify(f.files, kDirectory, 0, f.print).error().code == ErrorCode::corrupt);
+  CHECK(verify(f.files, kDirectory, {1, 0, 0}, f.print).error().code == ErrorCode::corrupt);
   // Sealing does not remove the only good form.
   CHECK(open_log(f.files, 800).value()->seal_next().error().code == ErrorCode::corrupt);
   CHECK(f.files.exists(raw).value());
-  REQUIRE(repair(f.files, kDirectory, {true, 0}, f.print).has_value());
+  REQUIRE(repair(f.files, kDirectory, {true, {}}, f.print).has_value());
   CHECK(f.says("Nothing is lost"));
   CHECK(read_all(f.files).items == f.items);
 }
@@ -177,12 +227,12 @@ TEST_CASE("log tool: a repair that is cut short can be done again") {
     Fixture f;
     f.spoil(4, 11);
     f.files.power_off_after(changes);
-    const bool done = repair(f.files, kDirectory, {true, 0}, f.print).has_value();
+    const bool done = repair(f.files, kDirectory, {true, {}}, f.print).has_value();
     Random random(changes);
     for (int i = 0; i < 20; ++i) {
       const auto disk = f.files.after_power_loss(random);
       INFO("after " << changes << " changes, state " << i);
-      REQUIRE(repair(*disk, kDirectory, {true, 0}, f.print).has_value());
+      REQUIRE(repair(*disk, kDirectory, {true, {}}, f.print).has_value());
       REQUIRE(read_all(*disk).items == f.up_to(10));
     }
     if (done) break;
@@ -194,7 +244,7 @@ TEST_CASE("log tool: a repair that is cut short can be done again") {
 TEST_CASE("log tool: a torn tail is mentioned and is no damage") {
   Fixture f;
   f.spoil(7, 20);
-  REQUIRE(verify(f.files, kDirectory, 0, f.print).has_value());
+  REQUIRE(verify(f.files, kDirectory, {1, 0, 0}, f.print).has_value());
   CHECK(f.says("a torn tail of"));
   REQUIRE(repair(f.files, kDirectory, {}, f.print).has_value());
   auto log = open_log(f.files, 800).value();
