@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -122,6 +123,7 @@ class LogQuery {
       : log_(log), options_(options), range_(range) {}
 
   Result<> run() {
+    if (const Result<> known = check_stream(); known.has_error()) return known;
     wal::LogEntry entry;
     while (!full()) {
       const Result<bool> more = log_.next(entry);
@@ -153,6 +155,17 @@ class LogQuery {
     std::uint64_t position = 0;
     Error error;
   };
+
+  Result<> check_stream() const {
+    std::set<std::string> names;
+    for (const PastSession& session : log_.sessions()) {
+      names.insert(session.record.streams.begin(), session.record.streams.end());
+    }
+    if (options_.stream.empty() || names.contains(options_.stream)) return {};
+    return fail(ErrorCode::invalid,
+                fmt::format("--stream {}: there is no such stream in this log; there is {}",
+                            options_.stream, fmt::join(names, ", ")));
+  }
 
   bool full() const {
     return lines_.failed() || (options_.limit != 0 && printed_ == options_.limit);

@@ -96,10 +96,10 @@ def test_a_mistake_in_the_question_is_told_with_its_place():
                 (("--where", "ms + 1"), "--where:1:1"),
                 (("--from", "yesterday"), "is not a time such as"),
                 (("--from", "2025-01-02", "--to", "2025-01-01"), "is not after"),
-                (("--stream", "orders"), "0 of 0 events")):
+                (("--stream", "orders"), "no such stream in this log; there is requests")):
             done = run("query", "--from-log", log, *arguments, check=False)
             assert said in done.stderr, done.stderr
-            assert (done.returncode == 78) == (said != "0 of 0 events")
+            assert done.returncode == 78
         nowhere = run("query", "--from-log", "/nowhere", check=False)
         assert nowhere.returncode == 78 and "/nowhere" in nowhere.stderr
 
@@ -195,6 +195,15 @@ def test_kept_lines_bring_fields_that_were_not_declared(tmp_path):
         told = replay(engine, asked, tmp_path / "told")
         assert "the log does not have this field" in told.stderr
         assert "requests.customer.name" in told.stderr
+
+
+def test_a_config_without_any_stream_of_the_log_is_told_so(tmp_path):
+    with Streamobs(config()) as engine:
+        send(engine, made_up(10))
+        renamed = config().replace("requests]", "orders]").replace('"requests"', '"orders"')
+        done = replay(engine, renamed, tmp_path / "none", check=False)
+        assert done.returncode == 65, done.stderr
+        assert "the log has no event of the config's streams" in done.stderr
 
 
 def test_history_does_not_go_into_the_database_it_comes_from():
