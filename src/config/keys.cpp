@@ -44,8 +44,9 @@ constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"
 constexpr std::string_view kWindowKeys[] = {"from",      "size",   "timezone",         "by",
                                             "where",     "select", "allowed_lateness", "max_keys",
                                             "emit_every"};
-constexpr std::string_view kRuleKeys[] = {"on",     "when",        "for",    "severity",
-                                          "metric", "description", "warmup", "keep_firing_for"};
+constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",
+                                          "severity", "metric",        "description",
+                                          "warmup",   "baseline_over", "keep_firing_for"};
 
 /// What people call a key elsewhere, and what is not there yet.
 struct Alias {

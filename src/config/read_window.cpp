@@ -24,6 +24,7 @@ constexpr std::string_view kReservedViews[] = {"anomalies",        "anomaly",   
                                                "dead_letter_count"};
 constexpr std::string_view kReservedPrefixes[] = {"sqlite_", "window_", "streamobs_"};
 
+constexpr Choice<bool> kBaselines[] = {{"all", false}, {"unflagged", true}};
 constexpr Choice<Severity> kSeverities[] = {{"low", Severity::low},
                                             {"medium", Severity::medium},
                                             {"high", Severity::high},
@@ -245,6 +246,7 @@ void read_rule(const Entry& entry, Config& config, Report& report) {
   table.text("metric", out.metric);
   table.text("description", out.description);
   table.integer("warmup", 0, 10'000, out.warmup_windows);
+  table.choice("baseline_over", kBaselines, out.baseline_over_unflagged);
   table.duration("keep_firing_for", 0, 31 * kDay, out.keep_firing_for);
   config.rules.push_back(std::move(out));
 }

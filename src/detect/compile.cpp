@@ -111,6 +111,7 @@ class RuleCompiler {
     put_signed(text, plan_.options.hold);
     put_signed(text, plan_.options.keep_firing_for);
     put_signed(text, plan_.options.warmup_windows);
+    put_u8(text, plan_.options.baseline_over_unflagged ? 1 : 0);
     return hash_bytes(text);
   }
 

@@ -20,6 +20,9 @@ struct RuleOptions {
   SourceText description;  ///< A sentence with {name} placeholders; empty: made from the rule.
   /// Closed windows a baseline needs before it says anything (until then it is NULL: warming up).
   int warmup_windows = 5;
+  /// Baselines leave out windows in which the rule held, while enough others are left
+  /// (base/normal.h).
+  bool baseline_over_unflagged = false;
   /// Resolved once the rule has been quiet for this long.
   Duration keep_firing_for = 0;
 };

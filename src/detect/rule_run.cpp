@@ -146,10 +146,18 @@ void RuleRun::look_back(Rows rows) {
   for (std::size_t c = own; c < columns_.size(); ++c) views_[c] = columns_[c].view();
 }
 
+/// From how many windows without trouble on only those count.
+std::size_t RuleRun::ordinary_least() const {
+  return plan_.options.baseline_over_unflagged
+             ? static_cast<std::size_t>(plan_.options.warmup_windows)
+             : std::numeric_limits<std::size_t>::max();
+}
+
 double RuleRun::history_value(const HistoryCall& call, const Key& key, Timestamp start) const {
   if (call.summarise == Summarise::previous) return key.history.previous(call.series, start);
   const auto least = static_cast<std::size_t>(plan_.options.warmup_windows);
-  const Normal::Level level = key.history.normal(call.series, start - call.span, start, least);
+  const Normal::Level level =
+      key.history.normal(call.series, start - call.span, start, ordinary_least());
   if (level.count < least) return kNull;
   switch (call.summarise) {
     case Summarise::mean:
@@ -351,10 +359,8 @@ int RuleRun::history_windows(const Key& key) const {
   std::optional<std::size_t> least;
   for (const HistoryCall& call : plan_.calls) {
     if (call.span == 0) continue;
-    const std::size_t count = key.history
-                                  .normal(call.series, key.end - call.span, key.end,
-                                          static_cast<std::size_t>(plan_.options.warmup_windows))
-                                  .count;
+    const std::size_t count =
+        key.history.normal(call.series, key.end - call.span, key.end, ordinary_least()).count;
     least = least ? std::min(*least, count) : count;
   }
   return static_cast<int>(least.value_or(0));

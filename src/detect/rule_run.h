@@ -76,6 +76,7 @@ class RuleRun {
   void judge_slice(const WindowBatch& batch, Rows rows, Records& out);
   void fill_columns(Rows rows);
   void look_back(Rows rows);
+  std::size_t ordinary_least() const;
   double history_value(const HistoryCall& call, const Key& key, Timestamp start) const;
   void judge_row(const WindowRow& row, std::size_t index, Records& out);
   void pass_time(Timestamp time, Records& out);

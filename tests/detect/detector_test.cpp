@@ -72,6 +72,7 @@ struct Reference {
   char summarise = 'm';  // mean, '<' min, '>' max.
   int span_minutes = 60;
   std::size_t warmup = 5;
+  bool unflagged = true;
 
   std::map<int, double> raised(const std::map<int, std::optional<double>>& rows) const {
     std::map<int, double> out;
@@ -84,7 +85,7 @@ struct Reference {
         all.push_back(*v);
         if (out.count(m) == 0) ordinary.push_back(*v);
       }
-      const std::vector<double>& used = ordinary.size() >= warmup ? ordinary : all;
+      const std::vector<double>& used = unflagged && ordinary.size() >= warmup ? ordinary : all;
       if (used.size() < warmup) continue;
       double baseline = 0;
       if (summarise == '<') baseline = *std::min_element(used.begin(), used.end());
@@ -116,14 +117,23 @@ TEST_CASE("baselines agree with a naive reference on random histories", "[detect
           rule(fmt::format("error_rate > {} * {}{} + {}", factor, function, span, more));
       r.name = SourceText(name);
       r.warmup_windows = warmup;
+      r.baseline_over_unflagged = name.find("all") == std::string::npos;
       rules.push_back(r);
-      references[name] = {factor, more, summarise, span_minutes, static_cast<std::size_t>(warmup)};
+      references[name] = {factor,
+                          more,
+                          summarise,
+                          span_minutes,
+                          static_cast<std::size_t>(warmup),
+                          r.baseline_over_unflagged};
     };
     add("mean", "baseline", 'm', 1.5, 0);
     add("always", "baseline", 'm', 1, -10);
     add("often", "baseline", 'm', 1, -0.25);
     add("most", "baseline_max", '>', 0.75, 0);
     add("least", "baseline_min", '<', 1, 0.5);
+    add("mean of all", "baseline", 'm', 1.5, 0);
+    add("most of all", "baseline_max", '>', 0.75, 0);
+    add("least of all", "baseline_min", '<', 1, 0.5);
     Run run(rules);
 
     std::map<std::string, std::map<int, std::optional<double>>> rows;
@@ -161,7 +171,10 @@ TEST_CASE("baselines agree with a naive reference on random histories", "[detect
       for (const auto& [key, left] : by_key) CHECK(left.empty());
     }
   }
-  for (const char* name : {"mean", "always", "often", "most", "least"}) CHECK(seen[name] > 300);
+  for (const char* name :
+       {"mean", "always", "often", "most", "least", "mean of all", "most of all", "least of all"}) {
+    CHECK(seen[name] > 300);
+  }
 }
 
 TEST_CASE("previous() is the key's last row, troubled or not", "[detect][baseline]") {
@@ -193,6 +206,19 @@ TEST_CASE("an incident does not make the next one look harmless", "[detect][base
     strict.feed({{minute, "a", minute % 2 == 0 ? 0.01 : 0.03}, {minute, "b", 0.5}});
   }
   CHECK(strict.feed({{10, "a", 0.5}, {10, "b", 0.5}})[0]->baseline_value.value() == Approx(0.02));
+}
+
+TEST_CASE("a baseline over all windows is their mean, flagged or not", "[detect][baseline]") {
+  RuleOptions all = rule(kSurge);
+  all.baseline_over_unflagged = false;
+  Run run({all});
+  for (int minute = 0; minute < 58; ++minute) run.feed({{minute, "checkout", 0.01}});
+  CHECK(run.feed({{58, "checkout", 0.61}}).size() == 1);
+  CHECK(run.feed({{59, "checkout", 0.01}}).size() == 1);  // The one is over.
+  const auto again = run.feed({{60, "checkout", 0.5}});
+  REQUIRE(again.size() == 1);
+  CHECK(again[0]->baseline_value.value() == Approx(0.02));  // (59 × 0.01 + 0.61) / 60
+  CHECK(run.feed({{61, "checkout", 0.02}}).size() == 1);
 }
 
 TEST_CASE("a level that lasts is the new normal once the old one is out of sight",
