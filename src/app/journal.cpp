@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,9 +38,9 @@ void Journal::Group::clear() {
   sync = true;
 }
 
-Journal::Journal(flow::BlockingPool& pool, const Clock& clock, telemetry::Registry& metrics,
+Journal::Journal(flow::BlockingPool& background, const Clock& clock, telemetry::Registry& metrics,
                  std::function<void(Error)> on_fatal)
-    : pool_(pool),
+    : background_(background),
       clock_(clock),
       on_fatal_(std::move(on_fatal)),
       input_(kSteps),
@@ -58,15 +59,19 @@ void Journal::attach(wal::Log& log, const wal::WalOptions& options) {
 
 bool Journal::has_room(std::uint64_t payload_bytes) const {
   if (log_ == nullptr) return true;
-  return queued_bytes_ + wal::bytes_in_log(payload_bytes) + kControlBytes <= room_bytes_;
+  const std::uint64_t queued = queued_bytes_.load();
+  return queued + wal::bytes_in_log(payload_bytes) + kControlBytes <= room_bytes_.load();
 }
 
 bool Journal::has_room_for_control() const {
-  return log_ == nullptr || queued_bytes_ + kControlBytes / 8 <= room_bytes_;
+  if (log_ == nullptr) return true;
+  const std::uint64_t queued = queued_bytes_.load();
+  return queued + kControlBytes / 8 <= room_bytes_.load();
 }
 
 asio::awaitable<void> Journal::wait_for_room(std::uint64_t payload_bytes) {
-  room_wanted_ = std::max(room_wanted_, wal::bytes_in_log(payload_bytes) + kControlBytes);
+  const std::uint64_t wanted = wal::bytes_in_log(payload_bytes) + kControlBytes;
+  room_wanted_.store(std::max(room_wanted_.load(), wanted));
   // Where nothing is on its way to the log, nothing else would have it ask for room.
   if (queued_bytes_ == 0 && !has_room(payload_bytes)) {
     Step nudge;
@@ -74,7 +79,7 @@ asio::awaitable<void> Journal::wait_for_room(std::uint64_t payload_bytes) {
     co_await push(std::move(nudge));
   }
   const auto decided = [this, payload_bytes] {
-    return has_room(payload_bytes) || disk_full() || failed_;
+    return has_room(payload_bytes) || disk_full() || failed();
   };
   co_await room_changed_.wait(decided);
 }
@@ -94,13 +99,13 @@ std::uint64_t Journal::size_in_log(const Step& step) {
 
 asio::awaitable<void> Journal::push(Step step) {
   step.bytes_in_log = size_in_log(step);
-  queued_bytes_ += step.bytes_in_log;
+  queued_bytes_.fetch_add(step.bytes_in_log);
   co_await input_.push(std::move(step));
 }
 
 void Journal::take_room(const Result<>& reserved, std::uint64_t bytes) {
   if (reserved.has_value()) {
-    room_bytes_ = bytes;
+    room_bytes_.store(bytes);
     if (disk_full_.exchange(false)) log::info("the log's disk has space again; events are taken");
   } else if (reserved.error().code != ErrorCode::no_space) {
     fail(reserved.error());
@@ -177,47 +182,35 @@ bool Journal::must_sync(Timestamp now) const {
   return anything && (now - synced_at_ >= options_.sync_every || now < synced_at_);
 }
 
-asio::awaitable<void> Journal::commit() {
+void Journal::commit() {
   const Timestamp now = clock_.now();
   group_.sync = must_sync(now);
   const auto started = std::chrono::steady_clock::now();
-  Result<> written;
-  Result<> reserved;
-  const std::uint64_t wanted = std::max(kRoomBytes, room_wanted_);
-  // Reads what this strand leaves alone meanwhile: the group.
-  const auto work = [this, &written, &reserved, wanted] {
-    written = write_group();
-    if (written.has_value()) reserved = log_->reserve(wanted);
-  };
-  while (true) {
-    co_await pool_.run(work);
-    if (written.has_value() || written.error().code != ErrorCode::no_space) break;
-    // Only where the promised room was not enough; nothing was written.
+  Result<> written = write_group();
+  // Only where the promised room was not enough; nothing was written.
+  while (written.has_error() && written.error().code == ErrorCode::no_space) {
     take_room(written, 0);
     if (give_up_.load(std::memory_order_relaxed)) break;
-    asio::steady_timer pause(co_await asio::this_coro::executor);
-    pause.expires_after(kTrySpaceEvery);
-    co_await pause.async_wait(asio::use_awaitable);
+    std::this_thread::sleep_for(kTrySpaceEvery);
+    written = write_group();
   }
-  if (written.has_error()) {
-    fail(written.error());
-    co_return;
-  }
+  if (written.has_error()) return fail(written.error());
   if (group_.sync) synced_at_ = now;
   unsynced_bytes_ = group_.sync ? 0 : unsynced_bytes_ + group_.bytes;
-  room_bytes_ -= std::min(room_bytes_, group_.bytes);
-  queued_bytes_ -= group_.queued_bytes;
+  room_bytes_.fetch_sub(std::min(room_bytes_.load(), group_.bytes));
+  queued_bytes_.fetch_sub(group_.queued_bytes);
   bytes_written_.fetch_add(group_.bytes, std::memory_order_relaxed);
-  take_room(reserved, wanted);
+  const std::uint64_t wanted = std::max(kRoomBytes, room_wanted_.load());
+  take_room(log_->reserve(wanted), wanted);
   room_changed_.notify();
-  if (group_.records.empty()) co_return;
+  if (group_.records.empty()) return;
   groups_.add();
   commit_seconds_.observe(
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
 }
 
 void Journal::fail(const Error& error) {
-  if (std::exchange(failed_, true)) return;
+  if (failed_.exchange(true)) return;
   room_changed_.notify();
   const char* const kept = options_.durability == wal::Durability::sync
                                ? "What was acknowledged before is on disk"
@@ -231,7 +224,7 @@ void Journal::acknowledge(Step& step) {
   if (step.acknowledgement == nullptr) return;
   Acknowledgement& waiting = *step.acknowledgement;
   using Fate = Acknowledgement::Fate;
-  if (failed_) {
+  if (failed()) {
     waiting.complete(Fate::not_durable);
   } else if (const auto* answer = std::get_if<Answer>(&step.what)) {
     waiting.complete(answer->fate);
@@ -247,21 +240,21 @@ asio::awaitable<void> Journal::run() {
     steps.clear();
     const std::size_t count = co_await input_.pop_batch(steps, kSteps);
     if (count == 0) break;
-    if (log_ != nullptr && !failed_) {
+    if (log_ != nullptr && !failed()) {
       gather(steps);
       if (!group_.records.empty() || unsynced_bytes_ != 0 || disk_full() ||
-          room_wanted_ > room_bytes_) {
-        co_await commit();
+          room_wanted_.load() > room_bytes_.load()) {
+        commit();
       }
     }
     // All of them first: who waits must not wait for what comes behind the log.
     for (Step& step : steps) acknowledge(step);
     co_await pass_on(steps);
   }
-  if (unsynced_bytes_ != 0 && !failed_) {
+  if (unsynced_bytes_ != 0 && !failed()) {
     group_.clear();
     barrier_ = true;
-    co_await commit();
+    commit();
     steps.clear();
     co_await pass_on(steps);
   }
@@ -270,7 +263,7 @@ asio::awaitable<void> Journal::run() {
 
 asio::awaitable<void> Journal::pass_on(std::vector<Step>& steps) {
   // Nobody behind the log may see what may not be on disk.
-  if (failed_) co_return;
+  if (failed()) co_return;
   for (Step& step : steps) unsynced_steps_.push_back(std::move(step));
   if (unsynced_bytes_ != 0) co_return;
   for (Step& step : unsynced_steps_) co_await output_.push(std::move(step));
@@ -294,7 +287,7 @@ asio::awaitable<void> Journal::run_maintenance() {
       if (sealed.has_error()) return sealed.error();
       return {};
     };
-    const Result<> done = co_await pool_.run(work);
+    const Result<> done = co_await background_.run(work);
     // That the disk is full has been said where it matters.
     if (done.has_error() && done.error().code != ErrorCode::no_space) {
       log::warn("the log could not be tidied up; it is tried again",

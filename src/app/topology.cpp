@@ -97,6 +97,8 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       }),
       pool_(kBlockingThreads),
       query_pool_(1),
+      log_thread_(1),
+      background_(1, flow::BlockingPool::Priority::low),
       lane_metrics_(metrics_, *plan_),
       history_strand_(asio::make_strand(io_)),
       open_windows_(clock_),
@@ -119,7 +121,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
     lanes_.push_back(std::make_unique<Lane>(i, *plan_, io_, admissions_, lane_metrics_, in_flight_,
                                             plan_->config.sources.size(), options_.durable));
   }
-  journal_ = std::make_unique<Journal>(pool_, clock_, metrics_,
+  journal_ = std::make_unique<Journal>(background_, clock_, metrics_,
                                        [this](const Error& error) { fail_with(error); });
   sequencing_ = std::make_unique<Sequencing>(*plan_, history_strand_, clock_, *journal_, pool_,
                                              lanes, in_flight_, lane_metrics_, metrics_,
@@ -229,7 +231,7 @@ void Topology::spawn_stages() {
                        lane->run_windows(results_->input()[lane->index()]));
   }
   stage_tasks_.spawn(history_strand_, "sequence", sequencing_->run());
-  stage_tasks_.spawn(history_strand_, "log", journal_->run());
+  stage_tasks_.spawn(log_thread_.executor(), "log", journal_->run());
   stage_tasks_.spawn(history_strand_, "dispatch", dispatcher_->run(journal_->output()));
   results_->spawn(stage_tasks_);
   stage_tasks_.spawn(asio::make_strand(io_), "store", store_sink_->run());

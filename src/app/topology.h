@@ -167,6 +167,8 @@ class Topology {
   flow::TaskGroup service_tasks_;  ///< Supervision, signals, ticks, the HTTP accept loop.
   flow::BlockingPool pool_;        ///< Disk reads of sources, transactions of the store.
   flow::BlockingPool query_pool_;  ///< Queries of the API, so that slow ones hold nothing up.
+  flow::BlockingPool log_thread_;  ///< Where the journal lives.
+  flow::BlockingPool background_;  ///< Compressing and preparing segments of the log.
 
   InFlight in_flight_;
   LaneMetrics lane_metrics_;

@@ -1,8 +1,21 @@
 #include "base/file_system.h"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 namespace streamobs {
+
+Result<> File::write_zeros(std::uint64_t offset, std::uint64_t bytes) {
+  static constexpr std::array<char, 65536> kZeros{};
+  for (std::uint64_t done = 0; done < bytes; done += kZeros.size()) {
+    const auto length = std::min<std::uint64_t>(kZeros.size(), bytes - done);
+    auto written = write_at(offset + done, std::string_view(kZeros.data(), length));
+    if (!written) return written;
+  }
+  return {};
+}
 
 std::string directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');

@@ -43,6 +43,12 @@ class File {
   /// what was never written reads as zeros. Writing there later does not run out of space.
   virtual Result<> allocate(std::uint64_t bytes) = 0;
 
+  /// Writes zeros where nothing else is in use yet, both numbers multiples of kBlockBytes: past the
+  /// page cache where the file system lets us, so that preparing space costs the disk's time and
+  /// not the processor's.
+  virtual Result<> write_zeros(std::uint64_t offset, std::uint64_t bytes);
+  static constexpr std::size_t kBlockBytes = 4096;
+
   virtual Result<> truncate(std::uint64_t bytes) = 0;
   virtual Result<std::uint64_t> size() = 0;
 };

@@ -40,6 +40,9 @@ auto retried(Call&& call) {
   }
 }
 
+/// Aligned as writing past the page cache wants it; never written to, so that it takes no memory.
+alignas(File::kBlockBytes) std::array<char, std::size_t{1} << 20> zeros{};
+
 class PosixFile final : public File {
  public:
   PosixFile(int descriptor, std::string path) : fd_(descriptor), path_(std::move(path)) {}
@@ -106,6 +109,28 @@ class PosixFile final : public File {
     return fill(bytes);
   }
 
+  Result<> write_zeros(std::uint64_t offset, std::uint64_t bytes) override {
+    failpoint("file.write");
+    const int flags = ::fcntl(fd_, F_GETFL);
+    if (flags < 0 || ::fcntl(fd_, F_SETFL, flags | O_DIRECT) != 0) {
+      return File::write_zeros(offset, bytes);  // A file system without it, such as tmpfs.
+    }
+    std::uint64_t done = 0;
+    while (done < bytes) {
+      const auto length = std::min<std::uint64_t>(zeros.size(), bytes - done);
+      const ssize_t written = retried(
+          [&] { return ::pwrite(fd_, zeros.data(), length, static_cast<off_t>(offset + done)); });
+      if (written == 0) errno = EIO;
+      if (written <= 0) break;
+      done += static_cast<std::uint64_t>(written);
+    }
+    const int number = errno;
+    if (::fcntl(fd_, F_SETFL, flags) != 0) return failed("set flags of", path_);
+    if (done == bytes) return {};
+    if (number == EINVAL) return File::write_zeros(offset + done, bytes - done);
+    return failed("write to", path_, number);
+  }
+
   Result<> truncate(std::uint64_t bytes) override {
     if (retried([&] { return ::ftruncate(fd_, static_cast<off_t>(bytes)); }) != 0) {
       return failed("truncate", path_);
@@ -122,16 +147,9 @@ class PosixFile final : public File {
  private:
   /// Where the file system knows no fallocate: zeros take the space as well.
   Result<> fill(std::uint64_t bytes) {
-    auto end = size();
+    const auto end = size();
     if (!end) return end.error();
-    static constexpr std::array<char, 65536> kZeros{};
-    for (std::uint64_t at = *end; at < bytes; at += kZeros.size()) {
-      const auto length = std::min<std::uint64_t>(kZeros.size(), bytes - at);
-      if (auto written = File::write_at(at, std::string_view(kZeros.data(), length)); !written) {
-        return written;
-      }
-    }
-    return {};
+    return *end < bytes ? File::write_zeros(*end, bytes - *end) : Result<>{};
   }
   // The base class's overload for one piece stays visible.
   using File::write_at;

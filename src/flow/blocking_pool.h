@@ -8,9 +8,13 @@
 //
 //   const auto read = [&] { return file.read(buffer); };
 //   const auto bytes = co_await pool.run(read);
+//
+// A coroutine that blocks again and again (the log's) may live on a pool of one thread instead:
+// spawn it on executor().
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <type_traits>
@@ -22,8 +26,15 @@ namespace streamobs::flow {
 
 class BlockingPool {
  public:
-  explicit BlockingPool(std::size_t threads) : pool_(threads) {}
+  enum class Priority : std::uint8_t {
+    normal,
+    low,  ///< Yields the processor to all others: for work that nobody waits for.
+  };
+
+  explicit BlockingPool(std::size_t threads, Priority priority = Priority::normal);
   ~BlockingPool() { pool_.join(); }
+
+  asio::any_io_executor executor() { return pool_.get_executor(); }
 
   /// What `work()` returns. An exception thrown by it is thrown here.
   template <class Work>

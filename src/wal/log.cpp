@@ -18,7 +18,9 @@ constexpr std::string_view kSpareName = "next.tmp";
 /// How much of a prepared segment is written and synced at once: little enough that a commit which
 /// has to wait for it on the disk waits for some milliseconds.
 constexpr std::uint64_t kPrepareBytes = std::uint64_t{1} << 20;
-constexpr std::array<char, kFrameAlignment> kZeros{};
+/// A group's write goes on to the end of its block with zeros: a block that is written in part and
+/// is not in memory would have to be read from the disk first.
+constexpr std::array<char, File::kBlockBytes> kZeros{};
 
 std::uint64_t payload_bytes(const LogRecord& record) {
   return std::accumulate(
@@ -206,6 +208,8 @@ Result<> Log::write_frames(std::span<const LogRecord> records) {
     end += frame_bytes(bytes);
     payload_total += bytes;
   }
+  const std::uint64_t block_end = (end + kZeros.size() - 1) / kZeros.size() * kZeros.size();
+  pieces_.emplace_back(kZeros.data(), std::min(block_end, active_.capacity) - end);
   if (auto written = active_.file->write_at(active_.offset, pieces_); !written) {
     return poison(written.error());
   }
@@ -326,11 +330,9 @@ Result<bool> Log::prepare_next() {
     prepared.file = *std::move(file);
     // First of all, so that a full disk is noticed before it is filled to the last byte.
     if (auto allocated = prepared.file->allocate(prepared.capacity); !allocated) return allocated;
-    const std::string zeros(std::min(kPrepareBytes, prepared.capacity), '\0');
-    for (std::uint64_t at = 0; at < prepared.capacity; at += zeros.size()) {
-      const auto length = std::min<std::uint64_t>(zeros.size(), prepared.capacity - at);
-      auto written = prepared.file->write_at(at, std::string_view(zeros.data(), length));
-      if (!written) return written;
+    for (std::uint64_t at = 0; at < prepared.capacity; at += kPrepareBytes) {
+      const auto length = std::min(kPrepareBytes, prepared.capacity - at);
+      if (auto written = prepared.file->write_zeros(at, length); !written) return written;
       if (auto synced = prepared.file->sync_data(); !synced) return synced;
     }
     return {};

@@ -1,5 +1,6 @@
 #include "base/posix_file_system.h"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -74,6 +75,31 @@ TEST_CASE("file system: what is written is read, in pieces and in holes") {
   CHECK(file->size().value() == 0);
 }
 
+TEST_CASE("file system: zeros written past the page cache and bytes through it fit together") {
+  // /dev/shm has no way past the cache: there they go through it.
+  const char* const in_memory = "/dev/shm/streamobs-zeros-test";
+  const Scratch scratch;
+  FileSystem& files = posix_file_system();
+  constexpr std::uint64_t kBytes = (std::uint64_t{1} << 20) + 3 * File::kBlockBytes;
+  for (const std::string& path : {scratch / "file", std::string(in_memory)}) {
+    INFO(path);
+    auto file = files.create(path).value();
+    REQUIRE(file->write_at(0, std::string(2 * File::kBlockBytes, 'x')).has_value());
+    REQUIRE(file->write_zeros(File::kBlockBytes, kBytes).has_value());
+    CHECK(file->size().value() == File::kBlockBytes + kBytes);
+    REQUIRE(file->write_at(File::kBlockBytes + 10, "abc").has_value());
+    REQUIRE(file->sync_data().has_value());
+    std::string expected(File::kBlockBytes + kBytes, '\0');
+    std::fill_n(expected.begin(), File::kBlockBytes, 'x');
+    expected.replace(File::kBlockBytes + 10, 3, "abc");
+    CHECK(files.read_file(path).value() == expected);
+    struct stat status{};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    CHECK(status.st_blocks * 512 >= static_cast<std::int64_t>(kBytes));  // Not holes.
+  }
+  CHECK(files.remove(in_memory).has_value());
+}
+
 TEST_CASE("file system: names, directories, and what is missing") {
   const Scratch scratch;
   FileSystem& files = posix_file_system();
@@ -115,6 +141,7 @@ TEST_CASE("file system: a full device is no_space, another failure io") {
   const auto written = full->write_at(0, "x");
   CHECK(written.error().code == ErrorCode::no_space);
   CHECK(written.error().message.find("/dev/full") != std::string::npos);
+  CHECK(full->write_zeros(0, File::kBlockBytes).error().code == ErrorCode::no_space);
   const Scratch scratch;
   REQUIRE(files.write_file(scratch / "file", "x").has_value());
   auto read_only = files.open_for_reading(scratch / "file").value();
