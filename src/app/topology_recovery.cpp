@@ -114,14 +114,15 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   if (code != 0) {
     return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
   }
-  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
-  const CheckpointParts* const reached = history_->checkpoint();
-  if (reached != nullptr && reached->position == stretch.to) return {};
+  // Also where it came too late to cut the replay short: who asks for a stop wants no engine.
   if (past.interrupted()) {
     return fail(ErrorCode::unavailable,
                 "stopped while what was logged under the old config was being replayed; the next "
                 "start goes on with it");
   }
+  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
+  const CheckpointParts* const reached = history_->checkpoint();
+  if (reached != nullptr && reached->position == stretch.to) return {};
   return fail(
       ErrorCode::unavailable,
       "what was logged under the old config was replayed, but no checkpoint could be made of "
