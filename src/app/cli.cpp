@@ -49,8 +49,8 @@ Examples:
 Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.config/streamobs and
 /etc/streamobs.
 
-Exit codes: 0 done, 65 replay: not one event could be taken, 78 bad config or arguments, 74 disk
-damage, 75 try again, 70 our fault.)";
+Exit codes: 0 done, 65 replay: not one event could be taken, 70 our fault, 71 out of memory, 74 disk
+or log damage, 75 try again, 78 bad config or arguments. docs/operations.md says more.)";
 
 bool error_colour() {
   return ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
@@ -129,13 +129,25 @@ int validate(const ConfigArguments& arguments, bool deny_warnings) {
   return 0;
 }
 
-int run_engine(const ConfigArguments& arguments) {
+/// The plan of a config that `prepare` has adapted to what is to be run; with it the logging is as
+/// the config wants it. None after an error, which has been said.
+std::shared_ptr<const Plan> plan_of(
+    const ConfigArguments& arguments,
+    const std::function<bool(config::Config&, Diagnostics&)>& prepare = {}) {
   Diagnostics diagnostics;
-  const std::shared_ptr<const Plan> plan =
-      make_plan(read_config(arguments, diagnostics), diagnostics);
+  config::Reading reading = read_config(arguments, diagnostics);
+  if (prepare && reading.config && !prepare(*reading.config, diagnostics)) {
+    reading.complete = false;
+  }
+  std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
   print(diagnostics);
+  if (plan != nullptr) log::configure(plan->config.log_level, plan->config.log_format);
+  return plan;
+}
+
+int run_engine(const ConfigArguments& arguments) {
+  const std::shared_ptr<const Plan> plan = plan_of(arguments);
   if (plan == nullptr) return kExitBadConfig;
-  log::configure(plan->config.log_level, plan->config.log_format);
   TopologyOptions options;
   std::string address;
   options.on_ready = [&plan, &address] {
@@ -160,29 +172,19 @@ int run_engine(const ConfigArguments& arguments) {
 }
 
 int replay_log(const ConfigArguments& arguments, const LogReplayOptions& options) {
-  Diagnostics diagnostics;
-  config::Reading reading = read_config(arguments, diagnostics);
-  if (reading.config && !prepare_log_replay(*reading.config, options, diagnostics)) {
-    reading.complete = false;
-  }
-  const std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
-  print(diagnostics);
-  if (plan == nullptr) return kExitBadConfig;
-  log::configure(plan->config.log_level, plan->config.log_format);
-  return run_log_replay(plan, options);
+  const std::shared_ptr<const Plan> plan =
+      plan_of(arguments, [&options](config::Config& config, Diagnostics& diagnostics) {
+        return prepare_log_replay(config, options, diagnostics);
+      });
+  return plan == nullptr ? kExitBadConfig : run_log_replay(plan, options);
 }
 
 int replay(const ConfigArguments& arguments, const ReplayOptions& options) {
-  Diagnostics diagnostics;
-  config::Reading reading = read_config(arguments, diagnostics);
-  if (reading.config && !prepare_replay(*reading.config, options, diagnostics)) {
-    reading.complete = false;
-  }
-  const std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
-  print(diagnostics);
-  if (plan == nullptr) return kExitBadConfig;
-  log::configure(plan->config.log_level, plan->config.log_format);
-  return run_replay(plan);
+  const std::shared_ptr<const Plan> plan =
+      plan_of(arguments, [&options](config::Config& config, Diagnostics& diagnostics) {
+        return prepare_replay(config, options, diagnostics);
+      });
+  return plan == nullptr ? kExitBadConfig : run_replay(plan);
 }
 
 /// Where the data is.

@@ -10,21 +10,6 @@ namespace streamobs::app {
 
 namespace {
 
-/// Stands for the log position where there is no log of ours, so that what is replayed twice is
-/// kept once: the same line of the same file, or the same event of the same request. Above all
-/// positions.
-std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
-  std::string text;
-  put_text(text, letter.stream);
-  put_text(text, letter.reason);
-  put_text(text, letter.origin);
-  put_u64(text, letter.position);
-  put_text(text, letter.payload);
-  if (!from_file)
-    put_signed(text, letter.received_at);  // A file is read at another time each time.
-  return hash_bytes(text) >> 2 | std::uint64_t{1} << 62;
-}
-
 // A source keeps few blocks in a lane: each may be a megabyte.
 constexpr std::size_t kBlocksPerSource = 4;
 constexpr std::size_t kWorkItems = 256;
@@ -36,6 +21,22 @@ std::size_t bytes_of(const EventBatch& batch) {
   for (const std::string_view text : batch.raw) bytes += sizeof text + text.size();
   return bytes;
 }
+
+/// Stands for the log position where there is no log of ours, so that what is replayed twice is
+/// kept once: the same line of the same file, or the same event of the same request. Above all
+/// positions.
+std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
+  std::string text;
+  put_text(text, letter.stream);
+  put_text(text, letter.reason);
+  put_text(text, letter.origin);
+  put_u64(text, letter.position);
+  put_text(text, letter.payload);
+  // A file is read at another time each time.
+  if (!from_file) put_signed(text, letter.received_at);
+  return hash_bytes(text) >> 2 | std::uint64_t{1} << 62;
+}
+
 }  // namespace
 
 void InFlight::remember(const EventBatch& batch) {
