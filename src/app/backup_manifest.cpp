@@ -1,11 +1,12 @@
 #include "app/backup_manifest.h"
 
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/bytes.h"
-#include "base/crc32c.h"
+#include "base/framed_bytes.h"
 
 namespace streamobs::app {
 
@@ -14,7 +15,6 @@ namespace {
 // Frozen.
 constexpr std::string_view kMagic = "SOBSBKUP";
 constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kCrcBytes = 4;
 
 /// Whether a path can only lead to where a backup has its files: nothing else is ever written.
 bool is_path_of_ours(std::string_view path) {
@@ -42,8 +42,7 @@ std::uint64_t bytes_of(const BackupManifest& manifest) {
 }
 
 std::string encode(const BackupManifest& manifest) {
-  std::string out(kMagic);
-  put_u32(out, kVersion);
+  std::string out = begin_frame(kMagic, kVersion);
   put_signed(out, manifest.made_at);
   put_text(out, manifest.version);
   put_u64(out, manifest.log_id);
@@ -57,24 +56,20 @@ std::string encode(const BackupManifest& manifest) {
     put_varint(out, file.sum.bytes);
     put_u32(out, file.sum.crc32c);
   }
-  put_u32(out, crc32c(out));
+  end_frame(out);
   return out;
 }
 
 Result<BackupManifest> decode_backup_manifest(std::string_view bytes) {
-  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + kCrcBytes) return damaged();
-  const std::string_view body = bytes.substr(0, bytes.size() - kCrcBytes);
-  ByteReader end(bytes.substr(body.size()));
-  if (end.u32() != crc32c(body)) return damaged();
-  ByteReader in(body.substr(kMagic.size()));
-  const std::uint32_t version = in.u32();
-  if (!in.ok()) return damaged();
-  if (version != kVersion) {
+  const std::optional<FramedBytes> frame = read_frame(bytes, kMagic);
+  if (!frame) return damaged();
+  if (frame->version != kVersion) {
     return fail(ErrorCode::invalid,
                 fmt::format("it is of version {}, and this streamobs knows version {}: run the "
                             "streamobs that made the backup, or a newer one",
-                            version, kVersion));
+                            frame->version, kVersion));
   }
+  ByteReader in(frame->content);
   BackupManifest manifest;
   manifest.made_at = in.signed_varint();
   manifest.version = in.text();

@@ -149,7 +149,10 @@ class Topology {
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
   void fail_with(const Error& error);
-  void stage_failed(const std::string& name, std::exception_ptr error);
+  /// The words of a bug.
+  static std::string what(const std::exception_ptr& error);
+  void task_failed(const std::string& name, const std::exception_ptr& error);
+  void stage_failed(const std::string& name, const std::exception_ptr& error);
   void set_exit_code(int code);
   void release_signals();
   void push_ended();

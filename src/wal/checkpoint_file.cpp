@@ -5,11 +5,13 @@
 #include <charconv>
 #include <lz4.h>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/framed_bytes.h"
 
 namespace streamobs::wal {
 
@@ -47,8 +49,7 @@ std::uint32_t chunk_crc(std::string_view head, std::string_view sizes, std::stri
 }  // namespace
 
 std::string encode_manifest(const Manifest& manifest) {
-  std::string out(kManifestMagic);
-  put_u32(out, kVersion);
+  std::string out = begin_frame(kManifestMagic, kVersion);
   put_u64(out, manifest.generation);
   put_u64(out, manifest.log_id);
   put_u64(out, manifest.position);
@@ -59,24 +60,20 @@ std::string encode_manifest(const Manifest& manifest) {
     put_varint(out, part.stored_bytes);
     put_u32(out, part.crc32c);
   }
-  put_u32(out, crc32c(out));
+  end_frame(out);
   return out;
 }
 
 Result<Manifest> decode_manifest(std::string_view bytes) {
-  constexpr std::size_t kCrcBytes = 4;
   const Error damaged = fail(ErrorCode::corrupt, "the manifest is damaged");
-  if (bytes.size() < kCrcBytes) return damaged;
-  const std::string_view content = bytes.substr(0, bytes.size() - kCrcBytes);
-  ByteReader end(bytes.substr(content.size()));
-  if (end.u32() != crc32c(content)) return damaged;
-  ByteReader in(content);
-  if (in.text(kManifestMagic.size()) != kManifestMagic) return damaged;
-  if (const std::uint32_t version = in.u32(); version != kVersion) {
+  const std::optional<FramedBytes> frame = read_frame(bytes, kManifestMagic);
+  if (!frame) return damaged;
+  if (frame->version != kVersion) {
     return fail(ErrorCode::invalid,
-                fmt::format("the manifest is of version {}, this program knows version {}", version,
-                            kVersion));
+                fmt::format("the manifest is of version {}, this program knows version {}",
+                            frame->version, kVersion));
   }
+  ByteReader in(frame->content);
   Manifest manifest;
   manifest.generation = in.u64();
   manifest.log_id = in.u64();

@@ -1,0 +1,205 @@
+// The topology's end: what asks for it, in which order all stops, and the watch that it does end.
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <new>
+
+#include <fmt/format.h>
+
+#include "app/topology.h"
+#include "base/log.h"
+
+namespace streamobs::app {
+
+namespace {
+
+constexpr Duration kDrainRequests = 3 * kSecond;
+/// How long shutdown may go on without any progress before the store is given up.
+constexpr auto kShutdownPatience = std::chrono::seconds(20);
+/// The same where a stage has failed: for requests that wait to be told so.
+constexpr auto kBrokenPatience = std::chrono::milliseconds(500);
+constexpr int kExitNoMemory = 71;
+
+bool out_of_memory(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+int exit_code_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::invalid:
+    case ErrorCode::not_found:
+    case ErrorCode::too_large:
+      return 78;
+    case ErrorCode::unavailable:
+    case ErrorCode::no_space:
+      return 75;
+    case ErrorCode::io:
+    case ErrorCode::corrupt:
+      return 74;
+    case ErrorCode::internal:
+      return 70;
+  }
+  return 70;
+}
+
+std::string Topology::what(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an unknown exception";
+  }
+}
+
+void Topology::request_stop() {
+  if (stop_requested_.exchange(true)) return;
+  sequencing_->give_up_replay();
+  asio::post(main_strand_, [this] { stop_timer_.cancel(); });
+}
+
+void Topology::fail_with(const Error& error) {
+  log::error(error.message);
+  set_exit_code(exit_code_of(error.code));
+  // Nothing more may be acknowledged that may not be kept.
+  ingest_->stop();
+  request_stop();
+}
+
+void Topology::task_failed(const std::string& name, const std::exception_ptr& error) {
+  fail_with({ErrorCode::internal, fmt::format("{} ended with a bug: {}", name, what(error))});
+}
+
+/// A pipeline that lacks a stage does not drain any more: the process ends soon.
+void Topology::stage_failed(const std::string& name, const std::exception_ptr& error) {
+  broken_.store(true);
+  if (out_of_memory(error)) {
+    if (history_ != nullptr) history_->watch().pardon();
+    set_exit_code(kExitNoMemory);
+    fail_with(
+        {ErrorCode::unavailable,
+         fmt::format("out of memory, in {}: the process ends. What was acknowledged is in the "
+                     "log, and the next start goes on from there. Give it more memory, or "
+                     "lower max_keys of the windows and max_ids of the streams",
+                     name)});
+  } else {
+    task_failed(name, error);
+  }
+}
+
+/// The first reason to fail is the one that is told.
+void Topology::set_exit_code(int code) {
+  int none = 0;
+  exit_code_.compare_exchange_strong(none, code);
+}
+
+asio::awaitable<void> Topology::watch_signals() {
+  const auto token = asio::as_tuple(asio::use_awaitable);
+  const auto [error, number] = co_await signals_->async_wait(token);
+  if (error) co_return;
+  log::info("stopping: no more events are taken, what is queued is counted and stored",
+            {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
+  interrupted_ = true;
+  // Bounded input that was not read to its end has not been done.
+  const bool unread = options_.input != nullptr && !sequencing_->replayed_all();
+  if (unread || (options_.stop_when_input_ends && sources_running_ != 0)) set_exit_code(75);
+  request_stop();
+  release_signals();
+}
+
+/// From here on a signal means "now": the default action ends the process.
+void Topology::release_signals() {
+  if (signals_ == nullptr) return;
+  error_code ignored;
+  signals_->clear(ignored);
+  signals_.reset();
+}
+
+asio::awaitable<void> Topology::supervise() {
+  while (!stop_requested_.load()) {
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await stop_timer_.async_wait(token);
+  }
+  service_tasks_.spawn(main_strand_, "shutdown watch", watch_shutdown());
+  co_await shut_down();
+  drained_ = true;
+  patience_.cancel();
+}
+
+/// Shutdown takes as long as there is progress; a store that takes nothing any more ends it.
+asio::awaitable<void> Topology::watch_shutdown() {
+  std::uint64_t seen = progress();
+  bool given_up = false;
+  while (!drained_) {
+    const bool broken = broken_.load();
+    patience_.expires_after(broken ? kBrokenPatience : kShutdownPatience);
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await patience_.async_wait(token);
+    if (drained_) break;
+    if (broken) std::_Exit(exit_code_);
+    const std::uint64_t now = progress();
+    if (now == seen) {
+      log::error(
+          "shutdown has come to a standstill; what the store or the log does not take now is left");
+      set_exit_code(75);
+      if (given_up) {
+        // Somebody waits for what will not come. What was acknowledged is in the log, and the next
+        // start takes it up from there.
+        log::error("shutdown does not end; the process does");
+        std::_Exit(exit_code_);
+      }
+      given_up = true;
+      store_sink_->give_up();
+      journal_->give_up();
+    }
+    seen = now;
+  }
+}
+
+std::uint64_t Topology::progress() const {
+  return database_->stats().rows_written + lane_metrics_.windowed_batches.value() +
+         lane_metrics_.decoded_batches.value();
+}
+
+asio::awaitable<void> Topology::shut_down() {
+  // First phase: nothing new comes in.
+  ready_.store(false, std::memory_order_release);
+  stop_sources_.store(true, std::memory_order_relaxed);
+  // Sources that wait in a full ring are let go by the lanes, which go on taking.
+  co_await source_tasks_.join();
+  // Also those of sources that were never made: a stop may come before recovery has ended.
+  for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) sequencing_->end_of(i).close();
+  ingest_->stop();
+  const auto no_pushes = [this] { return pushes_.load() == 0; };
+  co_await pushes_ended_.wait(no_pushes);
+  if (server_ != nullptr) {
+    server_->stop_accepting();
+    live_->close();  // Before the drain: its readers would wait for ever.
+    co_await server_->drain(kDrainRequests);
+  } else {
+    live_->close();
+  }
+  release_signals();
+  const auto stop_ticks = [this] {
+    sequencing_->stop_ticking();
+    journal_->stop_maintaining();
+  };
+  asio::post(history_strand_, stop_ticks);
+
+  // Second phase: what is queued flows out, each stage closing the next behind itself.
+  for (const auto& lane : lanes_) {
+    lane->blocks().close();
+    sequencing_->requests_of(lane->index()).close();
+  }
+  co_await stage_tasks_.join();
+}
+
+}  // namespace streamobs::app
