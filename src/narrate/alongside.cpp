@@ -56,24 +56,9 @@ std::optional<Measured> measure(const RuleTrack& track, const WindowMemory& memo
   return Measured{column, value, &*level, counts};
 }
 
-std::string that_window(const Anomaly& a) {
-  switch (a.window_end - a.window_start) {
-    case kSecond:
-      return "In that second";
-    case kMinute:
-      return "In that minute";
-    case kHour:
-      return "In that hour";
-    case kDay:
-      return "On that day";
-    default:
-      return "In that window";
-  }
-}
-
-// "In that minute its request count had doubled (230, normally 115); its p95 latency (104 ms) was
-// about normal."
-Finding told_of(const std::vector<Measured>& measured, std::string when) {
+// "In the minute from 12:34 UTC its request count had doubled (230, normally 115); its p95 latency
+// (104 ms) was about normal."
+Finding told_of(const std::vector<Measured>& measured, const std::string& when) {
   Finding out;
   std::vector<std::string> moved;
   std::vector<std::string> steady;
@@ -97,7 +82,7 @@ Finding told_of(const std::vector<Measured>& measured, std::string when) {
           fmt::format("{}{} ({}{})", steady.empty() ? "its " : "", words.name, value, usual));
     }
   }
-  out.sentence = std::move(when) + " " + listed(moved, kMaxMetrics);
+  out.sentence = when + " " + listed(moved, kMaxMetrics);
   if (!steady.empty()) {
     out.sentence += fmt::format("{}{} {} about normal", moved.empty() ? "" : "; ",
                                 listed(steady, kMaxMetrics), many ? "were" : "was");
@@ -108,8 +93,8 @@ Finding told_of(const std::vector<Measured>& measured, std::string when) {
 
 }  // namespace
 
-Finding find_alongside(const RuleTrack& track, const std::set<std::string>& told,
-                       const EvidenceStore& evidence) {
+Finding find_alongside(const RuleTrack& track, const std::string& when,
+                       const std::set<std::string>& told, const EvidenceStore& evidence) {
   const Anomaly& worst = *track.worst;
   const WindowMemory* const memory = evidence.window(worst.window);
   if (memory == nullptr) return {};
@@ -143,7 +128,7 @@ Finding find_alongside(const RuleTrack& track, const std::set<std::string>& told
   std::stable_partition(found.begin() + (with_volume ? 1 : 0), found.end(),
                         [](const Measured& m) { return m.moved(); });
   if (found.size() > kMaxMetrics) found.resize(kMaxMetrics);
-  return told_of(found, that_window(worst));
+  return told_of(found, when);
 }
 
 }  // namespace streamobs::narrate

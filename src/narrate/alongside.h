@@ -10,9 +10,10 @@
 
 namespace streamobs::narrate {
 
-/// `told`: stems of metrics that are spoken of elsewhere. Empty where the rows of that window or
-/// what was normal before are not known.
-Finding find_alongside(const RuleTrack& track, const std::set<std::string>& told,
-                       const EvidenceStore& evidence);
+/// `when`: how the sentence begins, "In the minute from 12:34 UTC". `told`: stems of metrics that
+/// are spoken of elsewhere. Empty where the rows of that window or what was normal before are not
+/// known.
+Finding find_alongside(const RuleTrack& track, const std::string& when,
+                       const std::set<std::string>& told, const EvidenceStore& evidence);
 
 }  // namespace streamobs::narrate

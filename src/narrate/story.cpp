@@ -238,6 +238,31 @@ std::string also_sentence(const Case& c, const RuleTrack& first, const Times& ti
   return "Also flagged: " + listed(also, kMaxAlso) + ".";
 }
 
+std::string that_window(const Anomaly& a) {
+  switch (a.window_end - a.window_start) {
+    case kSecond:
+      return "In that second";
+    case kMinute:
+      return "In that minute";
+    case kHour:
+      return "In that hour";
+    case kDay:
+      return "On that day";
+    default:
+      return "In that window";
+  }
+}
+
+// The finding may be of an earlier window than the one that is told now, and between the two
+// another rule's times may have been named: "that minute" is only what stands right before.
+std::string alongside_sentence(const Case& c, const Anomaly& worst, const Times& times,
+                               bool just_named) {
+  const std::string& found = c.alongside.sentence;
+  const std::string named = capitalised(times.in_window(worst));
+  if (!just_named || !found.starts_with(named)) return found;
+  return that_window(worst) + found.substr(named.size());
+}
+
 // What other metrics have already been spoken of.
 std::set<std::string> told_stems(const Case& c) {
   std::set<std::string> out;
@@ -377,7 +402,8 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
   const RuleTrack& first = headline(c);
   const Times times(c.incident, size_of(*first.worst));
   keep_newer(c.parts, find_parts(c.incident, *first.worst, evidence, evidence_windows));
-  keep_newer(c.alongside, find_alongside(first, told_stems(c), evidence));
+  keep_newer(c.alongside, find_alongside(first, capitalised(times.in_window(*first.worst)),
+                                         told_stems(c), evidence));
 
   Incident& incident = c.incident;
   incident.title = title(c, first);
@@ -388,8 +414,9 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
     incident.explanation += sentence;
   };
   say(headline_sentence(c, first, times));
-  say(also_sentence(c, first, times));
-  say(c.alongside.sentence);
+  const std::string also = also_sentence(c, first, times);
+  say(also);
+  say(alongside_sentence(c, *first.worst, times, also.empty()));
   say(c.parts.sentence);
   say(others_sentence(c));
   say(end_sentence(c, times, resolve_after));

@@ -39,6 +39,44 @@ TEST_CASE("situation: two kinds of trouble, one after the other", "[narrate][gol
                                          "12:36 UTC: 9,000 ms in the minute") == 0);
 }
 
+TEST_CASE("situation: two kinds of trouble in different windows, with what was alongside",
+          "[narrate][golden]") {
+  Run run;
+  run.quiet(-60, 0);
+  run.feed(rows(kServices, 0, {{{"checkout"}, 0.05, 300, 2'150}, {{"payments"}}}));
+  run.raise(latency(0, 2'150));
+  // Nothing stands between the minute and what refers to it.
+  CHECK(text_of(run) ==
+        "checkout: p95 latency 2,150 ms (limit 600 ms) | The p95 latency of checkout has been too "
+        "high since 12:34 UTC: 2,150 ms in the minute from 12:34 UTC, over its limit of 600 ms "
+        "(normally 100 ms). In that minute its request count was 3 times the normal level (300, "
+        "normally 100); its error rate (5%) was about normal. No other service is flagged.");
+  run.feed(rows(kServices, 1, {{{"checkout"}, 0.411, 50}, {{"payments"}}}));
+  run.raise({1, {"checkout"}, 0.411, 0.009, 0.06});
+  // The other rule's times were named in between.
+  CHECK(text_of(run) ==
+        "checkout: error rate 41.1% (46× normal), p95 latency 2,150 ms (limit 600 ms) | The error "
+        "rate of checkout has been too high since 12:35 UTC: 41.1% in the minute from 12:35 UTC, "
+        "which is 46 times its normal 0.9%. Also flagged: its p95 latency (from 12:34 to 12:35 "
+        "UTC, 2,150 ms, limit 600 ms). In the minute from 12:35 UTC its request count had halved "
+        "(50, normally 100). No other service is flagged.");
+}
+
+TEST_CASE("situation: of the window that is told now nothing is known beside it",
+          "[narrate][golden]") {
+  Run run;
+  run.quiet(-60, 0);
+  run.feed(rows(kServices, 0, {{{"checkout"}, 0.31, 300}, {{"payments"}}}));
+  run.raise({0});
+  // Its row has not come, or has been forgotten: what is known is of the minute before.
+  run.raise({1, {"checkout"}, 0.4});
+  CHECK(text_of(run) ==
+        "checkout: error rate 40% (8× normal) | The error rate of checkout has been too high since "
+        "12:34 UTC: at worst 40% in the minute from 12:35 UTC, which is 8 times its normal 5%. In "
+        "the minute from 12:34 UTC its request count was 3 times the normal level (300, normally "
+        "100); its p95 latency (100 ms) was about normal. No other service is flagged.");
+}
+
 TEST_CASE("situation: on and off", "[narrate][golden]") {
   Run run;
   run.quiet(-60, 0);
