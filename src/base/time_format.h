@@ -1,4 +1,4 @@
-// Writing times for people and for other programs. Reading them is decode's business.
+// Writing times for people and for other programs (reading them: base/time_reading.h).
 #pragma once
 
 #include <string>

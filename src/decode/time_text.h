@@ -4,9 +4,7 @@
 //   access log    17/May/2015:10:05:03 +0000
 //   epoch         1704803696.789 as number or text: s, ms, µs or ns by magnitude
 //
-// T, t or a space stands between date and time; a fraction follows '.' or ',' and may have any
-// length (digits beyond microseconds are cut off, towards the past). A time without zone is local
-// to the stream's time zone. A leap second (:60) is taken as :59.999999. Hour 24 is refused.
+// The first two are base/time_reading.h's; a time without zone is local to the stream's time zone.
 // Epoch numbers: below 10^11 seconds, below 10^14 milliseconds, below 10^17 microseconds, else
 // nanoseconds; digits beyond microseconds are cut off there too.
 //

@@ -47,7 +47,7 @@ class ChunkedDecoder::Parser final : public BeastRequestParser {
 };
 
 ChunkedDecoder::ChunkedDecoder(BlockBuffer& out, std::size_t bytes_max)
-    : parser_(std::make_unique<Parser>(out, bytes_max)) {}
+    : bytes_max_(bytes_max), parser_(std::make_unique<Parser>(out, bytes_max)) {}
 ChunkedDecoder::~ChunkedDecoder() = default;
 
 bool ChunkedDecoder::done() const {
@@ -64,7 +64,7 @@ std::optional<Refusal> ChunkedDecoder::feed(std::string_view bytes, std::size_t&
     eaten += used;
     if (error == boost::beast::http::error::need_more) return std::nullopt;
     if (error == boost::beast::http::error::body_limit) {
-      return Refusal{413, "the body is longer than body_bytes_max allows"};
+      return too_large("is longer", bytes_max_, "body_bytes_max");
     }
     if (error) return Refusal{400, "broken chunked body: " + error.message()};
   }

@@ -30,6 +30,7 @@ class ChunkedDecoder {
 
  private:
   class Parser;
+  const std::size_t bytes_max_;
   std::unique_ptr<Parser> parser_;
 };
 

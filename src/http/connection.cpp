@@ -352,8 +352,8 @@ bool Connection::check_request(const Route& route) {
     return false;
   }
   if (head.content_length > context_.options.body_bytes_max) {
-    const Refusal refusal{413, "the body is longer than body_bytes_max allows"};
-    refuse(refusal, "body_too_large");
+    refuse(too_large("is longer", context_.options.body_bytes_max, "body_bytes_max"),
+           "body_too_large");
     return false;
   }
   return true;

@@ -60,7 +60,7 @@ std::optional<Refusal> inflate_gzip(std::string_view bytes, std::size_t bytes_ma
       const int last = inflate(&stream, Z_NO_FLUSH);
       if (last == Z_STREAM_END && stream.avail_out == 1 && stream.avail_in == 0) break;
       if (stream.avail_out == 0) {
-        return Refusal{413, "the body inflates to more than inflated_bytes_max allows"};
+        return too_large("inflates to more", bytes_max, "inflated_bytes_max");
       }
       return Refusal{400, "the gzip body is damaged or cut short"};
     }

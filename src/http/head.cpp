@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <boost/asio/buffer.hpp>
+#include <fmt/format.h>
 
 #include "http/beast_parser.h"
 
@@ -121,6 +122,12 @@ std::optional<Refusal> check_framing(Head& head) {
 }
 
 }  // namespace
+
+Refusal too_large(std::string_view what, std::size_t bytes_max, std::string_view key) {
+  return {413,
+          fmt::format("the body {} than the {} bytes that [http] {} allows; send less at a time",
+                      what, bytes_max, key)};
+}
 
 bool is_token_char(char c) {
   return kToken[static_cast<unsigned char>(c)];

@@ -21,6 +21,9 @@ struct Refusal {
   std::string detail;
 };
 
+/// 413: `what` ("is longer", "inflates to more") than the key of [http] allows.
+Refusal too_large(std::string_view what, std::size_t bytes_max, std::string_view key);
+
 struct HeaderField {
   std::string_view name;   ///< As received.
   std::string_view value;  ///< Without the white space around it.

@@ -17,8 +17,8 @@ Result<Timestamp> read_time(std::string_view name, std::string_view text) {
   if (time) return *time;
   return fail(
       ErrorCode::invalid,
-      fmt::format("{} = \"{}\" is not a time; write RFC 3339 (2024-01-09T12:34:00Z) or epoch "
-                  "milliseconds",
+      fmt::format("{} = \"{}\" is not a time; write it as 2024-01-09T12:34:00Z (without seconds or "
+                  "zone, UTC, as well) or in epoch milliseconds",
                   name, text));
 }
 

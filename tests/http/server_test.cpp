@@ -272,6 +272,18 @@ TEST_CASE("bodies are refused for type, coding and size", "[http]") {
   const std::string bomb = gzip(std::string(9'000'000, ' '));
   REQUIRE(bomb.size() < 10'000);
   CHECK(ask(server, post("/body", bomb, kGzipFields)) == 413);
+  const auto words = [&server](const std::string& request) {
+    HttpClient client = server.connect();
+    const auto response = client.ask(request);
+    return response ? response->body : std::string();
+  };
+  const std::string too_long = "longer than the 10000 bytes that [http] body_bytes_max allows";
+  CHECK(words(post("/body", std::string(10'001, 'x'))).find(too_long) != std::string::npos);
+  CHECK(words(kChunkedHead + chunk(std::string(10'001, 'x')) + "0\r\n\r\n").find(too_long) !=
+        std::string::npos);
+  CHECK(words(post("/body", bomb, kGzipFields))
+            .find("more than the 50000 bytes that [http] inflated_bytes_max allows") !=
+        std::string::npos);
   CHECK(ask(server, post("/body", "not gzip", kGzipFields)) == 400);
   const std::string good = gzip("{\"a\": 1}");
   CHECK(ask(server, post("/body", good.substr(0, good.size() - 5), kGzipFields)) == 400);
