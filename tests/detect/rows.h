@@ -116,4 +116,21 @@ struct Run {
   std::vector<AnomalyPtr> all;
 };
 
+inline constexpr const char* kSurge =
+    "error_rate > 3 * baseline(error_rate, '1h') and request_count >= 20";
+
+/// What was said, in short: "checkout@5", "checkout@5 over".
+inline std::string said(const AnomalyPtr& a) {
+  return key_text({a->keys[0].value}) + "@" + std::to_string((a->window_start - kBase) / kMinute) +
+         (a->resolved ? " over" : "");
+}
+
+inline std::vector<std::string> said(const std::vector<AnomalyPtr>& anomalies) {
+  std::vector<std::string> out;
+  for (const AnomalyPtr& a : anomalies) out.push_back(said(a));
+  return out;
+}
+
+using Said = std::vector<std::string>;
+
 }  // namespace streamobs::detect
