@@ -19,6 +19,10 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+/// So many events refused and not one taken: it is the wrong file, stream or format, and what it
+/// says of itself must not be buried under as many dead letters as the file has lines.
+constexpr std::uint64_t kRefusedFirstMax = 1'000;
+
 void add_error(Diagnostics& diagnostics, std::string message, std::string hint) {
   diagnostics.push_back({Diagnostic::Severity::error, {}, std::move(message), std::move(hint), ""});
 }
@@ -71,6 +75,10 @@ void explain_nothing(const Topology& topology, const Totals& totals) {
     fmt::print(stderr, "error: nothing was counted: there was no event in what was read\n");
   } else if (advice.empty()) {
     advice = advice_on(reason, source.stream.text, source.format);
+  }
+  if (topology.gave_up()) {
+    fmt::print(stderr, "  a replay gives up after {} events that were all refused\n",
+               kRefusedFirstMax);
   }
   if (!advice.empty()) fmt::print(stderr, "  try: {}\n", advice);
 }
@@ -157,6 +165,7 @@ int run_replay(const std::shared_ptr<const Plan>& plan) {
   TopologyOptions options;
   options.stop_when_input_ends = true;
   options.durable = false;
+  options.refused_first_max = kRefusedFirstMax;
   if (ProgressBar::wanted()) {
     options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) {
       bar.update(read, total);

@@ -155,6 +155,11 @@ asio::awaitable<void> Sequencing::run() {
   co_await end();
 }
 
+void Sequencing::give_up_after_refused(std::uint64_t refused_max, std::function<void()> tell) {
+  refused_max_ = refused_max;
+  tell_hopeless_ = std::move(tell);
+}
+
 asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
   const std::uint64_t bytes = decoded.batch->encoded.bytes.size();
   while (!journal_.has_room(bytes)) {
@@ -172,6 +177,10 @@ asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
     co_await journal_.wait_for_room(bytes);
   }
   in_flight_.blocks[decoded.batch->origin.source_id].fetch_sub(1, std::memory_order_relaxed);
+  if (hopeless_) {
+    in_flight_.forget(*decoded.batch);
+    co_return;
+  }
   Step repeat;
   if (answer_by_key(decoded, repeat)) {
     repeated_requests_.add();
@@ -179,7 +188,6 @@ asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
     co_await journal_.push(std::move(repeat));
     co_return;
   }
-  lane_metrics_.count_taken(*decoded.batch);
   sequencer_.admit(std::move(decoded.batch), now, sequenced_);
   co_await pass_on(std::move(decoded.acknowledgement), false);
 }
@@ -211,6 +219,8 @@ asio::awaitable<void> Sequencing::take_held(Timestamp now) {
 void Sequencing::settle(EventBatch& batch) {
   const std::uint32_t stream_id = batch.schema->stream_id;
   ++batches_[stream_id];
+  if (refused_max_ != 0) look_for_hope(batch);
+  if (!batch.counted_before) lane_metrics_.count_taken(batch);
   if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
   if (deduplicators_[stream_id] == nullptr || batch.rows == 0) return;
   DeadLetters too_old;
@@ -223,9 +233,29 @@ void Sequencing::settle(EventBatch& batch) {
   for (DeadLetter& letter : too_old) batch.dead_letters.push_back(std::move(letter));
 }
 
+/// In the order of history, so that the outcome does not depend on which lane was faster.
+void Sequencing::look_for_hope(EventBatch& batch) {
+  if (batch.rows != 0) refused_max_ = 0;
+  if (refused_max_ == 0) return;
+  const std::uint64_t before = refused_;
+  refused_ += batch.refused;
+  if (refused_ < refused_max_) return;
+  // One block may hold many more: they are counted.
+  std::vector<DeadLetter>& letters = batch.dead_letters;
+  const std::size_t kept = std::min<std::size_t>(letters.size(), refused_max_ - before);
+  for (std::size_t i = kept; i < letters.size(); ++i) ++batch.refused_unkept[letters[i].reason];
+  letters.resize(kept);
+  hopeless_ = true;
+}
+
 asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
   for (std::size_t i = 0; i < sequenced_.size(); ++i) {
     wal::Sequenced& item = sequenced_[i];
+    if (hopeless_) {
+      const auto* over = std::get_if<wal::EventBatchPtr>(&item.what);
+      if (over != nullptr) in_flight_.forget(**over);
+      continue;
+    }
     Step step;
     step.replayed = replayed;
     const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != item.position;
@@ -239,6 +269,7 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
     co_await journal_.push(std::move(step));
   }
   sequenced_.clear();
+  if (hopeless_ && tell_hopeless_) std::exchange(tell_hopeless_, nullptr)();
 }
 
 /// At the start, and again with each checkpoint: a log that has lost its beginning, or has been

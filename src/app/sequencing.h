@@ -56,6 +56,10 @@ class Sequencing {
   /// Before run(): the tail to replay, and whom to tell when that has been done.
   void recover(ReplayInput* tail, Care care, std::function<void(Result<>)> on_ready);
 
+  /// Before run(): once so many events have been refused and not one has been taken, `tell` is
+  /// called, once, on this strand, and what comes then is passed over. Only where there is no log.
+  void give_up_after_refused(std::uint64_t refused_max, std::function<void()> tell);
+
   /// Until the input is closed and drained; then asks for a last checkpoint (without a log: for
   /// what is left open), and closes the journal.
   asio::awaitable<void> run();
@@ -110,6 +114,7 @@ class Sequencing {
   asio::awaitable<void> take_held(Timestamp now);
   bool answer_by_key(Decoded& decoded, Step& step) const;
   void settle(EventBatch& batch);
+  void look_for_hope(EventBatch& batch);
   asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
   asio::awaitable<void> tick(Timestamp now);
   asio::awaitable<void> show_open_windows(Timestamp now);
@@ -145,6 +150,11 @@ class Sequencing {
   std::atomic<int> percent_replayed_{0};
   bool replay_failed_ = false;
   std::size_t next_lane_ = 0;  ///< Of replayed batches.
+
+  std::uint64_t refused_max_ = 0;  ///< 0: never given up.
+  std::uint64_t refused_ = 0;      ///< Events, before the first that was taken.
+  std::function<void()> tell_hopeless_;
+  bool hopeless_ = false;
 
   std::atomic<bool> checkpoint_under_way_{false};
   std::chrono::steady_clock::time_point checkpoint_asked_at_;

@@ -134,7 +134,6 @@ Result<> Sequencing::take_replayed(Replayed& record) {
   EventBatchPtr batch = std::move(std::get<wal::EventBatchPtr>(record.record));
   batch->lane = static_cast<std::uint32_t>(next_lane_++ % lanes_);
   batch->counted_before = durable_;
-  if (!batch->counted_before) lane_metrics_.count_taken(*batch);
   in_flight_.remember(*batch);
   return sequencer_.replay(record.position, std::move(batch), sequenced_);
 }

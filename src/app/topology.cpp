@@ -78,6 +78,12 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   sequencing_ = std::make_unique<Sequencing>(*plan_, history_strand_, clock_, *journal_, pool_,
                                              lanes, in_flight_, lane_metrics_, metrics_,
                                              options_.stop_when_input_ends, options_.durable);
+  if (options_.refused_first_max != 0) {
+    sequencing_->give_up_after_refused(options_.refused_first_max, [this] {
+      gave_up_ = true;
+      request_stop();
+    });
+  }
   dispatcher_ = std::make_unique<Dispatcher>(*plan_, history_strand_, clock_, lanes_, admissions_,
                                              in_flight_, metrics_, options_.durable);
   results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);

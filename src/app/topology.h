@@ -51,6 +51,9 @@ class Queries;
 struct TopologyOptions {
   bool handle_signals = true;         ///< SIGINT and SIGTERM ask for a stop.
   bool stop_when_input_ends = false;  ///< replay: end once every source has been read to its end.
+  /// replay: end as well once so many events have been refused and not one has been taken; 0:
+  /// never. A block of a file is looked at as a whole.
+  std::uint64_t refused_first_max = 0;
   /// With a log and checkpoints. Without: replay of files, whose results are in the store when it
   /// ends and which is simply run again otherwise.
   bool durable = true;
@@ -104,6 +107,8 @@ class Topology {
   void request_stop();
   /// Whether a signal asked for the stop; after run().
   bool interrupted() const { return interrupted_; }
+  /// Whether it ended for `refused_first_max`; after run().
+  bool gave_up() const { return gave_up_; }
 
   /// Before start().
   void add_listener(Results::Listener listener) { results_->add_listener(std::move(listener)); }
@@ -205,6 +210,7 @@ class Topology {
   flow::Signal pushes_ended_;
   std::atomic<bool> stop_requested_{false};
   std::atomic<bool> interrupted_{false};
+  std::atomic<bool> gave_up_{false};
   std::atomic<int> exit_code_{0};
   std::atomic<bool> broken_{false};  ///< A stage has failed.
   std::atomic<bool> ready_{false};

@@ -159,6 +159,31 @@ def test_one_event_that_counts_is_enough_for_success(replay):
     assert "accepted 1, rejected 1" in done.stderr
 
 
+ACCESS = '1.2.3.4 - - [09/Jan/2026:12:34:56 +0000] "GET /%d HTTP/1.1" 200 5 "-" "-"\n'
+
+
+def test_a_replay_of_the_wrong_format_gives_up_early(replay):
+    # Many blocks, so that the lanes are ahead of what gives up; and at the end it would be right.
+    text = "".join(ACCESS % i for i in range(200_000)) + GOOD * 1_000
+    for _ in range(2):
+        done = replay("old", text)
+        assert done.returncode == 65, done.stderr
+        assert "all events were refused" in done.stderr and "--format access_log" in done.stderr
+        assert "gives up after 1000 events" in done.stderr
+        assert "accepted 0, rejected" in done.stderr
+        assert int(done.stderr.split(" events in ")[0].split()[-1]) < 100_000
+        assert replay.rows("SELECT min(position), max(position), count(*) FROM dead_letters") == [
+            (1, 1_000, 1_000)]
+        assert replay.rows("SELECT count(*) FROM per_service") == [(0,)]
+
+
+def test_a_replay_goes_on_where_the_first_event_that_counts_comes_in_time(replay):
+    done = replay("old", "nonsense\n" * 999 + GOOD + "nonsense\n" * 3_000)
+    assert done.returncode == 0, done.stderr
+    assert "accepted 1, rejected 3999" in done.stderr
+    assert replay.rows("SELECT count(*) FROM dead_letters") == [(3_999,)]
+
+
 def test_a_file_that_is_not_there_is_told_once(replay):
     done = run("replay", "--config", "obs.toml", "--data-dir", "data", "gone.ndjson", check=False,
                cwd=replay.directory)
@@ -185,7 +210,10 @@ def test_the_same_file_twice_changes_nothing(replay):
 
 
 def test_only_the_top_help_has_the_examples():
-    assert "Exit codes" in run("--help").stdout
+    top = run("--help").stdout
+    codes = top[top.index("Exit codes:"):]
+    told = re.findall(r"^\| (\d+) \| ", (ROOT / "docs/operations.md").read_text(), re.M)
+    assert re.findall(r"\b(\d+) ", codes) == told
     for command in ("validate", "replay", "loadgen", "wal", "backup", "restore"):
         text = run(command, "--help").stdout
         assert "Exit codes" not in text and "curl -d" not in text, command
