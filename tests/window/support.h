@@ -367,4 +367,30 @@ class Engine {
   std::mt19937 random_;
 };
 
+inline Event event(Timestamp seconds, std::string service = "a", double latency = 1) {
+  Event e;
+  e.time = seconds * kSecond;
+  e.service = std::move(service);
+  e.latency_ms = latency;
+  return e;
+}
+
+inline std::vector<const WindowRow*> all_rows(const Records& records) {
+  std::vector<const WindowRow*> rows;
+  for (const Record& record : records) {
+    for (const WindowRow& row : std::get<WindowBatchPtr>(record)->rows) rows.push_back(&row);
+  }
+  return rows;
+}
+
+/// Of an engine that has had these events, one a batch.
+inline Engine::Checkpoint checkpoint_of(const Compiled& compiled,
+                                        const std::vector<Event>& events) {
+  Engine engine(compiled, 2, 1, 1);
+  for (const Event& e : events) engine.push(&e, 1);
+  engine.checkpoint();
+  engine.drain();
+  return engine.checkpoints.at(0);
+}
+
 }  // namespace window_test

@@ -1,0 +1,184 @@
+// A checkpoint of open windows under another config: what is lost is named, the rest goes on.
+#include "support/catch.h"
+#include "window/support.h"
+
+using namespace window_test;  // NOLINT
+
+namespace {
+
+std::vector<Event> few_events() {
+  std::vector<Event> events;
+  for (int i = 0; i < 8; ++i) {
+    Event e;
+    e.time = Timestamp{1'700'000'000} * kSecond + i * kSecond;
+    e.service = fmt::format("service-{}", i % 4);
+    e.path = "/a/path/beyond/twelve/bytes";
+    e.latency_ms = i;
+    e.amount = 100 * i;
+    e.user_id = i;
+    events.push_back(std::move(e));
+  }
+  return events;
+}
+
+RestoredWindows restored_under(const Engine::Checkpoint& checkpoint,
+                               const std::vector<WindowOptions>& windows,
+                               const std::string& filter = "") {
+  const Compiled compiled = compile(windows, filter);
+  INFO(text_of(compiled.diagnostics));
+  REQUIRE(compiled.plan != nullptr);
+  Engine engine(compiled, 2, 1, 1);
+  auto restored = engine.restore(checkpoint);
+  REQUIRE(restored.has_value());
+  REQUIRE(engine.lane(0).open_instances() + engine.lane(1).open_instances() == restored->instances);
+  return *restored;
+}
+
+using Texts = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a window that is gone or defined differently is named, with what was open",
+          "[window][snapshot]") {
+  const WindowOptions minutes =
+      options("minutes", {{"service", "service"}}, {{"n", "count(*)"}, {"revenue", "sum(amount)"}},
+              kMinute, 10 * kSecond);
+  const WindowOptions hours = options("hours", {}, {{"n", "count(*)"}}, kHour, 0);
+  const Engine::Checkpoint checkpoint = checkpoint_of(compile({minutes, hours}), few_events());
+
+  SECTION("the same config, in another order") {
+    const RestoredWindows restored = restored_under(checkpoint, {hours, minutes});
+    REQUIRE(restored.lost.empty());
+    REQUIRE(restored.instances == 2);
+    REQUIRE(restored.rows == 5);
+  }
+  SECTION("gone") {
+    const RestoredWindows restored = restored_under(checkpoint, {hours});
+    REQUIRE(restored.instances == 1);
+    REQUIRE(restored.lost.size() == 1);
+    const LostWindow& lost = restored.lost[0];
+    REQUIRE(lost.window == "minutes");
+    REQUIRE(lost.altered.empty());
+    REQUIRE(lost.instances.size() == 1);
+    REQUIRE(lost.instances[0].start == Timestamp{1'699'999'980} * kSecond);
+    REQUIRE(lost.instances[0].end == Timestamp{1'700'000'040} * kSecond);
+    REQUIRE(lost.instances[0].rows == 4);
+  }
+  SECTION("each thing that decides what is counted") {
+    const auto altered = [&](const WindowOptions& changed, const std::string& filter = "") {
+      const RestoredWindows restored = restored_under(checkpoint, {changed}, filter);
+      REQUIRE(restored.lost.size() == 2);
+      REQUIRE(restored.lost[0].window == "hours");
+      REQUIRE(restored.lost[1].window == "minutes");
+      return restored.lost[1].altered;
+    };
+    WindowOptions o = minutes;
+    o.size = 2 * kMinute;
+    REQUIRE(altered(o) == Texts{"size"});
+    o = minutes;
+    o.allowed_lateness = 0;
+    REQUIRE(altered(o) == Texts{"allowed_lateness"});
+    o = minutes;
+    o.by = {{"service", "upper(service)"}};
+    REQUIRE(altered(o) == Texts{"by"});
+    o = minutes;
+    o.where = "ok";
+    REQUIRE(altered(o) == Texts{"where"});
+    REQUIRE(altered(minutes, "ok") == Texts{"filter"});
+    o = minutes;
+    o.select.push_back({"slow", "count(*) filter (where latency_ms > 100)"});
+    REQUIRE(altered(o).size() == 1);
+    REQUIRE(altered(o)[0].find("latency_ms > 100") != std::string::npos);
+  }
+  SECTION("what changes only how results are said does not matter") {
+    WindowOptions o = minutes;
+    o.select = {{"money", "sum(amount)"}, {"mean", "avg(amount)"}};
+    o.by[0].name = "svc";
+    const RestoredWindows restored = restored_under(checkpoint, {hours, o});
+    REQUIRE(restored.lost.empty());
+    REQUIRE(restored.rows == 5);
+    // And the accumulators found their places.
+    const Compiled compiled = compile({hours, o});
+    Engine engine(compiled, 1, 1, 1);
+    REQUIRE(engine.restore(checkpoint).has_value());
+    engine.finish();
+    const auto& batch = std::get<WindowBatchPtr>(engine.records.at(0));
+    REQUIRE(batch->schema->window == "minutes");
+    REQUIRE(batch->rows[1].keys[0].text == "service-1");
+    REQUIRE(batch->rows[1].metrics[0].integer == 600);  // 100 + 500 cents
+    REQUIRE(batch->rows[1].metrics[1].floating == 3);
+  }
+  SECTION("another max_keys") {
+    WindowOptions o = minutes;
+    o.max_keys = 2;
+    const RestoredWindows restored = restored_under(checkpoint, {hours, o});
+    REQUIRE(restored.lost.empty());
+    REQUIRE(restored.recapped == Texts{"minutes"});
+    // Four keys stay, no fifth is admitted, on one lane as on several.
+    const Compiled compiled = compile({hours, o});
+    for (const std::size_t lanes : {1, 3}) {
+      Engine engine(compiled, lanes, 1, 1);
+      REQUIRE(engine.restore(checkpoint).has_value());
+      Event e = few_events()[7];
+      for (const char* service : {"service-9", "service-0", "service-8"}) {
+        e.service = service;
+        engine.push(&e, 1);
+      }
+      engine.finish();
+      REQUIRE(engine.overflow_rows == 2);
+      const auto& batch = std::get<WindowBatchPtr>(engine.records.at(0));
+      REQUIRE(batch->rows.size() == 5);
+      REQUIRE(batch->rows[4].overflow);
+      REQUIRE(batch->rows[0].metrics[0].integer == 3);
+    }
+  }
+}
+
+TEST_CASE("open windows are shown again after a restart, before anything new has come",
+          "[window][snapshot]") {
+  const Compiled compiled = compile({options("w", {{"service", "service"}}, {{"n", "count(*)"}})});
+  REQUIRE(compiled.plan != nullptr);
+  const Engine::Checkpoint checkpoint = checkpoint_of(compiled, few_events());
+  Engine engine(compiled, 3, 1, 1);
+  REQUIRE(engine.restore(checkpoint).has_value());
+  engine.show(0);
+  engine.drain();
+  REQUIRE(engine.records.size() == 1);
+  const auto& batch = std::get<WindowBatchPtr>(engine.records[0]);
+  REQUIRE(batch->early);
+  REQUIRE(batch->rows.size() == 4);
+  REQUIRE(batch->rows[3].metrics[0].integer == 2);
+}
+
+TEST_CASE("a derived field or a type that changed alters the windows that read it",
+          "[window][snapshot]") {
+  const auto compile_with = [](const char* derived, Kind amount) {
+    Compiled c;
+    c.schema.fields[6].type = amount == Kind::decimal ? DataType{amount, 2} : DataType{amount, 0};
+    expr::Scope scope = scope_of(c.schema);
+    const SourceText source{std::string(derived)};
+    scope.add_definition("slow", expr::parse(source, c.diagnostics), source);
+    const std::vector<WindowOptions> windows = {
+        options("reads", {}, {{"n", "count(*) filter (where slow)"}}, kHour),
+        options("reads_not", {}, {{"n", "count(*)"}}, kHour),
+        options("money", {}, {{"n", "count(amount)"}}, kHour)};
+    c.plan = compile_windows(c.schema, scope, nullptr, SourceText(), windows, c.diagnostics);
+    INFO(text_of(c.diagnostics));
+    REQUIRE(c.plan != nullptr);
+    return c;
+  };
+  const Engine::Checkpoint checkpoint =
+      checkpoint_of(compile_with("latency_ms > 100", Kind::decimal), few_events());
+  const auto lost_under = [&](const char* derived, Kind amount) {
+    const Compiled compiled = compile_with(derived, amount);
+    Engine engine(compiled, 1, 1, 1);
+    const auto restored = engine.restore(checkpoint);
+    REQUIRE(restored.has_value());
+    Texts names;
+    for (const LostWindow& lost : restored->lost) names.push_back(lost.window);
+    return names;
+  };
+  REQUIRE(lost_under("latency_ms  >  100", Kind::decimal).empty());
+  REQUIRE(lost_under("latency_ms > 200", Kind::decimal) == Texts{"reads"});
+  REQUIRE(lost_under("latency_ms > 100", Kind::integer) == Texts{"money"});
+}
