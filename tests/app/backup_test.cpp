@@ -15,64 +15,19 @@
 
 #include <fmt/format.h>
 
-#include "app/engine_run.h"
-#include "app/restore.h"
+#include "app/backup_support.h"
 #include "base/posix_file_system.h"
 #include "base/time_format.h"
 #include "store/database.h"
-#include "support/faulty_file_system.h"
 
 namespace {
 
-using namespace streamobs;       // NOLINT
-using namespace streamobs::app;  // NOLINT
-using streamobs::test::FaultyFileSystem;
-using testing::EngineRun;
-using testing::plan_of;
-using testing::TemporaryDirectory;
+using namespace streamobs;           // NOLINT
+using namespace streamobs::app;      // NOLINT
+using namespace streamobs::testing;  // NOLINT
 
-/// In memory, where there is such a place: what makes very many backups spares the disk its syncs.
-class MemoryDirectory {
- public:
-  MemoryDirectory() {
-    const std::filesystem::path memory = "/dev/shm";
-    const bool there = std::filesystem::exists(memory);
-    const auto parent = there ? memory : std::filesystem::temp_directory_path();
-    std::string pattern = (parent / "streamobs-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~MemoryDirectory() { std::filesystem::remove_all(path_); }
-  MemoryDirectory(const MemoryDirectory&) = delete;
-  MemoryDirectory& operator=(const MemoryDirectory&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-constexpr Timestamp kBegin = kHour * 24 * 365 * 50;
 constexpr std::size_t kBatch = 20;
 constexpr std::size_t kThreads = 3;
-
-/// No ids: an event that is taken twice counts two.
-constexpr const char* kToml = R"toml(
-lanes = 2
-threads = 2
-[http]
-listen = "127.0.0.1:0"
-[stream.events]
-time = "at"
-idle_timeout = "1h"
-fields = { name = "string", at_step = "int" }
-[window.names]
-from = "events"
-size = "10s"
-by = ["name"]
-allowed_lateness = "1h"
-max_keys = 1000000
-[window.names.select]
-events = "count(*)"
-)toml";
 
 /// Segments and checkpoints far smaller and more frequent than a config can ask for, so that what
 /// is being copied goes away all the time.
@@ -126,12 +81,6 @@ class Load {
   std::vector<std::thread> threads_;
 };
 
-void push(EngineRun& engine, const std::string& name, Timestamp at) {
-  const std::string body =
-      fmt::format("{{\"name\":\"{}\",\"at\":\"{}\",\"at_step\":1}}\n", name, to_rfc3339(at));
-  REQUIRE(engine->push(0, body).status == source::IngestOutcome::Status::taken);
-}
-
 /// How often each name was counted in closed windows, by what an engine that has ended has stored.
 std::map<std::string, std::uint64_t> counted(const std::string& data_dir) {
   const auto plan = plan_of(kToml, data_dir);
@@ -161,37 +110,6 @@ std::map<std::string, std::uint64_t> counted_in_restored(const std::string& data
   CHECK(counts["new"] == 1);
   counts.erase("new");
   return counts;
-}
-
-BackupOptions options_of(const std::string& data_dir, const std::string& to) {
-  BackupOptions options;
-  options.data_dir = data_dir;
-  options.to = to;
-  return options;
-}
-
-Result<BackupManifest> back_up_to(const std::string& data_dir, const std::string& to) {
-  return back_up(posix_file_system(), SystemClock(), options_of(data_dir, to));
-}
-
-Result<BackupManifest> restore_to(const std::string& from, const std::string& data_dir) {
-  RestoreOptions options;
-  options.from = from;
-  options.data_dir = data_dir;
-  return restore(posix_file_system(), options);
-}
-
-/// A data directory with a checkpoint, a tail of the log behind it, and closed windows.
-void make_data(const std::string& data_dir) {
-  {
-    EngineRun engine(plan_of(kToml, data_dir));
-    for (int i = 0; i < 5; ++i) push(engine, fmt::format("a{}", i), kBegin + i * kHour);
-    REQUIRE(engine.stop() == 0);
-  }
-  // The second life's end leaves one checkpoint; what was the first one's then is older.
-  EngineRun engine(plan_of(kToml, data_dir));
-  for (int i = 5; i < 10; ++i) push(engine, fmt::format("a{}", i), kBegin + i * kHour);
-  REQUIRE(engine.stop() == 0);
 }
 
 std::vector<std::string> files_below(const std::string& directory) {
@@ -415,101 +333,4 @@ TEST_CASE("data that does not belong together is not backed up", "[app]") {
   std::filesystem::rename(temp.file("data/wal"), temp.file("aside"));
   CHECK(back_up_to(temp.file("data"), temp.file("b")).error().code == ErrorCode::corrupt);
   CHECK(!std::filesystem::exists(temp.file("b")));
-}
-
-TEST_CASE("whatever fails, a backup is whole or not there, and so is what is restored", "[app]") {
-  MemoryDirectory temp;
-  make_data(temp.file("data"));
-  const std::string to = temp.file("backup");
-  const std::string restored = temp.file("restored");
-  FaultyFileSystem files(posix_file_system());
-  std::size_t failures = 0;
-  using Call = FaultyFileSystem::Call;
-  const Call calls[] = {Call::create,         Call::open,   Call::write, Call::read,
-                        Call::sync_data,      Call::rename, Call::list,  Call::make_directory,
-                        Call::sync_directory, Call::size};
-  for (const Call call : calls) {
-    for (std::uint64_t n = 1; n < 1'000; ++n) {
-      INFO(FaultyFileSystem::name_of(call) << " " << n);
-      const ErrorCode code = n % 2 == 0 ? ErrorCode::io : ErrorCode::no_space;
-      files.fail_nth(call, n, code);
-      const auto made = back_up(files, SystemClock(), options_of(temp.file("data"), to));
-      files.fault = {};
-      CHECK(!std::filesystem::exists(to + ".unfinished"));
-      if (made.has_error()) {
-        ++failures;
-        CHECK(made.error().code == code);
-        // The last sync may fail behind the rename; what is there then is whole.
-        const bool there = std::filesystem::exists(to);
-        CHECK((!there || check_backup(posix_file_system(), to, {}).has_value()));
-        std::filesystem::remove_all(to);
-        continue;
-      }
-      REQUIRE(check_backup(posix_file_system(), to, {}).has_value());
-      std::filesystem::remove_all(to);
-      break;
-    }
-  }
-  CHECK(failures > 50);
-
-  failures = 0;
-  REQUIRE(back_up_to(temp.file("data"), to).has_value());
-  for (const Call call : calls) {
-    for (std::uint64_t n = 1; n < 1'000; ++n) {
-      INFO(FaultyFileSystem::name_of(call) << " " << n);
-      files.fail_nth(call, n, ErrorCode::io);
-      RestoreOptions options;
-      options.from = to;
-      options.data_dir = restored;
-      const auto done = restore(files, options);
-      files.fault = {};
-      CHECK(!std::filesystem::exists(restored + "/restoring.tmp"));
-      if (done.has_error()) {
-        ++failures;
-        CHECK(done.error().code == ErrorCode::io);
-        CHECK(!std::filesystem::exists(restored));
-        continue;
-      }
-      std::filesystem::remove_all(restored);
-      break;
-    }
-  }
-  CHECK(failures > 30);
-}
-
-TEST_CASE("an engine does not start from a part of what a restore moves to its place", "[app]") {
-  MemoryDirectory temp;
-  make_data(temp.file("data"));
-  REQUIRE(back_up_to(temp.file("data"), temp.file("backup")).has_value());
-  // As after a power failure between two of the moves.
-  for (const bool with_checkpoint : {true, false}) {
-    const std::string restored = temp.file(with_checkpoint ? "r1" : "r2");
-    REQUIRE(restore_to(temp.file("backup"), restored).has_value());
-    std::filesystem::remove_all(restored + "/wal");
-    if (!with_checkpoint) std::filesystem::remove_all(restored + "/checkpoint");
-    Topology topology(plan_of(kToml, restored), TopologyOptions{});
-    CHECK(topology.start().has_error());
-  }
-}
-
-TEST_CASE("a backup that is told to stop leaves nothing", "[app]") {
-  MemoryDirectory temp;
-  make_data(temp.file("data"));
-  for (int stop_at = 1; stop_at < 1'000; ++stop_at) {
-    int told = 0;
-    BackupOptions options = options_of(temp.file("data"), temp.file("backup"));
-    options.on_progress = [&](std::string_view, std::uint64_t, std::uint64_t) -> Result<> {
-      if (++told >= stop_at) return fail(ErrorCode::unavailable, "interrupted");
-      return {};
-    };
-    const auto made = back_up(posix_file_system(), SystemClock(), options);
-    CHECK(!std::filesystem::exists(temp.file("backup.unfinished")));
-    if (made.has_value()) {
-      CHECK(stop_at > 5);
-      break;
-    }
-    CHECK(made.error().message == "interrupted");
-    CHECK(told < stop_at + 3);
-    CHECK(!std::filesystem::exists(temp.file("backup")));
-  }
 }
