@@ -1,5 +1,6 @@
 // What the log's records of batches cost: bytes and CPU time an event, for the usual events in 1
-// MiB bodies and for batches of one event, to write (checksum included) and to read back.
+// MiB bodies and for batches of one event, with their texts and without, to write (checksum
+// included) and to read back.
 //
 // Batches are decoded once from the bodies (bench/support/events.h) and are warm in memory; the
 // first variant, a copy of the same columns' bytes with their checksum, is what any log would pay.
@@ -26,9 +27,10 @@ using namespace streamobs;  // NOLINT: a program of its own.
 
 /// The batches of some events, and their records.
 struct Batches {
-  Batches(std::size_t events, std::size_t keys, Kind latency, std::size_t body_bytes)
+  Batches(std::size_t events, std::size_t keys, Kind latency, std::size_t body_bytes,
+          bool keep_raw = false)
       : events_count(events),
-        plan(bench::services_plan(latency)),
+        plan(bench::services_plan(latency, keep_raw)),
         decoder(plan, sources, decode::DecoderOptions{}) {
     const std::string text = bench::make_events(events, {keys, bench::EventShape::fixed, 42});
     for (const std::string& body : bench::cut_into_bodies(text, body_bytes)) {
@@ -109,6 +111,8 @@ int main(int argc, char** argv) {
   Batches floats(events, 50, Kind::floating, 1 << 20);
   Batches many(events, 100'000, Kind::integer, 1 << 20);
   Batches small(events / 10, 50, Kind::integer, 1 << 13);
+  Batches raw(events, 50, Kind::integer, 1 << 20, true);
+  Batches small_raw(events / 10, 50, Kind::integer, 1 << 13, true);
   Batches single(events / 100, 50, Kind::integer, 1);
   struct Named {
     const char* name;
@@ -118,6 +122,8 @@ int main(int argc, char** argv) {
                        {"1 MiB bodies, latency as float", &floats},
                        {"1 MiB bodies, 100,000 services", &many},
                        {"8 KiB bodies", &small},
+                       {"1 MiB bodies, keep = raw", &raw},
+                       {"8 KiB bodies, keep = raw", &small_raw},
                        {"one event a body", &single}};
   for (const Named& n : all) n.batches->print_size(n.name);
   std::vector<bench::Variant> variants;

@@ -9,9 +9,11 @@
 
 namespace streamobs::bench {
 
-/// `latency`: as what latency_ms is declared.
-inline std::shared_ptr<const decode::StreamPlan> services_plan(Kind latency) {
+/// `latency`: as what latency_ms is declared. `keep_raw`: each event's text is kept as well.
+inline std::shared_ptr<const decode::StreamPlan> services_plan(Kind latency,
+                                                               bool keep_raw = false) {
   decode::StreamOptions options;
+  options.keep_raw = keep_raw;
   options.name = "requests";
   options.time = "event_time";
   const auto add = [&](const char* name, Kind kind) {

@@ -14,7 +14,7 @@ namespace streamobs::wal {
 
 namespace {
 
-/// Batches are packed already: level 3 takes three times the CPU for 2 % fewer bytes.
+/// Batches are packed already: what higher levels would still save is not worth their CPU time.
 constexpr int kCompressionLevel = -1;
 
 struct Contents {
