@@ -82,7 +82,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   flow::Channel<SequencerInput>& out = sequencing_.requests_of(lane_index);
   if (out.size() >= out.capacity() ||
       in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax) {
-    in_flight_.turned_away[block.origin.source_id].store(true, std::memory_order_relaxed);
+    in_flight_.of(block.origin.source_id, 0).turned_away.store(true, std::memory_order_relaxed);
     outcome.status = IngestOutcome::Status::overloaded;
     co_return outcome;
   }
@@ -90,7 +90,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   EventBatchPtr batch = lanes_[lane_index]->decode(block);
   block.bytes.reset();
   outcome = outcome_of(*batch);
-  in_flight_.blocks[batch->origin.source_id].fetch_add(1, std::memory_order_relaxed);
+  in_flight_.of(batch->origin.source_id, 0).blocks.fetch_add(1, std::memory_order_relaxed);
   const auto acknowledgement = std::make_shared<Acknowledgement>();
   SequencerInput input = Decoded{std::move(batch), acknowledgement};
   if (!out.try_push(input)) {  // Closed since: the engine is ending.
@@ -120,9 +120,9 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
   co_return outcome;
 }
 
-asio::awaitable<bool> SourceFeed::push(Block block) {
-  // The channels are bounded in items; this bounds what the items hold. Asked here and not in the
-  // lane: a block must not wait behind a later one of its own source.
+/// The channels are bounded in items; this bounds what the items hold. Asked here and not in the
+/// lane: a block must not wait behind a later one of its own source.
+asio::awaitable<void> SourceFeed::wait_for_room() {
   asio::steady_timer pause(co_await asio::this_coro::executor);
   const auto must_wait = [this] {
     return journal_.disk_full() ||
@@ -132,11 +132,32 @@ asio::awaitable<bool> SourceFeed::push(Block block) {
     pause.expires_after(std::chrono::milliseconds(1));
     co_await pause.async_wait(asio::use_awaitable);
   }
+}
+
+asio::awaitable<bool> SourceFeed::push(Block block) {
+  co_await wait_for_room();
   Lane& lane = *lanes_[blocks_ % lanes_.size()];
-  in_flight_.blocks[source_id_].fetch_add(1, std::memory_order_relaxed);
+  in_flight_.of(source_id_, block.origin.partition).blocks.fetch_add(1, std::memory_order_relaxed);
   const bool taken = co_await lane.blocks()[source_id_].push(std::move(block));
   if (taken) ++blocks_;
   co_return taken;
+}
+
+asio::awaitable<bool> SourceFeed::join(std::vector<PartitionPlace> partitions) {
+  co_await wait_for_room();
+  const auto acknowledgement = std::make_shared<Acknowledgement>();
+  SequencerInput input = SourceJoin{source_id_, std::move(partitions), acknowledgement};
+  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
+  if (!taken) co_return false;
+  const auto acknowledged = [&acknowledgement] {
+    return acknowledgement->done.load(std::memory_order_acquire);
+  };
+  co_await acknowledgement->signal.wait(acknowledged);
+  co_return true;
+}
+
+void SourceFeed::set_behind(std::uint32_t partition, bool behind) {
+  in_flight_.of(source_id_, partition).behind.store(behind, std::memory_order_relaxed);
 }
 
 }  // namespace streamobs::app

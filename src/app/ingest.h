@@ -58,22 +58,28 @@ class SourceFeed final : public source::BlockSink {
 
   /// `blocks`: of this source that have reached the log in earlier lives.
   SourceFeed(std::uint32_t source_id, std::uint64_t blocks,
-             std::vector<std::unique_ptr<Lane>>& lanes, const Journal& journal, InFlight& in_flight,
-             const std::atomic<bool>& stop)
+             std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing,
+             const Journal& journal, InFlight& in_flight, const std::atomic<bool>& stop)
       : source_id_(source_id),
         lanes_(lanes),
+        sequencing_(sequencing),
         journal_(journal),
         in_flight_(in_flight),
         stop_(stop),
         blocks_(blocks) {}
 
   asio::awaitable<bool> push(Block block) override;
-  /// The number of the last block taken.
+  asio::awaitable<bool> join(std::vector<PartitionPlace> partitions) override;
+  void set_behind(std::uint32_t partition, bool behind) override;
+  /// How many it has taken, of all partitions and lives.
   std::uint64_t blocks() const { return blocks_; }
 
  private:
+  asio::awaitable<void> wait_for_room();
+
   std::uint32_t source_id_;
   std::vector<std::unique_ptr<Lane>>& lanes_;
+  Sequencing& sequencing_;
   const Journal& journal_;
   InFlight& in_flight_;
   const std::atomic<bool>& stop_;

@@ -90,6 +90,9 @@ std::uint64_t Journal::size_in_log(const Step& step) {
     if (const auto* batch = std::get_if<wal::EventBatchPtr>(&sequenced->what)) {
       return wal::bytes_in_log((*batch)->encoded.bytes.size());
     }
+    if (const auto* joined = std::get_if<wal::PartitionsJoined>(&sequenced->what)) {
+      return wal::bytes_in_log((1 + joined->partitions.size()) * kControlRecordBytes);
+    }
   }
   if (const auto* session = std::get_if<SessionStart>(&step.what)) {
     return wal::bytes_in_log(session->record.config_text.size() + kControlRecordBytes);
@@ -154,6 +157,8 @@ void Journal::gather(std::vector<Step>& steps) {
       add_control(sequenced->position, *advanced);
     } else if (const auto* ended = std::get_if<wal::SourceEnded>(&sequenced->what)) {
       add_control(sequenced->position, *ended);
+    } else if (const auto* joined = std::get_if<wal::PartitionsJoined>(&sequenced->what)) {
+      add_control(sequenced->position, *joined);
     }
   }
   for (std::size_t i = 0; i < group_.records.size(); ++i) {

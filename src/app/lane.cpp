@@ -47,6 +47,19 @@ void InFlight::forget(const EventBatch& batch) {
   bytes.fetch_sub(bytes_of(batch), std::memory_order_relaxed);
 }
 
+void InFlight::add_source(std::size_t partitions) {
+  sources.push_back({partitions, std::make_unique<OfPartition[]>(partitions)});
+}
+
+bool InFlight::busy(const wal::PartitionId& id) {
+  // The log may know of more partitions than its source has nowadays.
+  if (id.partition >= sources[id.source_id].partitions) return false;
+  OfPartition& partition = of(id.source_id, id.partition);
+  const bool turned_away = partition.turned_away.exchange(false, std::memory_order_relaxed);
+  return turned_away || partition.behind.load(std::memory_order_relaxed) ||
+         partition.blocks.load(std::memory_order_relaxed) > 0;
+}
+
 LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
     : registry(r),
       decoded_batches(r.counter("streamobs_decoded_batches_total", "Blocks decoded into batches.")),

@@ -32,7 +32,8 @@ namespace streamobs::app {
 
 using EventBatchPtr = std::unique_ptr<EventBatch>;
 
-/// To the sequencer: a decoded batch, or the end of a bounded source.
+/// To the sequencer: a decoded batch, partitions that a source is about to read, or the end of a
+/// bounded source.
 struct Decoded {
   EventBatchPtr batch;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
@@ -41,7 +42,12 @@ struct SourceEnd {
   std::uint32_t source_id = 0;
   std::uint64_t blocks = 0;
 };
-using SequencerInput = std::variant<Decoded, SourceEnd>;
+struct SourceJoin {
+  std::uint32_t source_id = 0;
+  std::vector<PartitionPlace> partitions;
+  AcknowledgementPtr acknowledgement;  ///< Completed when it has its place in history.
+};
+using SequencerInput = std::variant<Decoded, SourceJoin, SourceEnd>;
 
 /// A line across the flow (event/record.h): nothing but to be handed on in its place. With a
 /// checkpoint, the lane adds copies of its open windows.
@@ -107,10 +113,25 @@ struct InFlight {
   std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;  ///< By stream, ever.
   /// By stream, ever: batches, marks and all else that touches a lane's windows.
   std::unique_ptr<std::atomic<std::uint64_t>[]> work_done;
-  std::unique_ptr<std::atomic<std::int64_t>[]>
-      blocks;  ///< By source: handed in, not yet sequenced.
-  /// By source: we have told it to wait since this was last asked, so its silence is our doing.
-  std::unique_ptr<std::atomic<bool>[]> turned_away;
+  struct OfPartition {
+    std::atomic<std::int64_t> blocks{0};  ///< Handed in, not yet sequenced.
+    /// We have told it to wait since this was last asked, so its silence is our doing.
+    std::atomic<bool> turned_away{false};
+    std::atomic<bool> behind{false};  ///< Its source knows of more than it has handed in.
+  };
+  struct OfSource {
+    std::size_t partitions = 0;
+    std::unique_ptr<OfPartition[]> of_partition;
+  };
+  std::vector<OfSource> sources;
+
+  /// Before anything runs, for each source in its order.
+  void add_source(std::size_t partitions);
+  OfPartition& of(std::uint32_t source_id, std::uint32_t partition) {
+    return sources[source_id].of_partition[partition];
+  }
+  /// Whether a partition's silence is not idleness. One caller.
+  bool busy(const wal::PartitionId& id);
 
   /// A batch has come into being; its bytes are under way until forget().
   void remember(const EventBatch& batch);

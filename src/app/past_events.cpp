@@ -176,19 +176,24 @@ wal::ControlRecord PastEvents::translate_control(wal::ControlRecord record) {
     const std::optional<std::uint32_t> stream_id = meaning.streams[advanced->stream_id];
     if (!stream_id) return nothing;
     advanced->stream_id = *stream_id;
-    std::vector<std::uint32_t> idle;
-    for (const std::uint32_t source : advanced->idle_sources) {
-      if (source < meaning.sources.size() && meaning.sources[source]) {
-        idle.push_back(*meaning.sources[source]);
+    std::vector<wal::PartitionId> idle;
+    for (const wal::PartitionId& id : advanced->idle) {
+      if (id.source_id < meaning.sources.size() && meaning.sources[id.source_id]) {
+        idle.push_back({*meaning.sources[id.source_id], id.partition});
       }
     }
     std::sort(idle.begin(), idle.end());
-    advanced->idle_sources = std::move(idle);
+    advanced->idle = std::move(idle);
   } else if (auto* ended = std::get_if<wal::SourceEnded>(&record)) {
     if (ended->source_id >= meaning.sources.size()) return nothing;
     const std::optional<std::uint32_t> source = meaning.sources[ended->source_id];
     if (!source) return nothing;
     ended->source_id = *source;
+  } else if (auto* joined = std::get_if<wal::PartitionsJoined>(&record)) {
+    if (joined->source_id >= meaning.sources.size()) return nothing;
+    const std::optional<std::uint32_t> source = meaning.sources[joined->source_id];
+    if (!source) return nothing;
+    joined->source_id = *source;
   }
   return record;
 }
@@ -298,7 +303,7 @@ Result<wal::EventBatchPtr> PastEvents::decode_anew(const wal::LogEntry& entry,
   for (std::uint32_t& index : batch->event_index) index_then(index);
   for (DeadLetter& letter : batch->dead_letters) {
     index_then(letter.event_index);
-    letter.position = then_.origin.first_line + letter.event_index;
+    letter.position = position_of(then_.origin, letter.event_index, letter.event_index);
   }
   batch->events = then_.events;
   batch->refused += then_.refused;

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "expr/program.h"
+#include "expr/text_values.h"
+#include "kafka/properties.h"
 #include "narrate/narrator.h"
 
 namespace streamobs::app {
@@ -24,6 +26,7 @@ class Planner {
   /// False where anything was wrong.
   bool plan() {
     const auto first = static_cast<std::ptrdiff_t>(diagnostics_.size());
+    check_sources();
     for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
     if (!check_windows_without_stream()) warn_of_idle_streams();
     plan_rules();
@@ -38,6 +41,35 @@ class Planner {
   std::shared_ptr<Plan> take() { return std::move(plan_); }
 
  private:
+  /// What only librdkafka and the reader of times can tell of a source.
+  void check_sources() {
+    for (source::SourceOptions& source : plan_->config.sources) {
+      if (source.type != source::Type::kafka) continue;
+      good_ = kafka::check(source.kafka, diagnostics_) && good_;
+      good_ = read_start(source) && good_;
+    }
+  }
+
+  bool read_start(source::SourceOptions& source) {
+    if (source.start.text == "earliest") return true;
+    if (source.start.text == "latest") {
+      source.topic_start = source::TopicStart::latest;
+      return true;
+    }
+    const std::optional<Timestamp> time = expr::parse_timestamp(source.start.text);
+    if (time && *time >= 0) {
+      source.topic_start = source::TopicStart::time;
+      source.start_time = *time;
+      return true;
+    }
+    diagnostics_.push_back({Diagnostic::Severity::error, source.start.place,
+                            "start: \"" + source.start.text + "\" is no place to start at",
+                            "there are \"earliest\", \"latest\" and a time since 1970: "
+                            "\"2024-01-09T12:00:00Z\"",
+                            ""});
+    return false;
+  }
+
   /// The windows that read a stream, as they stand in the config.
   std::vector<std::size_t> windows_of(std::string_view stream) const {
     std::vector<std::size_t> ids;
@@ -140,10 +172,7 @@ class Planner {
 void plan_sources(Plan& plan) {
   for (std::size_t i = 0; i < plan.config.sources.size(); ++i) {
     const source::SourceOptions& options = plan.config.sources[i];
-    const char* const type = options.type == source::Type::file             ? "file"
-                             : options.type == source::Type::standard_input ? "stdin"
-                                                                            : "demo";
-    plan.sources.push_back({options.name.text, type,
+    plan.sources.push_back({options.name.text, std::string(source::to_text(options.type)),
                             plan.stream_id(options.stream.text).value_or(0), i, options.name.text,
                             true});
   }

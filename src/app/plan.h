@@ -21,7 +21,7 @@ namespace streamobs::app {
 /// HTTP path, then one for each stream's embedding API.
 struct PlannedSource {
   std::string name;
-  std::string type;  ///< "file", "stdin", "demo", "http", "embedded"
+  std::string type;  ///< "file", "stdin", "demo", "kafka", "http", "embedded"
   std::uint32_t stream_id = 0;
   /// Index into Config::sources; none for HTTP and embedding.
   std::optional<std::size_t> configured;

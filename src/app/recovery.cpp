@@ -41,7 +41,7 @@ void refuse_all(std::uint64_t position, const wal::BatchHead& head, const BlockO
         "set-aside/record-{}.batch of the data directory",
         position, position);
     letter.event_index = static_cast<std::uint32_t>(i);
-    letter.position = origin.first_line + i;
+    letter.position = position_of(origin, letter.event_index, i);
     letter.received_at = origin.received_at;
     batch.dead_letters.push_back(std::move(letter));
   }

@@ -140,6 +140,10 @@ asio::awaitable<void> Sequencing::run() {
     for (SequencerInput& input : inputs) {
       if (auto* decoded = std::get_if<Decoded>(&input)) {
         co_await take(std::move(*decoded), now);
+      } else if (auto* join = std::get_if<SourceJoin>(&input)) {
+        sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
+        co_await pass_on(nullptr, false);
+        join->acknowledgement->complete(Acknowledgement::Fate::taken);
       } else {
         const SourceEnd end = std::get<SourceEnd>(input);
         sequencer_.end_source(end.source_id, end.blocks, now, sequenced_);
@@ -160,6 +164,19 @@ void Sequencing::give_up_after_refused(std::uint64_t refused_max, std::function<
   tell_hopeless_ = std::move(tell);
 }
 
+/// A block has left the way between its source and here.
+void Sequencing::settle_block(const BlockOrigin& origin) {
+  in_flight_.of(origin.source_id, origin.partition).blocks.fetch_sub(1, std::memory_order_relaxed);
+}
+
+std::map<std::uint32_t, ResumeState> Sequencing::resume_of(std::uint32_t source_id) const {
+  std::map<std::uint32_t, ResumeState> states;
+  for (const std::uint32_t partition : sequencer_.partitions_of(source_id)) {
+    states[partition] = sequencer_.resume_of(source_id, partition);
+  }
+  return states;
+}
+
 asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
   const std::uint64_t bytes = decoded.batch->encoded.bytes.size();
   while (!journal_.has_room(bytes)) {
@@ -168,7 +185,7 @@ asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
         held_.push_back(std::move(decoded));
         co_return;
       }
-      in_flight_.blocks[decoded.batch->origin.source_id].fetch_sub(1, std::memory_order_relaxed);
+      settle_block(decoded.batch->origin);
       in_flight_.forget(*decoded.batch);
       decoded.acknowledgement->complete(Acknowledgement::Fate::no_space);
       co_return;
@@ -176,7 +193,7 @@ asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
     if (journal_.failed()) break;
     co_await journal_.wait_for_room(bytes);
   }
-  in_flight_.blocks[decoded.batch->origin.source_id].fetch_sub(1, std::memory_order_relaxed);
+  settle_block(decoded.batch->origin);
   if (hopeless_) {
     in_flight_.forget(*decoded.batch);
     co_return;
@@ -296,11 +313,7 @@ asio::awaitable<void> Sequencing::tick(Timestamp now) {
   // What is kept back for such records lets time go on for a while when the disk is full; when that
   // is used up, time stands still.
   if (journal_.has_room_for_control()) {
-    const auto busy = [this](std::uint32_t source_id) {
-      const bool turned_away =
-          in_flight_.turned_away[source_id].exchange(false, std::memory_order_relaxed);
-      return turned_away || in_flight_.blocks[source_id].load(std::memory_order_relaxed) > 0;
-    };
+    const auto busy = [this](const wal::PartitionId& id) { return in_flight_.busy(id); };
     sequencer_.tick(now, busy, sequenced_);
     co_await pass_on(nullptr, false);
     co_await show_open_windows(now);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -76,10 +77,8 @@ class Sequencing {
   /// Any thread: the checkpoint asked for last is durable, or has failed.
   void checkpoint_ended() { checkpoint_under_way_.store(false, std::memory_order_release); }
 
-  /// Where a source goes on. This strand, or before run().
-  const ResumeState& resume_of(std::uint32_t source_id) const {
-    return sequencer_.resume_of(source_id);
-  }
+  /// Where a source goes on, by partition. This strand, or before run().
+  std::map<std::uint32_t, ResumeState> resume_of(std::uint32_t source_id) const;
 
   /// What people see of a stream's time; any thread.
   struct StreamTime {
@@ -112,6 +111,7 @@ class Sequencing {
   asio::awaitable<void> note_session();
   asio::awaitable<void> take(Decoded decoded, Timestamp now);
   asio::awaitable<void> take_held(Timestamp now);
+  void settle_block(const BlockOrigin& origin);
   bool answer_by_key(Decoded& decoded, Step& step) const;
   void settle(EventBatch& batch);
   void look_for_hope(EventBatch& batch);

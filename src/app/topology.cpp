@@ -57,11 +57,11 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       stop_timer_(main_strand_, asio::steady_timer::time_point::max()),
       patience_(main_strand_) {
   const std::size_t streams = plan_->streams.size();
-  const std::size_t sources = plan_->sources.size();
   in_flight_.windowed_rows = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
   in_flight_.work_done = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
-  in_flight_.blocks = std::make_unique<std::atomic<std::int64_t>[]>(sources);
-  in_flight_.turned_away = std::make_unique<std::atomic<bool>[]>(sources);
+  for (const PlannedSource& source : plan_->sources) {
+    in_flight_.add_source(source.type == "kafka" ? BlockOrigin::kPartitionsMax : 1);
+  }
 
   const std::size_t lanes = plan_->config.lanes != 0 ? plan_->config.lanes : threads_;
   for (const PlannedStream& stream : plan_->streams) {
@@ -144,16 +144,18 @@ Result<> Topology::make_sources() {
   for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) {
     const auto source_id = static_cast<std::uint32_t>(i);
     const std::uint32_t stream_id = plan_->sources[i].stream_id;
-    const ResumeState& resume = sequencing_->resume_of(source_id);
-    feeds_.push_back(std::make_unique<SourceFeed>(source_id, resume.next_block - 1, lanes_,
+    const std::map<std::uint32_t, ResumeState> resume = sequencing_->resume_of(source_id);
+    std::uint64_t blocks = 0;
+    for (const auto& [partition, state] : resume) blocks += state.next_block - 1;
+    feeds_.push_back(std::make_unique<SourceFeed>(source_id, blocks, lanes_, *sequencing_,
                                                   *journal_, in_flight_, stop_sources_));
     source::SourceSetup setup;
     setup.options = plan_->config.sources[i];
     setup.source_id = source_id;
     setup.stream_id = stream_id;
     setup.event_bytes_max = plan_->config.streams[stream_id].max_event_bytes;
-    source::SourceRuntime runtime{*feeds_.back(), pool_,         clock_,
-                                  stop_sources_,  on_progress(), resume};
+    source::SourceRuntime runtime{*feeds_.back(), pool_,         clock_, stop_sources_,
+                                  metrics_,       on_progress(), resume};
     Result<std::unique_ptr<source::Source>> source =
         source::make_source(std::move(setup), std::move(runtime));
     if (source.has_error()) return source.error();

@@ -39,6 +39,17 @@ void mark_mistaken(Config& config, const Report& report) {
 
 enum class Purpose { run, past };
 
+/// What refers to secrets, which need not be there any more.
+void leave_out_secrets(Value& root) {
+  std::erase_if(root.entries, [](const Entry& entry) { return entry.key == "http"; });
+  for (Entry& section : root.entries) {
+    if (section.key != "source") continue;
+    for (Entry& source : section.value.entries) {
+      std::erase_if(source.value.entries, [](const Entry& e) { return e.key == "options"; });
+    }
+  }
+}
+
 Reading read_for(Purpose purpose, std::string_view toml, std::string file,
                  Diagnostics& diagnostics) {
   Diagnostics found;
@@ -51,7 +62,7 @@ Reading read_for(Purpose purpose, std::string_view toml, std::string file,
     config.file = source.name();
     config.text = toml;
     if (purpose == Purpose::past) {
-      std::erase_if(root->entries, [](const Entry& entry) { return entry.key == "http"; });
+      leave_out_secrets(*root);
     }
     read_top_level(*root, config, report);
     check_references(config, report);

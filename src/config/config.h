@@ -61,7 +61,7 @@ Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics);
 Reading read_file(const std::string& path, Diagnostics& diagnostics);
 
 /// Parses the config that was in force at an earlier time, to go through what was logged then. Its
-/// [http] is left out: neither its secrets nor its address need still be there.
+/// [http] and the options of Kafka are left out: neither secrets nor address need still be there.
 std::optional<Config> parse_past(std::string_view toml, std::string file, Diagnostics& diagnostics);
 
 /// Shows the line where a diagnostic about this config stands, for those from `first` on that show

@@ -33,9 +33,9 @@ constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint
                                          "checkpoint_bytes", "keep"};
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
-constexpr std::string_view kSourceKeys[] = {"type",  "stream",        "format",   "path",
-                                            "paths", "follow",        "scenario", "rate",
-                                            "seed",  "anomaly_share", "history"};
+constexpr std::string_view kSourceKeys[] = {
+    "type", "stream",        "format",  "path",    "paths",  "follow", "scenario", "rate",
+    "seed", "anomaly_share", "history", "brokers", "topics", "start",  "on_gap",   "options"};
 constexpr std::string_view kStreamKeys[] = {
     "time",  "fields",   "required",   "derive",       "filter",
     "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",
@@ -59,7 +59,7 @@ struct Alias {
 const Alias kAliases[] = {
     {&kTopLevel, "sink",
      "there are no sinks besides the store yet: results go to DATA_DIR/streamobs.db"},
-    {&kTopLevel, "kafka", "the Kafka source comes with a later release"},
+    {&kTopLevel, "kafka", "a topic is a source: [source.NAME] with type = \"kafka\""},
     {&kTopLevel, "llm",
      "the LLM narrator comes with a later release; incidents are explained by template"},
     {&kTopLevel, "include", "one config is one file: include is not there yet"},
@@ -77,8 +77,10 @@ const Alias kAliases[] = {
     {&kHttp, "tls", "TLS comes with a later release; put a proxy in front, or stay on loopback"},
     {&kHttp, "cors", "other origins are never let in: there is no CORS"},
     {&kSource, "file", R"(it is called "path" here)", "path"},
-    {&kSource, "brokers", "the Kafka source comes with a later release"},
-    {&kSource, "topic", "the Kafka source comes with a later release"},
+    {&kSource, "bootstrap_servers", R"(it is called "brokers" here)", "brokers"},
+    {&kSource, "topic", R"(it is called "topics" here: topics = ["requests"])"},
+    {&kSource, "group",
+     "the source reads all partitions itself; consumer groups are not there yet"},
     {&kStream, "where", R"(it is called "filter" here)", "filter"},
     {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")", "time"},
     {&kStream, "schema", R"(it is called "fields" here)", "fields"},

@@ -1,5 +1,8 @@
 // [source.NAME].
 #include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -19,7 +22,9 @@ constexpr Choice<Format> kFormats[] = {{"json", Format::json},
                                        {"access_log", Format::access_log}};
 /// What loadgen can play.
 constexpr std::string_view kScenarios[] = {"services", "transactions", "metrics", "logs", "llm"};
-constexpr std::string_view kTypes[] = {"file", "stdin", "demo"};
+constexpr std::string_view kTypes[] = {"file", "stdin", "demo", "kafka"};
+constexpr Choice<source::OnGap> kOnGap[] = {{"stop", source::OnGap::stop},
+                                            {"continue", source::OnGap::go_on}};
 
 constexpr double kRateMax = 1e6;          ///< What the demo source keeps up with.
 constexpr double kAnomalyShareMax = 0.3;  ///< More would be the normal state.
@@ -29,17 +34,28 @@ struct TypedKey {
   std::string_view key;
   std::string_view types;  ///< Words of kTypes, as messages show them.
 };
-constexpr TypedKey kTypedKeys[] = {
-    {"format", "file and stdin"}, {"path", "file"}, {"paths", "file"}, {"follow", "file"},
-    {"scenario", "demo"},         {"rate", "demo"}, {"seed", "demo"},  {"anomaly_share", "demo"},
-    {"history", "demo"}};
+constexpr TypedKey kTypedKeys[] = {{"format", "file and stdin"},
+                                   {"path", "file"},
+                                   {"paths", "file"},
+                                   {"follow", "file"},
+                                   {"scenario", "demo"},
+                                   {"rate", "demo"},
+                                   {"seed", "demo"},
+                                   {"anomaly_share", "demo"},
+                                   {"history", "demo"},
+                                   {"brokers", "kafka"},
+                                   {"topics", "kafka"},
+                                   {"start", "kafka"},
+                                   {"on_gap", "kafka"},
+                                   {"options", "kafka"}};
 
 /// Reads `type`; false where there is no telling what the source is.
 bool read_type(const TableReader& table, SourceOptions& out) {
   SourceText type;
   table.text("type", type);
   if (!table.has("type")) {
-    table.missing("type", "type = \"file\", \"stdin\" or \"demo\"; HTTP needs no source");
+    table.missing("type",
+                  "type = \"file\", \"stdin\", \"demo\" or \"kafka\"; HTTP needs no source");
   }
   if (type.empty()) return false;
   if (type.text == "file") {
@@ -53,13 +69,11 @@ bool read_type(const TableReader& table, SourceOptions& out) {
                 "remove this table: every stream can be posted to, at /v1/events/STREAM");
     return false;
   } else if (type.text == "kafka") {
-    table.error("type", "Kafka is not there yet",
-                "the Kafka source comes with a later release; until then: file, stdin, HTTP");
-    return false;
+    out.type = Type::kafka;
   } else {
-    table.error(
-        "type", fmt::format("there is no source type \"{}\"", type.text),
-        did_you_mean(type.text, kTypes, "there are file, stdin and demo; HTTP needs no source"));
+    table.error("type", fmt::format("there is no source type \"{}\"", type.text),
+                did_you_mean(type.text, kTypes,
+                             "there are file, stdin, demo and kafka; HTTP needs no source"));
     return false;
   }
   return true;
@@ -101,6 +115,80 @@ void read_demo(const TableReader& table, SourceOptions& out) {
   table.duration("history", 0, 31 * kDay, out.history);
 }
 
+/// What Kafka itself takes, and `*` and `?`.
+void check_topics(const std::vector<SourceText>& topics, Report& report) {
+  constexpr std::size_t kTopicCharsMax = 249;
+  for (const SourceText& topic : topics) {
+    const bool good = std::all_of(topic.text.begin(), topic.text.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+             std::string_view("._-*?").find(c) != std::string_view::npos;
+    });
+    if (good && topic.text.size() <= kTopicCharsMax) continue;
+    report.error(span_of(topic), fmt::format("topics: \"{}\" is no name of a topic", topic.text),
+                 "letters, digits, \".\", \"_\" and \"-\", at most 249; * and ? stand for others");
+  }
+}
+
+bool sounds_secret(std::string_view name) {
+  constexpr std::string_view kWords[] = {"password", "secret", "key.pem", "token"};
+  return std::any_of(std::begin(kWords), std::end(kWords), [name](std::string_view word) {
+    return name.find(word) != std::string_view::npos;
+  });
+}
+
+/// The value of one of librdkafka's properties; false after an error.
+bool read_property(const Entry& entry, std::string& out, Report& report) {
+  const Value& value = entry.value;
+  if (value.kind == Value::Kind::integer) {
+    out = std::to_string(value.integer);
+  } else if (value.kind == Value::Kind::boolean) {
+    out = value.boolean ? "true" : "false";
+  } else if (value.kind != Value::Kind::string) {
+    report.error(value.span,
+                 fmt::format("options: \"{}\" is a text, a number, true or false", entry.key));
+    return false;
+  } else if (is_reference(value)) {
+    return resolve_reference(value, entry.key, out, report);
+  } else if (sounds_secret(entry.key)) {
+    report.error_without_excerpt(
+        value.span,
+        fmt::format("options: \"{}\": a secret must not stand in the config", entry.key),
+        "secrets come from the environment or from a file: \"env:KAFKA_PASSWORD\" or "
+        "\"file:/run/secrets/kafka\"");
+    return false;
+  } else {
+    out = value.text;
+  }
+  return true;
+}
+
+void read_kafka(const TableReader& table, SourceOptions& out) {
+  table.text("brokers", out.kafka.brokers);
+  if (!table.has("brokers")) table.missing("brokers", "brokers = \"localhost:9092\"");
+  table.texts("topics", out.topics);
+  if (!table.has("topics") || table.find("topics")->items.empty()) {
+    table.missing("topics", "topics = [\"requests\"]; * and ? stand for others");
+  }
+  check_topics(out.topics, table.report());
+  table.text("start", out.start);
+  table.choice("on_gap", kOnGap, out.on_gap);
+  const Value* options = table.find("options");
+  if (options == nullptr) return;
+  if (options->kind != Value::Kind::table) {
+    table.error("options", "expected a table",
+                "write options = { \"security.protocol\" = \"sasl_ssl\" }");
+    return;
+  }
+  for (const Entry& entry : options->entries) {
+    kafka::Property property;
+    property.name = SourceText(
+        entry.key, {table.report().file().name(), entry.key_span.line, entry.key_span.column});
+    if (read_property(entry, property.value, table.report())) {
+      out.kafka.properties.push_back(std::move(property));
+    }
+  }
+}
+
 }  // namespace
 
 void read_source(const Entry& entry, Config& config, Report& report) {
@@ -113,7 +201,8 @@ void read_source(const Entry& entry, Config& config, Report& report) {
     check_typed_keys(table, out.type);
     if (out.type == Type::file) read_file(table, out);
     if (out.type == Type::demo) read_demo(table, out);
-    if (out.type != Type::demo) table.choice("format", kFormats, out.format);
+    if (out.type == Type::kafka) read_kafka(table, out);
+    table.choice("format", kFormats, out.format);
   }
   config.sources.push_back(std::move(out));
 }

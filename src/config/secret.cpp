@@ -38,11 +38,10 @@ bool from_environment(const Value& value, std::string_view key, std::string& out
     out = found;
     return true;
   }
-  report.error(
-      value.span,
-      fmt::format("{}: the environment variable {} is {}", key, name,
-                  found == nullptr ? "not set" : "empty"),
-      fmt::format("set it before the start: {}=$(openssl rand -hex 32) streamobs …", name));
+  report.error(value.span,
+               fmt::format("{}: the environment variable {} is {}", key, name,
+                           found == nullptr ? "not set" : "empty"),
+               fmt::format("set it before the start: {}=… streamobs …", name));
   return false;
 }
 
@@ -71,6 +70,16 @@ bool from_file(const Value& value, std::string_view key, std::string& out, Repor
 
 }  // namespace
 
+bool is_reference(const Value& value) {
+  return value.kind == Value::Kind::string &&
+         (value.text.starts_with("env:") || value.text.starts_with("file:"));
+}
+
+bool resolve_reference(const Value& value, std::string_view key, std::string& out, Report& report) {
+  return value.text.starts_with("env:") ? from_environment(value, key, out, report)
+                                        : from_file(value, key, out, report);
+}
+
 bool resolve_secret(const Value& value, std::string_view key, std::string& out, Report& report) {
   if (value.kind != Value::Kind::string) {
     report.error_without_excerpt(value.span, fmt::format("{}: expected a text in quotes", key),
@@ -78,17 +87,13 @@ bool resolve_secret(const Value& value, std::string_view key, std::string& out, 
     return false;
   }
   std::string secret;
-  bool found = false;
-  if (value.text.starts_with("env:")) {
-    found = from_environment(value, key, secret, report);
-  } else if (value.text.starts_with("file:")) {
-    found = from_file(value, key, secret, report);
-  } else {
+  if (!is_reference(value)) {
     report.error_without_excerpt(value.span,
                                  fmt::format("{}: a secret must not stand in the config", key),
                                  std::string(kInlineHint));
+    return false;
   }
-  if (!found) return false;
+  if (!resolve_reference(value, key, secret, report)) return false;
   if (!is_sendable(secret)) {
     report.error(
         value.span,

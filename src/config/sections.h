@@ -31,7 +31,11 @@ class TableReader;
 /// error.
 void read_time_zone(const TableReader& table, std::string& out);
 
-/// The value behind "env:NAME" or "file:PATH"; on failure an error that never shows a secret.
+/// Whether a value is "env:NAME" or "file:PATH".
+bool is_reference(const Value& value);
+/// What stands behind a reference; on failure an error that never shows a secret.
+bool resolve_reference(const Value& value, std::string_view key, std::string& out, Report& report);
+/// The same for what is a reference or else wrong, and goes into an HTTP header.
 bool resolve_secret(const Value& value, std::string_view key, std::string& out, Report& report);
 
 }  // namespace streamobs::config

@@ -106,7 +106,7 @@ void EventCollector::add_dead_letter(std::string_view reason, std::string_view d
   letter.stream = plan_.schema.stream;
   if (origin.source_id < source_names_.size()) letter.source = source_names_[origin.source_id];
   letter.origin = origin.name;
-  letter.position = origin.first_line != 0 ? origin.first_line + line : event;
+  letter.position = position_of(origin, event, line);
   letter.event_index = event;
   letter.received_at = origin.received_at;
   letter.payload = payload.substr(0, DeadLetter::kMaxPayload);

@@ -1,9 +1,11 @@
-// A block: the bytes a source hands to decode, whole events of one stream, and where they came from.
+// A block: the bytes a source hands to decode, whole events of one stream, and where they came
+// from.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/block_buffer.h"
 #include "base/clock.h"
@@ -17,9 +19,10 @@ enum class Format : std::uint8_t {
   access_log,  ///< Apache's and nginx's combined log format.
 };
 
-/// Where a source goes on after a block: enough to find the place again after a restart.
+/// Where a source goes on after a block: enough to find the place again after a restart. Of Kafka
+/// it has a name and an offset only: "TOPIC/PARTITION", and that of the next message.
 struct ResumePoint {
-  std::string file;          ///< Path of the file, as the source names it; empty: nothing to resume.
+  std::string file;  ///< Path of the file, as the source names it; empty: nothing to resume.
   std::uint64_t device = 0;  ///< With the inode: the same file, whatever it is called by then.
   std::uint64_t inode = 0;
   std::uint64_t offset = 0;  ///< Bytes of it (uncompressed) that have been pushed.
@@ -31,24 +34,41 @@ struct ResumePoint {
   friend bool operator==(const ResumePoint&, const ResumePoint&) = default;
 };
 
+/// Messages of a block, one behind the other: its events from `first_event` on, up to the next run,
+/// are those of the message at `offset` and the following ones, one event each, or with
+/// `one_message` all of them of that one.
+struct MessageRun {
+  std::uint32_t first_event = 0;
+  std::uint64_t offset = 0;
+  bool one_message = false;
+  friend bool operator==(const MessageRun&, const MessageRun&) = default;
+};
+
 /// Where a block came from: enough to name an event in it to a person, and to go on after it.
 struct BlockOrigin {
-  std::uint32_t source_id = 0;   ///< Index of the source in the plan.
-  std::uint32_t partition = 0;   ///< Of that source; 0 where it has only one.
+  std::uint32_t source_id = 0;  ///< Index of the source in the plan.
+  /// Of that source, below kPartitionsMax; 0 where it has only one.
+  std::uint32_t partition = 0;
+  static constexpr std::uint32_t kPartitionsMax = 1024;
   std::uint64_t number = 0;      ///< 1, 2, 3 … within the partition; 0: order of arrival decides.
   std::uint64_t offset = 0;      ///< Of the block's first byte in its file (uncompressed), else 0.
   std::uint64_t first_line = 0;  ///< Line number of its first line in a file, from 1, else 0.
   Timestamp received_at = 0;     ///< Wall clock on arrival: the record's now().
   std::string name;              ///< A file's path, a client's address; may be empty.
-  ResumePoint resume;            ///< Of a file: the place behind this block.
-  std::string request_key;       ///< A request's Idempotency-Key; empty: none.
+  ResumePoint resume;            ///< Of a file or a topic: the place behind this block.
+  std::vector<MessageRun> messages;  ///< Of a topic: which message each event was; else empty.
+  std::string request_key;           ///< A request's Idempotency-Key; empty: none.
   std::uint64_t request_digest = 0;  ///< XXH3 of the body that bore the key, as received.
 };
+
+/// Where an event stands, as a person would look for it: the offset of its message, the line in its
+/// file (`line` lines behind the block's first), else which event of the block it was.
+std::uint64_t position_of(const BlockOrigin& origin, std::uint32_t event, std::uint64_t line);
 
 struct Block {
   std::uint32_t stream_id = 0;
   Format format = Format::json;
-  std::shared_ptr<BlockBuffer> bytes;  ///< Ends at the end of an event, or of the input.
+  std::shared_ptr<BlockBuffer> bytes;         ///< Ends at the end of an event, or of the input.
   std::shared_ptr<const std::string> header;  ///< CSV: the file's first record; else null.
   BlockOrigin origin;
 };

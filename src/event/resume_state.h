@@ -1,5 +1,5 @@
-// Where a source goes on after a restart: the number of its next block, and how far it has come in
-// each of its files.
+// Where a source goes on after a restart: for each of its partitions the number of its next block,
+// and how far it has come in each of its files, or in the topic's partition.
 //
 // Kept by the sequencer from the batches it admits, part of every checkpoint, handed to the source
 // when it starts. Plain data; a function of the batches alone, so that replay gives the same.
@@ -13,6 +13,14 @@
 
 namespace streamobs {
 
+/// Where a partition of a source begins to be read.
+struct PartitionPlace {
+  std::uint32_t partition = 0;
+  ResumePoint place;
+  friend bool operator==(const PartitionPlace&, const PartitionPlace&) = default;
+};
+
+/// Of one partition of a source.
 struct ResumeState {
   /// Files that are remembered for one source. Beyond that the one heard of least recently is
   /// forgotten, and `forgotten` counts it. A source refuses to read more than that at once and

@@ -4,7 +4,11 @@
 // pushes from one strand.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "event/block.h"
+#include "event/resume_state.h"
 #include "flow/asio.h"
 
 namespace streamobs::source {
@@ -15,6 +19,12 @@ class BlockSink {
   /// Waits while the engine is busy: that is the backpressure a source feels. False: the engine is
   /// shutting down, the block was not taken and the source shall end.
   virtual asio::awaitable<bool> push(Block block) = 0;
+  /// Only of sources with several partitions: before their first blocks, so that those of one wait
+  /// for those of another. Returns when that has its place in history. False: as above.
+  virtual asio::awaitable<bool> join(std::vector<PartitionPlace> partitions) = 0;
+  /// Whether a partition is known to have more than has been pushed: then its silence is not
+  /// idleness. Any strand.
+  virtual void set_behind(std::uint32_t partition, bool behind) = 0;
 };
 
 }  // namespace streamobs::source

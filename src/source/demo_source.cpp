@@ -30,7 +30,7 @@ struct Beginning {
 };
 
 Beginning beginning_of(const SourceOptions& options, const SourceRuntime& runtime) {
-  const bool goes_on = runtime.resume.next_block > 1;
+  const bool goes_on = runtime.resume_of(0).next_block > 1;
   const Duration history = goes_on ? 0 : options.history;
   const Timestamp start = (runtime.clock.now() - history) / kSecond * kSecond;
   const auto dice = goes_on ? hash_word(static_cast<std::uint64_t>(start)) : 0;

@@ -21,7 +21,7 @@ class FileSource final : public Source {
   FileSource(SourceSetup setup, SourceRuntime runtime)
       : Source(std::move(setup), std::move(runtime)),
         files_(patterns_of(setup_.options), reader_options(setup_, false), buffers_,
-               std::move(runtime_.resume.places)) {}
+               runtime_.resume_of(0).places) {}
 
   asio::awaitable<Result<>> run() override {
     const auto open = [this] { return files_.open(); };
@@ -56,7 +56,7 @@ class FollowSource final : public Source {
   FollowSource(SourceSetup setup, SourceRuntime runtime)
       : Source(std::move(setup), std::move(runtime)),
         follower_(patterns_of(setup_.options), reader_options(setup_, true), buffers_,
-                  std::move(runtime_.resume.places)) {}
+                  runtime_.resume_of(0).places) {}
 
   asio::awaitable<Result<>> run() override {
     while (!stopping()) {

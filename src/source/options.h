@@ -3,15 +3,28 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/source_text.h"
 #include "event/block.h"
+#include "kafka/options.h"
 
 namespace streamobs::source {
 
-enum class Type { file, standard_input, demo };
+enum class Type { file, standard_input, demo, kafka };
+
+/// As the config has it.
+constexpr std::string_view to_text(Type type) {
+  constexpr std::string_view kWords[] = {"file", "stdin", "demo", "kafka"};
+  return kWords[static_cast<std::size_t>(type)];
+}
+
+/// Where a topic's partitions begin to be read that have no place yet.
+enum class TopicStart { earliest, latest, time };
+/// What to do where messages have expired before they were read.
+enum class OnGap { stop, go_on };
 
 struct SourceOptions {
   SourceText name;
@@ -30,6 +43,14 @@ struct SourceOptions {
   std::uint64_t seed = 1;
   double anomaly_share = 0.05;  ///< Share of the events that belong to injected anomalies.
   Duration history = 0;         ///< Start with this much of the past, at once.
+
+  // kafka
+  kafka::ClientOptions kafka;
+  std::vector<SourceText> topics;                 ///< `*` and `?` match.
+  SourceText start = SourceText("earliest");      ///< "earliest", "latest" or a time.
+  TopicStart topic_start = TopicStart::earliest;  ///< What that means; set where the plan is made.
+  Timestamp start_time = 0;                       ///< With TopicStart::time.
+  OnGap on_gap = OnGap::stop;
 };
 
 }  // namespace streamobs::source

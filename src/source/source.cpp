@@ -32,8 +32,7 @@ asio::awaitable<bool> Source::push(Block block) {
   const std::uint64_t bytes = block.bytes->size();
   block.stream_id = setup_.stream_id;
   block.origin.source_id = setup_.source_id;
-  block.origin.partition = 0;
-  block.origin.number = ++number_;
+  block.origin.number = ++numbers_[block.origin.partition];
   block.origin.received_at = runtime_.clock.now();
   progress_.state = State::running;
   const bool taken = co_await runtime_.sink.push(std::move(block));
@@ -74,6 +73,8 @@ Result<std::unique_ptr<Source>> make_source(SourceSetup setup, SourceRuntime run
       return make_stdin_source(std::move(setup), std::move(runtime));
     case Type::demo:
       return make_demo_source(std::move(setup), std::move(runtime));
+    case Type::kafka:
+      return make_kafka_source(std::move(setup), std::move(runtime));
   }
   return fail(ErrorCode::internal, "a source of an unknown type");
 }

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string_view>
 
@@ -18,6 +19,7 @@
 #include "flow/blocking_pool.h"
 #include "source/block_sink.h"
 #include "source/options.h"
+#include "telemetry/registry.h"
 
 namespace streamobs::source {
 
@@ -38,6 +40,9 @@ struct Progress {
   std::atomic<std::uint64_t> input_bytes{0};  ///< Read from the input, compressed where it is.
   std::atomic<std::uint64_t> input_bytes_total{0};  ///< 0: unknown.
   std::atomic<std::uint64_t> files{0};              ///< Read to their end, or being followed.
+  std::atomic<std::uint64_t> partitions{0};         ///< Of topics that are being read.
+  std::atomic<std::uint64_t> messages{0};           ///< Read from topics.
+  std::atomic<std::uint64_t> messages_behind{0};    ///< In topics, known and not yet read.
 };
 
 struct SourceSetup {
@@ -54,12 +59,18 @@ struct SourceRuntime {
   flow::BlockingPool& pool;
   const Clock& clock;
   const std::atomic<bool>& stop;  ///< Becomes true once: end soon (within some 100 ms).
+  telemetry::Registry& metrics;   ///< For what only its kind of source counts.
   /// Called on the source's strand after each block; may be empty.
   std::function<void(const Progress&)> on_progress;
-  /// What has reached the log of it before: the source numbers its blocks from next_block on and
-  /// reads its files from their places on. Of what has no places (a pipe, the demo) only the
-  /// number goes on.
-  ResumeState resume = {};
+  /// What has reached the log of it before, by partition: the source numbers its blocks from
+  /// next_block on and reads its files and topics from their places on. Of what has no places (a
+  /// pipe, the demo) only the number goes on.
+  std::map<std::uint32_t, ResumeState> resume = {};
+
+  ResumeState resume_of(std::uint32_t partition) const {
+    const auto found = resume.find(partition);
+    return found == resume.end() ? ResumeState() : found->second;
+  }
 };
 
 class Source {
@@ -72,13 +83,15 @@ class Source {
 
  protected:
   Source(SourceSetup setup, SourceRuntime runtime)
-      : setup_(std::move(setup)),
-        runtime_(std::move(runtime)),
-        number_(runtime_.resume.next_block - 1) {}
+      : setup_(std::move(setup)), runtime_(std::move(runtime)) {
+    for (const auto& [partition, state] : runtime_.resume) {
+      numbers_[partition] = state.next_block - 1;
+    }
+  }
 
   bool stopping() const { return runtime_.stop.load(std::memory_order_relaxed); }
   /// Numbers the block, stamps it with its arrival and pushes it. `block` has bytes, format,
-  /// offset, line, name, header and the place behind it. False: end.
+  /// partition, offset, line, name, header and the place behind it. False: end.
   asio::awaitable<bool> push(Block block);
   /// Sleeps, but not much longer than until told to stop.
   asio::awaitable<void> pause(Duration duration);
@@ -90,7 +103,7 @@ class Source {
   Progress progress_;
 
  private:
-  std::uint64_t number_;  ///< Of the last block.
+  std::map<std::uint32_t, std::uint64_t> numbers_;  ///< Of each partition's last block.
 };
 
 /// Fails for a scenario that does not exist. Files are looked for when it runs.

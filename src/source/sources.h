@@ -14,6 +14,8 @@ std::unique_ptr<Source> make_stdin_source(SourceSetup setup, SourceRuntime runti
 std::unique_ptr<Source> make_pipe_source(SourceSetup setup, SourceRuntime runtime, int fd);
 Result<std::unique_ptr<Source>> make_demo_source(SourceSetup setup, SourceRuntime runtime);
 
+std::unique_ptr<Source> make_kafka_source(SourceSetup setup, SourceRuntime runtime);
+
 /// What the cutter shall do for a source of this setup.
 BlockReaderOptions reader_options(const SourceSetup& setup, bool growing);
 /// `cut` from `name`, as the engine wants it. Text read line by line is NDJSON where JSON is said.

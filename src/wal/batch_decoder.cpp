@@ -7,6 +7,7 @@
 #include "wal/batch_codec.h"
 #include "wal/batch_format.h"
 #include "wal/bit_packing.h"
+#include "wal/record.h"
 
 namespace streamobs::wal {
 
@@ -34,6 +35,21 @@ bool get_start(ByteReader& in, std::uint8_t& flags, BatchHead& head) {
   return read_u32(in, head.events) && in.ok() && head.rows <= head.events;
 }
 
+bool get_messages(ByteReader& in, BlockOrigin& origin) {
+  origin.messages.resize(in.count());
+  for (MessageRun& run : origin.messages) {
+    if (!read_u32(in, run.first_event)) return false;
+    run.offset = in.varint();
+    const std::uint8_t one_message = in.u8();
+    if (one_message > 1) return false;
+    run.one_message = one_message == 1;
+  }
+  return !origin.messages.empty() && std::is_sorted(origin.messages.begin(), origin.messages.end(),
+                                                    [](const MessageRun& a, const MessageRun& b) {
+                                                      return a.first_event < b.first_event;
+                                                    });
+}
+
 bool get_origin(ByteReader& in, std::uint8_t flags, BlockOrigin& origin) {
   if (!read_u32(in, origin.source_id) || !read_u32(in, origin.partition)) return false;
   origin.number = in.varint();
@@ -41,19 +57,12 @@ bool get_origin(ByteReader& in, std::uint8_t flags, BlockOrigin& origin) {
   origin.first_line = in.varint();
   origin.received_at = in.signed_varint();
   origin.name = in.text();
-  if ((flags & kHasResume) != 0) {
-    origin.resume.file = in.text();
-    origin.resume.device = in.varint();
-    origin.resume.inode = in.varint();
-    origin.resume.offset = in.varint();
-    origin.resume.lines = in.varint();
-    origin.resume.head_digest = in.u64();
-  }
+  if ((flags & kHasResume) != 0) origin.resume = read_place(in);
   if ((flags & kHasRequest) != 0) {
     origin.request_key = in.text();
     origin.request_digest = in.u64();
   }
-  return in.ok();
+  return ((flags & kHasMessages) == 0 || get_messages(in, origin)) && in.ok();
 }
 
 /// Moves the values in `kept` to the rows that are not null; the others get `nothing`.

@@ -8,6 +8,7 @@
 #include "wal/batch_codec.h"
 #include "wal/batch_format.h"
 #include "wal/bit_packing.h"
+#include "wal/record.h"
 
 namespace streamobs::wal {
 
@@ -71,6 +72,7 @@ std::uint8_t BatchEncoder::flags_of(const EventBatch& batch) {
   if (!batch.raw.empty()) flags |= kHasRaw;
   if (batch.origin.resume != ResumePoint{}) flags |= kHasResume;
   if (!batch.origin.request_key.empty() || batch.origin.request_digest != 0) flags |= kHasRequest;
+  if (!batch.origin.messages.empty()) flags |= kHasMessages;
   return flags;
 }
 
@@ -89,17 +91,18 @@ void BatchEncoder::put_head(const EventBatch& batch, std::uint8_t flags, std::st
   put_varint(out, origin.first_line);
   put_signed(out, origin.received_at);
   put_text(out, origin.name);
-  if ((flags & kHasResume) != 0) {
-    put_text(out, origin.resume.file);
-    put_varint(out, origin.resume.device);
-    put_varint(out, origin.resume.inode);
-    put_varint(out, origin.resume.offset);
-    put_varint(out, origin.resume.lines);
-    put_u64(out, origin.resume.head_digest);
-  }
+  if ((flags & kHasResume) != 0) put_place(out, origin.resume);
   if ((flags & kHasRequest) != 0) {
     put_text(out, origin.request_key);
     put_u64(out, origin.request_digest);
+  }
+  if ((flags & kHasMessages) != 0) {
+    put_varint(out, origin.messages.size());
+    for (const MessageRun& run : origin.messages) {
+      put_varint(out, run.first_event);
+      put_varint(out, run.offset);
+      put_u8(out, run.one_message ? 1 : 0);
+    }
   }
 }
 

@@ -17,7 +17,8 @@ inline constexpr std::uint8_t kHasTimeMax = 0x04;  ///< Else it is the newest of
 inline constexpr std::uint8_t kHasResume = 0x08;
 inline constexpr std::uint8_t kHasRequest = 0x10;
 inline constexpr std::uint8_t kHasRaw = 0x20;
-inline constexpr std::uint8_t kKnownFlags = 0x3f;
+inline constexpr std::uint8_t kHasMessages = 0x40;
+inline constexpr std::uint8_t kKnownFlags = 0x7f;
 
 // The first byte of a column: what is null, and in which of two ways the values stand.
 inline constexpr std::uint8_t kNoNulls = 0;

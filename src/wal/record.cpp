@@ -10,8 +10,12 @@ namespace streamobs::wal {
 
 namespace {
 
-/// Of every payload but a batch's, which has its own.
+/// Of the payload; a batch has its own. `advanced` named sources without their partitions in
+/// version 1, which is still read.
+template <class Record>
 constexpr std::uint8_t kVersion = 1;
+template <>
+constexpr std::uint8_t kVersion<Advanced> = 2;
 
 std::uint32_t get_u32(ByteReader& in, bool& fits) {
   const std::uint64_t v = in.varint();
@@ -32,7 +36,7 @@ void put(std::string& out, const SessionStarted& record) {
   }
 }
 
-bool get(ByteReader& in, SessionStarted& record) {
+bool get(ByteReader& in, std::uint8_t, SessionStarted& record) {
   bool fits = true;
   record.at = in.signed_varint();
   record.program = in.text();
@@ -51,17 +55,23 @@ bool get(ByteReader& in, SessionStarted& record) {
 void put(std::string& out, const Advanced& record) {
   put_signed(out, record.at);
   put_varint(out, record.stream_id);
-  put_varint(out, record.idle_sources.size());
-  for (const std::uint32_t source : record.idle_sources) put_varint(out, source);
+  put_varint(out, record.idle.size());
+  for (const PartitionId& id : record.idle) {
+    put_varint(out, id.source_id);
+    put_varint(out, id.partition);
+  }
   put_signed(out, record.watermark);
 }
 
-bool get(ByteReader& in, Advanced& record) {
+bool get(ByteReader& in, std::uint8_t version, Advanced& record) {
   bool fits = true;
   record.at = in.signed_varint();
   record.stream_id = get_u32(in, fits);
-  record.idle_sources.resize(in.count());
-  for (std::uint32_t& source : record.idle_sources) source = get_u32(in, fits);
+  record.idle.resize(in.count());
+  for (PartitionId& id : record.idle) {
+    id.source_id = get_u32(in, fits);
+    if (version > 1) id.partition = get_u32(in, fits);
+  }
   record.watermark = in.signed_varint();
   return fits;
 }
@@ -72,7 +82,7 @@ void put(std::string& out, const SourceEnded& record) {
   put_varint(out, record.blocks);
 }
 
-bool get(ByteReader& in, SourceEnded& record) {
+bool get(ByteReader& in, std::uint8_t, SourceEnded& record) {
   bool fits = true;
   record.at = in.signed_varint();
   record.source_id = get_u32(in, fits);
@@ -86,7 +96,7 @@ void put(std::string& out, const SetAside& record) {
   put_varint(out, record.attempts);
 }
 
-bool get(ByteReader& in, SetAside& record) {
+bool get(ByteReader& in, std::uint8_t, SetAside& record) {
   bool fits = true;
   record.at = in.signed_varint();
   record.sequence = in.varint();
@@ -94,12 +104,35 @@ bool get(ByteReader& in, SetAside& record) {
   return fits;
 }
 
+void put(std::string& out, const PartitionsJoined& record) {
+  put_signed(out, record.at);
+  put_varint(out, record.source_id);
+  put_varint(out, record.partitions.size());
+  for (const PartitionPlace& joined : record.partitions) {
+    put_varint(out, joined.partition);
+    put_place(out, joined.place);
+  }
+}
+
+bool get(ByteReader& in, std::uint8_t, PartitionsJoined& record) {
+  bool fits = true;
+  record.at = in.signed_varint();
+  record.source_id = get_u32(in, fits);
+  record.partitions.resize(in.count());
+  for (PartitionPlace& joined : record.partitions) {
+    joined.partition = get_u32(in, fits);
+    joined.place = read_place(in);
+  }
+  return fits;
+}
+
 template <class Record>
 Result<ControlRecord> decode_as(RecordType type, std::string_view payload) {
   ByteReader in(payload);
   Record record;
-  const bool known = in.u8() == kVersion;
-  if (!known || !get(in, record) || !in.ok() || !in.at_end()) {
+  const std::uint8_t version = in.u8();
+  const bool known = version != 0 && version <= kVersion<Record>;
+  if (!known || !get(in, version, record) || !in.ok() || !in.at_end()) {
     return fail(ErrorCode::corrupt,
                 fmt::format("the payload of a \"{}\" record is damaged", to_text(type)));
   }
@@ -120,20 +153,46 @@ std::string_view to_text(RecordType type) {
       return "source_ended";
     case RecordType::set_aside:
       return "set_aside";
+    case RecordType::partitions_joined:
+      return "partitions_joined";
   }
   return "unknown";
 }
 
+void put_place(std::string& out, const ResumePoint& place) {
+  put_text(out, place.file);
+  put_varint(out, place.device);
+  put_varint(out, place.inode);
+  put_varint(out, place.offset);
+  put_varint(out, place.lines);
+  put_u64(out, place.head_digest);
+}
+
+ResumePoint read_place(ByteReader& in) {
+  ResumePoint place;
+  place.file = in.text();
+  place.device = in.varint();
+  place.inode = in.varint();
+  place.offset = in.varint();
+  place.lines = in.varint();
+  place.head_digest = in.u64();
+  return place;
+}
+
 RecordType type_of(const ControlRecord& record) {
   static constexpr RecordType kTypes[] = {RecordType::session_started, RecordType::advanced,
-                                          RecordType::source_ended, RecordType::set_aside};
+                                          RecordType::source_ended, RecordType::set_aside,
+                                          RecordType::partitions_joined};
   static_assert(std::variant_size_v<ControlRecord> == std::size(kTypes));
   return kTypes[record.index()];
 }
 
 void encode(const ControlRecord& record, std::string& out) {
-  put_u8(out, kVersion);
-  std::visit([&](const auto& r) { put(out, r); }, record);
+  const auto put_one = [&out]<class Record>(const Record& r) {
+    put_u8(out, kVersion<Record>);
+    put(out, r);
+  };
+  std::visit(put_one, record);
 }
 
 Result<ControlRecord> decode_control(RecordType type, std::string_view payload) {
@@ -146,6 +205,8 @@ Result<ControlRecord> decode_control(RecordType type, std::string_view payload) 
       return decode_as<SourceEnded>(type, payload);
     case RecordType::set_aside:
       return decode_as<SetAside>(type, payload);
+    case RecordType::partitions_joined:
+      return decode_as<PartitionsJoined>(type, payload);
     case RecordType::batch:
       break;
   }

@@ -12,8 +12,10 @@
 #include <variant>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "event/resume_state.h"
 
 namespace streamobs::wal {
 
@@ -24,6 +26,7 @@ enum class RecordType : std::uint8_t {
   advanced = 3,
   source_ended = 4,
   set_aside = 5,
+  partitions_joined = 6,
 };
 
 /// "batch", "advanced", …; "unknown" for a number that is none of them.
@@ -47,12 +50,19 @@ struct SessionStarted {
   friend bool operator==(const SessionStarted&, const SessionStarted&) = default;
 };
 
+/// A partition of a source.
+struct PartitionId {
+  std::uint32_t source_id = 0;
+  std::uint32_t partition = 0;
+  auto operator<=>(const PartitionId&) const = default;
+};
+
 /// Time went on without an event: silence was noticed.
 struct Advanced {
   Timestamp at = 0;
   std::uint32_t stream_id = 0;
-  std::vector<std::uint32_t> idle_sources;  ///< Those that became idle, in rising order.
-  Timestamp watermark = kMinTimestamp;      ///< What it was raised to; kMinTimestamp: it was not.
+  std::vector<PartitionId> idle;        ///< Those that became idle, in rising order.
+  Timestamp watermark = kMinTimestamp;  ///< What it was raised to; kMinTimestamp: it was not.
 
   friend bool operator==(const Advanced&, const Advanced&) = default;
 };
@@ -66,6 +76,16 @@ struct SourceEnded {
   friend bool operator==(const SourceEnded&, const SourceEnded&) = default;
 };
 
+/// A source reads these partitions from here on: at its start, and again when there are further
+/// ones. Each holds the watermark back until it has sent something or has been silent for long.
+struct PartitionsJoined {
+  Timestamp at = 0;
+  std::uint32_t source_id = 0;
+  std::vector<PartitionPlace> partitions;  ///< In rising order.
+
+  friend bool operator==(const PartitionsJoined&, const PartitionsJoined&) = default;
+};
+
 /// A batch that is not to be replayed any more, because it brought the process down each time.
 struct SetAside {
   Timestamp at = 0;
@@ -75,7 +95,12 @@ struct SetAside {
   friend bool operator==(const SetAside&, const SetAside&) = default;
 };
 
-using ControlRecord = std::variant<SessionStarted, Advanced, SourceEnded, SetAside>;
+using ControlRecord =
+    std::variant<SessionStarted, Advanced, SourceEnded, SetAside, PartitionsJoined>;
+
+/// How a place stands in records and in the sequencer's snapshots.
+void put_place(std::string& out, const ResumePoint& place);
+ResumePoint read_place(ByteReader& in);
 
 RecordType type_of(const ControlRecord& record);
 

@@ -13,27 +13,8 @@ namespace streamobs::wal {
 
 namespace {
 
-constexpr std::uint8_t kSnapshotVersion = 1;
-
-void put_place(std::string& out, const ResumePoint& place) {
-  put_text(out, place.file);
-  put_varint(out, place.device);
-  put_varint(out, place.inode);
-  put_varint(out, place.offset);
-  put_varint(out, place.lines);
-  put_u64(out, place.head_digest);
-}
-
-ResumePoint read_place(ByteReader& in) {
-  ResumePoint place;
-  place.file = in.text();
-  place.device = in.varint();
-  place.inode = in.varint();
-  place.offset = in.varint();
-  place.lines = in.varint();
-  place.head_digest = in.u64();
-  return place;
-}
+/// 1 had one partition for each source; it is still read.
+constexpr std::uint8_t kSnapshotVersion = 2;
 
 /// Which step of the grid a watermark stands in; windows close where this changes.
 std::int64_t step_of(const CloseGrid& grid, Timestamp watermark) {
@@ -55,21 +36,37 @@ Sequencer::Sequencer(std::vector<StreamTiming> streams) {
 
 void Sequencer::add_source(std::uint32_t source_id, std::string name, std::uint32_t stream_id,
                            bool expected) {
-  if (partitions_.size() <= source_id) partitions_.resize(source_id + 1);
-  Partition& partition = partitions_[source_id];
-  partition.name = std::move(name);
-  partition.stream_id = stream_id;
-  partition.expected = expected;
-  partition.activity = expected ? Activity::active : Activity::unseen;
+  if (sources_.size() <= source_id) sources_.resize(source_id + 1);
+  Source& source = sources_[source_id];
+  source.name = std::move(name);
+  source.stream_id = stream_id;
+  source.expected = expected;
+  source.partitions[0].activity = expected ? Activity::active : Activity::unseen;
   streams_[stream_id].sources.push_back(source_id);
+}
+
+void Sequencer::join(PartitionsJoined joined, std::vector<Sequenced>& out) {
+  apply(joined);
+  out.push_back({++position_, std::move(joined)});
+}
+
+void Sequencer::apply(const PartitionsJoined& joined) {
+  for (const auto& [number, place] : joined.partitions) {
+    Partition& partition = sources_[joined.source_id].partitions[number];
+    partition.activity = Activity::active;
+    partition.silent_for = 0;
+    partition.resume.remember(place);
+  }
 }
 
 void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>& out) {
   const std::uint32_t source_id = batch->origin.source_id;
-  Partition& partition = partitions_[source_id];
+  Source& source = sources_[source_id];
+  assert(batch->origin.partition < BlockOrigin::kPartitionsMax);
+  Partition& partition = source.partitions[batch->origin.partition];
   const std::uint64_t number = batch->origin.number;
   if (number == 0) {  // Order of arrival decides: HTTP.
-    sequence(partition, std::move(batch), out);
+    sequence(source.stream_id, partition, std::move(batch), out);
     return;
   }
   if (number != partition.resume.next_block) {
@@ -77,18 +74,18 @@ void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>
     partition.waiting.emplace(number, std::move(batch));
     return;
   }
-  sequence(partition, std::move(batch), out);
+  sequence(source.stream_id, partition, std::move(batch), out);
   while (!partition.waiting.empty() &&
          partition.waiting.begin()->first == partition.resume.next_block) {
     EventBatchPtr next = std::move(partition.waiting.begin()->second);
     partition.waiting.erase(partition.waiting.begin());
-    sequence(partition, std::move(next), out);
+    sequence(source.stream_id, partition, std::move(next), out);
   }
   finish(source_id, now, out);
 }
 
-void Sequencer::sequence(Partition& partition, EventBatchPtr batch, std::vector<Sequenced>& out) {
-  const std::uint32_t stream_id = partition.stream_id;
+void Sequencer::sequence(std::uint32_t stream_id, Partition& partition, EventBatchPtr batch,
+                         std::vector<Sequenced>& out) {
   Stream& stream = streams_[stream_id];
   // What had to be refused altogether says nothing about time.
   if (batch->rows != 0) partition.activity = Activity::active;
@@ -112,41 +109,45 @@ void Sequencer::sequence(Partition& partition, EventBatchPtr batch, std::vector<
 
 void Sequencer::end_source(std::uint32_t source_id, std::uint64_t blocks, Timestamp now,
                            std::vector<Sequenced>& out) {
-  Partition& partition = partitions_[source_id];
-  partition.end_announced = true;
-  partition.blocks_total = blocks;
+  Source& source = sources_[source_id];
+  source.end_announced = true;
+  source.blocks_total = blocks;
   finish(source_id, now, out);
 }
 
 void Sequencer::finish(std::uint32_t source_id, Timestamp now, std::vector<Sequenced>& out) {
-  const Partition& partition = partitions_[source_id];
-  if (!partition.end_announced || partition.activity == Activity::ended) return;
-  if (partition.resume.next_block != partition.blocks_total + 1) return;
+  Source& source = sources_[source_id];
+  if (!source.end_announced) return;
+  std::uint64_t blocks = 0;
+  for (const auto& [number, partition] : source.partitions) {
+    blocks += partition.resume.next_block - 1;
+  }
+  if (blocks != source.blocks_total) return;
+  source.end_announced = false;
   SourceEnded ended;
   ended.source_id = source_id;
-  ended.blocks = partition.blocks_total;
+  ended.blocks = blocks;
   ended.at = now;
   out.push_back({++position_, ended});
   apply(ended, out);
 }
 
 void Sequencer::apply(const SourceEnded& ended, std::vector<Sequenced>& out) {
-  Partition& partition = partitions_[ended.source_id];
-  partition.activity = Activity::ended;
-  const Stream& stream = streams_[partition.stream_id];
+  Source& source = sources_[ended.source_id];
+  for (auto& [number, partition] : source.partitions) partition.activity = Activity::ended;
+  const Stream& stream = streams_[source.stream_id];
   if (any_active(stream)) {
-    raise(partition.stream_id, least_active(stream, nullptr), out);
+    raise(source.stream_id, least_active(stream, nullptr), out);
   } else if (stream.newest != kMinTimestamp) {
     // Bounded input has been read to its end: nothing more can come for what is open, but the
     // stream may go on with later events, so time moves just as far as closing needs, and not
     // beyond the wall clock where others may still send: the rest is left to silence.
     const Timestamp closing = stream.timing.closing_watermark(stream.newest);
-    raise(partition.stream_id, stream.timing.may_go_on ? std::min(closing, ended.at) : closing,
-          out);
+    raise(source.stream_id, stream.timing.may_go_on ? std::min(closing, ended.at) : closing, out);
   }
 }
 
-void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& busy,
+void Sequencer::tick(Timestamp now, const std::function<bool(PartitionId)>& busy,
                      std::vector<Sequenced>& out) {
   const Duration elapsed =
       ticked_at_ == kMinTimestamp ? 0 : std::clamp<Duration>(now - ticked_at_, 0, kLongestTick);
@@ -160,17 +161,19 @@ void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& bu
     bool any_seen = false;
     Timestamp least = kMaxTimestamp;
     for (const std::uint32_t source_id : stream.sources) {
-      Partition& partition = partitions_[source_id];
-      if (partition.activity == Activity::unseen) continue;
-      any_seen = true;
-      const bool is_busy = busy(source_id) || !partition.waiting.empty();
-      partition.silent_for = is_busy ? 0 : partition.silent_for + elapsed;
-      if (partition.activity != Activity::active) continue;
-      if (partition.silent_for >= stream.timing.idle_timeout) {
-        advanced.idle_sources.push_back(source_id);
-      } else {
-        all_idle = false;
-        least = std::min(least, partition.newest);
+      for (auto& [number, partition] : sources_[source_id].partitions) {
+        if (partition.activity == Activity::unseen) continue;
+        any_seen = true;
+        const PartitionId id{source_id, number};
+        const bool is_busy = busy(id) || !partition.waiting.empty();
+        partition.silent_for = is_busy ? 0 : partition.silent_for + elapsed;
+        if (partition.activity != Activity::active) continue;
+        if (partition.silent_for >= stream.timing.idle_timeout) {
+          advanced.idle.push_back(id);
+        } else {
+          all_idle = false;
+          least = std::min(least, partition.newest);
+        }
       }
     }
     if (any_seen && stream.newest != kMinTimestamp) {
@@ -182,15 +185,15 @@ void Sequencer::tick(Timestamp now, const std::function<bool(std::uint32_t)>& bu
       if (target > stream.watermark && target != kMaxTimestamp) advanced.watermark = target;
     }
     // What does not matter to anyone is not a record: the wall clock would write one each tick.
-    if (advanced.idle_sources.empty() && !crosses(stream, advanced.watermark)) continue;
+    if (advanced.idle.empty() && !crosses(stream, advanced.watermark)) continue;
     out.push_back({++position_, advanced});
     apply(advanced, out);
   }
 }
 
 void Sequencer::apply(const Advanced& advanced, std::vector<Sequenced>& out) {
-  for (const std::uint32_t source_id : advanced.idle_sources) {
-    partitions_[source_id].activity = Activity::idle;
+  for (const auto& [source_id, number] : advanced.idle) {
+    sources_[source_id].partitions[number].activity = Activity::idle;
   }
   raise(advanced.stream_id, advanced.watermark, out);
 }
@@ -202,13 +205,19 @@ Result<> Sequencer::check_next(std::uint64_t position) const {
 }
 
 Result<> Sequencer::check_names(const ControlRecord& record) const {
-  const auto no_source = [this](std::uint32_t id) { return id >= partitions_.size(); };
+  const auto known = [this](const PartitionId& id) {
+    return id.source_id < sources_.size() && id.partition < BlockOrigin::kPartitionsMax;
+  };
   bool good = true;
   if (const auto* ended = std::get_if<SourceEnded>(&record)) {
-    good = !no_source(ended->source_id);
+    good = known({ended->source_id, 0});
   } else if (const auto* advanced = std::get_if<Advanced>(&record)) {
     good = advanced->stream_id < streams_.size() &&
-           std::none_of(advanced->idle_sources.begin(), advanced->idle_sources.end(), no_source);
+           std::all_of(advanced->idle.begin(), advanced->idle.end(), known);
+  } else if (const auto* joined = std::get_if<PartitionsJoined>(&record)) {
+    good = std::all_of(joined->partitions.begin(), joined->partitions.end(),
+                       [&](const auto& p) { return known({joined->source_id, p.partition}); });
+    good = good && known({joined->source_id, 0});
   }
   if (good) return {};
   return fail(ErrorCode::corrupt,
@@ -221,14 +230,17 @@ Result<> Sequencer::replay(std::uint64_t position, EventBatchPtr batch,
                            std::vector<Sequenced>& out) {
   if (Result<> next = check_next(position); next.has_error()) return next;
   const std::uint32_t source_id = batch->origin.source_id;
-  const bool known = source_id < partitions_.size() &&
-                     partitions_[source_id].stream_id == batch->schema->stream_id;
+  const bool known = source_id < sources_.size() &&
+                     sources_[source_id].stream_id == batch->schema->stream_id &&
+                     batch->origin.partition < BlockOrigin::kPartitionsMax;
   if (!known) {
     return fail(
         ErrorCode::corrupt,
         fmt::format("batch {} of the log is of a source that its config does not have", position));
   }
-  sequence(partitions_[source_id], std::move(batch), out);
+  Source& source = sources_[source_id];
+  Partition& partition = source.partitions[batch->origin.partition];
+  sequence(source.stream_id, partition, std::move(batch), out);
   return {};
 }
 
@@ -243,6 +255,9 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
   } else if (const auto* advanced = std::get_if<Advanced>(&record)) {
     out.push_back({position_, *advanced});
     apply(*advanced, out);
+  } else if (const auto* joined = std::get_if<PartitionsJoined>(&record)) {
+    out.push_back({position_, *joined});
+    apply(*joined);
   } else if (const auto* session = std::get_if<SessionStarted>(&record)) {
     apply(*session);
   }
@@ -252,17 +267,19 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
 /// Sources that a config did not have hold nothing back while it was in force; those that it
 /// brought are waited for from here on. Nothing changes where there is one config only.
 void Sequencer::apply(const SessionStarted& session) {
-  for (Partition& partition : partitions_) {
-    const std::string& stream = streams_[partition.stream_id].timing.name;
+  for (Source& source : sources_) {
+    const std::string& stream = streams_[source.stream_id].timing.name;
     const bool there = std::any_of(
-        session.sources.begin(), session.sources.end(), [&](const SessionStarted::Source& source) {
-          return source.name == partition.name && source.stream_id < session.streams.size() &&
-                 session.streams[source.stream_id] == stream;
+        session.sources.begin(), session.sources.end(), [&](const SessionStarted::Source& noted) {
+          return noted.name == source.name && noted.stream_id < session.streams.size() &&
+                 session.streams[noted.stream_id] == stream;
         });
-    if (!there) {
-      partition.activity = Activity::unseen;
-    } else if (partition.expected && partition.activity == Activity::unseen) {
-      partition.activity = Activity::active;
+    for (auto& [number, partition] : source.partitions) {
+      if (!there) {
+        partition.activity = Activity::unseen;
+      } else if (source.expected && partition.activity == Activity::unseen) {
+        partition.activity = Activity::active;
+      }
     }
   }
 }
@@ -292,16 +309,20 @@ void Sequencer::snapshot(std::string& out) const {
     put_signed(out, stream.watermark);
     put_signed(out, stream.newest);
   }
-  put_varint(out, partitions_.size());
-  for (const Partition& partition : partitions_) {
-    put_text(out, partition.name);
-    put_text(out, streams_[partition.stream_id].timing.name);
-    put_u8(out, static_cast<std::uint8_t>(partition.activity));
-    put_signed(out, partition.newest);
-    put_varint(out, partition.resume.next_block);
-    put_varint(out, partition.resume.forgotten);
-    put_varint(out, partition.resume.places.size());
-    for (const ResumePoint& place : partition.resume.places) put_place(out, place);
+  put_varint(out, sources_.size());
+  for (const Source& source : sources_) {
+    put_text(out, source.name);
+    put_text(out, streams_[source.stream_id].timing.name);
+    put_varint(out, source.partitions.size());
+    for (const auto& [number, partition] : source.partitions) {
+      put_varint(out, number);
+      put_u8(out, static_cast<std::uint8_t>(partition.activity));
+      put_signed(out, partition.newest);
+      put_varint(out, partition.resume.next_block);
+      put_varint(out, partition.resume.forgotten);
+      put_varint(out, partition.resume.places.size());
+      for (const ResumePoint& place : partition.resume.places) put_place(out, place);
+    }
   }
 }
 
@@ -311,7 +332,8 @@ Result<std::vector<std::string>> Sequencer::restore(std::string_view bytes) {
   };
   std::vector<std::string> lost;
   ByteReader in(bytes);
-  if (in.u8() != kSnapshotVersion) return damaged();
+  const std::uint8_t version = in.u8();
+  if (version == 0 || version > kSnapshotVersion) return damaged();
   const std::uint64_t position = in.u64();
   for (std::size_t n = in.count(); n != 0 && in.ok(); --n) {
     const std::string_view name = in.text();
@@ -324,48 +346,73 @@ Result<std::vector<std::string>> Sequencer::restore(std::string_view bytes) {
     }
   }
   for (std::size_t n = in.count(); n != 0 && in.ok(); --n) {
-    const std::string_view name = in.text();
-    const std::string_view stream = in.text();
-    Partition read;
-    const std::uint8_t activity = in.u8();
-    if (activity > static_cast<std::uint8_t>(Activity::ended)) return damaged();
-    read.activity = static_cast<Activity>(activity);
-    read.newest = in.signed_varint();
-    read.resume.next_block = in.varint();
-    read.resume.forgotten = in.varint();
-    for (std::size_t places = in.count(); places != 0 && in.ok(); --places) {
-      read.resume.places.push_back(read_place(in));
-    }
-    bool taken = false;
-    for (Partition& partition : partitions_) {
-      if (partition.name != name || streams_[partition.stream_id].timing.name != stream) continue;
-      partition.activity = read.activity;
-      partition.newest = read.newest;
-      taken = true;
-      partition.resume = std::move(read.resume);
-      break;
-    }
-    if (!taken && !read.resume.places.empty()) lost.emplace_back(name);
+    if (!read_source(in, version, lost)) return damaged();
   }
   if (!in.ok() || !in.at_end()) return damaged();
   position_ = position;
   return lost;
 }
 
+/// Takes one source of a snapshot over, or notes that it is lost.
+bool Sequencer::read_source(ByteReader& in, std::uint8_t version, std::vector<std::string>& lost) {
+  const std::string_view name = in.text();
+  const std::string_view stream = in.text();
+  std::map<std::uint32_t, Partition> partitions;
+  bool has_places = false;
+  // Before partitions had numbers each source had one.
+  for (std::size_t n = version > 1 ? in.count() : 1; n != 0 && in.ok(); --n) {
+    const std::uint64_t number = version > 1 ? in.varint() : 0;
+    if (number >= BlockOrigin::kPartitionsMax) return false;
+    Partition& read = partitions[static_cast<std::uint32_t>(number)];
+    const std::uint8_t activity = in.u8();
+    if (activity > static_cast<std::uint8_t>(Activity::ended)) return false;
+    read.activity = static_cast<Activity>(activity);
+    read.newest = in.signed_varint();
+    read.resume.next_block = in.varint();
+    read.resume.forgotten = in.varint();
+    for (std::size_t places = in.count(); places != 0 && in.ok(); --places) {
+      read.resume.places.push_back(read_place(in));
+      has_places = true;
+    }
+  }
+  if (!partitions.contains(0)) return false;
+  const auto same = [&](const Source& source) {
+    return source.name == name && streams_[source.stream_id].timing.name == stream;
+  };
+  const auto found = std::find_if(sources_.begin(), sources_.end(), same);
+  if (found != sources_.end()) {
+    found->partitions = std::move(partitions);
+  } else if (has_places) {
+    lost.emplace_back(name);
+  }
+  return true;
+}
+
 Timestamp Sequencer::least_active(const Stream& stream, const Partition* except) const {
   Timestamp least = kMaxTimestamp;
   for (const std::uint32_t source_id : stream.sources) {
-    const Partition& partition = partitions_[source_id];
-    if (&partition == except || partition.activity != Activity::active) continue;
-    least = std::min(least, partition.newest);
+    for (const auto& [number, partition] : sources_[source_id].partitions) {
+      if (&partition == except || partition.activity != Activity::active) continue;
+      least = std::min(least, partition.newest);
+    }
   }
   return least;
 }
 
 bool Sequencer::any_active(const Stream& stream) const {
-  return std::any_of(stream.sources.begin(), stream.sources.end(), [this](std::uint32_t id) {
-    return partitions_[id].activity == Activity::active;
+  const auto is_active = [](const auto& entry) {
+    return entry.second.activity == Activity::active;
+  };
+  return std::any_of(stream.sources.begin(), stream.sources.end(), [&](std::uint32_t id) {
+    const auto& partitions = sources_[id].partitions;
+    return std::any_of(partitions.begin(), partitions.end(), is_active);
   });
+}
+
+std::vector<std::uint32_t> Sequencer::partitions_of(std::uint32_t source_id) const {
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [number, partition] : sources_[source_id].partitions) numbers.push_back(number);
+  return numbers;
 }
 
 bool Sequencer::idle(std::uint32_t stream_id) const {
@@ -374,7 +421,9 @@ bool Sequencer::idle(std::uint32_t stream_id) const {
 
 std::size_t Sequencer::waiting() const {
   std::size_t count = 0;
-  for (const Partition& partition : partitions_) count += partition.waiting.size();
+  for (const Source& source : sources_) {
+    for (const auto& [number, partition] : source.partitions) count += partition.waiting.size();
+  }
   return count;
 }
 

@@ -3,8 +3,11 @@
 // It admits each source partition's blocks in that partition's own order, numbers the batches, and
 // stamps each with the watermark of its stream as it was just before it, so that what is late, and
 // when a window closes, follows from this one order alone: not from which thread was faster, nor
-// from how the events were cut into batches. Idle timeouts and the ends of bounded inputs take
-// their place in the same order.
+// from how the events were cut into batches. Partitions that come in, idle timeouts and the ends of
+// bounded inputs take their place in the same order.
+//
+// Most sources are one partition, number 0; a Kafka topic's each have their own time, so that a
+// slow one is not made late by a fast one.
 //
 // What it decides becomes records of the log: replaying them (replay()) from any of its snapshots
 // brings it to the very same state. Synchronous, no clock of its own (`now` comes in), one strand,
@@ -60,17 +63,21 @@ struct Mark {
 /// own; marks follow from them.
 struct Sequenced {
   std::uint64_t position = 0;
-  std::variant<EventBatchPtr, Advanced, SourceEnded, Mark> what;
+  std::variant<EventBatchPtr, Advanced, SourceEnded, PartitionsJoined, Mark> what;
 };
 
 class Sequencer {
  public:
   explicit Sequencer(std::vector<StreamTiming> streams);
 
-  /// Declares partition 0 of a source. `expected`: it holds the watermark back from the start,
+  /// Declares a source and its partition 0. `expected`: it holds the watermark back from the start,
   /// before its first event (a file that is about to be read), until it is idle or has ended.
   void add_source(std::uint32_t source_id, std::string name, std::uint32_t stream_id,
                   bool expected);
+
+  /// From here on a source reads these partitions (below BlockOrigin::kPartitionsMax), each of
+  /// which holds the watermark back as an expected source does. Their first batches come later.
+  void join(PartitionsJoined joined, std::vector<Sequenced>& out);
 
   /// Takes a decoded batch and appends what may go on now: the batch once its turn has come (with
   /// batches behind it that waited for it), and marks where a watermark crossed a closing line.
@@ -85,18 +92,19 @@ class Sequencer {
   /// Before anything else: history begins behind that record, of which nothing is known.
   void begin_behind(std::uint64_t position) { position_ = position; }
 
-  /// A bounded source has been read to its end, `blocks` blocks in all. Once all are admitted it no
-  /// longer holds the watermark back; if it was the stream's last active one, every window that has
-  /// events closes (of a stream that may go on, those whose end the wall clock has passed).
+  /// A bounded source has been read to its end, `blocks` blocks of all its partitions. Once all are
+  /// admitted it no longer holds the watermark back; if it was the stream's last active one, every
+  /// window that has events closes (of a stream that may go on, those whose end the wall clock has
+  /// passed).
   void end_source(std::uint32_t source_id, std::uint64_t blocks, Timestamp now,
                   std::vector<Sequenced>& out);
 
-  /// Looks for idle sources. `busy(source_id)`: it has blocks on their way or is being held back by
+  /// Looks for idle partitions. `busy(id)`: it has blocks on their way or is being held back by
   /// our own backpressure, which is not idleness. To be called more often than kLongestTick: that
   /// much silence is counted at most for one call, so that neither a jump of the wall clock nor a
   /// stop of the whole process makes a source idle.
   static constexpr Duration kLongestTick = 2 * kSecond;
-  void tick(Timestamp now, const std::function<bool(std::uint32_t)>& busy,
+  void tick(Timestamp now, const std::function<bool(PartitionId)>& busy,
             std::vector<Sequenced>& out);
 
   /// All that decides what comes next, in bytes that are the same for the same state.
@@ -107,9 +115,11 @@ class Sequencer {
   Result<std::vector<std::string>> restore(std::string_view bytes);
 
   /// Where a source goes on, as far as it has reached the log.
-  const ResumeState& resume_of(std::uint32_t source_id) const {
-    return partitions_[source_id].resume;
+  const ResumeState& resume_of(std::uint32_t source_id, std::uint32_t partition = 0) const {
+    return sources_[source_id].partitions.at(partition).resume;
   }
+  /// Those of a source that have been heard of, in rising order; 0 is always one.
+  std::vector<std::uint32_t> partitions_of(std::uint32_t source_id) const;
 
   std::uint64_t position() const { return position_; }
   Timestamp watermark(std::uint32_t stream_id) const { return streams_[stream_id].watermark; }
@@ -127,16 +137,19 @@ class Sequencer {
     ended,
   };
   struct Partition {
+    Activity activity = Activity::unseen;
+    Timestamp newest = kMinTimestamp;                ///< Newest event time.
+    Duration silent_for = 0;                         ///< Since its last batch, by ticks.
+    std::map<std::uint64_t, EventBatchPtr> waiting;  ///< By block number; bounded by its source.
+    ResumeState resume;
+  };
+  struct Source {
     std::string name;
     std::uint32_t stream_id = 0;
     bool expected = false;
-    Activity activity = Activity::unseen;
-    Timestamp newest = kMinTimestamp;  ///< Newest event time.
-    Duration silent_for = 0;           ///< Since its last batch, by ticks.
-    std::uint64_t blocks_total = 0;    ///< Known once it has ended, else 0.
-    bool end_announced = false;
-    std::map<std::uint64_t, EventBatchPtr> waiting;  ///< By block number; bounded by its source.
-    ResumeState resume;
+    bool end_announced = false;  ///< And its record not yet written.
+    std::uint64_t blocks_total = 0;
+    std::map<std::uint32_t, Partition> partitions;  ///< By number; 0 is always there.
   };
   struct Stream {
     StreamTiming timing;
@@ -145,22 +158,25 @@ class Sequencer {
     Timestamp newest = kMinTimestamp;
   };
 
-  void sequence(Partition& partition, EventBatchPtr batch, std::vector<Sequenced>& out);
+  void sequence(std::uint32_t stream_id, Partition& partition, EventBatchPtr batch,
+                std::vector<Sequenced>& out);
   void finish(std::uint32_t source_id, Timestamp now, std::vector<Sequenced>& out);
   Result<> check_next(std::uint64_t position) const;
   Result<> check_names(const ControlRecord& record) const;
   void apply(const Advanced& advanced, std::vector<Sequenced>& out);
   void apply(const SourceEnded& ended, std::vector<Sequenced>& out);
+  void apply(const PartitionsJoined& joined);
   void apply(const SessionStarted& session);
   /// Least newest-time of the active partitions of a stream but `except`; kMaxTimestamp if none.
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;
+  bool read_source(ByteReader& in, std::uint8_t version, std::vector<std::string>& lost);
   /// Whether windows may close when the stream's watermark rises to that.
   static bool crosses(const Stream& stream, Timestamp watermark);
   void raise(std::uint32_t stream_id, Timestamp watermark, std::vector<Sequenced>& out);
 
   std::vector<Stream> streams_;
-  std::vector<Partition> partitions_;  ///< By source id.
+  std::vector<Source> sources_;  ///< By source id.
   std::uint64_t position_ = 0;
   Timestamp ticked_at_ = kMinTimestamp;
 };

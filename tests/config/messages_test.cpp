@@ -213,7 +213,7 @@ token = "env:STREAMOBS_NO_SUCH_VARIABLE"
      R"~(obs.toml:2:9: error: token: the environment variable STREAMOBS_NO_SUCH_VARIABLE is not set
     2 | token = "env:STREAMOBS_NO_SUCH_VARIABLE"
       |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      hint: set it before the start: STREAMOBS_NO_SUCH_VARIABLE=$(openssl rand -hex 32) streamobs …
+      hint: set it before the start: STREAMOBS_NO_SUCH_VARIABLE=… streamobs …
 )~"},
     {"no limit",
      R"~([http]
@@ -368,19 +368,27 @@ on = "service_metrics"
       |       ^
       hint: what is an anomaly? when = "error_rate > 0.05"
 )~"},
-    {"kafka and http as sources",
+    {"a topic as it is not written, and http as a source",
      R"~([source.k]
 type = "kafka"
+topics = ["a b"]
+options = { "sasl.password" = "hunter2" }
 [source.h]
 type = "http"
 )~" + kStream +
          kWindow,
-     R"~(obs.toml:2:8: error: type: Kafka is not there yet
-    2 | type = "kafka"
-      |        ^^^^^^^
-      hint: the Kafka source comes with a later release; until then: file, stdin, HTTP
-obs.toml:4:8: error: type: HTTP needs no source
-    4 | type = "http"
+     R"~(obs.toml:1:9: error: [source.k] has no brokers
+    1 | [source.k]
+      |         ^
+      hint: brokers = "localhost:9092"
+obs.toml:3:12: error: topics: "a b" is no name of a topic
+    3 | topics = ["a b"]
+      |            ^^^
+      hint: letters, digits, ".", "_" and "-", at most 249; * and ? stand for others
+obs.toml:4:31: error: options: "sasl.password": a secret must not stand in the config
+      hint: secrets come from the environment or from a file: "env:KAFKA_PASSWORD" or "file:/run/secrets/kafka"
+obs.toml:6:8: error: type: HTTP needs no source
+    6 | type = "http"
       |        ^^^^^^
       hint: remove this table: every stream can be posted to, at /v1/events/STREAM
 )~"},

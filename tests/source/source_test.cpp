@@ -25,6 +25,8 @@ class CollectingSink final : public BlockSink {
     if (after_push) after_push();
     co_return true;
   }
+  asio::awaitable<bool> join(std::vector<PartitionPlace>) override { co_return true; }
+  void set_behind(std::uint32_t, bool) override {}
   std::string text() const {
     std::string all;
     for (const Block& block : blocks) all += block.bytes->view();
@@ -43,12 +45,13 @@ struct Stage {
   ManualClock clock{kNow};
   CollectingSink sink;
   std::atomic<bool> stop{false};
+  telemetry::Registry metrics;
   std::vector<std::uint64_t> progress;
   ResumeState resume;
 
   SourceRuntime runtime() {
     const auto on_progress = [this](const Progress& p) { progress.push_back(p.input_bytes); };
-    return {sink, pool, clock, stop, on_progress, resume};
+    return {sink, pool, clock, stop, metrics, on_progress, {{0, resume}}};
   }
   /// Runs the source to its end, at most ten seconds.
   Result<> run(Source& source) {

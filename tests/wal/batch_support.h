@@ -179,6 +179,13 @@ class BatchMaker {
     origin.received_at = one_in(5) ? kMinTimestamp : 1'704'804'000'000'000;
     if (one_in(2)) origin.name = "127.0.0.1:54321";
     if (one_in(3)) {
+      for (std::uint32_t event = 0; event < 40;
+           event += 1 + static_cast<std::uint32_t>(below(20))) {
+        const std::uint64_t offset = random_();
+        origin.messages.push_back({event, offset, one_in(4)});
+      }
+    }
+    if (one_in(3)) {
       origin.resume = {"/var/log/a.log", random_(), random_(), random_(), random_(), random_()};
     }
     if (one_in(3)) {

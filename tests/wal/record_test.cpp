@@ -20,10 +20,15 @@ std::vector<ControlRecord> examples() {
   session.sources = {{"demo", 0}, {"http", 0}, {"http", 1}};
   return {session,
           SessionStarted{},
-          Advanced{1'704'804'000'000'000, 1, {0, 2, 4'294'967'295}, 1'704'803'999'000'000},
+          Advanced{1'704'804'000'000'000,
+                   1,
+                   {{0, 0}, {0, 3}, {2, 1023}, {4'294'967'295, 4'294'967'295}},
+                   1'704'803'999'000'000},
           Advanced{-5, 0, {}, kMinTimestamp},
           SourceEnded{kMaxTimestamp, 7, 18'446'744'073'709'551'615ULL},
-          SetAside{1, 99, 3}};
+          SetAside{1, 99, 3},
+          PartitionsJoined{},
+          PartitionsJoined{7, 2, {{0, {"t/0", 0, 0, 12, 0, 0}}, {9, {"t/9", 1, 2, 3, 4, 5}}}}};
 }
 
 std::string payload_of(const ControlRecord& record) {
@@ -48,7 +53,10 @@ TEST_CASE("the bytes of control records are frozen") {
   // Computed by hand from docs/wal-format.md: version, then varints and zigzag varints.
   CHECK(payload_of(SetAside{1, 99, 3}) == std::string("\x01\x02\x63\x03", 4));
   CHECK(payload_of(SourceEnded{-1, 300, 2}) == std::string("\x01\x01\xac\x02\x02", 5));
-  CHECK(payload_of(Advanced{0, 1, {5}, 64}) == std::string("\x01\x00\x01\x01\x05\x80\x01", 7));
+  CHECK(payload_of(Advanced{0, 1, {{5, 2}}, 64}) ==
+        std::string("\x02\x00\x01\x01\x05\x02\x80\x01", 8));
+  CHECK(payload_of(PartitionsJoined{-1, 3, {{2, {"t/2", 0, 0, 300, 0, 0}}}}) ==
+        std::string("\x01\x01\x03\x01\x02\x03t/2\x00\x00\xac\x02\x00", 14) + std::string(8, '\0'));
   SessionStarted session;
   session.at = 1;
   session.program = "v";
@@ -63,6 +71,14 @@ TEST_CASE("the bytes of control records are frozen") {
   CHECK(static_cast<int>(RecordType::advanced) == 3);
   CHECK(static_cast<int>(RecordType::source_ended) == 4);
   CHECK(static_cast<int>(RecordType::set_aside) == 5);
+  CHECK(static_cast<int>(RecordType::partitions_joined) == 6);
+}
+
+TEST_CASE("an advance of the version without partitions is still read") {
+  const auto old =
+      decode_control(RecordType::advanced, std::string("\x01\x00\x01\x01\x05\x80\x01", 7));
+  REQUIRE(old.has_value());
+  CHECK(*old == ControlRecord(Advanced{0, 1, {{5, 0}}, 64}));
 }
 
 TEST_CASE("what was not written by encode is refused") {
@@ -76,7 +92,7 @@ TEST_CASE("what was not written by encode is refused") {
     }
     CHECK(decode_control(type, good + "x").has_error());
     std::string newer = good;
-    newer[0] = 2;
+    newer[0] = static_cast<char>(newer[0] + 1);
     CHECK(decode_control(type, newer).error().code == ErrorCode::corrupt);
   }
   // A source of a stream that is not there.
@@ -93,8 +109,9 @@ TEST_CASE("any bytes decode or are refused") {
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes(random() % 40, '\0');
     for (char& c : bytes) c = static_cast<char>(random() % 4 == 0 ? random() : random() % 3);
-    for (const auto type : {RecordType::session_started, RecordType::advanced,
-                            RecordType::source_ended, RecordType::set_aside}) {
+    for (const auto type :
+         {RecordType::session_started, RecordType::advanced, RecordType::source_ended,
+          RecordType::set_aside, RecordType::partitions_joined}) {
       const auto decoded = decode_control(type, bytes);
       if (decoded.has_value()) CHECK(type_of(*decoded) == type);
     }

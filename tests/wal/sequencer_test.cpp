@@ -46,7 +46,7 @@ std::vector<Timestamp> marks(const std::vector<Sequenced>& out) {
   return all;
 }
 
-const auto kNobodyBusy = [](std::uint32_t) { return false; };
+const auto kNobodyBusy = [](wal::PartitionId) { return false; };
 
 }  // namespace
 
@@ -97,7 +97,7 @@ TEST_CASE("an idle partition stops holding the watermark back", "[wal]") {
   sequencer.add_source(1, "source1", 0, true);
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
-  const auto busy_first = [](std::uint32_t source) { return source == 0; };
+  const auto busy_first = [](wal::PartitionId id) { return id.source_id == 0; };
   for (Timestamp now = 0; now < 30 * kSecond; now += kSecond) {
     sequencer.tick(now, busy_first, out);
     CHECK(marks(out).empty());
@@ -113,7 +113,7 @@ TEST_CASE("being held up by backpressure is not idleness", "[wal]") {
   std::vector<Sequenced> out;
   sequencer.admit(batch(0, 1, 3 * kMinute), 10 * kSecond, out);
   out.clear();
-  const auto second_is_held = [](std::uint32_t source) { return source == 1; };
+  const auto second_is_held = [](wal::PartitionId id) { return id.source_id == 1; };
   for (Timestamp now = 0; now < 10 * kMinute; now += kSecond) {
     sequencer.tick(now, second_is_held, out);
   }

@@ -1,0 +1,505 @@
+#include "source/kafka_source.h"
+
+#include <algorithm>
+#include <fnmatch.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "kafka/statistics.h"
+#include "source/file_set.h"
+#include "source/sources.h"
+
+namespace streamobs::source {
+
+namespace {
+
+/// No look at librdkafka is further away than this; a stop is noticed as soon.
+constexpr Duration kPatience = 100 * kMillisecond;
+/// The most that one question to the cluster may take: a stop waits for it.
+constexpr Duration kAskPatience = kSecond;
+constexpr auto kLookEvery = std::chrono::minutes(1);
+constexpr auto kLookAgainAfter = std::chrono::seconds(1);
+constexpr auto kLookOnEvery = std::chrono::milliseconds(250);
+/// What all partitions may have gathered that is no block yet.
+constexpr std::size_t kGatheredBytesMax = std::size_t{8} << 20;
+
+std::string name_of(const std::string& topic, std::int32_t number) {
+  return fmt::format("{}/{}", topic, number);
+}
+
+bool is_missing(rd_kafka_resp_err_t error) {
+  return error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+         error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
+}  // namespace
+
+KafkaSource::KafkaSource(SourceSetup setup, SourceRuntime runtime)
+    : Source(std::move(setup), std::move(runtime)),
+      first_time_(true),
+      messages_(runtime_.metrics.counter("streamobs_kafka_messages_total",
+                                         "Messages read from topics.",
+                                         {{"source", setup_.options.name.text}})),
+      // A bug: it ends the loop's thread, and with it the process.
+      tasks_([](const std::string&, std::exception_ptr error) { std::rethrow_exception(error); }) {
+  for (const auto& [id, state] : runtime_.resume) {
+    if (state.places.empty()) continue;
+    const ResumePoint& place = state.places.back();
+    ids_[place.file] = id;
+    places_[id] = static_cast<std::int64_t>(place.offset);
+    first_time_ = false;
+  }
+}
+
+asio::awaitable<Result<>> KafkaSource::run() {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  kafka::Handlers handlers;
+  handlers.on_error = [this](rd_kafka_resp_err_t error, std::string_view text) {
+    count_error(error);
+    // A connection that is gone is told when its broker is (take_statistics).
+    if (error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+      return;
+    }
+    say_error(error, text, "the brokers");
+  };
+  handlers.on_statistics = [this](std::string_view json) { take_statistics(json); };
+  const auto make = [&] { return kafka::Consumer::make(setup_.options.kafka, handlers, executor); };
+  Result<std::unique_ptr<kafka::Consumer>> made = co_await runtime_.pool.run(make);
+  if (made.has_error()) co_return failed(made.error());
+  consumer_ = std::move(*made);
+  tasks_.spawn(executor, "kafka look", look_on());
+  const Result<> outcome = co_await read();
+  looking_ = false;
+  if (look_timer_ != nullptr) look_timer_->cancel();
+  co_await tasks_.join();
+  taken_.clear();
+  const auto close = [this] { consumer_.reset(); };
+  co_await runtime_.pool.run(close);
+  if (outcome.has_error()) co_return failed(outcome.error());
+  co_return ended();
+}
+
+asio::awaitable<Result<>> KafkaSource::read() {
+  while (!stopping()) {
+    if (Steady::now() >= look_at_) {
+      const Result<Next> looked = co_await look_for_partitions();
+      if (looked.has_error()) co_return looked.error();
+      if (*looked == Next::end) break;
+    }
+    taken_.clear();
+    consumer_->take(taken_);
+    consumer_->serve();
+    if (!taken_.empty()) {
+      const Result<Next> next = co_await take_all();
+      if (next.has_error()) co_return next.error();
+      if (*next == Next::end) break;
+      continue;
+    }
+    const bool flushed = co_await flush_all();
+    if (!flushed) break;
+    progress_.state = State::waiting;
+    co_await consumer_->wait(kPatience);
+  }
+  co_return Result<>();
+}
+
+/// Partitions come in together, before a block of any of them: those that have less to tell are
+/// waited for by those that have more.
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
+  const auto find = [this] { return find_partitions(); };
+  Result<Found> found = co_await runtime_.pool.run(find);
+  if (stopping()) co_return Next::end;
+  if (found.has_error()) {
+    if (found.error().code != ErrorCode::unavailable) co_return found.error();
+    look_at_ = Steady::now() + kLookAgainAfter;
+    if (said_.insert("look").second) {
+      log::warn("Kafka: the brokers cannot be asked; trying again until they can",
+                {{"source", setup_.options.name.text},
+                 {"brokers", setup_.options.kafka.brokers.text},
+                 {"error", found.error().message},
+                 {"advice", kafka::advice_on(RD_KAFKA_RESP_ERR__TRANSPORT)}});
+    }
+    co_return Next::go_on;
+  }
+  if (said_.erase("look") != 0) {
+    log::info("Kafka: the brokers answer", {{"source", setup_.options.name.text}});
+  }
+  say_missing(found->missing);
+  look_at_ = Steady::now() + (found->missing.empty() ? Steady::duration(kLookEvery)
+                                                     : Steady::duration(kLookAgainAfter));
+  if (found->partitions.empty()) co_return Next::go_on;
+  std::vector<PartitionPlace> places;
+  for (const Partition& partition : found->partitions) {
+    PartitionPlace joined;
+    joined.partition = partition.id;
+    joined.place.file = partition.name;
+    joined.place.offset = static_cast<std::uint64_t>(partition.next);
+    places.push_back(std::move(joined));
+    runtime_.sink.set_behind(partition.id, true);  // Nobody has looked yet.
+  }
+  std::sort(places.begin(), places.end(), [](const PartitionPlace& a, const PartitionPlace& b) {
+    return a.partition < b.partition;
+  });
+  const bool joined = co_await runtime_.sink.join(std::move(places));
+  if (!joined) co_return Next::end;
+  for (Partition& partition : found->partitions) {
+    const Result<> started = consumer_->start(partition.topic, partition.number, partition.next);
+    if (started.has_error()) co_return started.error();
+    partitions_.push_back(std::make_unique<Partition>(std::move(partition)));
+  }
+  progress_.partitions = partitions_.size();
+  log::info("Kafka: partitions are being read",
+            {{"source", setup_.options.name.text}, {"partitions", partitions_.size()}});
+  co_return Next::go_on;
+}
+
+Result<std::vector<kafka::TopicState>> KafkaSource::topics_wanted() {
+  std::vector<std::string> names;
+  bool any_pattern = false;
+  for (const SourceText& topic : setup_.options.topics) {
+    any_pattern = any_pattern || has_wildcard(topic.text);
+    names.push_back(topic.text);
+  }
+  if (!any_pattern) return consumer_->topics(names, kAskPatience);
+  Result<std::vector<kafka::TopicState>> all = consumer_->all_topics(kAskPatience);
+  if (all.has_error()) return all;
+  std::vector<kafka::TopicState> wanted;
+  for (const std::string& name : names) {
+    bool any = false;
+    for (const kafka::TopicState& topic : *all) {
+      // The brokers' own (__consumer_offsets) only by name.
+      if (has_wildcard(name) && topic.name.starts_with("__")) continue;
+      if (::fnmatch(name.c_str(), topic.name.c_str(), 0) != 0) continue;
+      any = true;
+      const auto same = [&](const kafka::TopicState& known) { return known.name == topic.name; };
+      if (std::none_of(wanted.begin(), wanted.end(), same)) wanted.push_back(topic);
+    }
+    if (!any) wanted.push_back({name, 0, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART});
+  }
+  return wanted;
+}
+
+Result<KafkaSource::Found> KafkaSource::find_partitions() {
+  const Result<std::vector<kafka::TopicState>> topics = topics_wanted();
+  if (topics.has_error()) return topics.error();
+  Found found;
+  std::set<std::string> seen;
+  for (const auto& partition : partitions_) seen.insert(partition->name);
+  for (const kafka::TopicState& topic : *topics) {
+    if (topic.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      found.missing.push_back(topic);
+      continue;
+    }
+    for (std::int32_t number = 0; number < topic.partitions; ++number) {
+      const std::string name = name_of(topic.name, number);
+      if (!seen.insert(name).second) continue;
+      if (stopping()) return fail(ErrorCode::unavailable, "the engine is stopping");
+      if (!give_id(name)) {
+        return fail(ErrorCode::too_large,
+                    fmt::format("source {}: its topics have more than {} partitions (at {}); "
+                                "spread the topics over several sources",
+                                setup_.options.name.text, BlockOrigin::kPartitionsMax, name));
+      }
+      Partition partition = make_partition(topic.name, number);
+      const Result<std::int64_t> first = first_offset(partition);
+      if (first.has_error()) return first.error();
+      partition.next = partition.end_seen = *first;
+      found.partitions.push_back(std::move(partition));
+    }
+  }
+  return found;
+}
+
+/// A topic that the brokers do not let us see, other than one that is not there, does not come into
+/// being later.
+void KafkaSource::say_missing(const std::vector<kafka::TopicState>& missing) {
+  std::set<std::string> unseen;
+  for (const kafka::TopicState& topic : missing) {
+    const bool hidden = !is_missing(topic.error);
+    if (hidden && (!found_once_ || unseen_.contains(topic.name))) unseen.insert(topic.name);
+    const std::string words =
+        is_missing(topic.error) ? "it is not there" : kafka::words_of(topic.error);
+    say_error(topic.error, words, fmt::format("topic \"{}\"", topic.name));
+  }
+  unseen_ = std::move(unseen);
+  found_once_ = true;
+}
+
+/// Serves librdkafka also while the engine holds the source back: what it has to say would pile up,
+/// and a partition with unread messages would look idle.
+asio::awaitable<void> KafkaSource::look_on() {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor);
+  look_timer_ = &timer;
+  error_code ignored;
+  while (looking_) {
+    consumer_->serve();
+    observe();
+    timer.expires_after(kLookOnEvery);
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+  look_timer_ = nullptr;
+}
+
+/// The number that the log knows the partition by, or the first that is free. False: none is.
+bool KafkaSource::give_id(const std::string& name) {
+  if (ids_.contains(name)) return true;
+  std::set<std::uint32_t> used;
+  for (const auto& [known, id] : ids_) used.insert(id);
+  for (std::uint32_t id = 0; id < BlockOrigin::kPartitionsMax; ++id) {
+    if (used.contains(id)) continue;
+    ids_[name] = id;
+    return true;
+  }
+  return false;
+}
+
+KafkaSource::Partition KafkaSource::make_partition(const std::string& topic, std::int32_t number) {
+  const std::string& source = setup_.options.name.text;
+  Partition partition(MessageBlock(buffers_, setup_.block_bytes));
+  partition.topic = topic;
+  partition.number = number;
+  partition.name = name_of(topic, number);
+  partition.id = ids_.at(partition.name);
+  partition.lag = &runtime_.metrics.gauge(
+      "streamobs_kafka_lag_messages", "Messages of a partition that have not been read yet.",
+      {{"source", source}, {"topic", topic}, {"partition", std::to_string(number)}});
+  return partition;
+}
+
+/// Where its place is, else where the config says. What has come into being since the source began
+/// is read from its beginning: nobody could have meant to leave that out.
+Result<std::int64_t> KafkaSource::first_offset(const Partition& partition) {
+  if (const auto place = places_.find(partition.id); place != places_.end()) return place->second;
+  TopicStart start = setup_.options.topic_start;
+  const bool is_new = !first_time_ || (found_once_ && !unseen_.contains(partition.topic));
+  if (start == TopicStart::latest && is_new) start = TopicStart::earliest;
+  if (start == TopicStart::time) {
+    return consumer_->offset_at(partition.topic, partition.number, setup_.options.start_time,
+                                kAskPatience);
+  }
+  const Result<kafka::OffsetRange> range =
+      consumer_->range(partition.topic, partition.number, kAskPatience);
+  if (range.has_error()) return range.error();
+  return start == TopicStart::latest ? range->end : range->first;
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_all() {
+  progress_.state = State::running;
+  for (const kafka::Message& message : taken_) {
+    const Result<Next> next = co_await take(message);
+    if (next.has_error() || *next == Next::end) co_return next;
+  }
+  if (gathered_bytes_ >= kGatheredBytesMax) {
+    const bool flushed = co_await flush_all();
+    if (!flushed) co_return Next::end;
+  }
+  co_return Next::go_on;
+}
+
+KafkaSource::Partition& KafkaSource::partition_of(const rd_kafka_message_t& message) {
+  if (last_ != nullptr && message.rkt == last_topic_ && message.partition == last_->number) {
+    return *last_;
+  }
+  const std::string_view topic = rd_kafka_topic_name(message.rkt);
+  const auto found = std::find_if(partitions_.begin(), partitions_.end(), [&](const auto& p) {
+    return p->number == message.partition && p->topic == topic;
+  });
+  last_topic_ = message.rkt;
+  last_ = found->get();  // We read no others.
+  return *last_;
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Message& message) {
+  if (message->rkt == nullptr) {  // Of none in particular.
+    count_error(message->err);
+    co_return Next::go_on;
+  }
+  Partition& partition = partition_of(*message);
+  if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    partition.end_seen = std::max(partition.end_seen, message->offset);
+    co_return Next::go_on;
+  }
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    Result<Next> next = co_await take_error(partition, message->err);
+    co_return next;
+  }
+  if (message->offset < partition.next) co_return Next::go_on;  // Of before a gap was crossed.
+  messages_.add();
+  progress_.messages.fetch_add(1, std::memory_order_relaxed);
+  progress_.input_bytes.fetch_add(message->len, std::memory_order_relaxed);
+  const std::string_view payload(static_cast<const char*>(message->payload), message->len);
+  const std::string_view text = MessageBlock::trimmed(payload);
+  if (text.empty()) {
+    skip(message->payload == nullptr ? "tombstone" : "empty");
+  } else {
+    if (!partition.block.fits(text)) {
+      const bool flushed = co_await flush(partition);
+      if (!flushed) co_return Next::end;
+    }
+    const std::size_t before = partition.block.size();
+    partition.block.add(text, static_cast<std::uint64_t>(message->offset));
+    gathered_bytes_ += partition.block.size() - before;
+  }
+  partition.next = message->offset + 1;
+  co_return Next::go_on;
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_error(Partition& partition,
+                                                                   rd_kafka_resp_err_t error) {
+  count_error(error);
+  if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+      error == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+    Result<Next> next = co_await cross_gap(partition);
+    co_return next;
+  }
+  say_error(error, kafka::words_of(error), fmt::format("partition {}", partition.name));
+  co_return Next::go_on;
+}
+
+/// The broker does not have the message that is next.
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::cross_gap(Partition& partition) {
+  const bool flushed = co_await flush(partition);
+  if (!flushed) co_return Next::end;
+  Result<kafka::OffsetRange> range = fail(ErrorCode::unavailable, "not asked");
+  while (range.has_error() && !stopping()) {
+    const auto ask = [&] {
+      return consumer_->range(partition.topic, partition.number, kAskPatience);
+    };
+    range = co_await runtime_.pool.run(ask);
+    if (range.has_error()) co_await pause(kSecond);
+  }
+  if (range.has_error()) co_return Next::end;
+  const bool ahead = partition.next > range->end;
+  if (setup_.options.on_gap == OnGap::stop) {
+    co_return fail(
+        ErrorCode::invalid,
+        fmt::format(
+            "source {}: topic {}, partition {}: message {} was to be read next, and the "
+            "brokers have {} to {}: {}. To go on at {}, set on_gap = \"continue\" in "
+            "[source.{}]; what is missing is counted. To be safe from it, have the "
+            "topic keep its messages for longer (retention.ms, retention.bytes)",
+            setup_.options.name.text, partition.topic, partition.number, partition.next,
+            range->first, range->end,
+            ahead ? "the topic was made anew, or its log was cut" : "those before have expired",
+            range->first, setup_.options.name.text));
+  }
+  const std::int64_t lost = ahead ? 0 : range->first - partition.next;
+  runtime_.metrics
+      .counter("streamobs_kafka_gap_messages_total",
+               "Messages that had expired before they were read.",
+               {{"source", setup_.options.name.text}, {"topic", partition.topic}})
+      .add(static_cast<std::uint64_t>(lost));
+  log::warn("Kafka: messages are missing; going on behind the gap, as on_gap says",
+            {{"source", setup_.options.name.text},
+             {"partition", partition.name},
+             {"wanted", partition.next},
+             {"going_on_at", range->first},
+             {"missing", lost}});
+  const auto stop = [&] { consumer_->stop(partition.topic, partition.number); };
+  co_await runtime_.pool.run(stop);
+  partition.next = partition.end_seen = range->first;
+  const Result<> started = consumer_->start(partition.topic, partition.number, partition.next);
+  if (started.has_error()) co_return started.error();
+  co_return Next::go_on;
+}
+
+asio::awaitable<bool> KafkaSource::flush(Partition& partition) {
+  if (partition.block.empty()) co_return true;
+  gathered_bytes_ -= partition.block.size();
+  Block block = partition.block.take();
+  block.origin.partition = partition.id;
+  block.origin.name = partition.name;
+  block.origin.resume.file = partition.name;
+  block.origin.resume.offset = static_cast<std::uint64_t>(partition.next);
+  const bool taken = co_await push(std::move(block));
+  co_return taken;
+}
+
+asio::awaitable<bool> KafkaSource::flush_all() {
+  for (const auto& partition : partitions_) {
+    const bool flushed = co_await flush(*partition);
+    if (!flushed) co_return false;
+  }
+  co_return true;
+}
+
+/// How far each partition is behind: for people, and so that nobody takes it for idle.
+void KafkaSource::observe() {
+  std::uint64_t behind = 0;
+  for (const auto& partition : partitions_) {
+    const std::int64_t reached = std::max(partition->next, partition->end_seen);
+    const std::optional<std::int64_t> end =
+        consumer_->known_end(partition->topic, partition->number);
+    const std::int64_t lag = end ? std::max<std::int64_t>(0, *end - reached) : 0;
+    partition->lag->set(static_cast<double>(lag));
+    runtime_.sink.set_behind(partition->id, lag > 0);
+    behind += static_cast<std::uint64_t>(lag);
+  }
+  progress_.messages_behind = behind;
+}
+
+/// Once, until something works again; librdkafka goes on trying by itself.
+void KafkaSource::say_error(rd_kafka_resp_err_t error, std::string_view text,
+                            std::string_view about) {
+  if (!said_.insert(fmt::format("{} {}", rd_kafka_err2name(error), about)).second) return;
+  log::error("Kafka: something is wrong; trying again until it is mended",
+             {{"source", setup_.options.name.text},
+              {"about", about},
+              {"error", text},
+              {"advice", kafka::advice_on(error)}});
+}
+
+void KafkaSource::take_statistics(std::string_view json) {
+  const auto brokers = kafka::brokers_of(json);
+  if (!brokers) return;
+  const std::string& source = setup_.options.name.text;
+  double up = 0;
+  for (const kafka::BrokerState& broker : *brokers) {
+    runtime_.metrics
+        .gauge("streamobs_kafka_round_trip_seconds", "How long a broker takes to answer, mean.",
+               {{"source", source}, {"broker", broker.name}})
+        .set(broker.round_trip_seconds);
+    up += broker.up ? 1 : 0;
+    // One that leads nothing we read is let go for idleness.
+    if (!broker.in_use) continue;
+    const auto [known, fresh] = brokers_up_.try_emplace(broker.name, broker.up);
+    if (fresh || known->second == broker.up) continue;
+    known->second = broker.up;
+    if (broker.up) {
+      log::info("Kafka: the broker is back; going on where reading ended",
+                {{"source", source}, {"broker", broker.name}});
+      said_.clear();
+    } else {
+      log::warn("Kafka: the broker is gone; waiting for it, nothing is lost",
+                {{"source", source}, {"broker", broker.name}});
+    }
+  }
+  runtime_.metrics
+      .gauge("streamobs_kafka_brokers_up", "Brokers there is a connection to.",
+             {{"source", source}})
+      .set(up);
+}
+
+void KafkaSource::count_error(rd_kafka_resp_err_t error) {
+  runtime_.metrics
+      .counter("streamobs_kafka_errors_total", "What brokers and librdkafka complained of.",
+               {{"source", setup_.options.name.text}, {"error", rd_kafka_err2name(error)}})
+      .add();
+}
+
+void KafkaSource::skip(const char* reason) {
+  runtime_.metrics
+      .counter("streamobs_kafka_skipped_messages_total",
+               "Messages without anything in them: passed over.",
+               {{"source", setup_.options.name.text}, {"reason", reason}})
+      .add();
+}
+
+std::unique_ptr<Source> make_kafka_source(SourceSetup setup, SourceRuntime runtime) {
+  return std::make_unique<KafkaSource>(std::move(setup), std::move(runtime));
+}
+
+}  // namespace streamobs::source

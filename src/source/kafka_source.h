@@ -1,0 +1,100 @@
+// [source.NAME] of type "kafka": the partitions of topics, each read from the place that our own
+// log has for it. No consumer group: the source reads them all.
+//
+// One strand, on which everything is done that does not block; what does, on the blocking pool.
+// Partitions are found at the start and once a minute; each has a number within the source, its
+// block's origin.partition, that stays its own for as long as the log knows it.
+// docs/architecture.md tells how places, partitions and time hang together.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "flow/task_group.h"
+#include "kafka/consumer.h"
+#include "source/message_block.h"
+#include "source/source.h"
+
+namespace streamobs::source {
+
+class KafkaSource final : public Source {
+ public:
+  KafkaSource(SourceSetup setup, SourceRuntime runtime);
+  asio::awaitable<Result<>> run() override;
+
+ private:
+  struct Partition {
+    explicit Partition(MessageBlock empty) : block(std::move(empty)) {}
+    std::string topic;
+    std::int32_t number = 0;    ///< Within the topic.
+    std::uint32_t id = 0;       ///< Within the source.
+    std::string name;           ///< "TOPIC/NUMBER": in places, dead letters, messages.
+    std::int64_t next = 0;      ///< Offset of the next message to come.
+    std::int64_t end_seen = 0;  ///< Everything before it has been read, or is no message.
+    MessageBlock block;
+    telemetry::Gauge* lag = nullptr;
+  };
+  /// How to go on after something that was taken.
+  enum class Next { go_on, end };
+  using Steady = std::chrono::steady_clock;
+
+  asio::awaitable<Result<>> read();
+  asio::awaitable<Result<Next>> look_for_partitions();
+  struct Found {
+    std::vector<Partition> partitions;  ///< Not read yet, each with the place it begins at.
+    std::vector<kafka::TopicState> missing;
+  };
+  /// On the pool.
+  Result<Found> find_partitions();
+  void say_missing(const std::vector<kafka::TopicState>& missing);
+  Result<std::vector<kafka::TopicState>> topics_wanted();
+  Result<std::int64_t> first_offset(const Partition& partition);
+  Partition make_partition(const std::string& topic, std::int32_t number);
+  bool give_id(const std::string& name);
+
+  asio::awaitable<void> look_on();
+  asio::awaitable<Result<Next>> take_all();
+  asio::awaitable<Result<Next>> take(const kafka::Message& message);
+  asio::awaitable<Result<Next>> take_error(Partition& partition, rd_kafka_resp_err_t error);
+  asio::awaitable<Result<Next>> cross_gap(Partition& partition);
+  asio::awaitable<bool> flush(Partition& partition);
+  asio::awaitable<bool> flush_all();
+  Partition& partition_of(const rd_kafka_message_t& message);
+
+  void observe();
+  void say_error(rd_kafka_resp_err_t error, std::string_view text, std::string_view about);
+  void take_statistics(std::string_view json);
+  void count_error(rd_kafka_resp_err_t error);
+  void skip(const char* reason);
+
+  BufferPool buffers_;
+  std::unique_ptr<kafka::Consumer> consumer_;
+  std::vector<std::unique_ptr<Partition>> partitions_;
+  std::map<std::string, std::uint32_t> ids_;      ///< By name; what the log knows, and new ones.
+  std::map<std::uint32_t, std::int64_t> places_;  ///< By id, of what the log knows.
+  bool first_time_;                               ///< Nothing of this source is in the log.
+  bool found_once_ = false;
+  std::set<std::string> unseen_;  ///< Topics that there are, of which nothing could be learnt yet.
+  std::size_t gathered_bytes_ = 0;
+  std::vector<kafka::Message> taken_;
+  Partition* last_ = nullptr;  ///< Of the last message.
+  const rd_kafka_topic_t* last_topic_ = nullptr;
+
+  Steady::time_point look_at_;  ///< When to look for partitions again.
+  std::set<std::string> said_;  ///< Errors that have been told and not yet been got over.
+  std::map<std::string, bool> brokers_up_;
+  telemetry::Counter& messages_;
+  flow::TaskGroup tasks_;  ///< look_on() alone.
+  bool looking_ = true;
+  asio::steady_timer* look_timer_ = nullptr;  ///< While it runs.
+};
+
+}  // namespace streamobs::source

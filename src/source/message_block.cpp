@@ -1,0 +1,58 @@
+#include "source/message_block.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace streamobs::source {
+
+namespace {
+
+constexpr std::string_view kWhiteSpace = " \t\r\n";
+
+bool goes_alone(std::string_view message) {
+  return message.front() == '[' || message.find('\n') != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string_view MessageBlock::trimmed(std::string_view message) {
+  const std::size_t first = message.find_first_not_of(kWhiteSpace);
+  if (first == std::string_view::npos) return {};
+  return message.substr(first, message.find_last_not_of(kWhiteSpace) - first + 1);
+}
+
+bool MessageBlock::fits(std::string_view message) const {
+  return empty() || (!alone_ && !goes_alone(message) && filled_ + message.size() < bytes_max_);
+}
+
+void MessageBlock::add(std::string_view message, std::uint64_t offset) {
+  if (empty()) {
+    buffer_ = pool_->take();
+    alone_ = goes_alone(message);
+    // All the room at once; it becomes what is filled when the block is taken.
+    buffer_->resize(std::max(bytes_max_, message.size() + 1));
+  }
+  if (runs_.empty() || offset != next_offset_) runs_.push_back({events_, offset, alone_});
+  std::memcpy(buffer_->data() + filled_, message.data(), message.size());
+  filled_ += message.size();
+  buffer_->data()[filled_++] = '\n';
+  next_offset_ = offset + 1;
+  ++events_;
+}
+
+Block MessageBlock::take() {
+  Block block;
+  block.format = alone_ ? Format::json : Format::ndjson;
+  buffer_->resize(filled_);
+  block.bytes = std::move(buffer_);
+  block.origin.offset = runs_.front().offset;
+  block.origin.messages = std::move(runs_);
+  runs_.clear();
+  filled_ = 0;
+  events_ = 0;
+  alone_ = false;
+  return block;
+}
+
+}  // namespace streamobs::source

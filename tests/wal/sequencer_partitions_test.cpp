@@ -1,0 +1,281 @@
+// Sources of several partitions: each has its own order and its own time.
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "support/catch.h"
+#include "wal/sequencer.h"
+
+namespace {
+
+using namespace streamobs;  // NOLINT
+using wal::Advanced;
+using wal::EventBatchPtr;
+using wal::PartitionId;
+using wal::PartitionsJoined;
+using wal::Sequenced;
+using wal::Sequencer;
+
+constexpr Duration kIdleTimeout = 10 * kSecond;
+
+Sequencer fresh() {
+  wal::StreamTiming timing;
+  timing.name = "stream";
+  timing.idle_timeout = kIdleTimeout;
+  timing.may_go_on = true;
+  timing.grids.push_back({kMinute, 0});
+  timing.closing_watermark = [](Timestamp t) { return (t / kMinute + 1) * kMinute; };
+  Sequencer sequencer({timing});
+  sequencer.add_source(0, "topic", 0, true);
+  sequencer.add_source(1, "(http)", 0, false);
+  return sequencer;
+}
+
+const StreamSchema kSchema;
+
+EventBatchPtr batch(std::uint32_t partition, std::uint64_t number, Timestamp time_max,
+                    std::uint32_t source = 0) {
+  auto b = std::make_unique<EventBatch>();
+  b->schema = &kSchema;
+  b->origin.source_id = source;
+  b->origin.partition = partition;
+  b->origin.number = number;
+  if (source == 0) {
+    b->origin.resume.file = "t/" + std::to_string(partition);
+    b->origin.resume.offset = number * 10;
+  }
+  b->rows = 1;
+  b->time_max = time_max;
+  return b;
+}
+
+PartitionsJoined joined(std::vector<std::uint32_t> partitions) {
+  PartitionsJoined record;
+  for (const std::uint32_t p : partitions) {
+    record.partitions.push_back({p, {"t/" + std::to_string(p), 0, 0, 5, 0, 0}});
+  }
+  return record;
+}
+
+std::string snapshot_of(const Sequencer& sequencer) {
+  std::string bytes;
+  sequencer.snapshot(bytes);
+  return bytes;
+}
+
+const auto kNobodyBusy = [](const PartitionId&) { return false; };
+
+}  // namespace
+
+TEST_CASE("partitions: a slow one is not made late by a fast one", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  sequencer.join(joined({0, 1}), out);
+  sequencer.admit(batch(0, 1, kHour), 0, out);
+  CHECK(sequencer.watermark(0) == kMinTimestamp);  // Partition 1 has not been heard.
+  out.clear();
+  sequencer.admit(batch(1, 1, 10 * kMinute), 0, out);
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.others_time == kHour);
+  CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.partition_time == kMinTimestamp);
+  CHECK(sequencer.watermark(0) == 10 * kMinute);
+  sequencer.admit(batch(1, 2, 2 * kHour), 0, out);
+  CHECK(sequencer.watermark(0) == kHour);
+}
+
+TEST_CASE("partitions: each has its own order of blocks", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  sequencer.join(joined({0, 1}), out);
+  out.clear();
+  sequencer.admit(batch(1, 2, 1), 0, out);
+  CHECK(out.empty());
+  sequencer.admit(batch(0, 1, 1), 0, out);  // Does not wait for the other's first block.
+  CHECK(std::get<EventBatchPtr>(out[0].what)->origin.partition == 0);
+  out.clear();
+  sequencer.admit(batch(1, 1, 1), 0, out);
+  std::vector<std::uint64_t> numbers;
+  for (const Sequenced& item : out) {
+    if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
+      numbers.push_back((*b)->origin.number);
+    }
+  }
+  CHECK(numbers == std::vector<std::uint64_t>{1, 2});
+  CHECK(sequencer.waiting() == 0);
+}
+
+TEST_CASE("partitions: a silent one is left out, one that is behind is not", "[wal]") {
+  for (const bool behind : {false, true}) {
+    Sequencer sequencer = fresh();
+    std::vector<Sequenced> out;
+    sequencer.join(joined({0, 1, 2}), out);
+    sequencer.admit(batch(2, 1, kHour), 0, out);
+    const auto busy = [behind](const PartitionId& id) {
+      return id.partition == 2 || (behind && id.partition == 1);
+    };
+    out.clear();
+    for (Timestamp now = 0; now <= kIdleTimeout; now += kSecond) sequencer.tick(now, busy, out);
+    const auto* advanced = std::get_if<Advanced>(&out.at(0).what);
+    REQUIRE(advanced != nullptr);
+    if (behind) {
+      CHECK(advanced->idle == std::vector<PartitionId>{{0, 0}});
+      CHECK(sequencer.watermark(0) == kMinTimestamp);
+    } else {
+      CHECK(advanced->idle == std::vector<PartitionId>{{0, 0}, {0, 1}});
+      CHECK(sequencer.watermark(0) == kHour);
+    }
+  }
+}
+
+TEST_CASE("partitions: one that joins again is waited for again", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  sequencer.join(joined({0, 1}), out);
+  sequencer.admit(batch(0, 1, kMinute), 0, out);
+  const auto busy = [](const PartitionId& id) { return id.partition == 0; };
+  for (Timestamp now = 0; now <= kIdleTimeout; now += kSecond) sequencer.tick(now, busy, out);
+  REQUIRE(sequencer.watermark(0) == kMinute);  // Without partition 1.
+  sequencer.join(joined({0, 1}), out);         // The process has started again.
+  sequencer.admit(batch(0, 2, kHour), 0, out);
+  CHECK(sequencer.watermark(0) == kMinute);
+  sequencer.admit(batch(1, 1, 2 * kMinute), 0, out);
+  CHECK(sequencer.watermark(0) == 2 * kMinute);
+}
+
+TEST_CASE("partitions: the place of one is known from its joining on", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  sequencer.join(joined({0, 3}), out);
+  CHECK(sequencer.partitions_of(0) == std::vector<std::uint32_t>{0, 3});
+  REQUIRE(sequencer.resume_of(0, 3).places.size() == 1);
+  CHECK(sequencer.resume_of(0, 3).places[0].offset == 5);
+  sequencer.admit(batch(3, 1, 0), 0, out);
+  REQUIRE(sequencer.resume_of(0, 3).places.size() == 1);
+  CHECK(sequencer.resume_of(0, 3).places[0].file == "t/3");
+  CHECK(sequencer.resume_of(0, 3).places[0].offset == 10);
+  CHECK(sequencer.resume_of(0, 3).next_block == 2);
+  CHECK(sequencer.resume_of(0, 0).places[0].offset == 5);
+}
+
+TEST_CASE("partitions: a source ends when the blocks of all of them are through", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  sequencer.join(joined({0, 1}), out);
+  sequencer.admit(batch(0, 1, 30 * kSecond), 0, out);
+  sequencer.end_source(0, 3, kHour, out);
+  sequencer.admit(batch(1, 1, 40 * kSecond), kHour, out);
+  CHECK(sequencer.watermark(0) == 30 * kSecond);
+  sequencer.admit(batch(1, 2, 50 * kSecond), kHour, out);
+  CHECK(sequencer.watermark(0) == kMinute);
+  CHECK(sequencer.idle(0));
+}
+
+TEST_CASE("partitions: a snapshot of the time before them is taken over", "[wal]") {
+  // By hand, as version 1 wrote it: docs/wal-format.md.
+  std::string old;
+  put_u8(old, 1);
+  put_u64(old, 77);
+  put_varint(old, 1);
+  put_text(old, "stream");
+  put_signed(old, kMinute);
+  put_signed(old, kHour);
+  put_varint(old, 1);
+  put_text(old, "topic");
+  put_text(old, "stream");
+  put_u8(old, 1);  // Active.
+  put_signed(old, 2 * kMinute);
+  put_varint(old, 9);
+  put_varint(old, 0);
+  put_varint(old, 1);
+  wal::put_place(old, {"a.log", 1, 2, 300, 4, 5});
+  Sequencer sequencer = fresh();
+  const auto lost = sequencer.restore(old);
+  REQUIRE(lost.has_value());
+  CHECK(lost->empty());
+  CHECK(sequencer.position() == 77);
+  CHECK(sequencer.watermark(0) == kMinute);
+  CHECK(sequencer.partitions_of(0) == std::vector<std::uint32_t>{0});
+  CHECK(sequencer.resume_of(0).next_block == 9);
+  CHECK((sequencer.resume_of(0).places ==
+         std::vector<ResumePoint>{ResumePoint{"a.log", 1, 2, 300, 4, 5}}));
+}
+
+TEST_CASE("partitions: what no source can have is refused", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  CHECK(sequencer.replay(1, joined({BlockOrigin::kPartitionsMax}), out).has_error());
+  CHECK(sequencer.replay(1, batch(BlockOrigin::kPartitionsMax, 1, 0), out).has_error());
+  CHECK(
+      sequencer.replay(1, Advanced{0, 0, {{0, BlockOrigin::kPartitionsMax}}, 0}, out).has_error());
+  PartitionsJoined unknown = joined({0});
+  unknown.source_id = 2;
+  CHECK(sequencer.replay(1, unknown, out).has_error());
+  CHECK(sequencer.position() == 0);
+  std::string bytes = snapshot_of(sequencer);
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    CHECK(fresh().restore(std::string_view(bytes).substr(0, cut)).has_error());
+  }
+}
+
+TEST_CASE("partitions: replayed from any snapshot they come to the same", "[wal]") {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    std::mt19937_64 random(seed);
+    Sequencer live = fresh();
+    std::vector<Sequenced> history;
+    std::vector<std::pair<std::size_t, std::string>> snapshots{{0, snapshot_of(live)}};
+    std::map<std::uint32_t, std::uint64_t> numbers;
+    std::uint32_t partitions = 0;
+    Timestamp now = kHour;
+    for (int step = 0; step < 100; ++step) {
+      std::vector<Sequenced> out;
+      now += static_cast<Duration>(random() % (3 * kSecond));
+      const std::uint64_t what = random() % 12;
+      if (what == 0 || partitions == 0) {
+        partitions = std::min<std::uint32_t>(partitions + 1, 5);
+        live.join(joined({partitions - 1}), out);
+      } else if (what < 8) {
+        const auto partition = static_cast<std::uint32_t>(random() % partitions);
+        const Timestamp time = now - static_cast<Duration>(random() % (90 * kSecond));
+        live.admit(batch(partition, ++numbers[partition], time), now, out);
+      } else if (what == 8) {
+        live.admit(batch(0, 0, now, 1), now, out);
+      } else {
+        live.tick(now, kNobodyBusy, out);
+      }
+      for (Sequenced& item : out) history.push_back(std::move(item));
+      if (random() % 10 == 0) snapshots.emplace_back(history.size(), snapshot_of(live));
+    }
+    const std::string end = snapshot_of(live);
+    for (const auto& [from, bytes] : snapshots) {
+      INFO("seed " << seed << " from " << from);
+      Sequencer again = fresh();
+      REQUIRE(again.restore(bytes).has_value());
+      CHECK((snapshot_of(again) == bytes));
+      std::vector<Sequenced> said;
+      for (std::size_t i = from; i < history.size(); ++i) {
+        const Sequenced& item = history[i];
+        Result<> replayed;
+        if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
+          const BlockOrigin& origin = (*b)->origin;
+          replayed = again.replay(
+              item.position,
+              batch(origin.partition, origin.number, (*b)->time_max, origin.source_id), said);
+        } else if (const auto* advanced = std::get_if<Advanced>(&item.what)) {
+          replayed = again.replay(item.position, *advanced, said);
+        } else if (const auto* join = std::get_if<PartitionsJoined>(&item.what)) {
+          replayed = again.replay(item.position, *join, said);
+        }
+        REQUIRE(replayed.has_value());
+      }
+      REQUIRE(said.size() == history.size() - from);
+      for (std::size_t i = 0; i < said.size(); ++i) {
+        REQUIRE(said[i].position == history[from + i].position);
+        REQUIRE(said[i].what.index() == history[from + i].what.index());
+      }
+      CHECK((snapshot_of(again) == end));
+    }
+  }
+}
