@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
-.PHONY: run build test test-unit test-e2e test-browser test-fuzz test-mutants sanitize bench install clean help
+.PHONY: run build test test-unit test-e2e test-kafka test-browser test-fuzz test-mutants sanitize bench install clean help
 
 help:  ## Show this list.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,12 @@ test-unit:  ## Unit tests of every folder.
 
 test-e2e: test-unit  ## Tests of the running binary: real input, real sockets, real SQLite.
 	python3 -m pytest -q tests/house tests/e2e
+
+test-kafka:  ## Only those against a real Kafka broker (its jars come from Maven Central, once).
+	third_party/install.sh test
+	cmake --preset release
+	cmake --build --preset release --target streamobs
+	python3 -m pytest -q tests/e2e/test_kafka.py
 
 test-browser: test-unit  ## The dashboard in headless Chromium.
 	tests/browser/run.sh
