@@ -469,7 +469,7 @@ TEST_CASE("a session with the sources of the one before changes nothing", "[wal]
   log.session({"old", "new", "(http)"});
   log.batch_of(0, 2 * kMinute);
   log.batch_of(2, 3 * kMinute);
-  log.record(wal::Advanced{4 * kMinute, 0, {1}, kMinTimestamp});
+  log.record(wal::Advanced{4 * kMinute, 0, {{1, 0}}, kMinTimestamp});
   log.record(wal::SourceEnded{4 * kMinute, 0, 1});
   const Timestamp watermark = log.watermark();
   log.session({"old", "new", "(http)"});
