@@ -195,6 +195,7 @@ void Journal::commit() {
   // Only where the promised room was not enough; nothing was written.
   while (written.has_error() && written.error().code == ErrorCode::no_space) {
     take_room(written, 0);
+    room_changed_.notify();
     if (give_up_.load(std::memory_order_relaxed)) break;
     std::this_thread::sleep_for(kTrySpaceEvery);
     written = write_group();
@@ -283,13 +284,14 @@ asio::awaitable<void> Journal::run_maintenance() {
     const auto token = asio::as_tuple(asio::use_awaitable);
     co_await timer.async_wait(token);
     if (!maintaining_) break;
+    // What gives space back first, and none of them in the way of the others.
     const auto work = [this]() -> Result<> {
       const Result<std::uint64_t> trimmed = log_->trim(trim_up_to_.load());
-      if (trimmed.has_error()) return trimmed.error();
-      const Result<bool> prepared = log_->prepare_next();
-      if (prepared.has_error()) return prepared.error();
       const Result<bool> sealed = log_->seal_next();
+      const Result<bool> prepared = log_->prepare_next();
+      if (trimmed.has_error()) return trimmed.error();
       if (sealed.has_error()) return sealed.error();
+      if (prepared.has_error()) return prepared.error();
       return {};
     };
     const Result<> done = co_await background_.run(work);
@@ -304,6 +306,7 @@ asio::awaitable<void> Journal::run_maintenance() {
 
 void Journal::stop_maintaining() {
   maintaining_ = false;
+  if (log_ != nullptr) log_->end_maintenance();
   if (maintenance_timer_ != nullptr) maintenance_timer_->cancel();
 }
 

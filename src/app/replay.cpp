@@ -165,7 +165,9 @@ int run_replay(const std::shared_ptr<const Plan>& plan) {
   TopologyOptions options;
   options.stop_when_input_ends = true;
   options.durable = false;
-  options.refused_first_max = kRefusedFirstMax;
+  // Of several files the first may be of an older format, and the others good.
+  const std::vector<SourceText>& files = plan->config.sources.front().paths;
+  if (files.size() == 1) options.refused_first_max = kRefusedFirstMax;
   if (ProgressBar::wanted()) {
     options.on_progress = [&bar](std::uint64_t read, std::uint64_t total) {
       bar.update(read, total);

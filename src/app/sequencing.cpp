@@ -65,6 +65,10 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
           metrics.counter("streamobs_http_repeated_requests_total",
                           "Requests whose Idempotency-Key came before: answered, not counted.")) {
   const Timestamp now = clock.now();
+  if (plan.config.wal.durability == wal::Durability::interval) {
+    // The journal looks at the time when a step comes by, a tick at the latest.
+    tick_every_ = std::clamp(plan.config.wal.sync_every, kTickAtLeast, tick_every_);
+  }
   for (std::uint32_t id = 0; id < plan.sources.size(); ++id) {
     const PlannedSource& source = plan.sources[id];
     sequencer_.add_source(id, source.name_in_log, source.stream_id, source.awaited);

@@ -281,7 +281,10 @@ void Topology::add_routes() {
   context.stream_states = [this] { return view_->stream_states(); };
   context.pipeline = [this] { return view_->pipeline(); };
   context.not_ready = [this]() -> std::optional<std::string> {
-    if (ready_.load(std::memory_order_acquire)) return std::nullopt;
+    if (ready_.load(std::memory_order_acquire)) {
+      if (!journal_->disk_full()) return std::nullopt;
+      return "the disk of the log is full: new events are refused until there is space";
+    }
     if (stop_requested_) return "shutting down";
     return fmt::format("recovering, {} %", sequencing_->percent_replayed());
   };

@@ -182,7 +182,7 @@ class Topology {
   LaneMetrics lane_metrics_;
   std::vector<std::unique_ptr<window::Admission>> admissions_;  ///< By stream.
   std::vector<std::unique_ptr<Lane>> lanes_;
-  asio::any_io_executor history_strand_;  ///< Of the next three.
+  asio::any_io_executor history_strand_;  ///< Of the next three; the journal has a thread besides.
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Sequencing> sequencing_;
   std::unique_ptr<Dispatcher> dispatcher_;

@@ -40,7 +40,8 @@ auto retried(Call&& call) {
   }
 }
 
-/// Aligned as writing past the page cache wants it; never written to, so that it takes no memory.
+/// Aligned as writing past the page cache wants it. Nobody writes to it: it is no constant only so
+/// that it takes neither memory nor room in the program.
 alignas(File::kBlockBytes) std::array<char, std::size_t{1} << 20> zeros{};
 
 class PosixFile final : public File {
@@ -113,7 +114,7 @@ class PosixFile final : public File {
     failpoint("file.write");
     const int flags = ::fcntl(fd_, F_GETFL);
     if (flags < 0 || ::fcntl(fd_, F_SETFL, flags | O_DIRECT) != 0) {
-      return File::write_zeros(offset, bytes);  // A file system without it, such as tmpfs.
+      return File::write_zeros(offset, bytes);  // A file system without it.
     }
     std::uint64_t done = 0;
     while (done < bytes) {
@@ -127,8 +128,10 @@ class PosixFile final : public File {
     const int number = errno;
     if (::fcntl(fd_, F_SETFL, flags) != 0) return failed("set flags of", path_);
     if (done == bytes) return {};
-    if (number == EINVAL) return File::write_zeros(offset + done, bytes - done);
-    return failed("write to", path_, number);
+    const bool lasting = number == ENOSPC || number == EDQUOT || number == EIO;
+    if (lasting) return failed("write to", path_, number);
+    // Whatever else this file system dislikes in it, the ordinary way may do.
+    return File::write_zeros(offset + done, bytes - done);
   }
 
   Result<> truncate(std::uint64_t bytes) override {

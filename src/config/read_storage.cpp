@@ -53,7 +53,7 @@ void read_wal(const Entry& entry, Config& config, Report& report) {
   wal::WalOptions& wal = config.wal;
   const bool known =
       table.choice("durability", kDurabilities, wal.durability) || !table.has("durability");
-  table.duration("sync_every", kMillisecond, kMinute, wal.sync_every);
+  table.duration("sync_every", 5 * kMillisecond, kMinute, wal.sync_every);
   if (known && table.has("sync_every") && wal.durability == wal::Durability::sync) {
     table.error("sync_every", "means nothing where every acknowledgement waits for the disk",
                 "remove it, or say durability = \"interval\" and read in docs/config.md what can "

@@ -1,4 +1,4 @@
-// Threads for what blocks: disk reads, SQLite, name look-ups. Nothing else may block.
+// Threads for what blocks: disk reads, SQLite, name look-ups. No coroutine of the event loop may.
 //
 // Owned by the engine; outlives every coroutine that uses it, and is destroyed (which joins its
 // threads) before the io_context they post to. run() may be awaited on any strand;

@@ -40,6 +40,8 @@ class Series {
   const std::vector<Value>& keys() const { return keys_; }
   /// The newest row whose window holds `t`; null where there is none.
   const Entry* at(Timestamp t) const;
+  /// Of the newest row; kMinTimestamp: none is remembered.
+  Timestamp newest_end() const { return entries_.empty() ? kMinTimestamp : entries_.back().end; }
 
   /// What some figure of a row usually was in the windows that start in [from, to): those outside
   /// `troubled`, or all of them where that leaves fewer than kMinWindows. `figure` takes an Entry;
@@ -81,6 +83,8 @@ class WindowMemory {
   /// The first whole-number metric: how much there was of anything.
   std::optional<std::size_t> volume_metric() const;
   std::size_t rows() const { return order_.size(); }
+  /// Of any row so far.
+  Timestamp newest_start() const { return newest_start_; }
 
   /// For a checkpoint, as state.h describes it.
   void put(std::string& out) const;

@@ -177,11 +177,21 @@ bool on_and_off(const RuleTrack& track) {
   return static_cast<Duration>(track.windows) + waited < spanned;
 }
 
+bool is_over(const Case& c, const RuleTrack& track) {
+  return c.incident.resolved_at.has_value() || c.quiet || fell_silent(track, c.incident);
+}
+
+/// Whether the headline goes on to the newest window behind the worst one.
+bool tells_newest(const Case& c, const RuleTrack& track) {
+  return !is_over(c, track) && track.last->window_start > track.worst->window_start &&
+         track.last->metric_value.has_value();
+}
+
 std::string headline_sentence(const Case& c, const RuleTrack& track, const Times& times) {
   const Anomaly& worst = *track.worst;
   const Incident& incident = c.incident;
   const std::string who = label(incident.keys);
-  const bool over = incident.resolved_at.has_value() || c.quiet || fell_silent(track, incident);
+  const bool over = is_over(c, track);
   const std::string when =
       (on_and_off(track) ? "on and off " : "") +
       (over ? times.range(track.since, track.last->window_end) : "since " + times.at(track.since));
@@ -198,8 +208,7 @@ std::string headline_sentence(const Case& c, const RuleTrack& track, const Times
                                 quantity(*worst.metric_value, words), times.in_window(worst));
   const std::string against = judgement(track, over);
   if (!against.empty()) out += ", " + against;
-  const bool newer = track.last->window_start > worst.window_start;
-  if (!over && newer && track.last->metric_value) {
+  if (tells_newest(c, track)) {
     out += fmt::format("; most recently {}", quantity(*track.last->metric_value, words));
   }
   return out + ".";
@@ -287,8 +296,31 @@ std::string others_sentence(const Case& c) {
                      names.size() == 1 ? "was" : "were");
 }
 
-std::string end_sentence(const Case& c, const Times& times, Duration resolve_after) {
+/// Since when nothing has come from whom it is about, while others went on. A rule says nothing
+/// about windows that are not there: silence must not pass for recovery.
+std::optional<Timestamp> silent_since(const Case& c, const RuleTrack& track,
+                                      const EvidenceStore& evidence) {
+  const WindowMemory* const memory = evidence.window(track.worst->window);
+  if (memory == nullptr || c.incident.keys.empty()) return std::nullopt;
+  Timestamp newest = kMinTimestamp;
+  for (const Series* const series : memory->matching(c.incident.keys)) {
+    newest = std::max(newest, series->newest_end());
+  }
+  const bool silent = newest != kMinTimestamp && newest <= c.incident.last_seen_at &&
+                      memory->newest_start() >= newest;
+  return silent ? std::optional(newest) : std::nullopt;
+}
+
+std::string end_sentence(const Case& c, const RuleTrack& track, const Times& times,
+                         Duration resolve_after, const EvidenceStore& evidence) {
   const Incident& incident = c.incident;
+  const bool over = incident.resolved_at || c.quiet;
+  if (const auto since = over ? silent_since(c, track, evidence) : std::nullopt) {
+    return fmt::format(
+        "Nothing at all has come from {} since {}: {}, not because it has recovered.",
+        label(incident.keys), times.at(*since),
+        incident.resolved_at ? "it is closed for that" : "nothing is flagged for that");
+  }
   if (incident.resolved_at) {
     return fmt::format("It was over at {}, after {}.", times.at(incident.last_seen_at),
                        span_in_words(incident.last_seen_at - incident.started_at));
@@ -416,10 +448,11 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
   say(headline_sentence(c, first, times));
   const std::string also = also_sentence(c, first, times);
   say(also);
-  say(alongside_sentence(c, *first.worst, times, also.empty()));
+  const bool just_named = first.worst->metric_value && !tells_newest(c, first) && also.empty();
+  say(alongside_sentence(c, *first.worst, times, just_named));
   say(c.parts.sentence);
   say(others_sentence(c));
-  say(end_sentence(c, times, resolve_after));
+  say(end_sentence(c, first, times, resolve_after, evidence));
 
   incident.evidence.clear();
   for (const RuleTrack& track : c.rules) {

@@ -356,7 +356,9 @@ Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const 
 
 Result<std::vector<Incident>> read_incidents(const Connection& connection, const ListQuery& query) {
   Where where;
-  where.time(query, "started_at");
+  // Whatever was under way in that time: one that is open has not ended yet.
+  if (query.from) where.sql += fmt::format(" AND ifnull(resolved_at, {0}) >= {0}", *query.from);
+  if (query.to) where.sql += fmt::format(" AND started_at < {}", *query.to);
   for (const auto& [name, value] : query.equal) {
     if (name == "status")
       where.equal("iif(resolved_at IS NULL, 'open', 'resolved')", value);

@@ -330,16 +330,18 @@ Result<bool> Log::prepare_next() {
     prepared.file = *std::move(file);
     // First of all, so that a full disk is noticed before it is filled to the last byte.
     if (auto allocated = prepared.file->allocate(prepared.capacity); !allocated) return allocated;
-    for (std::uint64_t at = 0; at < prepared.capacity; at += kPrepareBytes) {
+    for (std::uint64_t at = 0; at < prepared.capacity && !maintenance_ended_; at += kPrepareBytes) {
       const auto length = std::min(kPrepareBytes, prepared.capacity - at);
       if (auto written = prepared.file->write_zeros(at, length); !written) return written;
       if (auto synced = prepared.file->sync_data(); !synced) return synced;
     }
     return {};
   };
-  if (auto done = prepare(); !done) {
+  const auto done = prepare();
+  if (!done || maintenance_ended_) {
     drop(prepared);
-    return done.error();
+    if (!done) return done.error();
+    return false;
   }
   const std::lock_guard lock(mutex_);
   prepared_ = std::move(prepared);
@@ -360,7 +362,8 @@ Result<bool> Log::seal_next() {
     }
   }
   if (number == 0) return false;
-  const auto sealed = seal_segment(files_, directory_, number, end_sequence);
+  const auto sealed = seal_segment(files_, directory_, number, end_sequence, maintenance_ended_);
+  if (!sealed && sealed.error().code == ErrorCode::unavailable) return false;
 
   const std::lock_guard lock(mutex_);
   // Only this thread removes segments that are not empty: it is still there.

@@ -1,10 +1,10 @@
 // The write-ahead log: records in one order, durable before anyone hears of them.
 //
 // One Log per data directory, from start-up to the end; the directory's lock is the caller's
-// business (store/data_dir). Every call blocks on the disk: they are made on the blocking pool.
+// business (store/data_dir). Every call blocks on the disk: none is made on the event loop.
 //
-// Threads. Writing (reserve, append, sync) is done by one thread at a time: the dispatcher's group
-// commit, one group after the other. Beside it, maintaining (seal_next, trim) may go on, one call
+// Threads. Writing (reserve, append, sync) is done by one thread at a time: the journal's, one
+// group after the other. Beside it, maintaining (prepare_next, seal_next, trim) may go on, one call
 // at a time (a second one waits), and any thread may ask (the const functions). That is safe
 // because the two never touch the same file: maintenance only handles segments that writing has
 // finished with, and what both know, the list of segments, is held under a mutex for moments only.
@@ -17,6 +17,7 @@
 // The byte format is docs/wal-format.md.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -118,14 +119,17 @@ class Log {
 
   /// Has the next segment ready, if that is due: space that was written before takes half the time
   /// to sync, and does not wait for other traffic on the disk. Without it, space is merely
-  /// allocated when it is needed. False: nothing was to be done. `no_space`: later. Takes some
-  /// 0.3 s for 64 MiB.
+  /// allocated when it is needed. False: nothing was to be done. `no_space`: later.
   Result<bool> prepare_next();
 
   /// Compresses the oldest segment that is full and not yet compressed; false: there was none.
   /// `corrupt` names a segment that cannot be read back; it stays as it is and is not tried again.
-  /// `no_space`: later. Takes some 0.3 s for 64 MiB.
+  /// `no_space`: later.
   Result<bool> seal_next();
+
+  /// Any thread: what of the two is under way is broken off soon, and says that nothing was to be
+  /// done; so do all later calls.
+  void end_maintenance() { maintenance_ended_.store(true, std::memory_order_relaxed); }
 
   /// Removes the oldest segments that hold only records up to `up_to_sequence`, unless
   /// options.keep_age or keep_bytes hold them. Gives the number of segments removed.
@@ -192,6 +196,7 @@ class Log {
 
   std::mutex maintaining_;  ///< Held by the calls that maintain throughout; before mutex_.
   std::uint64_t prepared_count_ = 0;  ///< Guarded by it.
+  std::atomic<bool> maintenance_ended_{false};
 
   mutable std::mutex mutex_;       ///< Guards what follows; never held over a call to the disk.
   std::vector<Segment> segments_;  ///< Changed by both; the last only by the writing thread.

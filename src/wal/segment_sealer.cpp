@@ -24,11 +24,15 @@ struct Contents {
 };
 
 /// Hands each frame to `take` (Result<>(const Frame&)). `corrupt` unless the segment ends with the
-/// record before end_sequence.
+/// record before end_sequence; `unavailable` once `stop` is true.
 template <class Take>
-Result<Contents> read_all(SegmentReader& reader, std::uint64_t end_sequence, Take&& take) {
+Result<Contents> read_all(SegmentReader& reader, std::uint64_t end_sequence,
+                          const std::atomic<bool>& stop, Take&& take) {
   Contents contents;
   for (Frame frame;;) {
+    if (stop.load(std::memory_order_relaxed)) {
+      return fail(ErrorCode::unavailable, "sealing was broken off: the process ends");
+    }
     const auto outcome = reader.next(frame);
     if (!outcome) return outcome.error();
     if (*outcome != SegmentReader::Outcome::frame) break;
@@ -45,10 +49,11 @@ Result<Contents> read_all(SegmentReader& reader, std::uint64_t end_sequence, Tak
 
 /// Reads a sealed segment's file, every byte of it.
 Result<Contents> check(FileSystem& files, const std::string& directory, const std::string& name,
-                       std::uint64_t number, std::uint64_t end_sequence) {
+                       std::uint64_t number, std::uint64_t end_sequence,
+                       const std::atomic<bool>& stop) {
   auto reader = open_segment_file(files, directory, name, number, SegmentForm::sealed);
   if (!reader) return reader.error();
-  auto contents = read_all(**reader, end_sequence, [](const Frame&) { return Result<>{}; });
+  auto contents = read_all(**reader, end_sequence, stop, [](const Frame&) { return Result<>{}; });
   if (contents && !(*reader)->problem().empty()) {
     return damage_at((*reader)->name(), (*reader)->offset(), end_sequence, (*reader)->problem());
   }
@@ -128,13 +133,13 @@ class SealedWriter {
 };
 
 Result<Contents> write_sealed(FileSystem& files, const std::string& path, SegmentReader& raw,
-                              std::uint64_t end_sequence) {
+                              std::uint64_t end_sequence, const std::atomic<bool>& stop) {
   auto file = files.create(path);
   if (!file) return file.error();
   SealedWriter writer(**file, raw.header());
   if (auto begun = writer.begin(raw.header()); !begun) return begun.error();
-  auto contents =
-      read_all(raw, end_sequence, [&writer](const Frame& frame) { return writer.add(frame); });
+  auto contents = read_all(raw, end_sequence, stop,
+                           [&writer](const Frame& frame) { return writer.add(frame); });
   if (!contents) return contents;
   if (auto finished = writer.finish(); !finished) return finished.error();
   if (auto synced = (*file)->sync_data(); !synced) return synced.error();
@@ -143,14 +148,14 @@ Result<Contents> write_sealed(FileSystem& files, const std::string& path, Segmen
 
 /// Makes the sealed form from the raw one, checked and durable.
 Result<> make_sealed(FileSystem& files, const std::string& directory, std::uint64_t number,
-                     std::uint64_t end_sequence) {
+                     std::uint64_t end_sequence, const std::atomic<bool>& stop) {
   const std::string name = sealed_name(number);
   const std::string unfinished = name + ".tmp";
   auto raw = open_segment(files, directory, number, SegmentForm::raw);
   if (!raw) return raw.error();
-  const auto written = write_sealed(files, directory + "/" + unfinished, **raw, end_sequence);
+  const auto written = write_sealed(files, directory + "/" + unfinished, **raw, end_sequence, stop);
   if (!written) return written.error();
-  const auto read_back = check(files, directory, unfinished, number, end_sequence);
+  const auto read_back = check(files, directory, unfinished, number, end_sequence, stop);
   if (!read_back) return read_back.error();
   if (*read_back != *written) {
     return damage_at(unfinished, 0, end_sequence, "read back, it is not what was written");
@@ -163,18 +168,19 @@ Result<> make_sealed(FileSystem& files, const std::string& directory, std::uint6
 }  // namespace
 
 Result<SealedSegment> seal_segment(FileSystem& files, const std::string& directory,
-                                   std::uint64_t number, std::uint64_t end_sequence) {
+                                   std::uint64_t number, std::uint64_t end_sequence,
+                                   const std::atomic<bool>& stop) {
   const std::string raw_path = directory + "/" + raw_name(number);
   const std::string sealed_path = directory + "/" + sealed_name(number);
   const auto there = files.exists(sealed_path);
   if (!there) return there.error();
   if (!*there) {
-    if (auto made = make_sealed(files, directory, number, end_sequence); !made) {
+    if (auto made = make_sealed(files, directory, number, end_sequence, stop); !made) {
       (void)files.remove(sealed_path + ".tmp");  // If this fails, the next start does it.
       return made.error();
     }
   } else {
-    const auto good = check(files, directory, sealed_name(number), number, end_sequence);
+    const auto good = check(files, directory, sealed_name(number), number, end_sequence, stop);
     if (!good) return good.error();
   }
   SealedSegment sealed;

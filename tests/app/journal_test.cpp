@@ -66,9 +66,6 @@ struct Rig {
 
   /// Runs everything until `produce`, which closes the journal, and all others have ended.
   void run(asio::awaitable<void> (*produce)(Rig&)) {
-    flow::TaskGroup tasks([](const std::string& name, const std::exception_ptr&) {
-      FAIL_CHECK(name << " ended with an exception");
-    });
     tasks.spawn(log_thread.executor(), "journal", journal.run());
     tasks.spawn(executor, "reader", read(*this));
     tasks.spawn(executor, "client", produce(*this));
@@ -102,6 +99,10 @@ struct Rig {
 
   asio::io_context io;
   asio::strand<asio::io_context::executor_type> executor;
+  /// Outlives the log's thread, on which the last of it may still be ending.
+  flow::TaskGroup tasks{[](const std::string& name, const std::exception_ptr&) {
+    FAIL_CHECK(name << " ended with an exception");
+  }};
   RecordingFileSystem disk;
   FaultyFileSystem files{disk};
   ManualClock clock{kHour};

@@ -206,5 +206,47 @@ TEST_CASE("situation: a rule about no single figure", "[narrate][golden]") {
         "other service is flagged.");
 }
 
+TEST_CASE("situation: which minute \"that minute\" is", "[narrate][golden]") {
+  Run run;
+  run.quiet(-10, 0);
+  run.feed(rows(kServices, 0, {{{"checkout"}, 0.5, 300}, {{"payments"}}}));
+  run.raise({0, {"checkout"}, 0.5});
+  run.feed(rows(kServices, 1, {{{"checkout"}, 0.31, 100}, {{"payments"}}}));
+  run.raise({1, {"checkout"}, 0.31});
+  CHECK(run.all.back()->explanation.find(
+            "most recently 31%. In the minute from 12:34 UTC its request count was 3 times") !=
+        std::string::npos);
+
+  // Nor is there one to point back to where the rule is about no single figure.
+  Run none;
+  none.quiet(-10, 0);
+  none.feed(rows(kServices, 0, {{{"checkout"}, 0.5, 300}, {{"payments"}}}));
+  auto a = anomaly_of({0});
+  a->rule = "both_down";
+  a->metric_name.clear();
+  a->metric_value.reset();
+  a->baseline_value.reset();
+  a->threshold_value.reset();
+  none.feed(AnomalyPtr(a));
+  CHECK(none.all.back()->explanation.find("In that minute") == std::string::npos);
+}
+
+TEST_CASE("situation: silence is not recovery", "[narrate][golden]") {
+  Run run;
+  run.quiet(-10, 0);
+  run.feed(rows(kServices, 0, {{{"checkout"}, 0.5}, {{"payments"}}}));
+  run.raise({0, {"checkout"}, 0.5});
+  run.resolve({0}, 1);
+  for (int minute = 1; minute < 7; ++minute) {
+    run.feed(rows(kServices, minute, {{{"payments"}}}));
+  }
+  REQUIRE(run.narrator->open_incidents() == 0);
+  const std::string& told = run.all.back()->explanation;
+  CHECK(
+      told.find("Nothing at all has come from checkout since 12:35 UTC: it is closed for that, not "
+                "because it has recovered.") != std::string::npos);
+  CHECK(told.find("It was over") == std::string::npos);
+}
+
 }  // namespace
 }  // namespace streamobs::narrate

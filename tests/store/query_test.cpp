@@ -214,6 +214,14 @@ TEST_CASE("anomalies, incidents and dead letters can be asked for by what they a
   CHECK(database->incidents(list_of({{"status", "open"}}))->size() == 30);
   CHECK(database->incidents(list_of({{"status", "resolved"}, {"service", "b"}}))->size() == 20);
   CHECK(database->incidents(list_of({}, 1))->at(0).id == "i59");
+  // Those that were under way then: an open one is, however long ago it began.
+  ListQuery later = list_of({});
+  later.from = kNoon + kHour;
+  CHECK(database->incidents(later)->size() == 30);
+  later.from = kNoon;
+  CHECK(database->incidents(later)->size() == 60);
+  later.to = kNoon + 10 * kMinute;
+  CHECK(database->incidents(later)->size() == 10);
 
   CHECK(database->dead_letters(list_of({{"reason", "late"}, {"stream", "s"}}))->size() == 10);
   between.from = kNoon + 10;
