@@ -100,6 +100,9 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
           {{"window", plan.windows[window].schema->window}, {"outcome", "dead_letter"}}));
     }
     streams.push_back(std::move(stream));
+    // There from the start: a counter that comes into being with its first event has no increase.
+    for (const std::string_view reason : reason::kAll) count_rejected(name, std::string(reason), 0);
+    for (const auto& check : plan.config.streams[id].checks) count_rejected(name, check.name.text, 0);
   }
 }
 
@@ -138,7 +141,9 @@ void LaneMetrics::count_windowed(std::uint32_t stream_id, const window::ProcessC
 std::map<std::string, std::uint64_t> LaneMetrics::rejected_by_reason(std::size_t stream_id) const {
   std::map<std::string, std::uint64_t> counts;
   const std::lock_guard lock(rejected_mutex);
-  for (const auto& [reason, counter] : rejected[stream_id]) counts[reason] = counter->value();
+  for (const auto& [reason, counter] : rejected[stream_id]) {
+    if (counter->value() != 0) counts[reason] = counter->value();
+  }
   return counts;
 }
 

@@ -92,6 +92,7 @@ struct LaneMetrics {
   /// Windows have had it.
   void count_windowed(std::uint32_t stream_id, const window::ProcessCounts& counts);
   void count_rejected(const std::string& stream, const std::string& reason, std::uint64_t count);
+  /// Those that there have been.
   std::map<std::string, std::uint64_t> rejected_by_reason(std::size_t stream_id) const;
 
   telemetry::Registry& registry;

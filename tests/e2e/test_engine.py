@@ -89,6 +89,9 @@ def test_every_refused_event_is_named_and_kept():
             b'{"event_time": "2026-01-09T12:00:01Z", "service": "\xff"}',
             b'{"event_time": "2026-01-09T12:00:01Z", "service": "a", "x": ' + b"[" * 40 + b"]" * 40 + b"}",
             json.dumps({**event(1), "event_time": "2999-01-01T00:00:00Z"}).encode()])
+        # There before the first one: an increase from nothing is none.
+        for reason in ["wrong_type", "positive_latency"]:
+            assert f'reason="{reason}"' in engine.get("/metrics").body.decode()
         reply = engine.post("requests", body)
         assert reply.status == 200
         answer = reply.json()
