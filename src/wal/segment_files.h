@@ -29,7 +29,7 @@ std::string name_of(const SegmentFile& segment);
 
 /// What every message about damage ends with.
 inline constexpr std::string_view kWayOut =
-    "`streamobs wal verify` says what is wrong, `streamobs wal repair` keeps what is good";
+    "`streamobs wal verify` says what is wrong, `streamobs wal repair` what can be done about it";
 
 /// Names only, in the order of their numbers. A directory that does not exist has none.
 Result<std::vector<SegmentFile>> list_segments(FileSystem& files, const std::string& directory);
