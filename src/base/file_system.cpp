@@ -7,11 +7,18 @@
 
 namespace streamobs {
 
+namespace {
+
+/// Nobody writes to it: it is no constant only so that it takes neither memory nor room in the
+/// program.
+alignas(File::kBlockBytes) std::array<char, std::size_t{1} << 20> zeros{};
+
+}  // namespace
+
 Result<> File::write_zeros(std::uint64_t offset, std::uint64_t bytes) {
-  static constexpr std::array<char, 65536> kZeros{};
-  for (std::uint64_t done = 0; done < bytes; done += kZeros.size()) {
-    const auto length = std::min<std::uint64_t>(kZeros.size(), bytes - done);
-    auto written = write_at(offset + done, std::string_view(kZeros.data(), length));
+  for (std::uint64_t done = 0; done < bytes; done += zeros.size()) {
+    const auto length = std::min<std::uint64_t>(zeros.size(), bytes - done);
+    auto written = write_blocks(offset + done, std::span<const char>(zeros.data(), length));
     if (!written) return written;
   }
   return {};

@@ -43,11 +43,16 @@ class File {
   /// what was never written reads as zeros. Writing there later does not run out of space.
   virtual Result<> allocate(std::uint64_t bytes) = 0;
 
-  /// Writes zeros where nothing else is in use yet, both numbers multiples of kBlockBytes: past the
-  /// page cache where the file system lets us, so that preparing space costs the disk's time and
-  /// not the processor's.
-  virtual Result<> write_zeros(std::uint64_t offset, std::uint64_t bytes);
+  /// As write_at(), past the page cache where the file system lets us: it costs the disk's time and
+  /// hardly the processor's. `offset` and the address are multiples of kBlockBytes; what is left of
+  /// `bytes` behind the last whole block goes the ordinary way.
+  virtual Result<> write_blocks(std::uint64_t offset, std::span<const char> bytes) {
+    return write_at(offset, std::string_view(bytes.data(), bytes.size()));
+  }
   static constexpr std::size_t kBlockBytes = 4096;
+
+  /// Zeros, by write_blocks().
+  Result<> write_zeros(std::uint64_t offset, std::uint64_t bytes);
 
   virtual Result<> truncate(std::uint64_t bytes) = 0;
   virtual Result<std::uint64_t> size() = 0;

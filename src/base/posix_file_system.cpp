@@ -40,10 +40,6 @@ auto retried(Call&& call) {
   }
 }
 
-/// Aligned as writing past the page cache wants it. Nobody writes to it: it is no constant only so
-/// that it takes neither memory nor room in the program.
-alignas(File::kBlockBytes) std::array<char, std::size_t{1} << 20> zeros{};
-
 class PosixFile final : public File {
  public:
   PosixFile(int descriptor, std::string path) : fd_(descriptor), path_(std::move(path)) {}
@@ -53,6 +49,7 @@ class PosixFile final : public File {
 
   Result<> write_at(std::uint64_t offset, std::span<const std::string_view> pieces) override {
     failpoint("file.write");
+    if (!past_cache(false)) return failed("set flags of", path_);
     std::size_t next = 0;     // The first piece not fully written …
     std::size_t skipped = 0;  // … and how much of it is.
     while (next < pieces.size()) {
@@ -81,6 +78,7 @@ class PosixFile final : public File {
   }
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
+    if (!past_cache(false)) return failed("set flags of", path_);
     std::size_t done = 0;
     while (done < into.size()) {
       const ssize_t got = retried([&] {
@@ -110,28 +108,26 @@ class PosixFile final : public File {
     return fill(bytes);
   }
 
-  Result<> write_zeros(std::uint64_t offset, std::uint64_t bytes) override {
+  Result<> write_blocks(std::uint64_t offset, std::span<const char> bytes) override {
     failpoint("file.write");
-    const int flags = ::fcntl(fd_, F_GETFL);
-    if (flags < 0 || ::fcntl(fd_, F_SETFL, flags | O_DIRECT) != 0) {
-      return File::write_zeros(offset, bytes);  // A file system without it.
-    }
-    std::uint64_t done = 0;
-    while (done < bytes) {
-      const auto length = std::min<std::uint64_t>(zeros.size(), bytes - done);
-      const ssize_t written = retried(
-          [&] { return ::pwrite(fd_, zeros.data(), length, static_cast<off_t>(offset + done)); });
+    std::size_t done = 0;
+    const std::size_t whole = bytes.size() / kBlockBytes * kBlockBytes;
+    while (done < whole && past_cache(true)) {
+      const ssize_t written = retried([&] {
+        return ::pwrite(fd_, bytes.data() + done, whole - done, static_cast<off_t>(offset + done));
+      });
       if (written == 0) errno = EIO;
-      if (written <= 0) break;
-      done += static_cast<std::uint64_t>(written);
+      if (written <= 0) {
+        const bool lasting = errno == ENOSPC || errno == EDQUOT || errno == EIO;
+        if (lasting) return failed("write to", path_);
+        // Whatever else this file system dislikes in it, the ordinary way may do.
+        knows_direct_ = false;
+        break;
+      }
+      done += static_cast<std::size_t>(written);
     }
-    const int number = errno;
-    if (::fcntl(fd_, F_SETFL, flags) != 0) return failed("set flags of", path_);
-    if (done == bytes) return {};
-    const bool lasting = number == ENOSPC || number == EDQUOT || number == EIO;
-    if (lasting) return failed("write to", path_, number);
-    // Whatever else this file system dislikes in it, the ordinary way may do.
-    return File::write_zeros(offset + done, bytes - done);
+    if (done == bytes.size()) return {};
+    return write_at(offset + done, std::string_view(bytes.data() + done, bytes.size() - done));
   }
 
   Result<> truncate(std::uint64_t bytes) override {
@@ -152,13 +148,34 @@ class PosixFile final : public File {
   Result<> fill(std::uint64_t bytes) {
     const auto end = size();
     if (!end) return end.error();
-    return *end < bytes ? File::write_zeros(*end, bytes - *end) : Result<>{};
+    if (*end >= bytes) return {};
+    // To a block's start the ordinary way; from there on in blocks.
+    const std::uint64_t start =
+        std::min(bytes, (*end + kBlockBytes - 1) / kBlockBytes * kBlockBytes);
+    if (auto written = write_at(*end, std::string(start - *end, '\0')); !written) return written;
+    return write_zeros(start, bytes - start);
   }
+  /// Whether writes go past the page cache from now on, or through it, as `wanted`.
+  bool past_cache(bool wanted) {
+    if (direct_ == wanted) return true;
+    if (wanted && !knows_direct_) return false;
+    const int flags = ::fcntl(fd_, F_GETFL);
+    const int changed = wanted ? flags | O_DIRECT : flags & ~O_DIRECT;
+    if (flags < 0 || ::fcntl(fd_, F_SETFL, changed) != 0) {
+      knows_direct_ = false;  // A file system without it.
+      return false;
+    }
+    direct_ = wanted;
+    return true;
+  }
+
   // The base class's overload for one piece stays visible.
   using File::write_at;
 
   int fd_;
   std::string path_;
+  bool direct_ = false;  ///< O_DIRECT is set.
+  bool knows_direct_ = true;
 };
 
 class PosixFileSystem final : public FileSystem {

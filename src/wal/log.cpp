@@ -18,9 +18,7 @@ constexpr std::string_view kSpareName = "next.tmp";
 /// How much of a prepared segment is written and synced at once: little enough that a commit which
 /// has to wait for it on the disk waits for some milliseconds.
 constexpr std::uint64_t kPrepareBytes = std::uint64_t{1} << 20;
-/// A group's write goes on to the end of its block with zeros: a block that is written in part and
-/// is not in memory would have to be read from the disk first.
-constexpr std::array<char, File::kBlockBytes> kZeros{};
+constexpr std::array<char, kFrameAlignment> kZeros{};
 
 std::uint64_t payload_bytes(const LogRecord& record) {
   return std::accumulate(
@@ -107,7 +105,7 @@ Result<> Log::reserve(std::uint64_t bytes) {
   if (auto why = poisoned()) return *why;
   const std::uint64_t needed = kSegmentHeaderBytes + bytes;
   take_prepared(needed);
-  if (active_.file != nullptr && active_.offset + bytes <= active_.capacity) return {};
+  if (active_.file != nullptr && writer_.offset() + bytes <= active_.capacity) return {};
   // Whatever does not find room in the active segment does in the next one.
   if (spare_.file != nullptr && spare_.capacity >= needed) return {};
   return allocate_spare(std::max(options_.segment_bytes, needed));
@@ -171,7 +169,7 @@ Result<> Log::append(std::span<const LogRecord> records) {
     if (auto rolled = roll(); !rolled) return rolled;
   }
   while (!records.empty()) {
-    std::uint64_t end = active_.offset;
+    std::uint64_t end = writer_.offset();
     std::size_t count = 0;
     for (; count < records.size(); ++count) {
       const std::uint64_t bytes = frame_bytes(payload_bytes(records[count]));
@@ -192,7 +190,7 @@ Result<> Log::write_frames(std::span<const LogRecord> records) {
   headers_.resize(records.size() * kFrameHeaderBytes);
   pieces_.clear();
   const std::uint64_t durable = durable_sequence();
-  std::uint64_t end = active_.offset;
+  const std::uint64_t begin = writer_.offset();
   std::uint64_t payload_total = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const LogRecord& record = records[i];
@@ -205,21 +203,18 @@ Result<> Log::write_frames(std::span<const LogRecord> records) {
     pieces_.insert(pieces_.end(), record.payload.begin(), record.payload.end());
     const std::uint64_t padding = frame_bytes(bytes) - kFrameHeaderBytes - bytes;
     if (padding > 0) pieces_.emplace_back(kZeros.data(), padding);
-    end += frame_bytes(bytes);
     payload_total += bytes;
   }
-  const std::uint64_t block_end = (end + kZeros.size() - 1) / kZeros.size() * kZeros.size();
-  pieces_.emplace_back(kZeros.data(), std::min(block_end, active_.capacity) - end);
-  if (auto written = active_.file->write_at(active_.offset, pieces_); !written) {
+  if (auto written = writer_.append(*active_.file, pieces_, active_.capacity); !written) {
     return poison(written.error());
   }
   const std::lock_guard lock(mutex_);
   stats_.records += records.size();
   stats_.payload_bytes += payload_total;
-  stats_.bytes += end - active_.offset;
+  stats_.bytes += writer_.offset() - begin;
   next_sequence_ = records.back().sequence + 1;
-  active_.offset = end;
-  prepare_due_ = !spare_.written && (!active_.written || end > active_.capacity / 2);
+  const bool half_full = writer_.offset() > active_.capacity / 2;
+  prepare_due_ = !spare_.written && (!active_.written || half_full);
   return {};
 }
 
@@ -245,14 +240,14 @@ Result<> Log::sync() {
 Result<> Log::roll() {
   // A segment that exists says that all records before its first one are durable.
   if (auto synced = sync(); !synced) return synced;
+  const std::uint64_t full_bytes = writer_.offset();
   auto begun = begin_segment();
   if (!begun) return poison(begun.error());
-  const Active full =
-      std::exchange(active_, Active{std::move(spare_.file), begun->header.origin,
-                                    kSegmentHeaderBytes, spare_.capacity, spare_.written});
+  const Active full = std::exchange(active_, Active{std::move(spare_.file), begun->header.origin,
+                                                    spare_.capacity, spare_.written});
   spare_ = {};
   // Giving back space that was never used may fail: it comes back when the segment goes.
-  if (full.file != nullptr) (void)full.file->truncate(full.offset);
+  if (full.file != nullptr) (void)full.file->truncate(full_bytes);
 
   std::optional<SegmentFile> empty;
   {
@@ -260,7 +255,7 @@ Result<> Log::roll() {
     ++stats_.segments_rolled;
     if (!segments_.empty()) {
       Segment& before = segments_.back();
-      if (full.file != nullptr) before.bytes = full.offset;
+      if (full.file != nullptr) before.bytes = full_bytes;
       if (before.file.header.first_sequence == next_sequence_) {
         empty = before.file;
         segments_.pop_back();
@@ -294,6 +289,7 @@ Result<SegmentFile> Log::begin_segment() {
   encode(header, bytes.data());
   auto written = spare_.file->write_at(0, std::string_view(bytes.data(), bytes.size()));
   if (!written) return written.error();
+  writer_.begin(std::string_view(bytes.data(), bytes.size()));
   if (auto synced = spare_.file->sync_data(); !synced) return synced.error();
   auto renamed = files_.rename(spare_.path, directory_ + "/" + raw_name(header.number));
   if (!renamed) return renamed.error();

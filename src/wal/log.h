@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/result.h"
+#include "wal/block_writer.h"
 #include "wal/format.h"
 #include "wal/log_stats.h"
 #include "wal/options.h"
@@ -155,7 +156,6 @@ class Log {
   struct Active {
     std::unique_ptr<File> file;
     std::uint32_t origin = 0;
-    std::uint64_t offset = 0;
     std::uint64_t capacity = 0;
     bool written = false;  ///< As in Spare.
   };
@@ -193,6 +193,7 @@ class Log {
   Spare spare_;
   std::string headers_;                   ///< Frame headers of the group being written.
   std::vector<std::string_view> pieces_;  ///< What goes into one write.
+  BlockWriter writer_;                    ///< To the active segment.
 
   std::mutex maintaining_;  ///< Held by the calls that maintain throughout; before mutex_.
   std::uint64_t prepared_count_ = 0;  ///< Guarded by it.

@@ -1,10 +1,13 @@
 #include "base/posix_file_system.h"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
+#include <random>
+#include <span>
 #include <string>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -75,7 +78,7 @@ TEST_CASE("file system: what is written is read, in pieces and in holes") {
   CHECK(file->size().value() == 0);
 }
 
-TEST_CASE("file system: zeros written past the page cache and bytes through it fit together") {
+TEST_CASE("file system: blocks written past the page cache and bytes through it fit together") {
   const Scratch scratch;
   FileSystem& files = posix_file_system();
   // The odd one cannot end past the cache: its last piece goes the ordinary way.
@@ -97,6 +100,42 @@ TEST_CASE("file system: zeros written past the page cache and bytes through it f
     REQUIRE(::stat(path.c_str(), &status) == 0);
     CHECK(status.st_blocks * 512 >= static_cast<std::int64_t>(bytes));  // Not holes.
   }
+}
+
+TEST_CASE("file system: blocks past the page cache, bytes through it and reading, in any order") {
+  const Scratch scratch;
+  FileSystem& files = posix_file_system();
+  const std::string path = scratch / "file";
+  auto file = files.create(path).value();
+  constexpr std::size_t kBlock = File::kBlockBytes;
+  alignas(kBlock) static std::array<char, 8 * kBlock> blocks;
+  std::string expected(64 * kBlock, '\0');
+  REQUIRE(file->write_zeros(0, expected.size()).has_value());
+  std::mt19937 random(7);
+  for (int i = 0; i < 400; ++i) {
+    INFO(i);
+    const auto letter = static_cast<char>('a' + random() % 26);
+    const std::size_t block = random() % 56;
+    const std::size_t bytes = 1 + random() % blocks.size();
+    switch (random() % 3) {
+      case 0:
+        blocks.fill(letter);
+        REQUIRE(file->write_blocks(block * kBlock, std::span(blocks).first(bytes)).has_value());
+        expected.replace(block * kBlock, bytes, bytes, letter);
+        break;
+      case 1:
+        REQUIRE(file->write_at(block * kBlock + 17, std::string(bytes, letter)).has_value());
+        expected.replace(block * kBlock + 17, bytes, bytes, letter);
+        break;
+      default: {
+        std::string got(bytes, '?');
+        REQUIRE(file->read_at(block * kBlock + 5, got).value() == bytes);
+        REQUIRE(got == expected.substr(block * kBlock + 5, bytes));
+      }
+    }
+  }
+  REQUIRE(file->sync_data().has_value());
+  CHECK(files.read_file(path).value() == expected);
 }
 
 TEST_CASE("file system: names, directories, and what is missing") {
@@ -141,6 +180,7 @@ TEST_CASE("file system: a full device is no_space, another failure io") {
   CHECK(written.error().code == ErrorCode::no_space);
   CHECK(written.error().message.find("/dev/full") != std::string::npos);
   CHECK(full->write_zeros(0, File::kBlockBytes).error().code == ErrorCode::no_space);
+  CHECK(full->write_zeros(0, 100).error().code == ErrorCode::no_space);
   const Scratch scratch;
   REQUIRE(files.write_file(scratch / "file", "x").has_value());
   auto read_only = files.open_for_reading(scratch / "file").value();

@@ -117,6 +117,13 @@ class FaultyFileSystem final : public FileSystem {
       }
       return inner_->write_at(offset, pieces);
     }
+    Result<> write_blocks(std::uint64_t offset, std::span<const char> bytes) override {
+      if (auto error = files_.ask(Call::write, path_)) {
+        (void)inner_->write_blocks(offset, bytes.first(bytes.size() / 2));
+        return *error;
+      }
+      return inner_->write_blocks(offset, bytes);
+    }
     Result<std::size_t> read_at(std::uint64_t offset, std::span<char> into) override {
       if (auto error = files_.ask(Call::read, path_)) return *error;
       return inner_->read_at(offset, into);
