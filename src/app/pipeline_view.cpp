@@ -139,6 +139,7 @@ std::vector<serve::StreamState> PipelineView::stream_states() const {
     state.accepted = t.lane_metrics_.streams[id].accepted->value();
     state.rejected = t.lane_metrics_.rejected_by_reason(id);
     state.watermark = known(t.sequencing_->time_of(id).watermark.load());
+    state.newest_event_at = known(t.sequencing_->time_of(id).newest.load());
     state.idle = t.sequencing_->time_of(id).idle.load();
     states.push_back(std::move(state));
   }

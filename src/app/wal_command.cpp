@@ -160,7 +160,7 @@ Result<> repair(const WalArguments& arguments) {
     if (options.yes) print("repaired");
     if (!next.empty()) print((options.yes ? "next: " : "and then: ") + next);
     if (options.yes) return {};
-    return fail(ErrorCode::invalid, "nothing was changed; add --yes to have it done");
+    return fail(ErrorCode::corrupt, "nothing was changed; add --yes to have it done");
   }
   if (!next.empty())
     return fail(ErrorCode::corrupt, fmt::format("no segment is damaged, but {}", next));
@@ -185,7 +185,9 @@ std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
   CLI::App* const repairing =
       add(*command, *arguments, "repair",
           "Take out what is damaged, as little as recovery needs; it is kept aside");
-  repairing->add_flag("--yes", arguments->yes, "Do it; without, only say what would be lost");
+  repairing->add_flag(
+      "--yes", arguments->yes,
+      "Do it; without, only say what would be lost, and exit 74 where there is damage");
   return [=](const std::string& data_dir) -> int {
     if (arguments->data_dir.empty()) arguments->data_dir = data_dir;
     const std::string directory = arguments->data_dir + "/wal";

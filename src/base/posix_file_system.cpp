@@ -25,8 +25,7 @@ Error failed(std::string_view operation, const std::string& path, int number = e
   ErrorCode code = ErrorCode::io;
   if (number == ENOSPC || number == EDQUOT) code = ErrorCode::no_space;
   if (number == ENOENT) code = ErrorCode::not_found;
-  const char* hint =
-      code == ErrorCode::no_space ? "; free some space on that disk and it goes on by itself" : "";
+  const char* hint = code == ErrorCode::no_space ? "; free some space on that disk" : "";
   return fail(code,
               fmt::format("cannot {} {}: {}{}", operation, path, std::strerror(number), hint));
 }

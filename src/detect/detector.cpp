@@ -30,7 +30,8 @@ Timestamp event_time(const Record& record) {
 }
 
 std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int history_windows) {
-  if (key.streak.firing) return "firing";
+  // Time has resolved what was raised, not a row: the key has sent none since.
+  if (key.streak.firing) return key.open.empty() ? "silent" : "firing";
   if (key.streak.first_end) return "pending";
   const RulePlan& plan = rule.plan();
   if (plan.warms_up() && history_windows < plan.options.warmup_windows) return "warming_up";
@@ -117,7 +118,9 @@ std::vector<RuleState> Detector::states(std::size_t limit) const {
   }
   const auto order = [](const Entry& e) {
     // Firing first, then pending, then the newest; names decide between equals.
-    const int rank = e.key->streak.firing ? 0 : e.key->streak.first_end ? 1 : 2;
+    const bool firing = e.key->streak.firing && !e.key->open.empty();
+    const bool pending = !e.key->streak.firing && e.key->streak.first_end;
+    const int rank = firing ? 0 : pending ? 1 : 2;
     return std::tuple<int, Timestamp, const std::string&, const std::string&>(
         rank, -e.key->end, e.rule->plan().options.name.text, e.key->text);
   };

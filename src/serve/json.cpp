@@ -151,6 +151,7 @@ void write(JsonWriter& json, const StreamInfo& info, const StreamState& state) {
   for (const auto& [reason, count] : state.rejected) json.field(reason, count);
   json.end_object();
   time_or_null(json, "watermark", state.watermark);
+  time_or_null(json, "newest_event_at", state.newest_event_at);
   json.field("idle", state.idle).end_object();
 }
 

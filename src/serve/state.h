@@ -29,6 +29,7 @@ struct StreamState {
   std::uint64_t accepted = 0;
   std::map<std::string, std::uint64_t> rejected;  ///< By reason.
   std::optional<Timestamp> watermark;             ///< None: no event yet.
+  std::optional<Timestamp> newest_event_at;       ///< Its own time. None: no event yet.
   bool idle = false;
 };
 

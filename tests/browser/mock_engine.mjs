@@ -420,6 +420,7 @@ export class MockEngine {
         accepted: n,
         rejected: this.options.empty ? {} : { wrong_type: 11, not_json: 4, missing_field: 3 },
         watermark: this.options.empty ? null : iso(this.now() - 1200),
+        newest_event_at: this.options.empty ? null : iso(this.now() - 800),
         idle: false,
       },
     ];

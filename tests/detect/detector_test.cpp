@@ -324,6 +324,13 @@ TEST_CASE("people see how far a rule has warmed up", "[detect][states]") {
   CHECK(states[0].key == "b");
   CHECK(states[0].phase == "firing");
   CHECK(run.detector->states(1).size() == 1);
+  // What it said of a key that sends no more is resolved by time: it is not firing any more.
+  for (int minute = 6; minute < 9; ++minute) run.feed({{minute, "a"}});
+  states = run.detector->states(10);
+  REQUIRE(states.size() == 2);
+  CHECK(states[0].key == "a");
+  CHECK(states[1].key == "b");
+  CHECK(states[1].phase == "silent");
 
   RuleOptions slow = rule("error_rate > 0.2");
   slow.hold = kMinute;

@@ -160,6 +160,7 @@ struct App {
       state.accepted = 4;
       state.rejected = {{"bad_time", 1}};
       state.watermark = kNoon;
+      state.newest_event_at = kNoon + kSecond;
       return std::vector<serve::StreamState>{state};
     };
     context.pipeline = [] {
@@ -209,7 +210,7 @@ TEST_CASE("streams and windows are listed", "[serve]") {
   CHECK(app.fetch("/api/v1/streams").body ==
         R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
         R"("type":"float","required":true}],"paths":["/v1/extra"],"received":5,"accepted":4,)"
-        R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","idle":false}]})");
+        R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
   CHECK(app.fetch("/api/v1/windows").body ==
         R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
         R"("allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"

@@ -261,12 +261,14 @@ export function summarize_rules(states: readonly RuleState[]): RuleSummary[] {
           : `quiet; still warming up for ${warming.length}${of_all} (${windows})`;
       return { rule, window, phase: "warming_up", progress, text };
     }
+    const silent = count("silent");
+    const gone = silent > 0 ? `; no data any more from ${silent}${of_all}, last seen firing` : "";
     return {
       rule,
       window,
       phase: "ok",
       progress: 1,
-      text: many ? `quiet for ${plural(list.length, "key")}` : "quiet",
+      text: (many ? `quiet for ${plural(list.length - silent, "key")}` : "quiet") + gone,
     };
   });
 }

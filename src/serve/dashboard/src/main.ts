@@ -282,7 +282,7 @@ class App {
       ]);
       this.state_.letters = letters;
       this.state_.streams = streams;
-      this.scheduler_.mark("details", "kpis");
+      this.scheduler_.mark("details", "kpis", "connection");
     } catch (error) {
       // The connection's state says the same to the reader; the next round tries again.
       console.info("pipeline:", error instanceof Error ? error.message : error);

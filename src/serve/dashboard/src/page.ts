@@ -34,6 +34,7 @@ import {
   show_sources,
   show_stages,
   show_streams,
+  silent_since,
 } from "./pipeline";
 import { kRanges, type Range } from "./range";
 import type { State } from "./state";
@@ -133,9 +134,18 @@ export class Page {
   }
 
   private draw_connection(): void {
+    const { state_: state } = this;
     const element = by_id("connection");
-    set_attribute(element, "data-state", this.state_.connection);
-    set_text(element, kConnectionWords[this.state_.connection]);
+    const silent = state.connection === "live" ? silent_since(state.streams) : null;
+    set_attribute(element, "data-state", silent === null ? state.connection : "silent");
+    set_text(
+      element,
+      silent === null
+        ? kConnectionWords[state.connection]
+        : `No events since ${format_time(silent, state.now())}`,
+    );
+    const about = `Connected, but no stream has had an event since ${format_utc(silent ?? 0)}: what is shown as going on is as of then.`;
+    set_attribute(element, "title", silent === null ? null : about);
   }
 
   private draw_choices(): void {

@@ -174,6 +174,16 @@ export function show_streams(
   );
 }
 
+/**
+ * Since when no stream has had an event, by the time of events; null while one goes on, or where
+ * none has ever had any. What is shown as going on is as of then.
+ */
+export function silent_since(streams: readonly StreamState[]): number | null {
+  const heard = streams.filter((stream) => stream.newest_event_at !== null);
+  if (heard.length === 0 || heard.some((stream) => !stream.idle)) return null;
+  return Math.max(...heard.map((stream) => parse_time(stream.newest_event_at)));
+}
+
 function time_part(name: string): HTMLTimeElement {
   const element = time_element();
   element.dataset["part"] = name;

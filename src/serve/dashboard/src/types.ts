@@ -129,6 +129,7 @@ export interface StreamState {
   accepted: number;
   rejected: Record<string, number>;
   watermark: string | null;
+  newest_event_at: string | null;
   idle: boolean;
 }
 

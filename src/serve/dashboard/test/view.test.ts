@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { time_labels } from "../src/chart_axes";
 import { no_rules_text, quiet_text, sort_incidents, summarize_rules } from "../src/incidents";
-import { refused_and_late, StageRates } from "../src/pipeline";
+import { refused_and_late, silent_since, StageRates } from "../src/pipeline";
 import { kRanges, view_of, type Range } from "../src/range";
-import type { Incident, Pulse, RuleState, StageState } from "../src/types";
+import type { Incident, Pulse, RuleState, StageState, StreamState } from "../src/types";
 
 const kHour = 3_600_000;
 const range = (id: string): Range => kRanges.find((candidate) => candidate.id === id)!;
@@ -41,6 +41,25 @@ test("windows of a day are not shown in a range of an hour", () => {
   const view = view_of(range("1h"), now, 24 * kHour, 0, now - 10 * kHour, now + 14 * kHour);
   assert.equal(view.to - view.from, 12 * 24 * kHour);
   assert.ok(view.widened && !view.past);
+});
+
+test("silence is when no stream that ever had events goes on", () => {
+  const stream = (newest: string | null, idle: boolean): StreamState => ({
+    stream: "s",
+    paths: [],
+    received: 0,
+    accepted: 0,
+    rejected: {},
+    watermark: newest,
+    newest_event_at: newest,
+    idle,
+  });
+  const early = stream("2026-01-01T12:00:00Z", true);
+  const late = stream("2026-01-01T12:05:00Z", true);
+  assert.equal(silent_since([]), null);
+  assert.equal(silent_since([stream(null, true)]), null);
+  assert.equal(silent_since([early, stream(null, true), late]), Date.UTC(2026, 0, 1, 12, 5));
+  assert.equal(silent_since([early, stream("2026-01-01T12:05:00Z", false)]), null);
 });
 
 test("all is from the first to the last, and an empty store is the chosen range", () => {
