@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -20,9 +23,15 @@ constexpr std::string_view kPlacesAreOurs =
     "how far a topic has been read is kept in streamobs' own log, so that it fits what was counted";
 constexpr std::string_view kNoGroups =
     "the source reads all partitions itself, without a consumer group; groups are not there yet";
-constexpr Owned kOwned[] = {
-    {"bootstrap.servers", "it is the source's own key here: brokers = \"host:9092\""},
-    {"metadata.broker.list", "it is the source's own key here: brokers = \"host:9092\""},
+constexpr std::string_view kOwnKey = "it has a key of its own here: brokers = \"host:9092\"";
+constexpr Owned kOfAll[] = {
+    {"bootstrap.servers", kOwnKey},
+    {"metadata.broker.list", kOwnKey},
+    {"statistics.interval.ms", "streamobs' own metrics need it"},
+    {"log.queue", "librdkafka's log lines go into streamobs' own"},
+    {"plugin.library.paths", "no code is loaded by configuration"},
+};
+constexpr Owned kOfConsumers[] = {
     {"auto.offset.reset", "the source's start and on_gap say where it reads"},
     {"enable.auto.commit", kPlacesAreOurs},
     {"auto.commit.enable", kPlacesAreOurs},
@@ -36,24 +45,38 @@ constexpr Owned kOwned[] = {
     {"session.timeout.ms", kNoGroups},
     {"max.poll.interval.ms", kNoGroups},
     {"enable.partition.eof", "streamobs needs it to tell a silent partition from one behind"},
-    {"statistics.interval.ms", "streamobs' own metrics need it"},
     {"allow.auto.create.topics", "a source makes no topics"},
-    {"log.queue", "librdkafka's log lines go into streamobs' own"},
-    {"plugin.library.paths", "no code is loaded by configuration"},
+};
+constexpr std::string_view kOnce = "every result is sent exactly once, and that needs it as it is";
+constexpr std::string_view kCompression = "it is the sink's own key here: compression = \"zstd\"";
+constexpr Owned kOfProducers[] = {
+    {"transactional.id", "it follows from the log and the sink's name: who else has it is fenced"},
+    {"enable.idempotence", kOnce},
+    {"enable.gapless.guarantee", kOnce},
+    {"acks", kOnce},
+    {"request.required.acks", kOnce},
+    {"max.in.flight", kOnce},
+    {"max.in.flight.requests.per.connection", kOnce},
+    {"retries", kOnce},
+    {"message.send.max.retries", kOnce},
+    {"isolation.level", kOnce},
+    {"delivery.report.only.error", kOnce},
+    {"compression.codec", kCompression},
+    {"compression.type", kCompression},
 };
 
-/// Ours of every consumer. The user's come later and may change the first ones.
+/// Ours of every client of a kind. The user's come later and may change the defaults.
 struct Setting {
   const char* name;
   const char* value;
 };
-constexpr Setting kDefaults[] = {
+constexpr Setting kConsumerDefaults[] = {
     {"client.id", "streamobs"},
     // Bounded by bytes: with librdkafka's 64 MiB it would be the largest buffer of the engine.
     {"queued.min.messages", "1000000"},
     {"queued.max.messages.kbytes", "16384"},
 };
-constexpr Setting kFixed[] = {
+constexpr Setting kConsumerFixed[] = {
     {"enable.auto.commit", "false"},
     {"enable.auto.offset.store", "false"},
     {"enable.partition.eof", "true"},
@@ -63,10 +86,34 @@ constexpr Setting kFixed[] = {
     {"log.queue", "true"},
 };
 
-const Owned* find_owned(std::string_view name) {
+constexpr Setting kProducerDefaults[] = {
+    {"client.id", "streamobs"},
+    {"queue.buffering.max.kbytes", "32768"},
+    {"linger.ms", "20"},
+    {"partitioner", "murmur2_random"},  // A key goes where Java's clients would send it.
+};
+constexpr Setting kProducerFixed[] = {
+    {"enable.idempotence", "true"},
+    {"acks", "all"},
+    {"statistics.interval.ms", "1000"},
+    {"log.queue", "true"},
+};
+
+/// What is said of a client of one kind.
+struct Kind {
+  std::span<const Owned> owned;
+  std::span<const Setting> defaults;
+  std::span<const Setting> fixed;
+};
+constexpr Kind kConsumer{kOfConsumers, kConsumerDefaults, kConsumerFixed};
+constexpr Kind kProducer{kOfProducers, kProducerDefaults, kProducerFixed};
+
+const Owned* find_owned(const Kind& kind, std::string_view name) {
   const auto same = [name](const Owned& owned) { return owned.name == name; };
-  const auto found = std::find_if(std::begin(kOwned), std::end(kOwned), same);
-  return found == std::end(kOwned) ? nullptr : found;
+  const auto* const of_all = std::find_if(std::begin(kOfAll), std::end(kOfAll), same);
+  if (of_all != std::end(kOfAll)) return of_all;
+  const auto found = std::find_if(kind.owned.begin(), kind.owned.end(), same);
+  return found == kind.owned.end() ? nullptr : &*found;
 }
 
 /// What librdkafka says against it; empty: nothing.
@@ -76,20 +123,20 @@ std::string set(rd_kafka_conf_t* conf, const char* name, const char* value) {
   return why;
 }
 
-}  // namespace
+void complain(const SourceText& at, std::string message, std::string hint,
+              Diagnostics& diagnostics) {
+  diagnostics.push_back(
+      {Diagnostic::Severity::error, at.place, std::move(message), std::move(hint), ""});
+}
 
-bool check(const ClientOptions& options, Diagnostics& diagnostics) {
+bool check(const Kind& kind, const ClientOptions& options, Diagnostics& diagnostics) {
   const Conf conf(rd_kafka_conf_new());
   const std::size_t before = diagnostics.size();
-  const auto complain = [&](const SourceText& at, std::string message, std::string hint) {
-    diagnostics.push_back(
-        {Diagnostic::Severity::error, at.place, std::move(message), std::move(hint), ""});
-  };
   for (const Property& property : options.properties) {
     const std::string& name = property.name.text;
-    if (const Owned* owned = find_owned(name)) {
+    if (const Owned* owned = find_owned(kind, name)) {
       complain(property.name, fmt::format("the option \"{}\" is not yours to set", name),
-               std::string(owned->why));
+               std::string(owned->why), diagnostics);
       continue;
     }
     const std::string why = set(conf.get(), name.c_str(), property.value.c_str());
@@ -97,25 +144,62 @@ bool check(const ClientOptions& options, Diagnostics& diagnostics) {
     complain(property.name, fmt::format("librdkafka refuses the option \"{}\": {}", name, why),
              fmt::format("options are librdkafka's configuration properties, as its version {} "
                          "has them (CONFIGURATION.md of the project)",
-                         rd_kafka_version_str()));
+                         rd_kafka_version_str()),
+             diagnostics);
   }
   return diagnostics.size() == before;
 }
 
-Result<Conf> consumer_conf(const ClientOptions& options) {
+Result<Conf> conf_of(const Kind& kind, const ClientOptions& options,
+                     const std::vector<std::pair<const char*, std::string>>& own) {
   Conf conf(rd_kafka_conf_new());
   std::string why;
   const auto apply = [&](const char* name, const char* value) {
     if (why.empty()) why = set(conf.get(), name, value);
   };
-  for (const auto& [name, value] : kDefaults) apply(name, value);
+  for (const auto& [name, value] : kind.defaults) apply(name, value);
   for (const Property& property : options.properties) {
     apply(property.name.text.c_str(), property.value.c_str());
   }
-  for (const auto& [name, value] : kFixed) apply(name, value);
+  for (const auto& [name, value] : kind.fixed) apply(name, value);
+  for (const auto& [name, value] : own) apply(name, value.c_str());
   apply("bootstrap.servers", options.brokers.text.c_str());
   if (!why.empty()) return fail(ErrorCode::invalid, "Kafka: " + why);
   return conf;
+}
+
+}  // namespace
+
+bool check(const ClientOptions& options, Diagnostics& diagnostics) {
+  return check(kConsumer, options, diagnostics);
+}
+
+bool check(const ProducerOptions& options, Diagnostics& diagnostics) {
+  const bool good = check(kProducer, options.client, diagnostics);
+  if (options.compression.empty()) return good;
+  const Conf conf(rd_kafka_conf_new());
+  const std::string why = set(conf.get(), "compression.type", options.compression.text.c_str());
+  if (why.empty()) return good;
+  complain(options.compression,
+           fmt::format("compression: librdkafka refuses \"{}\": {}", options.compression.text, why),
+           "there are gzip, snappy, lz4 and, where librdkafka was built with it, zstd",
+           diagnostics);
+  return false;
+}
+
+Result<Conf> consumer_conf(const ClientOptions& options) {
+  return conf_of(kConsumer, options, {});
+}
+
+Result<Conf> producer_conf(const ProducerOptions& options) {
+  std::vector<std::pair<const char*, std::string>> own;
+  if (!options.compression.empty()) {
+    own.emplace_back("compression.type", options.compression.text);
+  }
+  if (!options.transactional_id.empty()) {
+    own.emplace_back("transactional.id", options.transactional_id);
+  }
+  return conf_of(kProducer, options.client, own);
 }
 
 }  // namespace streamobs::kafka

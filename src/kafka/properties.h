@@ -1,4 +1,4 @@
-// librdkafka's configuration properties: which the user may set, and a consumer's as we set them.
+// librdkafka's configuration properties: which the user may set, and a client's as we set them.
 //
 // Used when a config is checked and when a client is made; no state.
 #pragma once
@@ -20,8 +20,11 @@ using Conf = std::unique_ptr<rd_kafka_conf_t, ConfDeleter>;
 /// Tries every property on librdkafka; what it refuses, and what is ours to set, is told at its
 /// place. No broker is asked. True: nothing is wrong.
 bool check(const ClientOptions& options, Diagnostics& diagnostics);
+bool check(const ProducerOptions& options, Diagnostics& diagnostics);
 
 /// The configuration of a consumer without a group, whose places are in our log.
 Result<Conf> consumer_conf(const ClientOptions& options);
+/// The configuration of a producer that never sends a message twice.
+Result<Conf> producer_conf(const ProducerOptions& options);
 
 }  // namespace streamobs::kafka

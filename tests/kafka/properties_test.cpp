@@ -64,3 +64,32 @@ TEST_CASE("properties: a consumer has the user's, and ours") {
   CHECK(value_of(*conf, "enable.auto.commit") == "false");
   CHECK(value_of(*conf, "auto.offset.reset") == "error");
 }
+
+TEST_CASE("properties: a producer's are its own") {
+  ProducerOptions options;
+  for (const char* name : {"acks", "transactional.id", "compression.type", "bootstrap.servers"}) {
+    options.client.properties.push_back({SourceText(name, {"obs.toml", 4, 13}), "1"});
+  }
+  options.client.properties.push_back({SourceText("batch.size", {"obs.toml", 5, 1}), "100000"});
+  // Of consumers only, and so of no harm.
+  options.client.properties.push_back({SourceText("group.id", {"obs.toml", 5, 1}), "g"});
+  options.compression = SourceText("shrink", {"obs.toml", 6, 1});
+  Diagnostics diagnostics;
+  CHECK_FALSE(check(options, diagnostics));
+  REQUIRE(diagnostics.size() == 5);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(diagnostics[i].message.find("is not yours to set") != std::string::npos);
+    CHECK_FALSE(diagnostics[i].hint.empty());
+  }
+  CHECK(diagnostics[4].place.line == 6);
+
+  options.client.properties.assign(1, {SourceText("linger.ms"), "7"});
+  options.compression = SourceText("lz4");
+  options.transactional_id = "streamobs-1-out";
+  const Result<Conf> conf = producer_conf(options);
+  REQUIRE(conf.has_value());
+  CHECK(value_of(*conf, "linger.ms") == "7");
+  CHECK(value_of(*conf, "compression.codec") == "lz4");
+  CHECK(value_of(*conf, "transactional.id") == "streamobs-1-out");
+  CHECK(value_of(*conf, "enable.idempotence") == "true");
+}
