@@ -29,6 +29,8 @@ struct PlannedSource {
   /// name of another kind.
   std::string name_in_log;
   bool awaited = false;  ///< It holds its stream's time back from the start.
+  /// The most that it may have, each with an order and a time of its own.
+  std::size_t partitions_max = 1;
 };
 
 struct PlannedStream {

@@ -60,7 +60,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   in_flight_.windowed_rows = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
   in_flight_.work_done = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
   for (const PlannedSource& source : plan_->sources) {
-    in_flight_.add_source(source.type == "kafka" ? BlockOrigin::kPartitionsMax : 1);
+    in_flight_.add_source(source.partitions_max);
   }
 
   const std::size_t lanes = plan_->config.lanes != 0 ? plan_->config.lanes : threads_;

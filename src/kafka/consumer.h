@@ -31,6 +31,9 @@ struct MessageDeleter {
 };
 using Message = std::unique_ptr<rd_kafka_message_t, MessageDeleter>;
 
+/// The most that one question to the cluster may take: a stop waits for it.
+inline constexpr Duration kAskPatience = kSecond;
+
 /// A topic as the cluster has it.
 struct TopicState {
   std::string name;

@@ -1,14 +1,12 @@
 #include "source/kafka_source.h"
 
 #include <algorithm>
-#include <fnmatch.h>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/log.h"
 #include "kafka/statistics.h"
-#include "source/file_set.h"
 #include "source/sources.h"
 
 namespace streamobs::source {
@@ -17,41 +15,22 @@ namespace {
 
 /// No look at librdkafka is further away than this; a stop is noticed as soon.
 constexpr Duration kPatience = 100 * kMillisecond;
-/// The most that one question to the cluster may take: a stop waits for it.
-constexpr Duration kAskPatience = kSecond;
 constexpr auto kLookEvery = std::chrono::minutes(1);
 constexpr auto kLookAgainAfter = std::chrono::seconds(1);
 constexpr auto kLookOnEvery = std::chrono::milliseconds(250);
 /// What all partitions may have gathered that is no block yet.
 constexpr std::size_t kGatheredBytesMax = std::size_t{8} << 20;
 
-std::string name_of(const std::string& topic, std::int32_t number) {
-  return fmt::format("{}/{}", topic, number);
-}
-
-bool is_missing(rd_kafka_resp_err_t error) {
-  return error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-         error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-}
-
 }  // namespace
 
 KafkaSource::KafkaSource(SourceSetup setup, SourceRuntime runtime)
     : Source(std::move(setup), std::move(runtime)),
-      first_time_(true),
+      finder_(setup_.options, runtime_.resume),
       messages_(runtime_.metrics.counter("streamobs_kafka_messages_total",
                                          "Messages read from topics.",
                                          {{"source", setup_.options.name.text}})),
       // A bug: it ends the loop's thread, and with it the process.
-      tasks_([](const std::string&, std::exception_ptr error) { std::rethrow_exception(error); }) {
-  for (const auto& [id, state] : runtime_.resume) {
-    if (state.places.empty()) continue;
-    const ResumePoint& place = state.places.back();
-    ids_[place.file] = id;
-    places_[id] = static_cast<std::int64_t>(place.offset);
-    first_time_ = false;
-  }
-}
+      tasks_([](const std::string&, std::exception_ptr error) { std::rethrow_exception(error); }) {}
 
 asio::awaitable<Result<>> KafkaSource::run() {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
@@ -108,8 +87,8 @@ asio::awaitable<Result<>> KafkaSource::read() {
 /// Partitions come in together, before a block of any of them: those that have less to tell are
 /// waited for by those that have more.
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
-  const auto find = [this] { return find_partitions(); };
-  Result<Found> found = co_await runtime_.pool.run(find);
+  const auto find = [this] { return finder_.find(*consumer_, [this] { return stopping(); }); };
+  Result<KafkaPartitions::Found> found = co_await runtime_.pool.run(find);
   if (stopping()) co_return Next::end;
   if (found.has_error()) {
     if (found.error().code != ErrorCode::unavailable) co_return found.error();
@@ -131,11 +110,11 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
                                                      : Steady::duration(kLookAgainAfter));
   if (found->partitions.empty()) co_return Next::go_on;
   std::vector<PartitionPlace> places;
-  for (const Partition& partition : found->partitions) {
+  for (const KafkaPartitions::Partition& partition : found->partitions) {
     PartitionPlace joined;
     joined.partition = partition.id;
     joined.place.file = partition.name;
-    joined.place.offset = static_cast<std::uint64_t>(partition.next);
+    joined.place.offset = static_cast<std::uint64_t>(partition.first);
     places.push_back(std::move(joined));
     runtime_.sink.set_behind(partition.id, true);  // Nobody has looked yet.
   }
@@ -144,10 +123,11 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   });
   const bool joined = co_await runtime_.sink.join(std::move(places));
   if (!joined) co_return Next::end;
-  for (Partition& partition : found->partitions) {
-    const Result<> started = consumer_->start(partition.topic, partition.number, partition.next);
+  for (KafkaPartitions::Partition& partition : found->partitions) {
+    partitions_.push_back(make_partition(std::move(partition)));
+    const Partition& made = *partitions_.back();
+    const Result<> started = consumer_->start(made.topic, made.number, made.next);
     if (started.has_error()) co_return started.error();
-    partitions_.push_back(std::make_unique<Partition>(std::move(partition)));
   }
   progress_.partitions = partitions_.size();
   log::info("Kafka: partitions are being read",
@@ -155,76 +135,12 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   co_return Next::go_on;
 }
 
-Result<std::vector<kafka::TopicState>> KafkaSource::topics_wanted() {
-  std::vector<std::string> names;
-  bool any_pattern = false;
-  for (const SourceText& topic : setup_.options.topics) {
-    any_pattern = any_pattern || has_wildcard(topic.text);
-    names.push_back(topic.text);
-  }
-  if (!any_pattern) return consumer_->topics(names, kAskPatience);
-  Result<std::vector<kafka::TopicState>> all = consumer_->all_topics(kAskPatience);
-  if (all.has_error()) return all;
-  std::vector<kafka::TopicState> wanted;
-  for (const std::string& name : names) {
-    bool any = false;
-    for (const kafka::TopicState& topic : *all) {
-      // The brokers' own (__consumer_offsets) only by name.
-      if (has_wildcard(name) && topic.name.starts_with("__")) continue;
-      if (::fnmatch(name.c_str(), topic.name.c_str(), 0) != 0) continue;
-      any = true;
-      const auto same = [&](const kafka::TopicState& known) { return known.name == topic.name; };
-      if (std::none_of(wanted.begin(), wanted.end(), same)) wanted.push_back(topic);
-    }
-    if (!any) wanted.push_back({name, 0, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART});
-  }
-  return wanted;
-}
-
-Result<KafkaSource::Found> KafkaSource::find_partitions() {
-  const Result<std::vector<kafka::TopicState>> topics = topics_wanted();
-  if (topics.has_error()) return topics.error();
-  Found found;
-  std::set<std::string> seen;
-  for (const auto& partition : partitions_) seen.insert(partition->name);
-  for (const kafka::TopicState& topic : *topics) {
-    if (topic.error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      found.missing.push_back(topic);
-      continue;
-    }
-    for (std::int32_t number = 0; number < topic.partitions; ++number) {
-      const std::string name = name_of(topic.name, number);
-      if (!seen.insert(name).second) continue;
-      if (stopping()) return fail(ErrorCode::unavailable, "the engine is stopping");
-      if (!give_id(name)) {
-        return fail(ErrorCode::too_large,
-                    fmt::format("source {}: its topics have more than {} partitions (at {}); "
-                                "spread the topics over several sources",
-                                setup_.options.name.text, BlockOrigin::kPartitionsMax, name));
-      }
-      Partition partition = make_partition(topic.name, number);
-      const Result<std::int64_t> first = first_offset(partition);
-      if (first.has_error()) return first.error();
-      partition.next = partition.end_seen = *first;
-      found.partitions.push_back(std::move(partition));
-    }
-  }
-  return found;
-}
-
-/// A topic that the brokers do not let us see, other than one that is not there, does not come into
-/// being later.
 void KafkaSource::say_missing(const std::vector<kafka::TopicState>& missing) {
-  std::set<std::string> unseen;
   for (const kafka::TopicState& topic : missing) {
-    const bool hidden = !is_missing(topic.error);
-    if (hidden && (!found_once_ || unseen_.contains(topic.name))) unseen.insert(topic.name);
     const std::string words =
-        is_missing(topic.error) ? "it is not there" : kafka::words_of(topic.error);
+        KafkaPartitions::is_missing(topic.error) ? "it is not there" : kafka::words_of(topic.error);
     say_error(topic.error, words, fmt::format("topic \"{}\"", topic.name));
   }
-  unseen_ = std::move(unseen);
-  found_once_ = true;
 }
 
 /// Serves librdkafka also while the engine holds the source back: what it has to say would pile up,
@@ -243,47 +159,20 @@ asio::awaitable<void> KafkaSource::look_on() {
   look_timer_ = nullptr;
 }
 
-/// The number that the log knows the partition by, or the first that is free. False: none is.
-bool KafkaSource::give_id(const std::string& name) {
-  if (ids_.contains(name)) return true;
-  std::set<std::uint32_t> used;
-  for (const auto& [known, id] : ids_) used.insert(id);
-  for (std::uint32_t id = 0; id < BlockOrigin::kPartitionsMax; ++id) {
-    if (used.contains(id)) continue;
-    ids_[name] = id;
-    return true;
-  }
-  return false;
-}
-
-KafkaSource::Partition KafkaSource::make_partition(const std::string& topic, std::int32_t number) {
-  const std::string& source = setup_.options.name.text;
-  Partition partition(MessageBlock(buffers_, setup_.block_bytes));
-  partition.topic = topic;
-  partition.number = number;
-  partition.name = name_of(topic, number);
-  partition.id = ids_.at(partition.name);
-  partition.lag = &runtime_.metrics.gauge(
-      "streamobs_kafka_lag_messages", "Messages of a partition that have not been read yet.",
-      {{"source", source}, {"topic", topic}, {"partition", std::to_string(number)}});
+std::unique_ptr<KafkaSource::Partition> KafkaSource::make_partition(
+    KafkaPartitions::Partition found) {
+  auto partition = std::make_unique<Partition>(MessageBlock(buffers_, setup_.block_bytes));
+  partition->next = partition->end_seen = found.first;
+  partition->lag = &runtime_.metrics.gauge("streamobs_kafka_lag_messages",
+                                           "Messages of a partition that have not been read yet.",
+                                           {{"source", setup_.options.name.text},
+                                            {"topic", found.topic},
+                                            {"partition", std::to_string(found.number)}});
+  partition->topic = std::move(found.topic);
+  partition->number = found.number;
+  partition->id = found.id;
+  partition->name = std::move(found.name);
   return partition;
-}
-
-/// Where its place is, else where the config says. What has come into being since the source began
-/// is read from its beginning: nobody could have meant to leave that out.
-Result<std::int64_t> KafkaSource::first_offset(const Partition& partition) {
-  if (const auto place = places_.find(partition.id); place != places_.end()) return place->second;
-  TopicStart start = setup_.options.topic_start;
-  const bool is_new = !first_time_ || (found_once_ && !unseen_.contains(partition.topic));
-  if (start == TopicStart::latest && is_new) start = TopicStart::earliest;
-  if (start == TopicStart::time) {
-    return consumer_->offset_at(partition.topic, partition.number, setup_.options.start_time,
-                                kAskPatience);
-  }
-  const Result<kafka::OffsetRange> range =
-      consumer_->range(partition.topic, partition.number, kAskPatience);
-  if (range.has_error()) return range.error();
-  return start == TopicStart::latest ? range->end : range->first;
 }
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_all() {
@@ -366,7 +255,7 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::cross_gap(Partition& par
   Result<kafka::OffsetRange> range = fail(ErrorCode::unavailable, "not asked");
   while (range.has_error() && !stopping()) {
     const auto ask = [&] {
-      return consumer_->range(partition.topic, partition.number, kAskPatience);
+      return consumer_->range(partition.topic, partition.number, kafka::kAskPatience);
     };
     range = co_await runtime_.pool.run(ask);
     if (range.has_error()) co_await pause(kSecond);

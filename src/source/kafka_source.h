@@ -2,8 +2,7 @@
 // log has for it. No consumer group: the source reads them all.
 //
 // One strand, on which everything is done that does not block; what does, on the blocking pool.
-// Partitions are found at the start and once a minute; each has a number within the source, its
-// block's origin.partition, that stays its own for as long as the log knows it.
+// Partitions are found at the start and once a minute (kafka_partitions.h).
 // docs/architecture.md tells how places, partitions and time hang together.
 #pragma once
 
@@ -20,6 +19,7 @@
 
 #include "flow/task_group.h"
 #include "kafka/consumer.h"
+#include "source/kafka_partitions.h"
 #include "source/message_block.h"
 #include "source/source.h"
 
@@ -48,17 +48,8 @@ class KafkaSource final : public Source {
 
   asio::awaitable<Result<>> read();
   asio::awaitable<Result<Next>> look_for_partitions();
-  struct Found {
-    std::vector<Partition> partitions;  ///< Not read yet, each with the place it begins at.
-    std::vector<kafka::TopicState> missing;
-  };
-  /// On the pool.
-  Result<Found> find_partitions();
   void say_missing(const std::vector<kafka::TopicState>& missing);
-  Result<std::vector<kafka::TopicState>> topics_wanted();
-  Result<std::int64_t> first_offset(const Partition& partition);
-  Partition make_partition(const std::string& topic, std::int32_t number);
-  bool give_id(const std::string& name);
+  std::unique_ptr<Partition> make_partition(KafkaPartitions::Partition found);
 
   asio::awaitable<void> look_on();
   asio::awaitable<Result<Next>> take_all();
@@ -78,11 +69,7 @@ class KafkaSource final : public Source {
   BufferPool buffers_;
   std::unique_ptr<kafka::Consumer> consumer_;
   std::vector<std::unique_ptr<Partition>> partitions_;
-  std::map<std::string, std::uint32_t> ids_;      ///< By name; what the log knows, and new ones.
-  std::map<std::uint32_t, std::int64_t> places_;  ///< By id, of what the log knows.
-  bool first_time_;                               ///< Nothing of this source is in the log.
-  bool found_once_ = false;
-  std::set<std::string> unseen_;  ///< Topics that there are, of which nothing could be learnt yet.
+  KafkaPartitions finder_;
   std::size_t gathered_bytes_ = 0;
   std::vector<kafka::Message> taken_;
   Partition* last_ = nullptr;  ///< Of the last message.

@@ -21,6 +21,11 @@ constexpr std::string_view to_text(Type type) {
   return kWords[static_cast<std::size_t>(type)];
 }
 
+/// The most partitions, each with an order and a time of its own, that a source may have.
+constexpr std::size_t partitions_max(Type type) {
+  return type == Type::kafka ? BlockOrigin::kPartitionsMax : 1;
+}
+
 /// Where a topic's partitions begin to be read that have no place yet.
 enum class TopicStart { earliest, latest, time };
 /// What to do where messages have expired before they were read.
