@@ -160,4 +160,8 @@ void SourceFeed::set_behind(std::uint32_t partition, bool behind) {
   in_flight_.of(source_id_, partition).behind.store(behind, std::memory_order_relaxed);
 }
 
+Duration SourceFeed::ahead(std::uint32_t partition) const {
+  return in_flight_.of(source_id_, partition).ahead.load(std::memory_order_relaxed);
+}
+
 }  // namespace streamobs::app

@@ -71,6 +71,7 @@ class SourceFeed final : public source::BlockSink {
   asio::awaitable<bool> push(Block block) override;
   asio::awaitable<bool> join(std::vector<PartitionPlace> partitions) override;
   void set_behind(std::uint32_t partition, bool behind) override;
+  Duration ahead(std::uint32_t partition) const override;
   /// How many it has taken, of all partitions and lives.
   std::uint64_t blocks() const { return blocks_; }
 

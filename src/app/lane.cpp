@@ -52,11 +52,17 @@ void InFlight::add_source(std::size_t partitions) {
 }
 
 bool InFlight::busy(const wal::PartitionId& id) {
-  // The log may know of more partitions than its source has nowadays.
   if (id.partition >= sources[id.source_id].partitions) return false;
   OfPartition& partition = of(id.source_id, id.partition);
   const bool turned_away = partition.turned_away.exchange(false, std::memory_order_relaxed);
-  return turned_away || partition.behind.load(std::memory_order_relaxed) ||
+  return turned_away || has_more(id);
+}
+
+bool InFlight::has_more(const wal::PartitionId& id) const {
+  // The log may know of more partitions than its source has nowadays.
+  if (id.partition >= sources[id.source_id].partitions) return false;
+  const OfPartition& partition = sources[id.source_id].of_partition[id.partition];
+  return partition.behind.load(std::memory_order_relaxed) ||
          partition.blocks.load(std::memory_order_relaxed) > 0;
 }
 

@@ -119,6 +119,7 @@ struct InFlight {
     /// We have told it to wait since this was last asked, so its silence is our doing.
     std::atomic<bool> turned_away{false};
     std::atomic<bool> behind{false};  ///< Its source knows of more than it has handed in.
+    std::atomic<Duration> ahead{0};   ///< BlockSink::ahead; written where batches are sequenced.
   };
   struct OfSource {
     std::size_t partitions = 0;
@@ -133,6 +134,8 @@ struct InFlight {
   }
   /// Whether a partition's silence is not idleness. One caller.
   bool busy(const wal::PartitionId& id);
+  /// Whether events of a partition are there that have no place in history yet.
+  bool has_more(const wal::PartitionId& id) const;
 
   /// A batch has come into being; its bytes are under way until forget().
   void remember(const EventBatch& batch);

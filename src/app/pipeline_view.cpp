@@ -20,8 +20,10 @@ std::optional<Timestamp> known(Timestamp t) {
 std::string describe(const source::Progress& progress) {
   const std::uint64_t read = progress.input_bytes.load(std::memory_order_relaxed);
   if (const std::uint64_t partitions = progress.partitions.load(); partitions != 0) {
-    return fmt::format("{} partitions, {} messages, {} behind", partitions,
-                       progress.messages.load(), progress.messages_behind.load());
+    const std::uint64_t held = progress.partitions_held.load(std::memory_order_relaxed);
+    return fmt::format("{} partitions, {} messages, {} behind{}", partitions,
+                       progress.messages.load(), progress.messages_behind.load(),
+                       held == 0 ? "" : fmt::format(", {} wait for the others", held));
   }
   const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
   const std::uint64_t files = progress.files.load(std::memory_order_relaxed);

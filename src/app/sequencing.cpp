@@ -396,6 +396,18 @@ void Sequencing::publish_times() {
     times_[id].newest.store(sequencer_.newest(id), std::memory_order_relaxed);
     times_[id].idle.store(sequencer_.idle(id), std::memory_order_relaxed);
   }
+  publish_leads();
+}
+
+/// Sources that keep their partitions together by it hear how far each is ahead.
+void Sequencing::publish_leads() {
+  const auto has_more = [this](const wal::PartitionId& id) { return in_flight_.has_more(id); };
+  for (std::uint32_t id = 0; id < plan_.config.sources.size(); ++id) {
+    if (plan_.config.sources[id].max_skew == 0) continue;
+    for (const auto& [partition, ahead] : sequencer_.leads_of(id, has_more)) {
+      in_flight_.of(id, partition).ahead.store(ahead, std::memory_order_relaxed);
+    }
+  }
 }
 
 asio::awaitable<void> Sequencing::run_ticks() {

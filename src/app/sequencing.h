@@ -122,6 +122,7 @@ class Sequencing {
   asio::awaitable<void> ask_for_checkpoint();
   asio::awaitable<void> end();
   void publish_times();
+  void publish_leads();
 
   const Plan& plan_;
   asio::any_io_executor executor_;

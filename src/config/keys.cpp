@@ -34,8 +34,9 @@ constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
 constexpr std::string_view kSourceKeys[] = {
-    "type", "stream",        "format",  "path",    "paths",  "follow", "scenario", "rate",
-    "seed", "anomaly_share", "history", "brokers", "topics", "start",  "on_gap",   "options"};
+    "type",     "stream", "format", "path",          "paths",    "follow",
+    "scenario", "rate",   "seed",   "anomaly_share", "history",  "brokers",
+    "topics",   "start",  "on_gap", "options",       "max_skew"};
 constexpr std::string_view kStreamKeys[] = {
     "time",  "fields",   "required",   "derive",       "filter",
     "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",

@@ -47,7 +47,8 @@ constexpr TypedKey kTypedKeys[] = {{"format", "file and stdin"},
                                    {"topics", "kafka"},
                                    {"start", "kafka"},
                                    {"on_gap", "kafka"},
-                                   {"options", "kafka"}};
+                                   {"options", "kafka"},
+                                   {"max_skew", "kafka"}};
 
 /// Reads `type`; false where there is no telling what the source is.
 bool read_type(const TableReader& table, SourceOptions& out) {
@@ -162,6 +163,27 @@ bool read_property(const Entry& entry, std::string& out, Report& report) {
   return true;
 }
 
+SourceText name_of(const Entry& entry, const Report& report) {
+  return SourceText(entry.key, {report.file().name(), entry.key_span.line, entry.key_span.column});
+}
+
+void read_properties(const TableReader& table, SourceOptions& out) {
+  const Value* options = table.find("options");
+  if (options == nullptr) return;
+  if (options->kind != Value::Kind::table) {
+    table.error("options", "expected a table",
+                "write options = { \"security.protocol\" = \"sasl_ssl\" }");
+    return;
+  }
+  for (const Entry& entry : options->entries) {
+    kafka::Property property;
+    property.name = name_of(entry, table.report());
+    if (read_property(entry, property.value, table.report())) {
+      out.kafka.properties.push_back(std::move(property));
+    }
+  }
+}
+
 void read_kafka(const TableReader& table, SourceOptions& out) {
   table.text("brokers", out.kafka.brokers);
   if (!table.has("brokers")) table.missing("brokers", "brokers = \"localhost:9092\"");
@@ -172,21 +194,8 @@ void read_kafka(const TableReader& table, SourceOptions& out) {
   check_topics(out.topics, table.report());
   table.text("start", out.start);
   table.choice("on_gap", kOnGap, out.on_gap);
-  const Value* options = table.find("options");
-  if (options == nullptr) return;
-  if (options->kind != Value::Kind::table) {
-    table.error("options", "expected a table",
-                "write options = { \"security.protocol\" = \"sasl_ssl\" }");
-    return;
-  }
-  for (const Entry& entry : options->entries) {
-    kafka::Property property;
-    property.name = SourceText(
-        entry.key, {table.report().file().name(), entry.key_span.line, entry.key_span.column});
-    if (read_property(entry, property.value, table.report())) {
-      out.kafka.properties.push_back(std::move(property));
-    }
-  }
+  table.duration("max_skew", kSecond, 366 * kDay, out.max_skew);
+  read_properties(table, out);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/clock.h"
 #include "event/block.h"
 #include "event/resume_state.h"
 #include "flow/asio.h"
@@ -25,6 +26,10 @@ class BlockSink {
   /// Whether a partition is known to have more than has been pushed: then its silence is not
   /// idleness. Any strand.
   virtual void set_behind(std::uint32_t partition, bool behind) = 0;
+  /// By how much the newest event of a partition, of those that have their place in history, is
+  /// ahead of the newest of the slowest partition that its stream waits for. Of sources with
+  /// `max_skew`. Any strand.
+  virtual Duration ahead(std::uint32_t partition) const = 0;
 };
 
 }  // namespace streamobs::source

@@ -67,6 +67,8 @@ asio::awaitable<Result<>> KafkaSource::read() {
       if (looked.has_error()) co_return looked.error();
       if (*looked == Next::end) break;
     }
+    const Result<> kept = co_await keep_together();
+    if (kept.has_error()) co_return kept.error();
     taken_.clear();
     consumer_->take(taken_);
     consumer_->serve();
@@ -168,11 +170,44 @@ std::unique_ptr<KafkaSource::Partition> KafkaSource::make_partition(
                                            {{"source", setup_.options.name.text},
                                             {"topic", found.topic},
                                             {"partition", std::to_string(found.number)}});
+  if (setup_.options.max_skew != 0) {
+    partition->ahead = &runtime_.metrics.gauge(
+        "streamobs_kafka_ahead_seconds",
+        "How far a partition's newest event is ahead of that of the slowest partition.",
+        {{"source", setup_.options.name.text},
+         {"topic", found.topic},
+         {"partition", std::to_string(found.number)}});
+  }
   partition->topic = std::move(found.topic);
   partition->number = found.number;
   partition->id = found.id;
   partition->name = std::move(found.name);
   return partition;
+}
+
+/// A partition that has run too far ahead is not read until the others have come half-way up: what
+/// had been fetched of it is thrown away each time. None waits for ever, since the slowest has
+/// nothing to wait for, and one that is silent is waited for as long as the watermark waits for it.
+asio::awaitable<Result<>> KafkaSource::keep_together() {
+  const Duration max_skew = setup_.options.max_skew;
+  if (max_skew == 0) co_return Result<>();
+  for (const auto& partition : partitions_) {
+    const Duration ahead = runtime_.sink.ahead(partition->id);
+    if (!partition->held && ahead > max_skew) {
+      const auto stop = [&] { consumer_->stop(partition->topic, partition->number); };
+      co_await runtime_.pool.run(stop);
+      partition->held = true;
+      runtime_.sink.set_behind(partition->id, true);
+      progress_.partitions_held.fetch_add(1, std::memory_order_relaxed);
+    } else if (partition->held && ahead <= max_skew / 2) {
+      const Result<> started =
+          consumer_->start(partition->topic, partition->number, partition->next);
+      if (started.has_error()) co_return started.error();
+      partition->held = false;
+      progress_.partitions_held.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  co_return Result<>();
 }
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_all() {
@@ -324,7 +359,12 @@ void KafkaSource::observe() {
         consumer_->known_end(partition->topic, partition->number);
     const std::int64_t lag = end ? std::max<std::int64_t>(0, *end - reached) : 0;
     partition->lag->set(static_cast<double>(lag));
-    runtime_.sink.set_behind(partition->id, lag > 0);
+    // One that we hold back is not silent by itself.
+    runtime_.sink.set_behind(partition->id, lag > 0 || partition->held);
+    if (partition->ahead != nullptr) {
+      const Duration ahead = runtime_.sink.ahead(partition->id);
+      partition->ahead->set(ahead == kMaxTimestamp ? 0 : static_cast<double>(ahead) / kSecond);
+    }
     behind += static_cast<std::uint64_t>(lag);
   }
   progress_.messages_behind = behind;

@@ -39,8 +39,10 @@ class KafkaSource final : public Source {
     std::string name;           ///< "TOPIC/NUMBER": in places, dead letters, messages.
     std::int64_t next = 0;      ///< Offset of the next message to come.
     std::int64_t end_seen = 0;  ///< Everything before it has been read, or is no message.
+    bool held = false;          ///< Not read: it is too far ahead of the others.
     MessageBlock block;
     telemetry::Gauge* lag = nullptr;
+    telemetry::Gauge* ahead = nullptr;  ///< Null without max_skew.
   };
   /// How to go on after something that was taken.
   enum class Next { go_on, end };
@@ -52,6 +54,7 @@ class KafkaSource final : public Source {
   std::unique_ptr<Partition> make_partition(KafkaPartitions::Partition found);
 
   asio::awaitable<void> look_on();
+  asio::awaitable<Result<>> keep_together();
   asio::awaitable<Result<Next>> take_all();
   asio::awaitable<Result<Next>> take(const kafka::Message& message);
   asio::awaitable<Result<Next>> take_error(Partition& partition, rd_kafka_resp_err_t error);

@@ -56,6 +56,8 @@ struct SourceOptions {
   TopicStart topic_start = TopicStart::earliest;  ///< What that means; set where the plan is made.
   Timestamp start_time = 0;                       ///< With TopicStart::time.
   OnGap on_gap = OnGap::stop;
+  /// A partition whose events are further ahead of the slowest waits for it; 0: none waits.
+  Duration max_skew = 0;
 };
 
 }  // namespace streamobs::source

@@ -43,6 +43,7 @@ struct Progress {
   std::atomic<std::uint64_t> partitions{0};         ///< Of topics that are being read.
   std::atomic<std::uint64_t> messages{0};           ///< Read from topics.
   std::atomic<std::uint64_t> messages_behind{0};    ///< In topics, known and not yet read.
+  std::atomic<std::uint64_t> partitions_held{0};    ///< Too far ahead of the others; not read.
 };
 
 struct SourceSetup {

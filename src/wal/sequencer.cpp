@@ -399,6 +399,27 @@ Timestamp Sequencer::least_active(const Stream& stream, const Partition* except)
   return least;
 }
 
+std::vector<Sequencer::Lead> Sequencer::leads_of(
+    std::uint32_t source_id, const std::function<bool(PartitionId)>& has_more) const {
+  Timestamp slowest = kMaxTimestamp;
+  for (const std::uint32_t other : streams_[sources_[source_id].stream_id].sources) {
+    for (const auto& [number, partition] : sources_[other].partitions) {
+      if (partition.activity != Activity::active) continue;
+      if (partition.newest == kMinTimestamp && !has_more({other, number})) continue;
+      slowest = std::min(slowest, partition.newest);
+    }
+  }
+  std::vector<Lead> leads;
+  for (const auto& [number, partition] : sources_[source_id].partitions) {
+    Lead lead{number, 0};
+    if (partition.newest > slowest) {
+      lead.ahead = slowest == kMinTimestamp ? kMaxTimestamp : partition.newest - slowest;
+    }
+    leads.push_back(lead);
+  }
+  return leads;
+}
+
 bool Sequencer::any_active(const Stream& stream) const {
   const auto is_active = [](const auto& entry) {
     return entry.second.activity == Activity::active;

@@ -107,6 +107,17 @@ class Sequencer {
   void tick(Timestamp now, const std::function<bool(PartitionId)>& busy,
             std::vector<Sequenced>& out);
 
+  /// By how much the newest event of each partition of a source is ahead of that of the slowest
+  /// partition that holds its stream's watermark back. One that has not sent anything yet counts
+  /// as the slowest of all while `has_more(id)`: then something is coming of which nobody knows
+  /// how old it is. kMaxTimestamp: ahead of such a one.
+  struct Lead {
+    std::uint32_t partition = 0;
+    Duration ahead = 0;
+  };
+  std::vector<Lead> leads_of(std::uint32_t source_id,
+                             const std::function<bool(PartitionId)>& has_more) const;
+
   /// All that decides what comes next, in bytes that are the same for the same state.
   void snapshot(std::string& out) const;
   /// Before anything else, on a sequencer with its streams and sources. What the snapshot names and

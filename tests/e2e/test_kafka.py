@@ -237,6 +237,41 @@ def test_messages_that_expired_unread(broker, goes_on):
                              r"set on_gap", engine.messages())
 
 
+def pipeline_detail(engine):
+    sources = engine.get("/api/v1/pipeline").json()["sources"]
+    return next(s for s in sources if s["source"] == "orders")["detail"]
+
+
+def test_a_partition_far_ahead_waits_for_the_others(broker):
+    broker.create("skewed", partitions=2)
+    ahead = [event(60 * minute, "fast", 1) for minute in range(300)]
+    with Streamobs(config(broker, ["skewed"], 'max_skew = "10m"', idle="3s")) as engine:
+        # Event time of the slow one stands still, and it is alive.
+        broker.produce("skewed", [event(0, "slow", 1)], 1)
+        engine.wait(lambda: engine.metric("streamobs_kafka_messages_total") == 1, "the slow one")
+        broker.produce("skewed", ahead[:100], 0)
+
+        def waiting(second):
+            broker.produce("skewed", [event(second, "slow", 1)], 1)
+            return "1 wait for the others" in pipeline_detail(engine)
+        engine.wait(lambda: waiting(0), "the fast one to be held")
+        engine.wait(lambda: engine.metric("streamobs_kafka_ahead_seconds", partition="0") == 99 * 60,
+                    "it to be seen by how much")
+        broker.produce("skewed", ahead[100:], 0)
+        engine.wait(lambda: waiting(1) and
+                    engine.metric("streamobs_kafka_lag_messages", partition="0") > 0, "a lag")
+        assert sum(r["events"] for r in engine.windows("per_minute", shop="fast")) <= 100
+        # It is let go once the slow one has come near it, and also when that is silent.
+        engine.wait(lambda: not waiting(97 * 60), "the fast one to be let go")
+        engine.wait(lambda: "1 wait" in pipeline_detail(engine), "it to be held again")
+        kill(engine)  # Being held is nothing that is kept.
+        engine.start()
+        engine.wait(lambda: sum(r["events"] for r in engine.windows("per_minute", shop="fast")) == 300,
+                    "all of the fast one", seconds=60)
+        assert engine.metric("streamobs_late_events_total") == 0
+        assert engine.stop() == 0
+
+
 def test_nobody_there():
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with Streamobs(config(address)) as engine:
@@ -279,6 +314,7 @@ def test_validate_needs_no_broker(tmp_path, monkeypatch):
     assert 'refuses the option "no.such"' in told.stderr + told.stdout
     assert 'refuses the option "fetch.min.bytes"' in told.stderr + told.stdout
     assert validate('start = "yesterday"').returncode == 78
+    assert validate('max_skew = "1ms"').returncode == 78
     secret = 'options = { "sasl.password" = "env:STREAMOBS_TEST_KAFKA" }'
     assert validate(secret).returncode == 78
     monkeypatch.setenv("STREAMOBS_TEST_KAFKA", "pass word")

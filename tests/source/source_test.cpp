@@ -27,6 +27,7 @@ class CollectingSink final : public BlockSink {
   }
   asio::awaitable<bool> join(std::vector<PartitionPlace>) override { co_return true; }
   void set_behind(std::uint32_t, bool) override {}
+  Duration ahead(std::uint32_t) const override { return 0; }
   std::string text() const {
     std::string all;
     for (const Block& block : blocks) all += block.bytes->view();

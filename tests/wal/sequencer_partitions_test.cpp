@@ -279,3 +279,115 @@ TEST_CASE("partitions: replayed from any snapshot they come to the same", "[wal]
     }
   }
 }
+
+TEST_CASE("partitions: how far each is ahead of the slowest", "[wal]") {
+  Sequencer sequencer = fresh();
+  std::vector<Sequenced> out;
+  const auto leads = [&](bool more) {
+    std::map<std::uint32_t, Duration> all;
+    for (const auto& [number, ahead] :
+         sequencer.leads_of(0, [more](const PartitionId&) { return more; })) {
+      all[number] = ahead;
+    }
+    return all;
+  };
+  using Leads = std::map<std::uint32_t, Duration>;
+  sequencer.join(joined({0, 1, 2}), out);
+  sequencer.admit(batch(0, 1, 5 * kHour), 0, out);
+  // The others have said nothing: they count while something of theirs is on its way.
+  CHECK((leads(false) == Leads{{0, 0}, {1, 0}, {2, 0}}));
+  CHECK((leads(true) == Leads{{0, kMaxTimestamp}, {1, 0}, {2, 0}}));
+  sequencer.admit(batch(1, 1, 2 * kHour), 0, out);
+  CHECK((leads(false) == Leads{{0, 3 * kHour}, {1, 0}, {2, 0}}));
+  sequencer.admit(batch(2, 1, 4 * kHour), 0, out);
+  CHECK((leads(true) == Leads{{0, 3 * kHour}, {1, 0}, {2, 2 * kHour}}));
+  // Another source of the stream counts too, while it is active.
+  sequencer.admit(batch(0, 0, kHour, 1), 0, out);
+  CHECK((leads(false) == Leads{{0, 4 * kHour}, {1, kHour}, {2, 3 * kHour}}));
+  const auto others_busy = [](const PartitionId& id) { return id.source_id == 0; };
+  for (Timestamp now = 0; now <= 12 * kSecond; now += kSecond) {
+    sequencer.tick(now, others_busy, out);
+  }
+  CHECK((leads(false) == Leads{{0, 3 * kHour}, {1, 0}, {2, 2 * kHour}}));
+  // And so do partitions that are idle no longer.
+  const auto one_silent = [](const PartitionId& id) { return id.partition != 1; };
+  for (Timestamp now = 12 * kSecond; now <= 24 * kSecond; now += kSecond) {
+    sequencer.tick(now, one_silent, out);
+  }
+  CHECK((leads(false) == Leads{{0, kHour}, {1, 0}, {2, 0}}));
+  sequencer.admit(batch(1, 2, 3 * kHour), 0, out);
+  CHECK((leads(false) == Leads{{0, 2 * kHour}, {1, 0}, {2, kHour}}));
+}
+
+namespace {
+
+/// A reader that holds back what is too far ahead, as source/kafka_source does.
+struct HeldReader {
+  std::vector<std::vector<Timestamp>> messages;  ///< By partition.
+  std::vector<std::size_t> next;
+  std::vector<bool> held;
+};
+
+}  // namespace
+
+TEST_CASE("partitions: held back by how far they are ahead, all come to their ends", "[wal]") {
+  constexpr Duration kMaxSkew = 10 * kMinute;
+  constexpr Duration kStepMax = 2 * kMinute;  ///< Between two messages of a partition.
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937 random(seed);
+    Sequencer sequencer = fresh();
+    HeldReader reader;
+    const std::uint32_t partitions = 1 + random() % 5;
+    std::vector<std::uint32_t> numbers;
+    std::size_t left = 0;
+    for (std::uint32_t p = 0; p < partitions; ++p) {
+      numbers.push_back(p);
+      reader.messages.emplace_back();
+      Timestamp at = static_cast<Timestamp>(random() % 3) * kHour;
+      for (unsigned n = random() % 100; n != 0; --n) {
+        at += static_cast<Timestamp>(random()) % kStepMax;
+        reader.messages.back().push_back(at);
+        ++left;
+      }
+    }
+    reader.next.resize(partitions);
+    reader.held.resize(partitions);
+    std::vector<Sequenced> out;
+    sequencer.join(joined(numbers), out);
+    const auto has_more = [&](const PartitionId& id) {
+      return id.source_id == 0 && id.partition < partitions &&
+             reader.next[id.partition] < reader.messages[id.partition].size();
+    };
+    const auto busy = [&](const PartitionId& id) {
+      return has_more(id) || (id.source_id == 0 && reader.held[id.partition]);
+    };
+    Timestamp now = 0;
+    for (int step = 0; left != 0; ++step) {
+      REQUIRE(step < 20'000);  // Else they wait for each other.
+      for (const auto& [p, ahead] : sequencer.leads_of(0, has_more)) {
+        if (p >= partitions) continue;
+        if (ahead > kMaxSkew) reader.held[p] = true;
+        if (ahead <= kMaxSkew / 2) reader.held[p] = false;
+      }
+      const std::uint32_t p = random() % partitions;
+      if (!reader.held[p] && reader.next[p] < reader.messages[p].size()) {
+        const Timestamp time = reader.messages[p][reader.next[p]++];
+        sequencer.admit(batch(p, reader.next[p], time), now, out);
+        --left;
+      }
+      if (random() % 4 == 0) sequencer.tick(now += kSecond, busy, out);
+      // What came last of anybody came when he was not too far ahead of those who have more to
+      // come.
+      for (std::uint32_t q = 0; q < partitions; ++q) {
+        if (!has_more({0, q})) continue;
+        for (std::uint32_t r = 0; r < partitions; ++r) {
+          if (reader.next[r] < 2) continue;
+          REQUIRE(reader.next[q] != 0);
+          const Timestamp slow = reader.messages[q][reader.next[q] - 1];
+          REQUIRE(reader.messages[r][reader.next[r] - 2] - slow <= kMaxSkew);
+        }
+      }
+    }
+  }
+}
