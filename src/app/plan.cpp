@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/keys.h"
 #include "expr/program.h"
 #include "expr/text_values.h"
 #include "kafka/properties.h"
@@ -47,7 +48,47 @@ class Planner {
       if (source.type != source::Type::kafka) continue;
       good_ = kafka::check(source.kafka, diagnostics_) && good_;
       good_ = read_start(source) && good_;
+      for (source::MessageField& field : source.message_fields) {
+        good_ = settle_field(source, field) && good_;
+      }
     }
+  }
+
+  /// What events are given of their message is read from them like all else: by a declared field.
+  bool settle_field(const source::SourceOptions& source, source::MessageField& given) {
+    const std::optional<std::uint32_t> id = plan_->stream_id(source.stream.text);
+    if (!id) return true;  // Which has been told.
+    const decode::StreamOptions& stream = plan_->config.streams[*id];
+    const std::string& name = given.name.text;
+    const auto complain = [&](std::string message, std::string hint) {
+      diagnostics_.push_back(
+          {Diagnostic::Severity::error, given.name.place, std::move(message), std::move(hint), ""});
+      return false;
+    };
+    const auto reads_it = [&](const decode::FieldOptions& field) {
+      const std::string& path = field.path.empty() ? field.name.text : field.path;
+      return path == name ||
+             std::find(field.aliases.begin(), field.aliases.end(), name) != field.aliases.end();
+    };
+    const auto field = std::find_if(stream.fields.begin(), stream.fields.end(), reads_it);
+    if (field == stream.fields.end()) {
+      if (name == stream.time.text || stream.names_missing) return true;
+      std::vector<std::string_view> known = {stream.time.text};
+      for (const decode::FieldOptions& declared : stream.fields) {
+        known.push_back(declared.path.empty() ? declared.name.text : declared.path);
+      }
+      return complain(
+          "fields: no field of stream '" + stream.name.text + "' reads \"" + name + "\"",
+          config::did_you_mean(name, known,
+                               "declare it in [stream." + stream.name.text + "]: fields = { " +
+                                   name + " = \"string\" }"));
+    }
+    if (field->type.kind == Kind::map) {
+      return complain("fields: \"" + name + "\" is a map", "a part of a message is one value");
+    }
+    given.bare = field->type.kind == Kind::boolean || field->type.kind == Kind::integer ||
+                 field->type.kind == Kind::floating || field->type.kind == Kind::decimal;
+    return true;
   }
 
   bool read_start(source::SourceOptions& source) {

@@ -36,7 +36,7 @@ constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence
 constexpr std::string_view kSourceKeys[] = {
     "type",     "stream", "format", "path",          "paths",    "follow",
     "scenario", "rate",   "seed",   "anomaly_share", "history",  "brokers",
-    "topics",   "start",  "on_gap", "options",       "max_skew"};
+    "topics",   "start",  "on_gap", "options",       "max_skew", "fields"};
 constexpr std::string_view kStreamKeys[] = {
     "time",  "fields",   "required",   "derive",       "filter",
     "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",

@@ -48,7 +48,8 @@ constexpr TypedKey kTypedKeys[] = {{"format", "file and stdin"},
                                    {"start", "kafka"},
                                    {"on_gap", "kafka"},
                                    {"options", "kafka"},
-                                   {"max_skew", "kafka"}};
+                                   {"max_skew", "kafka"},
+                                   {"fields", "kafka"}};
 
 /// Reads `type`; false where there is no telling what the source is.
 bool read_type(const TableReader& table, SourceOptions& out) {
@@ -184,6 +185,37 @@ void read_properties(const TableReader& table, SourceOptions& out) {
   }
 }
 
+/// fields = { NAME = "key", … }: what events are given of their message.
+void read_message_fields(const TableReader& table, SourceOptions& out) {
+  constexpr std::string_view kHeader = "header:";
+  const Value* fields = table.find("fields");
+  if (fields == nullptr) return;
+  if (fields->kind != Value::Kind::table) {
+    table.error("fields", "expected a table of names and parts of a message",
+                "write fields = { customer = \"key\" }");
+    return;
+  }
+  for (const Entry& entry : fields->entries) {
+    source::MessageField field;
+    field.name = name_of(entry, table.report());
+    const std::string& part = entry.value.text;
+    if (entry.value.kind == Value::Kind::string && part == "timestamp") {
+      field.part = source::MessagePart::timestamp;
+    } else if (entry.value.kind == Value::Kind::string && part.starts_with(kHeader) &&
+               part.size() > kHeader.size()) {
+      field.part = source::MessagePart::header;
+      field.header = part.substr(kHeader.size());
+    } else if (entry.value.kind != Value::Kind::string || part != "key") {
+      table.report().error(
+          entry.value.span, fmt::format("fields: {} names no part of a message", entry.key),
+          "there are \"key\", \"timestamp\" and \"header:NAME\"; what a field's type is, "
+          "[stream.NAME] says");
+      continue;
+    }
+    out.message_fields.push_back(std::move(field));
+  }
+}
+
 void read_kafka(const TableReader& table, SourceOptions& out) {
   table.text("brokers", out.kafka.brokers);
   if (!table.has("brokers")) table.missing("brokers", "brokers = \"localhost:9092\"");
@@ -195,6 +227,7 @@ void read_kafka(const TableReader& table, SourceOptions& out) {
   table.text("start", out.start);
   table.choice("on_gap", kOnGap, out.on_gap);
   table.duration("max_skew", kSecond, 366 * kDay, out.max_skew);
+  read_message_fields(table, out);
   read_properties(table, out);
 }
 

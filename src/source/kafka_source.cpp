@@ -25,6 +25,7 @@ constexpr std::size_t kGatheredBytesMax = std::size_t{8} << 20;
 
 KafkaSource::KafkaSource(SourceSetup setup, SourceRuntime runtime)
     : Source(std::move(setup), std::move(runtime)),
+      fields_(setup_.options.message_fields, setup_.options.name.text, runtime_.metrics),
       finder_(setup_.options, runtime_.resume),
       messages_(runtime_.metrics.counter("streamobs_kafka_messages_total",
                                          "Messages read from topics.",
@@ -255,7 +256,8 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Messag
   progress_.messages.fetch_add(1, std::memory_order_relaxed);
   progress_.input_bytes.fetch_add(message->len, std::memory_order_relaxed);
   const std::string_view payload(static_cast<const char*>(message->payload), message->len);
-  const std::string_view text = MessageBlock::trimmed(payload);
+  std::string_view text = MessageBlock::trimmed(payload);
+  if (!text.empty()) text = fields_.put_into(*message, text);
   if (text.empty()) {
     skip(message->payload == nullptr ? "tombstone" : "empty");
   } else {

@@ -21,6 +21,7 @@
 #include "kafka/consumer.h"
 #include "source/kafka_partitions.h"
 #include "source/message_block.h"
+#include "source/message_fields.h"
 #include "source/source.h"
 
 namespace streamobs::source {
@@ -70,6 +71,7 @@ class KafkaSource final : public Source {
   void skip(const char* reason);
 
   BufferPool buffers_;
+  MessageFields fields_;
   std::unique_ptr<kafka::Consumer> consumer_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   KafkaPartitions finder_;

@@ -28,6 +28,17 @@ constexpr std::size_t partitions_max(Type type) {
 
 /// Where a topic's partitions begin to be read that have no place yet.
 enum class TopicStart { earliest, latest, time };
+/// What a message of a topic has beside its value.
+enum class MessagePart { key, timestamp, header };
+/// A member that each event of a message is given, as if its JSON had it.
+struct MessageField {
+  SourceText name;
+  MessagePart part = MessagePart::key;
+  std::string header;  ///< With MessagePart::header.
+  /// The stream wants a number or a bool, which JSON writes without quotes; set where the plan is
+  /// made.
+  bool bare = false;
+};
 /// What to do where messages have expired before they were read.
 enum class OnGap { stop, go_on };
 
@@ -58,6 +69,7 @@ struct SourceOptions {
   OnGap on_gap = OnGap::stop;
   /// A partition whose events are further ahead of the slowest waits for it; 0: none waits.
   Duration max_skew = 0;
+  std::vector<MessageField> message_fields;
 };
 
 }  // namespace streamobs::source

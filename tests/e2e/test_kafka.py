@@ -272,6 +272,41 @@ def test_a_partition_far_ahead_waits_for_the_others(broker):
         assert engine.stop() == 0
 
 
+FIELDS = """fields = { customer = "key", sent = "timestamp", trace = "header:trace-id", \
+price = "header:price" }"""
+
+
+def test_key_timestamp_and_headers_as_fields(broker):
+    broker.create("parts")
+    text = config(broker, ["parts"], FIELDS).replace('n = "int" }', """n = "int", \
+customer = "int", sent = "timestamp", trace = "string", price = "decimal(2)" }""").replace(
+        'by = ["shop"]', 'by = ["shop", "customer", "trace"]').replace(
+        'total = "sum(n)" }', """total = "sum(n)", price = "sum(price)", \
+fresh = "count(*) filter (where sent > '2026-06-01')" }""")
+
+    def produce(value, *arguments):
+        broker.kcat("-P", "-t", "parts", *arguments, input=value)
+    produce(event(0, "a", 1), "-k", "7", "-H", "trace-id=x", "-H", "price=1.25")
+    produce(event(1, "a", 2), "-k", "7", "-H", "trace-id=w", "-H", "trace-id=x", "-H", "price=2.5")
+    produce(event(2, "a", 3), "-k", "7")
+    broker.produce("parts", [event(3, "b", 4) + b"\n" + event(4, "b", 5)])
+    # Both of the message and of its JSON; and not what the stream says it is.
+    produce(event(5, "a", 6)[:-1] + b', "trace": "own"}', "-H", "trace-id=x")
+    produce(event(6, "a", 7), "-k", "seven")
+    broker.produce("parts", [closing()])
+    with Streamobs(text) as engine:
+        def rows():
+            return {(r["shop"], r["customer"], r["trace"]): (r["events"], r["total"], r["price"])
+                    for r in engine.closed("per_minute")}
+        expected = {("a", 7, "x"): (2, 3, 3.75), ("a", 7, None): (1, 3, None),
+                    ("b", None, None): (2, 9, None)}
+        engine.wait(lambda: rows() == expected, "the windows")
+        assert sum(r["fresh"] for r in engine.closed("per_minute")) == 5
+        letters = engine.get("/api/v1/dead-letters").json()["rows"]
+        assert {(row["position"], row["reason"]) for row in letters} == {
+            (4, "duplicate_key"), (5, "wrong_type")}
+
+
 def test_nobody_there():
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with Streamobs(config(address)) as engine:
@@ -314,6 +349,14 @@ def test_validate_needs_no_broker(tmp_path, monkeypatch):
     assert 'refuses the option "no.such"' in told.stderr + told.stdout
     assert 'refuses the option "fetch.min.bytes"' in told.stderr + told.stdout
     assert validate('start = "yesterday"').returncode == 78
+    told = validate('fields = { shp = "key" }')
+    assert told.returncode == 78
+    assert "no field of stream 'orders' reads \"shp\"" in told.stderr + told.stdout
+    assert 'did you mean "shop"?' in told.stderr + told.stdout
+    told = validate('fields = { shop = "string" }')
+    assert told.returncode == 78
+    assert "fields: shop names no part of a message" in told.stderr + told.stdout
+    assert validate('fields = { t = "timestamp", shop = "header:shop", n = "key" }').returncode == 0
     assert validate('max_skew = "1ms"').returncode == 78
     secret = 'options = { "sasl.password" = "env:STREAMOBS_TEST_KAFKA" }'
     assert validate(secret).returncode == 78

@@ -58,6 +58,19 @@ class Cluster {
                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                       RD_KAFKA_V_VALUE(message.data(), message.size()), RD_KAFKA_V_END);
   }
+  void produce_with(const std::string& topic, const std::string& value, const std::string& key,
+                    const std::map<std::string, std::string>& headers, std::int64_t time_ms) {
+    rd_kafka_headers_t* list = rd_kafka_headers_new(headers.size());
+    for (const auto& [name, text] : headers) {
+      rd_kafka_header_add(list, name.data(), static_cast<ssize_t>(name.size()), text.data(),
+                          static_cast<ssize_t>(text.size()));
+    }
+    rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(0),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                      RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
+                      RD_KAFKA_V_KEY(key.data(), key.size()), RD_KAFKA_V_HEADERS(list),
+                      RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_END);
+  }
   void flush() { REQUIRE(rd_kafka_flush(producer_, 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR); }
   void fail_next(std::int16_t request, rd_kafka_resp_err_t error, std::size_t times) {
     const std::vector<rd_kafka_resp_err_t> errors(times, error);
@@ -406,6 +419,32 @@ TEST_CASE("kafka: it stops while a partition is held") {
   timer.async_wait([&](error_code) { stage.stop = true; });
   REQUIRE(stage.run().has_value());
   CHECK(stage.sink.behind[0]);
+}
+
+TEST_CASE("kafka: key, timestamp and headers become members of the events") {
+  Cluster cluster({{"t", 1}});
+  constexpr std::int64_t kTimeMs = 1'767'960'000'123;  // 2026-01-09T12:00:00.123Z
+  cluster.produce_with("t", "{\"n\":1}", "c-7", {{"trace-id", "a\"b"}}, kTimeMs);
+  cluster.produce_with("t", "{\"n\":2}\n{\"n\":3}", "\xff\xfe", {{"other", "x"}}, kTimeMs);
+  cluster.flush();
+  Stage stage(cluster);
+  MessageField key;
+  key.name = "customer";
+  MessageField time;
+  time.name = "sent_at";
+  time.part = MessagePart::timestamp;
+  MessageField trace;
+  trace.name = "trace";
+  trace.part = MessagePart::header;
+  trace.header = "trace-id";
+  stage.options.message_fields = {key, time, trace};
+  const std::string sent = "\"sent_at\":\"2026-01-09T12:00:00.123Z\"";
+  const std::string wanted = "{\"customer\":\"c-7\"," + sent + ",\"trace\":\"a\\\"b\",\"n\":1}\n{" +
+                             sent + ",\"n\":2}\n{" + sent + ",\"n\":3}\n";
+  REQUIRE(stage.run_for(wanted.size()).has_value());
+  CHECK((stage.sink.texts() == std::map<std::string, std::string>{{"t/0", wanted}}));
+  CHECK(stage.metrics.value("streamobs_kafka_unreadable_fields_total",
+                            {{"source", "k"}, {"field", "customer"}}) == 1);
 }
 
 TEST_CASE("kafka: it stops while it waits, with brokers and without") {
