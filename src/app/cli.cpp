@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "app/backup_command.h"
+#include "app/dlq_command.h"
 #include "app/log_query.h"
 #include "app/log_replay.h"
 #include "app/plan.h"
@@ -41,6 +42,8 @@ Examples:
                                                    count old files into the database, then end
   streamobs backup --config obs.toml --to B        copy all its data, while it runs; restore is the
                                                    way back
+  streamobs dlq list --data-dir data               which events were refused, and why; dlq replay sends
+                                                   them again
   streamobs wal verify --data-dir data             check every byte of the write-ahead log
   streamobs loadgen services --rate 100            send made-up events to a running streamobs
   curl -d '{"event_time":"2026-01-09T12:34:56Z","service":"checkout","latency_ms":12,"status_code":200}' \
@@ -111,6 +114,17 @@ std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {
   print(diagnostics);
   if (!reading.complete) return std::nullopt;
   return reading.config->data_dir;
+}
+
+/// Where the engine of these arguments listens, or one that has no config.
+Result<ApiTarget> target_of(const ConfigArguments& arguments) {
+  if (arguments.file.empty()) return ApiTarget();
+  Diagnostics diagnostics;
+  const config::Reading reading = read_config(arguments, diagnostics);
+  if (!reading.complete) return fail(ErrorCode::invalid, config::to_text(diagnostics, false));
+  Result<ApiTarget> target = target_of_listen(reading.config->http.listen.text);
+  if (target.has_value()) target->token = reading.config->http.token;
+  return target;
 }
 
 int validate(const ConfigArguments& arguments, bool deny_warnings) {
@@ -327,6 +341,11 @@ int run_cli(int argc, char** argv) {
                                                      {"backup", add_backup_options(*backing_up)},
                                                      {"restore", add_restore_options(*restoring)}};
 
+  CLI::App* const dead_letters = app.add_subcommand(
+      "dlq", "The events that could not be taken: list them, show one, send them again");
+  add_place_options(*dead_letters, arguments);
+  const std::function<int(const DlqPlace&)> on_dead_letters = add_dlq_command(*dead_letters);
+
   app.footer(kFooter);  // Subcommands made after it would take it over.
   try {
     app.parse(argc, argv);
@@ -339,6 +358,11 @@ int run_cli(int argc, char** argv) {
     if (!app.got_subcommand(name)) continue;
     const std::optional<std::string> data_dir = data_dir_of(arguments);
     return data_dir ? run(*data_dir) : kExitBadConfig;
+  }
+  if (*dead_letters) {
+    const std::optional<std::string> data_dir = data_dir_of(arguments);
+    if (!data_dir) return kExitBadConfig;
+    return on_dead_letters({*data_dir, [&arguments] { return target_of(arguments); }});
   }
   if (*querying) return run_log_query(query_options);
   if (*replaying && !log_replay_options.directory.empty()) {

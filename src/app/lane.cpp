@@ -25,7 +25,7 @@ std::size_t bytes_of(const EventBatch& batch) {
 /// Stands for the log position where there is no log of ours, so that what is replayed twice is
 /// kept once: the same line of the same file, or the same event of the same request. Above all
 /// positions.
-std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
+std::uint64_t sequence_without_log(const DeadLetter& letter, bool from_file) {
   std::string text;
   put_text(text, letter.stream);
   put_text(text, letter.reason);
@@ -35,6 +35,28 @@ std::uint64_t replayed_sequence(const DeadLetter& letter, bool from_file) {
   // A file is read at another time each time.
   if (!from_file) put_signed(text, letter.received_at);
   return hash_bytes(text) >> 2 | std::uint64_t{1} << 62;
+}
+
+/// What dead letters need besides to be replayed: how their payloads are to be read.
+void note_format(const Block& block, EventBatch& batch) {
+  const bool has_long_header =
+      block.header != nullptr && block.header->size() > DeadLetter::kMaxPayload;
+  if (has_long_header) return;
+  for (DeadLetter& letter : batch.dead_letters) {
+    letter.format = block.format;
+    letter.header = block.header;
+  }
+}
+
+/// Set where these are events that a dead letter was of.
+ReplayedLetterPtr replay_of(const LaneWork& work) {
+  const auto* events = std::get_if<EventBatchPtr>(&work);
+  if (events == nullptr) return nullptr;
+  const EventBatch& batch = **events;
+  const std::optional<LetterId> letter = replayed_letter(batch.origin.request_key);
+  if (!letter) return nullptr;
+  return std::make_shared<const ReplayedLetter>(
+      ReplayedLetter{batch.stamp.sequence, *letter, batch.origin.received_at});
 }
 
 }  // namespace
@@ -108,7 +130,8 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
     streams.push_back(std::move(stream));
     // There from the start: a counter that comes into being with its first event has no increase.
     for (const std::string_view reason : reason::kAll) count_rejected(name, std::string(reason), 0);
-    for (const auto& check : plan.config.streams[id].checks) count_rejected(name, check.name.text, 0);
+    for (const auto& check : plan.config.streams[id].checks)
+      count_rejected(name, check.name.text, 0);
   }
 }
 
@@ -193,6 +216,7 @@ Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::stri
 EventBatchPtr Lane::decode(const Block& block) {
   EventBatchPtr batch = take_batch();
   decoders_[block.stream_id]->decode(block, *batch);
+  note_format(block, *batch);
   batch->lane = static_cast<std::uint32_t>(index_);
   metrics_.decoded_batches.add();
   in_flight_.remember(*batch);
@@ -233,7 +257,7 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
   for (DeadLetter& letter : letters) {
     if (letter.source.empty()) letter.source = plan_.source_names[batch->origin.source_id];
     if (letter.stream.empty()) letter.stream = batch->schema->stream;
-    letter.sequence = durable_ ? batch->stamp.sequence : replayed_sequence(letter, from_file);
+    letter.sequence = durable_ ? batch->stamp.sequence : sequence_without_log(letter, from_file);
   }
   metrics_.windowed_batches.add();
   metrics_.windowed_events.add(batch->rows);
@@ -299,6 +323,11 @@ asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
     const std::size_t count_popped = co_await work_.pop_batch(batch, 16);
     if (count_popped == 0) break;
     for (LaneWork& work : batch) {
+      if (ReplayedLetterPtr replayed = replay_of(work)) {
+        LaneOutput mark = std::move(replayed);
+        const bool taken = co_await out.push(std::move(mark));
+        if (!taken) co_return;
+      }
       LaneOutput output = handle(work);
       const auto* letters = std::get_if<DeadLettersPtr>(&output);
       if (letters != nullptr && *letters == nullptr) continue;

@@ -72,8 +72,8 @@ struct LaneCut {
   std::shared_ptr<CheckpointParts> checkpoint;
   std::vector<window::PartialPtr> copies;  ///< With a checkpoint: by stream; may be null.
 };
-/// … or events it set aside.
-using LaneOutput = std::variant<LanePartial, LaneCut, DeadLettersPtr>;
+/// … or events it set aside, or one that had been set aside and was sent again.
+using LaneOutput = std::variant<LanePartial, LaneCut, DeadLettersPtr, ReplayedLetterPtr>;
 
 /// Counters shared by all lanes, by stream or window.
 struct LaneMetrics {

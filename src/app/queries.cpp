@@ -23,7 +23,7 @@ asio::awaitable<Result<std::vector<Incident>>> Queries::incidents(store::ListQue
 }
 
 asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> Queries::dead_letters(
-    store::ListQuery query) {
+    store::DeadLetterQuery query) {
   const auto ask = [this, &query] { return database_.dead_letters(query); };
   Result<std::vector<store::StoredDeadLetter>> rows = co_await pool_.run(ask);
   co_return rows;

@@ -18,7 +18,7 @@ class Queries final : public serve::Queries {
   asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
-      store::ListQuery query) override;
+      store::DeadLetterQuery query) override;
   asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() override;
 
  private:

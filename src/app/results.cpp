@@ -100,9 +100,13 @@ void Results::spawn(flow::TaskGroup& tasks) {
 void Results::take_outputs(std::size_t lane, Records& out) {
   std::deque<LaneOutput>& waiting = rounds_[lane];
   while (!waiting.empty()) {
-    auto* letters = std::get_if<DeadLettersPtr>(&waiting.front());
-    if (letters == nullptr) break;
-    out.emplace_back(std::move(*letters));
+    if (auto* letters = std::get_if<DeadLettersPtr>(&waiting.front())) {
+      out.emplace_back(std::move(*letters));
+    } else if (auto* replayed = std::get_if<ReplayedLetterPtr>(&waiting.front())) {
+      out.emplace_back(std::move(*replayed));
+    } else {
+      break;
+    }
     waiting.pop_front();
   }
 }

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/letter_replay.h"
 #include "app/pipeline_view.h"
 #include "app/queries.h"
 #include "base/log.h"
@@ -114,6 +115,8 @@ Result<> Topology::start() {
       [this](const Error& error) { fail_with(error); },
       [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
   queries_ = std::make_unique<Queries>(*database_, query_pool_);
+  letter_replay_ =
+      std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
   live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
   results_->add_listener([this](const Record& record) {
     open_windows_.process(record);
@@ -274,6 +277,7 @@ void Topology::add_routes() {
   context.clock = &clock_;
   context.registry = &metrics_;
   context.queries = queries_.get();
+  context.letter_replay = letter_replay_.get();
   context.open_windows = &open_windows_;
   context.live = live_.get();
   context.streams = view_->stream_infos();

@@ -46,6 +46,7 @@
 namespace streamobs::app {
 
 class PipelineView;
+class LetterReplay;
 class Queries;
 
 struct TopologyOptions {
@@ -118,7 +119,8 @@ class Topology {
   Result<std::vector<WindowRow>> window_rows(const store::WindowQuery& query);
 
   /// After run().
-  Result<std::vector<store::StoredDeadLetter>> dead_letters(const store::ListQuery& query) const {
+  Result<std::vector<store::StoredDeadLetter>> dead_letters(
+      const store::DeadLetterQuery& query) const {
     return database_->dead_letters(query);
   }
 
@@ -199,6 +201,7 @@ class Topology {
   serve::OpenWindows open_windows_;
   std::unique_ptr<serve::LiveHub> live_;
   std::unique_ptr<Queries> queries_;
+  std::unique_ptr<LetterReplay> letter_replay_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;

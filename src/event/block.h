@@ -12,12 +12,14 @@
 
 namespace streamobs {
 
+/// The numbers are stored with dead letters (docs/wal-format.md): they are never reused.
 enum class Format : std::uint8_t {
-  json,        ///< One JSON object, an array of them, or one object a line (NDJSON).
-  ndjson,      ///< One JSON object a line.
-  csv,         ///< RFC 4180; the header line is in Block::header.
-  access_log,  ///< Apache's and nginx's combined log format.
+  json = 0,        ///< One JSON object, an array of them, or one object a line (NDJSON).
+  ndjson = 1,      ///< One JSON object a line.
+  csv = 2,         ///< RFC 4180; the header line is in Block::header.
+  access_log = 3,  ///< Apache's and nginx's combined log format.
 };
+inline constexpr Format kLastFormat = Format::access_log;
 
 /// Where a source goes on after a block: enough to find the place again after a restart. Of Kafka
 /// it has a name and an offset only: "TOPIC/PARTITION", and that of the next message.

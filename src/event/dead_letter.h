@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "event/block.h"
 
 namespace streamobs {
 
@@ -33,6 +36,13 @@ inline constexpr std::string_view kAll[] = {
     duplicate_key, too_deep, too_long, future, late, set_aside};
 }  // namespace reason
 
+/// What names the event of a dead letter for as long as its log lives.
+struct LetterId {
+  std::uint64_t sequence = 0;
+  std::uint32_t event_index = 0;
+  friend auto operator<=>(const LetterId&, const LetterId&) = default;
+};
+
 struct DeadLetter {
   std::string reason;      ///< One of the above, or the name of a check.
   std::string detail;      ///< In words: which field, what was there, what was expected.
@@ -46,7 +56,25 @@ struct DeadLetter {
   Timestamp received_at = 0;
   std::string payload;     ///< As received, cut at kMaxPayload bytes.
 
+  /// How the payload is to be read; none where that is not known: letters that versions before 0.1
+  /// have left, and events of which there is no text.
+  std::optional<Format> format;
+  /// Of CSV: the first record of its file, which says what the cells are; else null. Shared by the
+  /// letters of a block.
+  std::shared_ptr<const std::string> header;
+  Timestamp replayed_at = 0;  ///< When its event was sent again; 0: it was not.
+
   static constexpr std::size_t kMaxPayload = 64 << 10;
+
+  LetterId letter_id() const { return {sequence, event_index}; }
+  /// Why its event cannot be sent again as it was; empty: it can.
+  std::string_view not_replayable() const;
 };
+
+/// The Idempotency-Key under which a letter's event is sent again, and back. The key is in the log
+/// with the event: so however often it is sent, it counts once, and from the log alone it follows
+/// that the letter has been replayed.
+std::string replay_key(LetterId letter);
+std::optional<LetterId> replayed_letter(std::string_view request_key);
 
 }  // namespace streamobs

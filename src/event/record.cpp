@@ -7,6 +7,7 @@ std::uint64_t position_of(const Record& record) {
   if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) return (*anomaly)->position;
   if (const auto* incident = std::get_if<IncidentPtr>(&record)) return (*incident)->position;
   if (const auto* cut = std::get_if<CutPtr>(&record)) return (*cut)->position;
+  if (const auto* replayed = std::get_if<ReplayedLetterPtr>(&record)) return (*replayed)->position;
   const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
   return letters.empty() ? 0 : letters.front().sequence;  // All of one batch.
 }

@@ -17,6 +17,14 @@ namespace streamobs {
 using DeadLetters = std::vector<DeadLetter>;
 using DeadLettersPtr = std::shared_ptr<const DeadLetters>;
 
+/// The event of a dead letter has been sent again and has its place in the log.
+struct ReplayedLetter {
+  std::uint64_t position = 0;  ///< Where it is now.
+  LetterId letter;             ///< Which one it was; late events may have several of it.
+  Timestamp at = 0;
+};
+using ReplayedLetterPtr = std::shared_ptr<const ReplayedLetter>;
+
 /// The whole state of the engine at one log position, gathered part by part as its barrier travels
 /// from the sequencer to the store: each operator adds its own under its name ("sequencer",
 /// "windows/STREAM", "detect", "narrate").
@@ -35,7 +43,8 @@ struct Cut {
 using CutPtr = std::shared_ptr<const Cut>;
 
 /// Shared and read-only: one record goes to detection, the store and every live reader.
-using Record = std::variant<WindowBatchPtr, AnomalyPtr, IncidentPtr, DeadLettersPtr, CutPtr>;
+using Record = std::variant<WindowBatchPtr, AnomalyPtr, IncidentPtr, DeadLettersPtr,
+                            ReplayedLetterPtr, CutPtr>;
 
 /// The log position that gave rise to a record; 0: of none.
 std::uint64_t position_of(const Record& record);

@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "serve/answers.h"
+#include "serve/dead_letters.h"
 #include "serve/json.h"
 #include "serve/management.h"
 #include "serve/parameters.h"
@@ -14,27 +16,6 @@ namespace streamobs::serve {
 namespace {
 
 using ContextPtr = std::shared_ptr<const ApiContext>;
-
-http::Response failed(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::invalid:
-      return http::problem(400, error.message);
-    case ErrorCode::not_found:
-      return http::problem(404, error.message);
-    case ErrorCode::no_space:
-      return http::problem(507, error.message);
-    case ErrorCode::unavailable:
-      return http::problem(503, error.message);
-    default:
-      return http::problem(500, error.message);
-  }
-}
-
-http::Response json_response(std::string body) {
-  http::Response response;
-  response.body = std::move(body);
-  return response;
-}
 
 /// {"rows": [...]}
 template <class Row>
@@ -185,35 +166,6 @@ asio::awaitable<void> list_incidents(const ApiContext& context, http::Exchange& 
   exchange.respond(rows_response(rows));
 }
 
-asio::awaitable<void> list_dead_letters(const ApiContext& context, http::Exchange& exchange) {
-  auto query = read_list_query(exchange.request().target.query, {"reason", "stream"});
-  if (!query) {
-    exchange.respond(failed(query.error()));
-    co_return;
-  }
-  const auto rows = co_await context.queries->dead_letters(std::move(*query));
-  if (!rows) {
-    exchange.respond(failed(rows.error()));
-    co_return;
-  }
-  const auto counts = co_await context.queries->dead_letter_counts();
-  if (!counts) {
-    exchange.respond(failed(counts.error()));
-    co_return;
-  }
-  std::string body;
-  JsonWriter json(body);
-  json.begin_object().key("rows").begin_array();
-  for (const store::StoredDeadLetter& stored : *rows) write(json, stored);
-  json.end_array().key("counts").begin_array();
-  for (const store::DeadLetterCount& count : *counts) {
-    json.begin_object().field("stream", count.stream).field("reason", count.reason);
-    json.field("count", count.count).end_object();
-  }
-  json.end_array().end_object();
-  exchange.respond(json_response(std::move(body)));
-}
-
 asio::awaitable<void> show_pipeline(const ApiContext& context, http::Exchange& exchange) {
   const auto checked = check_parameters(exchange.request().target.query, {});
   if (!checked) {
@@ -265,8 +217,8 @@ asio::awaitable<void> show_live(const ApiContext& context, http::Exchange& excha
 using Show = asio::awaitable<void> (*)(const ApiContext&, http::Exchange&);
 
 void add(http::Router& router, const ContextPtr& context, std::string_view pattern,
-         http::RouteFlags flags, Show show) {
-  router.add("GET", pattern, flags,
+         http::RouteFlags flags, Show show, std::string_view method = "GET") {
+  router.add(method, pattern, flags,
              [context, show](http::Exchange& exchange) { return show(*context, exchange); });
 }
 
@@ -285,6 +237,7 @@ void add_api_routes(http::Router& router, ApiContext given) {
   add(router, context, "/api/v1/anomalies", plain, list_anomalies);
   add(router, context, "/api/v1/incidents", plain, list_incidents);
   add(router, context, "/api/v1/dead-letters", plain, list_dead_letters);
+  add(router, context, "/api/v1/dead-letters/replay", plain, replay_dead_letters, "POST");
   add(router, context, "/api/v1/pipeline", plain, show_pipeline);
   add(router, context, "/api/v1/live", live, show_live);
   for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy"}) {

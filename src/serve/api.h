@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "http/router.h"
+#include "serve/letter_replay.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
 #include "serve/queries.h"
@@ -25,6 +26,7 @@ struct ApiContext {
   const Clock* clock = nullptr;
   telemetry::Registry* registry = nullptr;
   Queries* queries = nullptr;
+  LetterReplay* letter_replay = nullptr;
   OpenWindows* open_windows = nullptr;
   LiveHub* live = nullptr;
 

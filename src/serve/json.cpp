@@ -133,8 +133,35 @@ void write(JsonWriter& json, const store::StoredDeadLetter& stored) {
   } else {
     json.value(letter.window);
   }
-  json.key("received_at").time(letter.received_at);
+  json.key("received_at").time(letter.received_at).key("replayed_at");
+  if (letter.replayed_at == 0) {
+    json.null();
+  } else {
+    json.time(letter.replayed_at);
+  }
   json.field("payload", valid_utf8(letter.payload)).end_object();
+}
+
+void write(JsonWriter& json, const ReplayReport& report) {
+  json.begin_object().field("accepted", report.accepted).field("rejected", report.rejected);
+  json.field("repeated", report.repeated).field("passed_over", report.passed_over);
+  json.field("more", report.more).key("stopped");
+  if (report.stopped.empty()) {
+    json.null();
+  } else {
+    json.value(report.stopped);
+  }
+  json.key("errors").begin_array();
+  for (const ReplayReport::Failure& failure : report.failures) {
+    json.begin_object().field("id", failure.id).key("reason");
+    if (failure.reason.empty()) {
+      json.null();
+    } else {
+      json.value(failure.reason);
+    }
+    json.field("detail", failure.detail).end_object();
+  }
+  json.end_array().end_object();
 }
 
 void write(JsonWriter& json, const StreamInfo& info, const StreamState& state) {

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "event/anomaly.h"
 #include "event/window_result.h"
+#include "serve/letter_replay.h"
 #include "serve/state.h"
 #include "store/database.h"
 
@@ -16,6 +17,7 @@ void write(JsonWriter& json, const WindowSchema& schema, const WindowRow& row);
 void write(JsonWriter& json, const Anomaly& anomaly);
 void write(JsonWriter& json, const Incident& incident);
 void write(JsonWriter& json, const store::StoredDeadLetter& stored);
+void write(JsonWriter& json, const ReplayReport& report);
 void write(JsonWriter& json, const StreamInfo& info, const StreamState& state);
 void write(JsonWriter& json, const WindowInfo& info);
 void write(JsonWriter& json, const Pulse& pulse);

@@ -153,7 +153,10 @@ LiveHub::~LiveHub() {
 }
 
 void LiveHub::process(const Record& record) {
-  if (std::holds_alternative<DeadLettersPtr>(record)) return;
+  if (std::holds_alternative<DeadLettersPtr>(record) ||
+      std::holds_alternative<ReplayedLetterPtr>(record)) {
+    return;
+  }
   push(std::make_shared<Message>(record));
 }
 

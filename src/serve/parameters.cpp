@@ -115,4 +115,62 @@ Result<store::ListQuery> read_list_query(const QueryParameters& parameters,
   return query;
 }
 
+namespace {
+
+Result<std::int64_t> read_id(std::string_view name, std::string_view text) {
+  std::int64_t id = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (problem == std::errc() && end == text.data() + text.size()) return id;
+  return fail(
+      ErrorCode::invalid,
+      fmt::format("{} = \"{}\" is not the id of a dead letter, a whole number", name, text));
+}
+
+Result<bool> read_flag(std::string_view name, std::string_view text) {
+  if (text == "true" || text == "false") return text == "true";
+  return fail(ErrorCode::invalid, fmt::format("{} = \"{}\" is neither true nor false", name, text));
+}
+
+}  // namespace
+
+Result<store::DeadLetterQuery> read_dead_letter_query(const QueryParameters& parameters,
+                                                      const std::vector<std::string>& further) {
+  std::vector<std::string> all = {"from",   "to",     "limit",  "id",
+                                  "reason", "stream", "source", "window"};
+  all.insert(all.end(), further.begin(), further.end());
+  if (const auto checked = check_parameters(parameters, all); !checked) return checked.error();
+  store::DeadLetterQuery query;
+  for (const auto& [name, value] : parameters) {
+    const auto common = read_common(name, value, query.list);
+    if (!common) return common.error();
+    if (*common) continue;
+    if (name == "id" || name == "below_id") {
+      const auto id = read_id(name, value);
+      if (!id) return id.error();
+      (name == "id" ? query.id : query.below) = *id;
+    } else if (name == "replayed") {
+      const auto replayed = read_flag(name, value);
+      if (!replayed) return replayed.error();
+      query.replayed = *replayed;
+    } else {
+      query.list.equal.emplace_back(name, value);
+    }
+  }
+  return query;
+}
+
+Result<AnswerFormat> take_format(QueryParameters& parameters, AnswerFormat other) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [](const auto& p) { return p.first == "format"; });
+  if (found == parameters.end()) return AnswerFormat::json;
+  const std::string_view wanted = found->second;
+  const std::string_view name = other == AnswerFormat::csv ? "csv" : "ndjson";
+  if (wanted != "json" && wanted != name) {
+    return fail(ErrorCode::invalid,
+                fmt::format("format = \"{}\" is neither json nor {}", wanted, name));
+  }
+  parameters.erase(found);
+  return wanted == "json" ? AnswerFormat::json : other;
+}
+
 }  // namespace streamobs::serve

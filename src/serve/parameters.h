@@ -1,6 +1,7 @@
 // Query parameters checked and turned into questions for the store. Synchronous; any strand.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,15 @@ Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
 /// from, to, limit, and equality on `names`.
 Result<store::ListQuery> read_list_query(const QueryParameters& parameters,
                                          const std::vector<std::string>& names);
+
+/// The same, id, equality on reason, stream, source and window, and those of `further` (below_id,
+/// replayed) that the asker takes.
+Result<store::DeadLetterQuery> read_dead_letter_query(const QueryParameters& parameters,
+                                                      const std::vector<std::string>& further);
+
+/// `format`, taken out of the parameters: json, or the other one that the asker has.
+enum class AnswerFormat : std::uint8_t { json, ndjson, csv };
+Result<AnswerFormat> take_format(QueryParameters& parameters, AnswerFormat other);
 
 /// An error unless each parameter is one of `names` and comes once.
 Result<> check_parameters(const QueryParameters& parameters, const std::vector<std::string>& names);

@@ -23,7 +23,7 @@ class Queries {
   virtual asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
-      store::ListQuery query) = 0;
+      store::DeadLetterQuery query) = 0;
   /// By stream and reason, since start.
   virtual asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() = 0;
 };

@@ -275,6 +275,8 @@ Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
       done = records.write(**anomaly);
     } else if (const auto* incident = std::get_if<IncidentPtr>(&record)) {
       done = records.write(**incident);
+    } else if (const auto* replayed = std::get_if<ReplayedLetterPtr>(&record)) {
+      done = records.write(**replayed);
     } else {
       const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
       written = letters.size();
@@ -408,7 +410,7 @@ Result<std::vector<Incident>> Database::incidents(const ListQuery& query) const 
   return read_incidents(impl_->reader, query);
 }
 
-Result<std::vector<StoredDeadLetter>> Database::dead_letters(const ListQuery& query) const {
+Result<std::vector<StoredDeadLetter>> Database::dead_letters(const DeadLetterQuery& query) const {
   const std::lock_guard lock(impl_->reader_mutex);
   return read_dead_letters(impl_->reader, query);
 }

@@ -87,7 +87,7 @@ class Database {
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
   Result<std::vector<Anomaly>> anomalies(const ListQuery& query) const;
   Result<std::vector<Incident>> incidents(const ListQuery& query) const;
-  Result<std::vector<StoredDeadLetter>> dead_letters(const ListQuery& query) const;
+  Result<std::vector<StoredDeadLetter>> dead_letters(const DeadLetterQuery& query) const;
   Result<std::vector<DeadLetterCount>> dead_letter_counts() const;
   StoreStats stats() const;
 

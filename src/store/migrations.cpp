@@ -61,10 +61,22 @@ ALTER TABLE dead_letter ADD COLUMN event_index INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX dead_letter_by_event ON dead_letter (sequence, event_index, "window")
   WHERE sequence <> 0;
 )sql",
+    // 4: what a dead letter needs to be sent again, NULL where earlier versions did not keep it,
+    // and
+    // when that was done.
+    R"sql(
+ALTER TABLE dead_letter ADD COLUMN format INTEGER;
+ALTER TABLE dead_letter ADD COLUMN header BLOB;
+ALTER TABLE dead_letter ADD COLUMN replayed_at INTEGER;
+)sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 
 }  // namespace
+
+std::int64_t newest_version() {
+  return kNewest;
+}
 
 Result<std::int64_t> check_version(const Connection& connection) {
   const Result<std::int64_t> version = connection.query_int("PRAGMA user_version");

@@ -14,6 +14,8 @@ namespace streamobs::store {
 /// The database's version, 0 for a new one. A newer one than this program's is refused (`invalid`):
 /// it is not damaged, and nothing in it may be touched.
 Result<std::int64_t> check_version(const Connection& connection);
+/// The version that this program's migrate() brings a database to.
+std::int64_t newest_version();
 /// Brings the database to this program's version, within the caller's transaction.
 Result<> migrate(const Connection& connection);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,6 +27,25 @@ struct ListQuery {
   std::optional<Timestamp> to;
   std::size_t limit = 100;
   std::vector<std::pair<std::string, std::string>> equal;  ///< reason, stream, severity, a key …
+};
+
+/// Of dead letters, a page at a time. Not an aggregate: g++ 12 destroys those twice in a co_await.
+struct DeadLetterQuery {
+  DeadLetterQuery() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): one page of a list is a list.
+  DeadLetterQuery(ListQuery of) : list(std::move(of)) {}
+
+  /// By reason, stream, source and window. A page ends early once its payloads take kPageBytesMax.
+  ListQuery list;
+  std::optional<std::int64_t> id;     ///< This one only.
+  std::optional<std::int64_t> above;  ///< Only ids above and below these: the next page …
+  std::optional<std::int64_t> below;
+  bool oldest_first = false;     ///< … upwards, or (usually) downwards.
+  std::optional<bool> replayed;  ///< Whether they have been sent again.
+  /// Those that are late as well: their event was taken, and other windows may have counted it.
+  bool late = true;
+
+  static constexpr std::size_t kPageBytesMax = 16 << 20;
 };
 
 }  // namespace streamobs::store

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/json_writer.h"
+#include "event/dead_letter.h"
 #include "store/window_table.h"
 
 namespace streamobs::store {
@@ -179,10 +180,11 @@ std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchem
       "iif(resolved_at IS NULL, 'open', 'resolved') AS status, title, explanation, evidence, "
       "anomaly_count, narrated_by, revision, id FROM incident;"
       "CREATE VIEW dead_letters AS SELECT {}, stream, reason, detail, source, origin, position, "
-      "\"window\", CAST(payload AS TEXT) AS payload, id, sequence, event_index FROM dead_letter;",
+      "\"window\", CAST(payload AS TEXT) AS payload, id, sequence, event_index, {} FROM "
+      "dead_letter;",
       time("detected_at"), time("window_start"), time("window_end"), keys, kSeverityCase,
       time("resolved_at"), time("started_at"), time("last_seen_at"), time("resolved_at"),
-      kSeverityCase, time("received_at"));
+      kSeverityCase, time("received_at"), time("replayed_at"));
 }
 
 Result<> RecordWriter::prepare(const Connection& connection) {
@@ -212,8 +214,12 @@ Result<> RecordWriter::prepare(const Connection& connection) {
        "WHERE excluded.revision >= revision"},
       {&dead_letter_,
        "INSERT INTO dead_letter (reason, detail, stream, source, origin, position, \"window\", "
-       "received_at, payload, sequence, event_index) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
+       "received_at, payload, sequence, event_index, format, header) "
+       "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) "
        "ON CONFLICT (sequence, event_index, \"window\") WHERE sequence <> 0 DO NOTHING"},
+      {&replayed_,
+       "UPDATE dead_letter SET replayed_at = ?1 WHERE sequence = ?2 AND event_index = ?3 AND "
+       "sequence <> 0"},
       {&count_,
        "INSERT INTO dead_letter_count VALUES (?1, ?2, ?3) "
        "ON CONFLICT (stream, reason) DO UPDATE SET count = count + excluded.count"},
@@ -283,6 +289,16 @@ Result<> RecordWriter::write(const DeadLetters& letters) {
     dead_letter_.bind_blob(9, letter.payload);
     dead_letter_.bind(10, static_cast<std::int64_t>(letter.sequence));
     dead_letter_.bind(11, std::int64_t{letter.event_index});
+    if (letter.format) {
+      dead_letter_.bind(12, static_cast<std::int64_t>(*letter.format));
+    } else {
+      dead_letter_.bind_null(12);
+    }
+    if (letter.header != nullptr) {
+      dead_letter_.bind_blob(13, *letter.header);
+    } else {
+      dead_letter_.bind_null(13);
+    }
     const Result<std::int64_t> added = dead_letter_.run_counted();
     if (added.has_error()) return added.error();
     if (*added != 0) ++counts[{letter.stream, letter.reason}];
@@ -295,6 +311,13 @@ Result<> RecordWriter::write(const DeadLetters& letters) {
   }
   trim_.bind(1, kMaxDeadLetters);
   return trim_.run();
+}
+
+Result<> RecordWriter::write(const ReplayedLetter& replayed) {
+  replayed_.bind(1, replayed.at);
+  replayed_.bind(2, static_cast<std::int64_t>(replayed.letter.sequence));
+  replayed_.bind(3, std::int64_t{replayed.letter.event_index});
+  return replayed_.run();
 }
 
 Result<std::int64_t> RecordWriter::expire_dead_letters(Timestamp before, std::int64_t step) {
@@ -405,11 +428,19 @@ Result<std::vector<Incident>> read_incidents(const Connection& connection, const
   }
 }
 
-Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connection,
-                                                        const ListQuery& query) {
+namespace {
+
+Result<Where> where_of(const DeadLetterQuery& query) {
   Where where;
-  where.time(query, "received_at");
-  for (const auto& [name, value] : query.equal) {
+  where.time(query.list, "received_at");
+  if (query.id) where.sql += fmt::format(" AND id = {}", *query.id);
+  if (query.above) where.sql += fmt::format(" AND id > {}", *query.above);
+  if (query.below) where.sql += fmt::format(" AND id < {}", *query.below);
+  if (query.replayed) {
+    where.sql += *query.replayed ? " AND replayed_at IS NOT NULL" : " AND replayed_at IS NULL";
+  }
+  if (!query.late) where.sql += " AND reason <> " + quoted_text(reason::late);
+  for (const auto& [name, value] : query.list.equal) {
     if (name != "reason" && name != "stream" && name != "source" && name != "window") {
       return fail(ErrorCode::invalid,
                   fmt::format("dead letters cannot be asked for by '{}', only by "
@@ -418,33 +449,57 @@ Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connec
     }
     where.equal(quoted(name), value);
   }
+  return where;
+}
+
+StoredDeadLetter dead_letter_at(const Statement& row) {
+  StoredDeadLetter stored;
+  stored.id = row.int_at(0);
+  DeadLetter& letter = stored.letter;
+  letter.reason = row.text_at(1);
+  letter.detail = row.text_at(2);
+  letter.stream = row.text_at(3);
+  letter.source = row.text_at(4);
+  letter.origin = row.text_at(5);
+  letter.position = static_cast<std::uint64_t>(row.int_at(6));
+  letter.window = row.text_at(7);
+  letter.received_at = row.int_at(8);
+  letter.payload = row.blob_at(9);
+  letter.sequence = static_cast<std::uint64_t>(row.int_at(10));
+  letter.event_index = static_cast<std::uint32_t>(row.int_at(11));
+  // A number that a newer version has written is a format that this one does not know.
+  const std::int64_t format = row.int_at(12);
+  if (!row.is_null(12) && format >= 0 && format <= static_cast<std::int64_t>(kLastFormat)) {
+    letter.format = static_cast<Format>(format);
+  }
+  if (!row.is_null(13)) letter.header = std::make_shared<const std::string>(row.blob_at(13));
+  letter.replayed_at = row.int_at(14);
+  return stored;
+}
+
+}  // namespace
+
+Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connection,
+                                                        const DeadLetterQuery& query) {
+  const Result<Where> where = where_of(query);
+  if (where.has_error()) return where.error();
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, reason, detail, stream, source, origin, position, \"window\", received_at, "
-      "payload, sequence, event_index FROM dead_letter WHERE {} ORDER BY id DESC LIMIT {}",
-      where.sql, row_limit(query.limit)));
+      "payload, sequence, event_index, format, header, replayed_at FROM dead_letter WHERE {} "
+      "ORDER BY id {} LIMIT {}",
+      where->sql, query.oldest_first ? "ASC" : "DESC", row_limit(query.list.limit)));
   if (select.has_error()) return select.error();
-  where.bind(*select);
+  where->bind(*select);
   std::vector<StoredDeadLetter> rows;
-  while (true) {
+  std::size_t bytes = 0;
+  while (bytes < DeadLetterQuery::kPageBytesMax) {
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
-    if (!*more) return rows;
-    StoredDeadLetter stored;
-    stored.id = select->int_at(0);
-    DeadLetter& letter = stored.letter;
-    letter.reason = select->text_at(1);
-    letter.detail = select->text_at(2);
-    letter.stream = select->text_at(3);
-    letter.source = select->text_at(4);
-    letter.origin = select->text_at(5);
-    letter.position = static_cast<std::uint64_t>(select->int_at(6));
-    letter.window = select->text_at(7);
-    letter.received_at = select->int_at(8);
-    letter.payload = select->blob_at(9);
-    letter.sequence = static_cast<std::uint64_t>(select->int_at(10));
-    letter.event_index = static_cast<std::uint32_t>(select->int_at(11));
-    rows.push_back(std::move(stored));
+    if (!*more) break;
+    rows.push_back(dead_letter_at(*select));
+    bytes += rows.back().letter.payload.size();
   }
+  return rows;
 }
 
 Result<std::vector<DeadLetterCount>> read_dead_letter_counts(const Connection& connection) {

@@ -29,6 +29,8 @@ class RecordWriter {
   Result<> write(const Incident& incident);
   /// Adds and counts those that are not there yet, and removes the oldest beyond kMaxDeadLetters.
   Result<> write(const DeadLetters& letters);
+  /// Notes when a letter's event was sent again, if it is still there.
+  Result<> write(const ReplayedLetter& replayed);
   /// Removes at most `step` dead letters that were received before `before`.
   Result<std::int64_t> expire_dead_letters(Timestamp before, std::int64_t step);
 
@@ -36,6 +38,7 @@ class RecordWriter {
   Statement anomaly_;
   Statement incident_;
   Statement dead_letter_;
+  Statement replayed_;
   Statement count_;
   Statement trim_;
   Statement expire_;
@@ -44,7 +47,7 @@ class RecordWriter {
 Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const ListQuery& query);
 Result<std::vector<Incident>> read_incidents(const Connection& connection, const ListQuery& query);
 Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connection,
-                                                        const ListQuery& query);
+                                                        const DeadLetterQuery& query);
 Result<std::vector<DeadLetterCount>> read_dead_letter_counts(const Connection& connection);
 
 }  // namespace streamobs::store

@@ -293,6 +293,20 @@ bool BatchDecoder::get_event_index(ByteReader& in, std::uint8_t flags, EventBatc
   return true;
 }
 
+namespace {
+
+bool get_form(ByteReader& in, DeadLetter& letter) {
+  const std::uint8_t format = in.u8();
+  const std::string_view header = in.text();
+  if (format > static_cast<std::uint8_t>(kLastFormat) + 1) return false;
+  letter.format.reset();
+  if (format != kNoFormat) letter.format = static_cast<Format>(format - 1);
+  letter.header = header.empty() ? nullptr : std::make_shared<const std::string>(header);
+  return in.ok();
+}
+
+}  // namespace
+
 bool BatchDecoder::get_refused(ByteReader& outer, EventBatch& out) {
   std::string_view bytes;
   letters_.clear();
@@ -313,7 +327,7 @@ bool BatchDecoder::get_refused(ByteReader& outer, EventBatch& out) {
   const DeadLetter* before = &first;
   for (DeadLetter& letter : out.dead_letters) {
     const std::uint8_t same = in.u8();
-    if (!in.ok() || (same & ~kKnownSame) != 0) return false;
+    if (!in.ok()) return false;
     const auto text = [&](std::uint8_t bit, const std::string& last, std::string& to) {
       to = (same & bit) != 0 ? std::string_view(last) : in.text();
     };
@@ -324,6 +338,9 @@ bool BatchDecoder::get_refused(ByteReader& outer, EventBatch& out) {
     text(kSameOrigin, before->origin, letter.origin);
     text(kSameWindow, before->window, letter.window);
     letter.received_at = (same & kSameReceivedAt) != 0 ? before->received_at : in.signed_varint();
+    letter.format = before->format;
+    letter.header = before->header;
+    if ((same & kNewForm) != 0 && !get_form(in, letter)) return false;
     letter.position = in.varint();
     if (!read_u32(in, letter.event_index)) return false;
     letter.payload = in.text();

@@ -187,6 +187,20 @@ void BatchEncoder::put_entries(const Dictionary& dictionary, const Dictionary::I
   if (numbered_.size() > 1) put_packed(out, words_.data(), size);
 }
 
+namespace {
+
+bool same_text(const std::shared_ptr<const std::string>& a,
+               const std::shared_ptr<const std::string>& b) {
+  return a == b || (a != nullptr && b != nullptr && *a == *b);
+}
+
+void put_form(const DeadLetter& letter, std::string& out) {
+  put_u8(out, letter.format ? static_cast<std::uint8_t>(*letter.format) + 1 : kNoFormat);
+  put_text(out, letter.header != nullptr ? std::string_view(*letter.header) : std::string_view());
+}
+
+}  // namespace
+
 void BatchEncoder::put_refused(const EventBatch& batch, std::string& out) {
   letters_.clear();
   put_varint(letters_, batch.refused);
@@ -210,6 +224,9 @@ void BatchEncoder::put_refused(const EventBatch& batch, std::string& out) {
     if (letter.origin == before->origin) same |= kSameOrigin;
     if (letter.window == before->window) same |= kSameWindow;
     if (letter.received_at == before->received_at) same |= kSameReceivedAt;
+    const bool same_form =
+        letter.format == before->format && same_text(letter.header, before->header);
+    if (!same_form) same |= kNewForm;
     put_u8(letters_, same);
     if ((same & kSameReason) == 0) put_text(letters_, letter.reason);
     if ((same & kSameDetail) == 0) put_text(letters_, letter.detail);
@@ -218,6 +235,7 @@ void BatchEncoder::put_refused(const EventBatch& batch, std::string& out) {
     if ((same & kSameOrigin) == 0) put_text(letters_, letter.origin);
     if ((same & kSameWindow) == 0) put_text(letters_, letter.window);
     if ((same & kSameReceivedAt) == 0) put_signed(letters_, letter.received_at);
+    if (!same_form) put_form(letter, letters_);
     put_varint(letters_, letter.position);
     put_varint(letters_, letter.event_index);
     put_text(letters_, letter.payload);

@@ -38,6 +38,10 @@ inline constexpr std::uint8_t kSameSource = 0x08;
 inline constexpr std::uint8_t kSameOrigin = 0x10;
 inline constexpr std::uint8_t kSameWindow = 0x20;
 inline constexpr std::uint8_t kSameReceivedAt = 0x40;
-inline constexpr std::uint8_t kKnownSame = 0x7f;
+/// Not the same: a format and, of CSV, a header follow. Not set, they are as in the letter before.
+inline constexpr std::uint8_t kNewForm = 0x80;
+
+// A letter's format: 0 is none, else one more than its number.
+inline constexpr std::uint8_t kNoFormat = 0;
 
 }  // namespace streamobs::wal::batch_format

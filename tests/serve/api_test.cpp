@@ -95,8 +95,9 @@ class FakeQueries final : public serve::Queries {
     co_return out;
   }
   asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
-      store::ListQuery query) override {
-    list_query = std::move(query);
+      store::DeadLetterQuery query) override {
+    list_query = query.list;
+    dead_letter_query = std::move(query);
     store::StoredDeadLetter stored;
     stored.id = 9;
     stored.letter.reason = "bad_utf8";
@@ -119,6 +120,29 @@ class FakeQueries final : public serve::Queries {
   std::vector<WindowRow> rows;
   store::WindowQuery window_query;
   store::ListQuery list_query;
+  store::DeadLetterQuery dead_letter_query;
+};
+
+class FakeReplay final : public serve::LetterReplay {
+ public:
+  asio::awaitable<Result<serve::ReplayReport>> replay(std::size_t,
+                                                      store::DeadLetterQuery which) override {
+    query = std::move(which);
+    serve::ReplayReport report;
+    report.accepted = 3;
+    report.rejected = 1;
+    report.repeated = 2;
+    report.passed_over = 1;
+    report.more = true;
+    report.stopped = "the disk is full";
+    report.failures = {{4, "late", "too late"}, {5, "", "cut"}};
+    Result<serve::ReplayReport> out = std::move(report);
+    if (busy) out = fail(ErrorCode::unavailable, "another one is under way");
+    co_return out;
+  }
+
+  bool busy = false;
+  store::DeadLetterQuery query;
 };
 
 constexpr std::string_view kPage = "<!doctype html><title>t</title>";
@@ -136,6 +160,7 @@ struct App {
     context.clock = &clock;
     context.registry = &registry;
     context.queries = &queries;
+    context.letter_replay = &letter_replay;
     context.open_windows = &open_windows;
     context.live = &live;
     serve::StreamInfo stream;
@@ -183,7 +208,7 @@ struct App {
     HttpClient client = server->connect();
     const auto response = client.ask(request);
     REQUIRE(response);
-    if (response->header("content-type").find("json") != std::string::npos) {
+    if (response->header("content-type").find("/json") != std::string::npos) {
       simdjson::dom::parser parser;
       INFO(response->body);
       CHECK(parser.parse(response->body).error() == simdjson::SUCCESS);
@@ -191,10 +216,14 @@ struct App {
     return *response;
   }
   HttpResponse fetch(const std::string& path) { return ask(get(path)); }
+  HttpResponse post(const std::string& path) {
+    return ask("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+  }
 
   ManualClock clock{kNoon + 90 * kSecond};
   telemetry::Registry registry;
   FakeQueries queries;
+  FakeReplay letter_replay;
   serve::OpenWindows open_windows;
   serve::LiveHub live;
   std::optional<std::string> reason;
@@ -275,20 +304,55 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
   CHECK(app.fetch("/api/v1/dead-letters?reason=bad_utf8").body ==
         "{\"rows\":[{\"id\":9,\"reason\":\"bad_utf8\",\"detail\":\"\",\"stream\":\"requests\","
         "\"source\":\"\",\"origin\":\"\",\"position\":0,\"window\":null,\"received_at\":"
-        "\"2024-01-09T12:00:00Z\",\"payload\":\"{\\\"a\\\":\\\"\xef\xbf\xbd\\\"}\"}],\"counts\":"
+        "\"2024-01-09T12:00:00Z\",\"replayed_at\":null,\"payload\":\"{\\\"a\\\":"
+        "\\\"\xef\xbf\xbd\\\"}\"}],\"counts\":"
         "[{\"stream\":\"requests\",\"reason\":\"bad_utf8\",\"count\":3}]}");
+}
+
+TEST_CASE("dead letters are asked for by page, downloaded and replayed", "[serve]") {
+  App app;
+  const HttpResponse lines =
+      app.fetch("/api/v1/dead-letters?format=ndjson&below_id=12&replayed=false&source=http");
+  CHECK(lines.body.ends_with("}\n"));
+  CHECK(lines.body.find("\"counts\"") == std::string::npos);
+  CHECK(app.queries.dead_letter_query.below == 12);
+  CHECK(app.queries.dead_letter_query.replayed == false);
+  CHECK(app.queries.list_query.equal ==
+        std::vector<std::pair<std::string, std::string>>{{"source", "http"}});
+  for (const char* bad : {"id=x", "id=1x", "below_id=", "replayed=1", "format=csv", "payload=x"}) {
+    CHECK(app.fetch(std::string("/api/v1/dead-letters?") + bad).status == 400);
+  }
+
+  const std::string replay = "/api/v1/dead-letters/replay";
+  CHECK(app.post(replay + "?stream=requests").body ==
+        R"({"accepted":3,"rejected":1,"repeated":2,"passed_over":1,"more":true,)"
+        R"("stopped":"the disk is full","errors":[{"id":4,"reason":"late","detail":"too late"},)"
+        R"({"id":5,"reason":null,"detail":"cut"}]})");
+  CHECK(app.letter_replay.query.list.limit == 10'000);
+  CHECK_FALSE(app.letter_replay.query.late);
+  // Late ones only where they must be meant.
+  for (const char* meant : {"?reason=late&limit=7", "?id=4", "?window=minutes"}) {
+    CHECK(app.post(replay + meant).status == 200);
+    CHECK(app.letter_replay.query.late);
+  }
+  CHECK(app.post(replay + "?below_id=4").status == 400);
+  CHECK(app.post(replay + "?reason=late&limit=7").status == 200);
+  CHECK(app.letter_replay.query.list.limit == 7);
+  app.letter_replay.busy = true;
+  CHECK(app.post(replay).status == 503);
 }
 
 TEST_CASE("the pipeline is shown", "[serve]") {
   App app;
-  CHECK(app.fetch("/api/v1/pipeline").body ==
-        R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
-        R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
-        R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
-        R"("events":7,"detail":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
-        R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
-        R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
-        R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
+  CHECK(
+      app.fetch("/api/v1/pipeline").body ==
+      R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
+      R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
+      R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
+      R"("events":7,"detail":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
+      R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
+      R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
+      R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
 }
 
 TEST_CASE("health, metrics and version", "[serve]") {

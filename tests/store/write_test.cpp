@@ -307,6 +307,85 @@ TEST_CASE("dead letters are kept with their payload and counted for good", "[sto
   CHECK(counts[1].reason == "not_json");
 }
 
+TEST_CASE("a dead letter has what it needs to be replayed, and is marked when it was", "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {});
+  const auto of = [](std::uint64_t sequence, std::uint32_t index, std::string window) {
+    DeadLetter made = letter("requests", window.empty() ? "not_json" : "late", kNoon);
+    made.sequence = sequence;
+    made.event_index = index;
+    made.window = std::move(window);
+    made.format = Format::csv;
+    made.header = std::make_shared<const std::string>("a,b");
+    return made;
+  };
+  DeadLetter no_form = of(8, 0, "");
+  no_form.format.reset();
+  no_form.header.reset();
+  write(*database, {letters({of(7, 0, ""), of(7, 1, "a"), of(7, 1, "b"), no_form})});
+  const auto replayed = [](std::uint64_t position, LetterId which, Timestamp at) -> Record {
+    return std::make_shared<const ReplayedLetter>(ReplayedLetter{position, which, at});
+  };
+  // One that is no longer there changes nothing; neither does the same mark again.
+  write(*database, {replayed(9, {7, 1}, kNoon + 5), replayed(10, {6, 1}, kNoon + 6)});
+  write(*database, {replayed(9, {7, 1}, kNoon + 5)});
+  DeadLetterQuery query;
+  query.oldest_first = true;
+  const auto all = database->dead_letters(query).value();
+  REQUIRE(all.size() == 4);
+  CHECK(all[0].letter.format == Format::csv);
+  REQUIRE(all[0].letter.header != nullptr);
+  CHECK(*all[0].letter.header == "a,b");
+  CHECK(all[0].letter.not_replayable().empty());
+  CHECK_FALSE(all[3].letter.not_replayable().empty());
+  CHECK(all[3].letter.header == nullptr);
+  std::vector<Timestamp> marks;
+  for (const StoredDeadLetter& stored : all) marks.push_back(stored.letter.replayed_at);
+  CHECK(marks == std::vector<Timestamp>{0, kNoon + 5, kNoon + 5, 0});
+  CHECK(shell(temp.database(), "SELECT count(*), replayed_at FROM dead_letters GROUP BY 2;") ==
+        "2|\n2|2024-01-09T12:00:00.000005Z");
+  CHECK(database->dead_letter_counts()->size() == 2);
+
+  query.replayed = false;
+  CHECK(database->dead_letters(query)->size() == 2);
+  query.replayed = true;
+  CHECK(database->dead_letters(query)->size() == 2);
+  query.late = false;
+  CHECK(database->dead_letters(query)->empty());
+  DeadLetterQuery page;
+  page.above = 1;
+  page.below = 4;
+  page.list.limit = 1;
+  CHECK(database->dead_letters(page)->at(0).id == 3);
+  page.oldest_first = true;
+  CHECK(database->dead_letters(page)->at(0).id == 2);
+  page = {};
+  page.id = 4;
+  CHECK(database->dead_letters(page)->at(0).letter.sequence == 8);
+}
+
+TEST_CASE("a page of dead letters ends before it is too much", "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {});
+  DeadLetter large = letter("requests", "not_json", kNoon);
+  large.payload.assign(DeadLetter::kMaxPayload, 'x');
+  write(*database, {letters(DeadLetters(400, large))});
+  DeadLetterQuery query;
+  query.list.limit = 1'000;
+  std::size_t seen = 0;
+  std::size_t pages = 0;
+  while (true) {
+    const auto page = database->dead_letters(query).value();
+    if (page.empty()) break;
+    CHECK(page.size() * DeadLetter::kMaxPayload <= DeadLetterQuery::kPageBytesMax);
+    seen += page.size();
+    ++pages;
+    query.below = page.back().id;
+  }
+  CHECK(seen == 400);
+  CHECK(pages == 2);
+}
+
 TEST_CASE("dead letters are bounded in number at every moment", "[store]") {
   const TempDir temp;
   const auto database = open(temp.database(), {});

@@ -253,6 +253,9 @@ class BatchMaker {
       letter.window = one_in(5) ? "minutes" : "";
       letter.received_at = one_in(5) ? some_integer() : batch.origin.received_at;
       letter.payload = some_text();
+      if (!one_in(4)) letter.format = static_cast<Format>(below(4));
+      if (one_in(3)) letter.header = std::make_shared<const std::string>("a,b");
+      if (one_in(9)) letter.header = std::make_shared<const std::string>("a,\"b\n\"");
       batch.dead_letters.push_back(std::move(letter));
     }
     if (one_in(3)) batch.refused_unkept["not_json"] = random_();
@@ -286,6 +289,9 @@ inline std::string difference(const DeadLetter& a, const DeadLetter& b) {
   if (a.event_index != b.event_index) return "event_index";
   if (a.window != b.window) return "window";
   if (a.received_at != b.received_at) return "received_at";
+  if (a.format != b.format) return "format";
+  if ((a.header == nullptr) != (b.header == nullptr)) return "header";
+  if (a.header != nullptr && *a.header != *b.header) return "header";
   return a.payload != b.payload ? "payload" : "";
 }
 

@@ -1,0 +1,187 @@
+#include "app/letter_replay.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/hash.h"
+
+namespace streamobs::app {
+
+using serve::ReplayReport;
+using source::IngestOutcome;
+
+namespace {
+
+constexpr std::string_view kReplayOf = "replay of ";
+constexpr auto kPause = std::chrono::milliseconds(50);
+constexpr int kTriesWhenFull = 100;
+
+/// Where the event stood when it came first, however often it has been replayed.
+std::string origin_of(const DeadLetter& letter) {
+  if (letter.origin.starts_with(kReplayOf)) return letter.origin;
+  return fmt::format("{}{}:{}", kReplayOf, letter.origin.empty() ? letter.source : letter.origin,
+                     letter.position);
+}
+
+void note(ReplayReport& report, std::int64_t id, std::string_view reason, std::string_view detail) {
+  if (report.failures.size() == ReplayReport::kErrorsMax) return;
+  ReplayReport::Failure failure;
+  failure.id = id;
+  failure.reason = reason;
+  failure.detail = detail;
+  report.failures.push_back(std::move(failure));
+}
+
+/// Why nothing more is sent; empty: go on.
+std::string_view reason_to_stop(IngestOutcome::Status status) {
+  switch (status) {
+    case IngestOutcome::Status::taken:
+    case IngestOutcome::Status::key_reused:
+      return {};
+    case IngestOutcome::Status::overloaded:
+      return "the pipeline stayed full; replay the others when there is less to do";
+    case IngestOutcome::Status::starting:
+      return "the engine is recovering (/readyz says how far it is)";
+    case IngestOutcome::Status::no_space:
+      return "the disk is full; make room where data_dir is, then replay the others";
+    default:
+      return "the engine is ending; replay the others when it runs again";
+  }
+}
+
+}  // namespace
+
+/// One request. Everything in it belongs to the strand of its lane.
+struct LetterReplay::Run {
+  explicit Run(std::size_t of_lane) : lane(of_lane) {}
+
+  std::size_t lane;
+  ReplayReport report;
+  std::set<LetterId> chosen;  ///< An event that was late for several windows is sent once.
+  std::vector<store::StoredDeadLetter> letters;  ///< Of the page, those to be sent …
+  std::size_t next = 0;                          ///< … and the first that was not begun.
+  std::atomic<std::size_t> working{0};
+  flow::Signal ended;
+};
+
+asio::awaitable<Result<ReplayReport>> LetterReplay::replay(std::size_t lane,
+                                                           store::DeadLetterQuery which) {
+  if (under_way_.exchange(true)) {
+    co_return fail(ErrorCode::unavailable,
+                   "dead letters are being replayed already; wait until that has ended");
+  }
+  Run run(lane);
+  const Result<> done = co_await replay_pages(run, std::move(which));
+  under_way_ = false;
+  if (done.has_error()) co_return done.error();
+  co_return std::move(run.report);
+}
+
+asio::awaitable<Result<>> LetterReplay::replay_pages(Run& run, store::DeadLetterQuery which) {
+  std::size_t left = which.list.limit;
+  which.replayed = false;
+  // What is refused again on the way becomes a new letter, which is not of this replay.
+  which.list.limit = 1;
+  store::DeadLetterQuery newest = which;
+  Result<std::vector<store::StoredDeadLetter>> page =
+      co_await queries_.dead_letters(std::move(newest));
+  if (page.has_error()) co_return page.error();
+  if (page->empty()) co_return Result<>();
+  which.below = page->front().id + 1;
+  which.oldest_first = true;
+  while (run.report.stopped.empty()) {
+    which.list.limit = std::clamp<std::size_t>(left, 1, kPage);
+    store::DeadLetterQuery next = which;
+    page = co_await queries_.dead_letters(std::move(next));
+    if (page.has_error()) co_return page.error();
+    run.report.more = left == 0 && !page->empty();
+    if (left == 0 || page->empty()) break;
+    left -= page->size();
+    which.above = page->back().id;
+    choose(run, std::move(*page));
+    co_await send_all(run);
+  }
+  co_return Result<>();
+}
+
+void LetterReplay::choose(Run& run, std::vector<store::StoredDeadLetter> page) {
+  run.letters.clear();
+  run.next = 0;
+  for (store::StoredDeadLetter& stored : page) {
+    std::string why_not(stored.letter.not_replayable());
+    if (why_not.empty() && !plan_.stream_id(stored.letter.stream)) {
+      why_not = fmt::format("there is no stream {} any more", stored.letter.stream);
+    }
+    if (!why_not.empty()) {
+      ++run.report.passed_over;
+      note(run.report, stored.id, "", why_not);
+    } else if (run.chosen.insert(stored.letter.letter_id()).second) {
+      run.letters.push_back(std::move(stored));
+    }
+  }
+}
+
+asio::awaitable<void> LetterReplay::send_all(Run& run) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  run.working = std::min(kAtOnce, run.letters.size());
+  for (std::size_t n = run.working; n > 0; --n) tasks_.spawn(executor, "dead letters", work(run));
+  const auto all_ended = [&run] { return run.working == 0; };
+  co_await run.ended.wait(all_ended);
+}
+
+asio::awaitable<void> LetterReplay::work(Run& run) {
+  while (run.next < run.letters.size() && run.report.stopped.empty()) {
+    const store::StoredDeadLetter& stored = run.letters[run.next++];
+    const IngestOutcome outcome = co_await send(run, stored.letter);
+    if (const std::string_view why = reason_to_stop(outcome.status); !why.empty()) {
+      run.report.stopped = why;
+    } else if (outcome.repeated || outcome.status == IngestOutcome::Status::key_reused) {
+      // Under this key only this event was ever sent, or one that somebody had mended.
+      ++run.report.repeated;
+    } else {
+      run.report.accepted += outcome.accepted;
+      run.report.rejected += outcome.rejected;
+      for (const source::RefusedEvent& refused : outcome.errors) {
+        note(run.report, stored.id, refused.reason, refused.detail);
+      }
+    }
+  }
+  run.working.fetch_sub(1);
+  run.ended.notify();
+}
+
+/// Where the pipeline is full, tries for a while.
+asio::awaitable<IngestOutcome> LetterReplay::send(const Run& run, const DeadLetter& letter) {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  asio::steady_timer pause(executor);
+  IngestOutcome outcome;
+  for (int tries = 0; tries < kTriesWhenFull; ++tries) {
+    Block block = block_of(letter);
+    outcome = co_await ingest_.submit(run.lane, std::move(block));
+    if (outcome.status != IngestOutcome::Status::overloaded) break;
+    pause.expires_after(kPause);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  co_return outcome;
+}
+
+Block LetterReplay::block_of(const DeadLetter& letter) const {
+  Block block;
+  block.stream_id = *plan_.stream_id(letter.stream);
+  block.format = *letter.format;
+  block.header = letter.header;
+  block.bytes = std::make_shared<BlockBuffer>();
+  block.bytes->append(letter.payload);
+  block.bytes->append("\n");
+  block.origin.source_id = plan_.streams[block.stream_id].http_source;
+  block.origin.received_at = clock_.now();
+  block.origin.name = origin_of(letter);
+  block.origin.request_key = replay_key(letter.letter_id());
+  block.origin.request_digest = hash_bytes(letter.payload);
+  return block;
+}
+
+}  // namespace streamobs::app
