@@ -19,6 +19,17 @@ std::string text_of(const Run& run) {
   return run.all.back()->title + " | " + run.all.back()->explanation;
 }
 
+/// Of a rule that names no metric.
+AnomalyPtr without_figure() {
+  auto a = anomaly_of({0});
+  a->rule = "both_down";
+  a->metric_name.clear();
+  a->metric_value.reset();
+  a->baseline_value.reset();
+  a->threshold_value.reset();
+  return a;
+}
+
 TEST_CASE("situation: two kinds of trouble, one after the other", "[narrate][golden]") {
   Run run;
   run.quiet(-60, 0);
@@ -194,13 +205,7 @@ TEST_CASE("situation: names that look like something else", "[narrate][golden]")
 
 TEST_CASE("situation: a rule about no single figure", "[narrate][golden]") {
   Run run;
-  auto a = anomaly_of({0});
-  a->rule = "both_down";
-  a->metric_name.clear();
-  a->metric_value.reset();
-  a->baseline_value.reset();
-  a->threshold_value.reset();
-  run.feed(AnomalyPtr(a));
+  run.feed(without_figure());
   CHECK(text_of(run) ==
         "checkout: rule both_down | The rule both_down has held for checkout since 12:34 UTC. No "
         "other service is flagged.");
@@ -221,13 +226,7 @@ TEST_CASE("situation: which minute \"that minute\" is", "[narrate][golden]") {
   Run none;
   none.quiet(-10, 0);
   none.feed(rows(kServices, 0, {{{"checkout"}, 0.5, 300}, {{"payments"}}}));
-  auto a = anomaly_of({0});
-  a->rule = "both_down";
-  a->metric_name.clear();
-  a->metric_value.reset();
-  a->baseline_value.reset();
-  a->threshold_value.reset();
-  none.feed(AnomalyPtr(a));
+  none.feed(without_figure());
   CHECK(none.all.back()->explanation.find("In that minute") == std::string::npos);
 }
 
