@@ -31,7 +31,7 @@ test-kafka:  ## Only those against a real Kafka broker (its jars come from Maven
 	third_party/install.sh test
 	cmake --preset release
 	cmake --build --preset release --target streamobs
-	python3 -m pytest -q tests/e2e/test_kafka.py
+	python3 -m pytest -q tests/e2e/test_kafka*.py
 
 test-browser: test-unit  ## The dashboard in headless Chromium.
 	tests/browser/run.sh

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <sys/eventfd.h>
 #include <system_error>
 #include <unistd.h>
@@ -161,6 +162,16 @@ asio::awaitable<void> Consumer::wait(Duration patience) {
   wake_->silence();
 }
 
+std::optional<Duration> Consumer::refresh_every() const {
+  char text[32] = {};
+  std::size_t size = sizeof text;
+  const auto got =
+      rd_kafka_conf_get(rd_kafka_conf(client_), "topic.metadata.refresh.interval.ms", text, &size);
+  const std::int64_t every_ms = got == RD_KAFKA_CONF_OK ? std::atoll(text) : -1;
+  if (every_ms < 0) return std::nullopt;
+  return every_ms * kMillisecond;
+}
+
 std::optional<std::int64_t> Consumer::known_end(const std::string& name,
                                                 std::int32_t partition) const {
   std::int64_t first = 0;
@@ -261,8 +272,8 @@ std::string_view advice_on(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
-      return "are the brokers up, and are brokers in the source and the addresses they advertise "
-             "right?";
+      return "are the brokers up, are brokers in the source and the addresses they advertise right, "
+             "and is \"security.protocol\" in its options what their port speaks?";
     default:
       return {};
   }

@@ -74,6 +74,9 @@ class Consumer {
   void serve();
   /// Returns when there may be something to take or serve, or after `patience`.
   asio::awaitable<void> wait(Duration patience);
+  /// How often its user wants topics and partitions looked for; librdkafka's
+  /// topic.metadata.refresh.interval.ms. None: never.
+  std::optional<Duration> refresh_every() const;
   /// Where a partition ended when last heard of; none: not yet.
   std::optional<std::int64_t> known_end(const std::string& topic, std::int32_t partition) const;
 

@@ -15,9 +15,11 @@ namespace {
 
 /// No look at librdkafka is further away than this; a stop is noticed as soon.
 constexpr Duration kPatience = 100 * kMillisecond;
-constexpr auto kLookEvery = std::chrono::minutes(1);
-constexpr auto kLookAgainAfter = std::chrono::seconds(1);
+constexpr Duration kLookEveryMax = kMinute;
+constexpr Duration kLookAgainAfter = kSecond;
 constexpr auto kLookOnEvery = std::chrono::milliseconds(250);
+/// Statistics, one a second, in which a broker was not up, before it is called gone.
+constexpr unsigned kMissedMax = 2;
 /// What all partitions may have gathered that is no block yet.
 constexpr std::size_t kGatheredBytesMax = std::size_t{8} << 20;
 
@@ -95,7 +97,7 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   if (stopping()) co_return Next::end;
   if (found.has_error()) {
     if (found.error().code != ErrorCode::unavailable) co_return found.error();
-    look_at_ = Steady::now() + kLookAgainAfter;
+    look_at_ = Steady::now() + std::chrono::microseconds(kLookAgainAfter);
     if (said_.insert("look").second) {
       log::warn("Kafka: the brokers cannot be asked; trying again until they can",
                 {{"source", setup_.options.name.text},
@@ -109,8 +111,12 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
     log::info("Kafka: the brokers answer", {{"source", setup_.options.name.text}});
   }
   say_missing(found->missing);
-  look_at_ = Steady::now() + (found->missing.empty() ? Steady::duration(kLookEvery)
-                                                     : Steady::duration(kLookAgainAfter));
+  Duration after = kLookAgainAfter;
+  if (found->missing.empty()) {
+    after = std::clamp(consumer_->refresh_every().value_or(kLookEveryMax), kLookAgainAfter,
+                       kLookEveryMax);
+  }
+  look_at_ = Steady::now() + std::chrono::microseconds(after);
   if (found->partitions.empty()) co_return Next::go_on;
   std::vector<PartitionPlace> places;
   for (const KafkaPartitions::Partition& partition : found->partitions) {
@@ -396,16 +402,15 @@ void KafkaSource::take_statistics(std::string_view json) {
     up += broker.up ? 1 : 0;
     // One that leads nothing we read is let go for idleness.
     if (!broker.in_use) continue;
-    const auto [known, fresh] = brokers_up_.try_emplace(broker.name, broker.up);
-    if (fresh || known->second == broker.up) continue;
-    known->second = broker.up;
-    if (broker.up) {
+    // Twice in a row: the first time it may be connecting.
+    unsigned& missed = brokers_missed_[broker.name];
+    if (!broker.up && ++missed == kMissedMax) {
+      log::warn("Kafka: the broker is gone; waiting for it, nothing is lost",
+                {{"source", source}, {"broker", broker.name}});
+    } else if (broker.up && std::exchange(missed, 0) >= kMissedMax) {
       log::info("Kafka: the broker is back; going on where reading ended",
                 {{"source", source}, {"broker", broker.name}});
       said_.clear();
-    } else {
-      log::warn("Kafka: the broker is gone; waiting for it, nothing is lost",
-                {{"source", source}, {"broker", broker.name}});
     }
   }
   runtime_.metrics

@@ -82,7 +82,7 @@ class KafkaSource final : public Source {
 
   Steady::time_point look_at_;  ///< When to look for partitions again.
   std::set<std::string> said_;  ///< Errors that have been told and not yet been got over.
-  std::map<std::string, bool> brokers_up_;
+  std::map<std::string, unsigned> brokers_missed_;  ///< In how many statistics, in a row.
   telemetry::Counter& messages_;
   flow::TaskGroup tasks_;  ///< look_on() alone.
   bool looking_ = true;

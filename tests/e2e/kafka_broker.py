@@ -50,31 +50,48 @@ def java(main, *arguments):
             *map(str, arguments)]
 
 
+def pairs(values, between):
+    return ",".join(f"{name}{between}{value}" for name, value in values.items())
+
+
 class Broker:
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, proxy=None, certificate=None):
+        """`proxy`: a TcpProxy; who comes through it is led through it to every partition.
+        `certificate`: a PEM file with key and certificate, for a port that speaks TLS."""
         self.settings = settings or {}
+        self.proxy, self.certificate = proxy, certificate
         self.process = None
 
     def __enter__(self):
         fetch_jars()
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="streamobs-kafka-"))
-        port, sasl_port, controller = free_ports(3)
+        port, sasl_port, controller, proxied, tls_port = free_ports(5)
         self.address = f"127.0.0.1:{port}"
         self.sasl_address = f"127.0.0.1:{sasl_port}"  # For obs, whose password is "open sesame".
+        listeners = {"PLAINTEXT": self.address, "SASL": self.sasl_address}
+        protocols = {"PLAINTEXT": "PLAINTEXT", "SASL": "SASL_PLAINTEXT"}
+        if self.proxy:
+            listeners["PROXIED"], protocols["PROXIED"] = f"127.0.0.1:{proxied}", "PLAINTEXT"
+            self.proxy.target = listeners["PROXIED"]
+        if self.certificate:
+            listeners["TLS"], protocols["TLS"] = f"127.0.0.1:{tls_port}", "SSL"
+            self.tls_address = listeners["TLS"]
+        advertised = {**listeners, **({"PROXIED": self.proxy.address} if self.proxy else {})}
         properties = {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "listeners": f"PLAINTEXT://{self.address},SASL://{self.sasl_address},"
-                         f"CONTROLLER://127.0.0.1:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address},SASL://{self.sasl_address}",
-            "listener.security.protocol.map":
-                "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+            "listeners": pairs(listeners, "://") + f",CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": pairs(advertised, "://"),
+            "listener.security.protocol.map": pairs(protocols, ":") + ",CONTROLLER:PLAINTEXT",
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl.plain.sasl.jaas.config":
                 "org.apache.kafka.common.security.plain.PlainLoginModule required "
                 'user_obs="open sesame";',
             "controller.listener.names": "CONTROLLER",
+            **({"listener.name.tls.ssl.keystore.type": "PEM",
+                "listener.name.tls.ssl.keystore.location": self.certificate}
+               if self.certificate else {}),
             "log.dirs": self.directory / "logs",
             "auto.create.topics.enable": "false",
             "broker.session.timeout.ms": 2000,  # A killed one may register again after that.
