@@ -4,6 +4,10 @@
 // count(*) filter, avg, p50, p95, p99 of one float. One lane, one thread, event time stands inside
 // one window, so that what is measured is the update alone; closing is measured apart. CPU time,
 // median of five rounds. `window_bench KEY KEYS` measures one line only.
+//
+// Then windows of a minute that hop by ten seconds against tumbling ones, closing and rows
+// included: event time goes on, and each batch is followed by its mark. `window_bench hopping`
+// measures that only.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -120,9 +124,76 @@ Measured measure(const StreamSchema& schema, KeyKind kind, std::size_t keys) {
   const double begin = cpu_seconds();
   std::vector<PartialPtr> partials;
   partials.push_back(windows.take_all());
-  merger.merge(std::move(partials), 1, kWindowStart, true, out);
+  merger.merge(std::move(partials), 1, kMaxTimestamp, RoundKind::closed, out);
   m.close_ns = (cpu_seconds() - begin) * 1e9 / held;
   return m;
+}
+
+/// All of the events through windows and merger; the rows that came out.
+std::size_t run_through(const std::shared_ptr<const StreamWindowsPlan>& plan,
+                        const std::vector<std::unique_ptr<EventBatch>>& batches) {
+  Admission admission(plan, 1);
+  StreamWindows windows(plan, 0, admission);
+  WindowMerger merger(plan);
+  DeadLetters late;
+  std::size_t rows = 0;
+  Records out;
+  const auto close = [&](PartialPtr partial, Timestamp watermark) {
+    out.clear();
+    std::vector<PartialPtr> partials;
+    partials.push_back(std::move(partial));
+    merger.merge(std::move(partials), 1, watermark, RoundKind::closed, out);
+    for (const Record& record : out) rows += std::get<WindowBatchPtr>(record)->rows.size();
+  };
+  for (const auto& batch : batches) {
+    windows.process(*batch, late);
+    close(windows.take_closed(batch->time_max), batch->time_max);
+  }
+  close(windows.take_all(), kMaxTimestamp);
+  if (!late.empty()) std::abort();
+  return rows;
+}
+
+void measure_hopping(const StreamSchema& schema, std::size_t keys, std::size_t events_per_second) {
+  auto batches = make_batches(schema, KeyKind::dictionary, keys, 2'000'000);
+  std::size_t n = 0;
+  for (const auto& batch : batches) {
+    for (Timestamp& t : batch->time) {
+      t = kWindowStart +
+          static_cast<Timestamp>(n++) * kSecond / static_cast<Timestamp>(events_per_second);
+    }
+    batch->time_max = batch->time.back();
+    batch->stamp.partition_time = batch->time.front() - 1;
+    batch->stamp.others_time = kMaxTimestamp;
+    batch->stamp.floor_time = kMinTimestamp;
+  }
+  const auto tumbling = services_window(schema, "service");
+  const auto hopping = services_window(schema, "service", 10 * kSecond);
+  std::vector<double> tumbling_ns;
+  std::vector<double> hopping_ns;
+  std::vector<double> ratios;
+  std::size_t tumbling_rows = 0;
+  std::size_t hopping_rows = 0;
+  for (int round = 0; round < 7; ++round) {
+    const double begin = cpu_seconds();
+    tumbling_rows = run_through(tumbling, batches);
+    const double middle = cpu_seconds();
+    hopping_rows = run_through(hopping, batches);
+    tumbling_ns.push_back((middle - begin) * 1e9 / static_cast<double>(n));
+    hopping_ns.push_back((cpu_seconds() - middle) * 1e9 / static_cast<double>(n));
+    ratios.push_back(hopping_ns.back() / tumbling_ns.back());
+  }
+  fmt::print("{:>9} {:>12} {:>14.1f} {:>14.1f} {:>8.2f} {:>14} {:>14}\n", keys, events_per_second,
+             median(tumbling_ns), median(hopping_ns), median(ratios), tumbling_rows, hopping_rows);
+  std::fflush(stdout);
+}
+
+void measure_hopping(const StreamSchema& schema) {
+  fmt::print("\n{:>9} {:>12} {:>14} {:>14} {:>8} {:>14} {:>14}\n", "keys", "events/s",
+             "tumbling ns", "hopping ns", "ratio", "tumbling rows", "hopping rows");
+  measure_hopping(schema, 50, 10'000);
+  measure_hopping(schema, 50, 100'000);
+  measure_hopping(schema, 10'000, 100'000);
 }
 
 }  // namespace
@@ -132,6 +203,10 @@ int main(int argc, char** argv) {
   fmt::print("{:<12} {:>9} {:>12} {:>12} {:>14} {:>14} {:>16}\n", "key", "keys", "ns/event",
              "first pass", "close ns/key", "cold B/key", "B/key after");
   const std::string only_name = argc > 1 ? argv[1] : "";
+  if (only_name == "hopping") {
+    measure_hopping(schema);
+    return 0;
+  }
   const std::size_t only_keys = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
   const auto run = [&](const char* name, KeyKind kind, std::size_t keys) {
     if (argc > 2 && (only_name != name || only_keys != keys)) return;
@@ -146,5 +221,6 @@ int main(int argc, char** argv) {
   for (const std::size_t keys : {1, 50, 10'000, 100'000, 1'000'000}) {
     run("int", KeyKind::integer, keys);
   }
+  if (argc == 1) measure_hopping(schema);
   return 0;
 }

@@ -59,22 +59,22 @@ class InProcessLane {
           rows += (*batch)->rows;
           batch_ = std::move(*batch);
         } else if (const auto* mark = std::get_if<wal::Mark>(&item.what)) {
-          close(windows.take_closed(mark->watermark), merger, records);
+          close(windows.take_closed(mark->watermark), mark->watermark, merger, records);
         }
       }
     }
-    close(windows.take_all(), merger, records);
+    close(windows.take_all(), kMaxTimestamp, merger, records);
     if (rows != bodies.events || !late.empty()) std::abort();
     return records.size();
   }
 
  private:
-  static void close(window::PartialPtr partial, window::WindowMerger& merger, Records& records) {
-    if (partial == nullptr) return;
+  static void close(window::PartialPtr partial, Timestamp watermark, window::WindowMerger& merger,
+                    Records& records) {
     std::vector<window::PartialPtr> partials;
     partials.push_back(std::move(partial));
     records.clear();
-    merger.merge(std::move(partials), 1, 0, true, records);
+    merger.merge(std::move(partials), 1, watermark, window::RoundKind::closed, records);
   }
 
   std::shared_ptr<const app::Plan> plan_;

@@ -44,12 +44,14 @@ inline StreamSchema services_schema() {
 
 /// By that field: count(*), count(*) filter, their ratio, avg, p50, p95 and p99 of one float.
 inline std::shared_ptr<const window::StreamWindowsPlan> services_window(const StreamSchema& schema,
-                                                                        const char* by) {
+                                                                        const char* by,
+                                                                        Duration hop = 0) {
   expr::Scope scope;
   for (const Field& field : schema.fields) scope.add_column(field.name, field.type);
   window::WindowOptions o;
   o.name = "service_metrics";
   o.by = {{by, by}};
+  o.hop = hop;
   o.max_keys = 10'000'000;
   o.select = {{"request_count", "count(*)"},
               {"error_count", "count(*) filter (where status_code >= 500)"},

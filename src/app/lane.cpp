@@ -121,11 +121,20 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
         &r.counter("streamobs_events_too_old_total",
                    "Events not counted, because they are older than ids are remembered.",
                    {{"stream", name}}),
+        {},
         {}};
     for (const std::size_t window : plan.streams[id].window_ids) {
       stream.late.push_back(&r.counter(
           "streamobs_late_events_total", "Events that came after their window had closed.",
           {{"window", plan.windows[window].schema->window}, {"outcome", "dead_letter"}}));
+      stream.partly_late.push_back(
+          plan.windows[window].schema->hop == 0
+              ? nullptr
+              : &r.counter(
+                    "streamobs_partly_late_events_total",
+                    "Events that came after some of the hopping windows they would be in had "
+                    "closed, and were counted in the others.",
+                    {{"window", plan.windows[window].schema->window}}));
     }
     streams.push_back(std::move(stream));
     // There from the start: a counter that comes into being with its first event has no increase.
@@ -164,6 +173,7 @@ void LaneMetrics::count_windowed(std::uint32_t stream_id, const window::ProcessC
   if (counts.overflow_rows != 0) stream.overflow_rows->add(counts.overflow_rows);
   for (std::size_t i = 0; i < counts.late.size(); ++i) {
     if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);
+    if (counts.partly_late[i] != 0) stream.partly_late[i]->add(counts.partly_late[i]);
   }
 }
 
@@ -302,14 +312,14 @@ LaneOutput Lane::handle(LaneWork& work) {
   }
   LanePartial partial;
   if (const auto* mark = std::get_if<wal::Mark>(&work)) {
-    partial = {LanePartial::Kind::closed, mark->stream_id, mark->position, mark->watermark,
+    partial = {window::RoundKind::closed, mark->stream_id, mark->position, mark->watermark,
                windows_[mark->stream_id]->take_closed(mark->watermark)};
   } else if (const auto* show = std::get_if<ShowOpen>(&work)) {
-    partial = {LanePartial::Kind::open, show->stream_id, show->position, show->watermark,
+    partial = {window::RoundKind::open, show->stream_id, show->position, show->watermark,
                windows_[show->stream_id]->copy_open(show->window)};
   } else {
     const Finish& finish = std::get<Finish>(work);
-    partial = {LanePartial::Kind::cut_short, finish.stream_id, finish.position, finish.watermark,
+    partial = {window::RoundKind::cut_short, finish.stream_id, finish.position, finish.watermark,
                windows_[finish.stream_id]->take_all()};
   }
   work_done(partial.stream_id);

@@ -26,6 +26,7 @@
 #include "wal/batch_codec.h"
 #include "wal/sequencer.h"
 #include "window/admission.h"
+#include "window/merger.h"
 #include "window/stream_windows.h"
 
 namespace streamobs::app {
@@ -59,8 +60,7 @@ using LaneWork = std::variant<EventBatchPtr, wal::Mark, ShowOpen, Finish, CutWor
 
 /// From a lane to the results: its part of what a mark, a ShowOpen or a Finish asked for…
 struct LanePartial {
-  enum class Kind { closed, open, cut_short };
-  Kind kind = Kind::closed;
+  window::RoundKind kind = window::RoundKind::closed;
   std::uint32_t stream_id = 0;
   std::uint64_t position = 0;
   Timestamp watermark = 0;
@@ -85,7 +85,8 @@ struct LaneMetrics {
     telemetry::Counter* overflow_rows;
     telemetry::Counter* duplicates;
     telemetry::Counter* too_old;
-    std::vector<telemetry::Counter*> late;  ///< By window of the stream.
+    std::vector<telemetry::Counter*> late;         ///< By window of the stream.
+    std::vector<telemetry::Counter*> partly_late;  ///< Likewise; null where tumbling.
   };
   /// A batch gets its place in history.
   void count_taken(const EventBatch& batch);

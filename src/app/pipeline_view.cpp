@@ -81,15 +81,13 @@ void PipelineView::register_metrics() {
                      });
   }
   r.gauge_callback(this, "streamobs_window_keys", "Groups held in open windows.", {}, [&t] {
-    std::size_t keys = 0;
+    std::size_t keys = t.results_->kept_keys();
     for (const auto& lane : t.lanes_) keys += lane->keys();
     return static_cast<double>(keys);
   });
-  r.gauge_callback(this, "streamobs_windows_open", "Open windows.", {}, [&t] {
-    std::size_t open = 0;
-    for (const auto& lane : t.lanes_) open = std::max(open, lane->open_instances());
-    return static_cast<double>(open);
-  });
+  r.gauge_callback(this, "streamobs_windows_open",
+                   "Open windows; of hopping ones, the panes held for them.", {},
+                   [&t] { return static_cast<double>(windows_open(t)); });
   r.gauge_callback(this, "streamobs_in_flight_bytes", "Decoded events not yet counted, in bytes.",
                    {}, [&t] { return static_cast<double>(t.in_flight_.bytes.load()); });
   r.gauge_callback(this, "streamobs_log_position", "Batches and marks sequenced so far.", {},
@@ -101,6 +99,12 @@ void PipelineView::register_metrics() {
   r.gauge("streamobs_build_info", "Always 1; the labels say what is running.",
           {{"version", std::string(kVersion)}})
       .set(1);
+}
+
+std::size_t PipelineView::windows_open(const Topology& topology) {
+  std::size_t open = 0;
+  for (const auto& lane : topology.lanes_) open = std::max(open, lane->open_instances());
+  return open + topology.results_->kept_panes();
 }
 
 std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
@@ -248,9 +252,7 @@ serve::Pulse PipelineView::pulse() {
     const double lag = std::max(0.0, static_cast<double>(now - watermark) / kSecond);
     pulse.watermark_lag_seconds = std::max(pulse.watermark_lag_seconds.value_or(0), lag);
   }
-  for (const auto& lane : t.lanes_) {
-    pulse.windows_open = std::max<std::uint64_t>(pulse.windows_open, lane->open_instances());
-  }
+  pulse.windows_open = windows_open(t);
   return pulse;
 }
 

@@ -29,6 +29,7 @@ class PipelineView {
   serve::Pulse pulse();
 
  private:
+  static std::size_t windows_open(const Topology& topology);
   std::vector<serve::StageState> stages() const;
   std::vector<serve::SourceState> sources() const;
   std::vector<serve::RuleState> rules() const;

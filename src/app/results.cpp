@@ -69,6 +69,14 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
 }
 
 Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t position) {
+  for (std::size_t id = 0; id < mergers_.size(); ++id) {
+    if (mergers_[id] == nullptr) continue;
+    const std::string* bytes =
+        find_part(checkpoint, part::windows(plan_.config.streams[id].name.text));
+    if (bytes == nullptr) continue;
+    if (Result<> restored = mergers_[id]->restore(*bytes); restored.has_error()) return restored;
+  }
+  observe_kept();
   if (const std::string* bytes = find_part(checkpoint, part::detect)) {
     const Result<detect::RestoredRules> restored = detector_.restore(*bytes);
     if (restored.has_error()) return restored.error();
@@ -131,10 +139,22 @@ void Results::merge_round(Records& out) {
     round = std::move(part);
     lane.pop_front();
   }
-  if (!any) return;
-  merged_.add();
-  mergers_[round.stream_id]->merge(std::move(partials), round.position, round.watermark,
-                                   round.kind == LanePartial::Kind::closed, out);
+  if (any) merged_.add();
+  mergers_[round.stream_id]->merge(std::move(partials), round.position, round.watermark, round.kind,
+                                   out);
+  observe_kept();
+}
+
+void Results::observe_kept() {
+  window::WindowMerger::Kept all;
+  for (const auto& merger : mergers_) {
+    if (merger == nullptr) continue;
+    const window::WindowMerger::Kept kept = merger->kept();
+    all.panes += kept.panes;
+    all.keys += kept.keys;
+  }
+  kept_panes_.store(all.panes, std::memory_order_relaxed);
+  kept_keys_.store(all.keys, std::memory_order_relaxed);
 }
 
 void Results::merge_cut(Records& out) {

@@ -55,6 +55,10 @@ class Results {
   /// Position of the newest cut that has come through all four stages; any thread.
   std::uint64_t passed() const { return passed_.load(std::memory_order_acquire); }
 
+  /// What the mergers keep of hopping windows; any thread.
+  std::size_t kept_panes() const { return kept_panes_.load(std::memory_order_relaxed); }
+  std::size_t kept_keys() const { return kept_keys_.load(std::memory_order_relaxed); }
+
   struct Fill {
     double merge, detect, narrate, fan_out, store;
   };
@@ -69,6 +73,7 @@ class Results {
   bool round_complete() const;
   void merge_round(Records& out);
   void merge_cut(Records& out);
+  void observe_kept();
   void count(const Record& record);
 
   const Plan& plan_;
@@ -91,6 +96,8 @@ class Results {
   narrate::Narrator narrator_;
   std::vector<Listener> listeners_;
   std::atomic<std::uint64_t> passed_{0};
+  std::atomic<std::size_t> kept_panes_{0};
+  std::atomic<std::size_t> kept_keys_{0};
   mutable std::mutex states_mutex_;
   std::vector<detect::RuleState> states_;
   Timestamp states_at_ = 0;

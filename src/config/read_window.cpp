@@ -178,14 +178,27 @@ bool read_size(const TableReader& table, WindowOptions& out) {
   return true;
 }
 
+void read_hop(const TableReader& table, WindowOptions& out) {
+  const Value* written = table.find("hop");
+  if (written == nullptr) return;
+  if (written->kind == Value::Kind::string) {
+    out.hop_text = SourceText(written->text, written->inner);
+  }
+  table.duration("hop", kSecond, 366 * kDay, out.hop);
+}
+
 /// How many windows can be open at a time follows from the lateness: memory must stay bounded.
 void check_lateness(const TableReader& table, const WindowOptions& window) {
-  const Duration open = window.allowed_lateness / window.size;
+  const bool hops = window.hop != 0 && window.hop != window.size;
+  const Duration open = window.allowed_lateness / (hops ? window.hop : window.size);
   if (open <= kMaxOpenWindows) return;
-  table.error("allowed_lateness",
-              fmt::format("this is {} windows long: as many would be open at a time", open),
-              fmt::format("at most {} times the size; make the windows longer, or wait less",
-                          kMaxOpenWindows));
+  table.error(
+      "allowed_lateness",
+      fmt::format("this is {} {} long: as many would be open at a time", open,
+                  hops ? "hops" : "windows"),
+      hops ? fmt::format("at most {} times the hop; make it longer, or wait less", kMaxOpenWindows)
+           : fmt::format("at most {} times the size; make the windows longer, or wait less",
+                         kMaxOpenWindows));
 }
 
 void check_zone(const TableReader& table, WindowOptions& window) {
@@ -206,6 +219,7 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   check_window_name(entry, report);
   table.text("from", out.from);
   const bool sized = read_size(table, out);
+  read_hop(table, out);
   read_time_zone(table, out.timezone);
   out.names_missing = table.lost_names();
   read_by(table, out);

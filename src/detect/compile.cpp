@@ -193,8 +193,8 @@ class RuleCompiler {
       complain(node.span, span.error().message);
       return std::nullopt;
     }
-    const Duration size = std::max<Duration>(plan_.schema->size, 1);
-    const Duration windows = *span / size;
+    const Duration step = std::max<Duration>(plan_.schema->step(), 1);
+    const Duration windows = *span / step;
     const std::string_view unit = plan_.schema->window;
     if (windows > static_cast<Duration>(KeyHistory::kMaxEntries)) {
       complain(node.span,
@@ -203,11 +203,14 @@ class RuleCompiler {
                "use a shorter duration, or a window of a larger size");
       return std::nullopt;
     }
-    if (windows < plan_.options.warmup_windows) {
+    // Of hopping windows, those that overlap the one being judged do not count.
+    const Duration size = std::max(plan_.schema->size, step);
+    const Duration counted = *span < size ? 0 : (*span - size) / step + 1;
+    if (counted < plan_.options.warmup_windows) {
       complain(node.span,
                fmt::format("at most {} windows of {} are in {}, and the rule waits for {}: it "
                            "would never say anything",
-                           windows, unit, node.literal.text, plan_.options.warmup_windows),
+                           counted, unit, node.literal.text, plan_.options.warmup_windows),
                "use a longer duration, or set warmup lower");
       return std::nullopt;
     }

@@ -156,8 +156,10 @@ std::size_t RuleRun::ordinary_least() const {
 double RuleRun::history_value(const HistoryCall& call, const Key& key, Timestamp start) const {
   if (call.summarise == Summarise::previous) return key.history.previous(call.series, start);
   const auto least = static_cast<std::size_t>(plan_.options.warmup_windows);
+  // Hopping windows that overlap this one would compare it with itself.
+  const Timestamp until = start - (plan_.schema->size - plan_.schema->step());
   const Normal::Level level =
-      key.history.normal(call.series, start - call.span, start, ordinary_least());
+      key.history.normal(call.series, start - call.span, until, ordinary_least());
   if (level.count < least) return kNull;
   switch (call.summarise) {
     case Summarise::mean:
@@ -184,7 +186,7 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
     key.streak = key.streak_before;
   } else {
     // Windows without a row lie between: the rule may have been quiet for long enough in them.
-    if (!key.open.empty() && row.start >= quiet_at(key)) {
+    if (!key.open.empty() && end_before(row) >= quiet_at(key)) {
       resolve_all(bytes, key, quiet_at(key), out);
     }
     key.streak_before = key.streak;
@@ -194,7 +196,7 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
 
   Streak& streak = key.streak;
   if (condition) {
-    if (!streak.first_end || row.start > streak.last_true_end) {
+    if (!streak.first_end || end_before(row) > streak.last_true_end) {
       streak.first_end = row.end;
       streak.first_start = row.start;
       streak.first_baseline = baseline(index);
@@ -332,12 +334,17 @@ void RuleRun::resolve_all(const std::string& bytes, Key& key, Timestamp at, Reco
   open_keys_.erase(bytes);
 }
 
+// When the window before the row's ended.
+Timestamp RuleRun::end_before(const WindowRow& row) const {
+  return plan_.schema->hop == 0 ? row.start : row.end - plan_.schema->hop;
+}
+
 // The end of the first window that shows, if the key has no row, that the rule has been quiet for
 // long enough.
 Timestamp RuleRun::quiet_at(const Key& key) const {
-  const Duration size = std::max<Duration>(plan_.schema->size, 1);
+  const Duration step = std::max<Duration>(plan_.schema->step(), 1);
   const Duration wait = std::max<Duration>(plan_.options.keep_firing_for, 1);
-  return key.streak.last_true_end + (wait + size - 1) / size * size;
+  return key.streak.last_true_end + (wait + step - 1) / step * step;
 }
 
 void RuleRun::pass_time(Timestamp time, std::uint64_t position, Records& out) {

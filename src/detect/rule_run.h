@@ -90,6 +90,7 @@ class RuleRun {
   void raise(const std::string& key_bytes, Key& key, AnomalyPtr anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
+  Timestamp end_before(const WindowRow& row) const;
   Timestamp quiet_at(const Key& key) const;
 
   const RulePlan& plan_;

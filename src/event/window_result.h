@@ -28,6 +28,7 @@ struct WindowSchema {
   std::string window;      ///< Its name in the config, of its view and in the API.
   std::string stream;
   Duration size = 0;       ///< Of one window; for calendar days, of a day without a clock change.
+  Duration hop = 0;        ///< From the start of one to that of the next; 0: of `size` (tumbling).
   Duration allowed_lateness = 0;  ///< A window closes this long after its end.
   std::vector<ResultColumn> keys;
   std::vector<ResultColumn> metrics;  ///< In the config's order.
@@ -36,6 +37,9 @@ struct WindowSchema {
   std::uint64_t definition = 0;
   /// Which metrics are quantiles of a stored sketch, and the like: how `state` is to be read.
   std::vector<std::string> accumulators;
+
+  /// How often one ends.
+  Duration step() const { return hop != 0 ? hop : size; }
 };
 
 struct WindowRow {

@@ -57,19 +57,15 @@ bool Admission::Impl::must_order(std::size_t rows, std::size_t rows_in_flight) c
   return false;
 }
 
-const WindowInstance* Admission::Impl::held_by(std::size_t lane, std::size_t window,
-                                               Timestamp start) const {
+WindowInstance* Admission::Impl::held_by(std::size_t lane, const InstancePlace& place) const {
   if (lanes[lane] == nullptr) return nullptr;
-  const std::vector<InstancePtr>& instances = (*lanes[lane])[window];
-  const auto at = find_instance(instances, start);
-  if (at == instances.end() || (*at)->interval.start != start) return nullptr;
-  return at->get();
+  return instance_of((*lanes[lane])[place.window], place);
 }
 
-std::size_t Admission::Impl::count_keys(std::size_t window, Timestamp start) const {
+std::size_t Admission::Impl::count_keys(const InstancePlace& place) const {
   std::vector<const WindowInstance*> holders;
   for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
-    if (const WindowInstance* instance = held_by(lane, window, start)) holders.push_back(instance);
+    if (const WindowInstance* instance = held_by(lane, place)) holders.push_back(instance);
   }
   if (holders.size() == 1) return holders[0]->table.keys();
   KeySet all;
@@ -85,8 +81,8 @@ std::size_t Admission::Impl::count_keys(std::size_t window, Timestamp start) con
 void Admission::Impl::update_largest(std::size_t window) {
   std::size_t largest = 0;
   const std::size_t cap = plan->windows[window].max_keys;
-  for (auto at = keys.lower_bound({window, kMinTimestamp});
-       at != keys.end() && at->first.first == window; ++at) {
+  for (auto at = keys.lower_bound({window, kMinTimestamp, kMinTimestamp});
+       at != keys.end() && at->first.window == window; ++at) {
     if (at->second < cap) largest = std::max(largest, at->second);
   }
   windows[window].largest.store(largest, std::memory_order_relaxed);
@@ -98,10 +94,9 @@ void Admission::Impl::recount() {
     for (const OpenInstances* lane : lanes) {
       if (lane == nullptr) continue;
       for (const InstancePtr& instance : (*lane)[window]) {
-        const Place place{window, instance->interval.start};
+        const InstancePlace place = place_of(*instance);
         if (keys.contains(place)) continue;
-        keys[place] = instance->frozen ? instance->frozen->size()
-                                       : count_keys(window, instance->interval.start);
+        keys[place] = instance->frozen ? instance->frozen->size() : count_keys(place);
       }
     }
     update_largest(window);
@@ -115,14 +110,16 @@ void Admission::Impl::restored() {
   freeze_full();
 }
 
-bool Admission::Impl::admit_ordered(const WindowPlan& window, Timestamp start, std::size_t lane,
+bool Admission::Impl::admit_ordered(const WindowInstance& instance, std::size_t lane,
                                     const GroupKey& key, std::uint32_t hash) {
+  const WindowPlan& window = instance.table.plan();
+  const InstancePlace place = place_of(instance);
   for (std::size_t other = 0; other < lanes.size(); ++other) {
     if (other == lane) continue;
-    const WindowInstance* const instance = held_by(other, window.index, start);
-    if (instance != nullptr && instance->table.find(key, hash) != GroupTable::kNone) return true;
+    const WindowInstance* const same = held_by(other, place);
+    if (same != nullptr && same->table.find(key, hash) != GroupTable::kNone) return true;
   }
-  std::size_t& count = keys[{window.index, start}];
+  std::size_t& count = keys[place];
   if (count >= window.max_keys) return false;
   ++count;
   std::atomic<std::size_t>& largest = windows[window.index].largest;
@@ -137,19 +134,17 @@ bool Admission::Impl::admit_ordered(const WindowPlan& window, Timestamp start, s
 void Admission::Impl::freeze_full() {
   const std::lock_guard lock(mutex);
   for (const auto& [place, count] : keys) {
-    const auto [window, start] = place;
-    if (count < plan->windows[window].max_keys) continue;
+    const WindowPlan& window = plan->windows[place.window];
+    if (count < window.max_keys) continue;
     std::shared_ptr<const KeySet> all;
     for (const Frozen& known : frozen) {
-      if (known.window == window && known.start == start) all = known.keys;
+      if (known.place == place) all = known.keys;
     }
-    Timestamp closes_at = kMinTimestamp;
     if (all == nullptr) {
       auto set = std::make_shared<KeySet>();
       for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
-        const WindowInstance* const instance = held_by(lane, window, start);
+        const WindowInstance* const instance = held_by(lane, place);
         if (instance == nullptr) continue;
-        closes_at = plan->windows[window].closes_at(instance->interval);
         for (std::uint32_t slot = 0; slot < instance->table.size(); ++slot) {
           const GroupKey& key = instance->table.key(slot);
           if (!key.is_overflow()) set->insert(key, key.hash(), true);
@@ -157,23 +152,20 @@ void Admission::Impl::freeze_full() {
       }
       if (set->size() < count) continue;  // It has been closed since it was counted.
       all = std::move(set);
-      frozen.push_back({window, start, closes_at, all});
+      frozen.push_back({place, window.closes_at(place.due), all});
     }
     for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
-      if (lanes[lane] == nullptr) continue;
-      const std::vector<InstancePtr>& instances = (*lanes[lane])[window];
-      const auto at = find_instance(instances, start);
-      if (at != instances.end() && (*at)->interval.start == start) (*at)->frozen = all;
+      if (WindowInstance* const instance = held_by(lane, place)) instance->frozen = all;
     }
   }
   frozen_count.store(frozen.size(), std::memory_order_relaxed);
 }
 
-std::shared_ptr<const KeySet> Admission::Impl::frozen_keys(std::size_t window, Timestamp start) {
+std::shared_ptr<const KeySet> Admission::Impl::frozen_keys(const InstancePlace& place) {
   if (frozen_count.load(std::memory_order_relaxed) == 0) return nullptr;
   const std::lock_guard lock(mutex);
   for (const Frozen& f : frozen) {
-    if (f.window == window && f.start == start) return f.keys;
+    if (f.place == place) return f.keys;
   }
   return nullptr;
 }

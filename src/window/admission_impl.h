@@ -11,7 +11,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 #include "window/admission.h"
@@ -30,14 +29,14 @@ struct Admission::Impl {
   bool is_ordered() const { return ordered.load(std::memory_order_relaxed); }
 
   /// Ordered: may a key that `lane`'s own table lacks have a group there? Counts it if it is new.
-  bool admit_ordered(const WindowPlan& window, Timestamp start, std::size_t lane,
-                     const GroupKey& key, std::uint32_t hash);
+  bool admit_ordered(const WindowInstance& instance, std::size_t lane, const GroupKey& key,
+                     std::uint32_t hash);
   /// Free: `count` keys went into tables of the window that are not full.
   void note_inserted(std::size_t window, std::size_t count) {
     windows[window].inserted.fetch_add(count, std::memory_order_relaxed);
   }
   /// The keys of an instance that is full, else null.
-  std::shared_ptr<const KeySet> frozen_keys(std::size_t window, Timestamp start);
+  std::shared_ptr<const KeySet> frozen_keys(const InstancePlace& place);
   /// `lane` has closed everything that `watermark` closes.
   void passed(std::size_t lane, Timestamp watermark);
 
@@ -56,20 +55,17 @@ struct Admission::Impl {
     std::atomic<std::size_t> inserted{0};
   };
   struct Frozen {
-    std::size_t window;
-    Timestamp start;
+    InstancePlace place;
     Timestamp closes_at;
     std::shared_ptr<const KeySet> keys;
   };
-  using Place = std::pair<std::size_t, Timestamp>;
-
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<const OpenInstances*> lanes;
   std::vector<Window> windows;
   std::atomic<bool> ordered{false};
   bool closing = false;  ///< Windows have closed since the last recount; the dispatcher's.
   /// Different keys of each instance. Touched only while ordered or at rest.
-  std::map<Place, std::size_t> keys;
+  std::map<InstancePlace, std::size_t> keys;
 
   std::atomic<std::size_t> frozen_count{0};
   std::mutex mutex;  ///< For the two below; taken only while something is frozen.
@@ -77,8 +73,8 @@ struct Admission::Impl {
   std::vector<Timestamp> watermarks;  ///< Of each lane.
 
  private:
-  const WindowInstance* held_by(std::size_t lane, std::size_t window, Timestamp start) const;
-  std::size_t count_keys(std::size_t window, Timestamp start) const;
+  WindowInstance* held_by(std::size_t lane, const InstancePlace& place) const;
+  std::size_t count_keys(const InstancePlace& place) const;
   void update_largest(std::size_t window);
 };
 

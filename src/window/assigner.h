@@ -1,5 +1,7 @@
-// Which window instance a moment falls into: tumbling windows aligned to the epoch, or whole days
-// of a time zone. A plain value, immutable; used on any strand.
+// Which pane a moment falls into, and which windows are made of it: panes aligned to the epoch, or
+// whole days of a time zone. A tumbling window is one pane; a hopping one is several that follow
+// one another, and each pane belongs to as many windows. A plain value, immutable; used on any
+// strand.
 #pragma once
 
 #include <cstdint>
@@ -27,12 +29,25 @@ inline Timestamp saturating_add(Timestamp a, Duration b) {
 
 class Assigner {
  public:
-  explicit Assigner(Duration size = kMinute) : size_(size) {}
+  explicit Assigner(Duration size = kMinute) : Assigner(size, size) {}
+  /// A window of `size` begins at each multiple of `hop`; `size` is a multiple of it.
+  Assigner(Duration size, Duration hop) : size_(hop), panes_(size / hop) {}
   /// `size` is a whole number of days, counted from 1970-01-01 in the zone; a day is as long as it
   /// is there: 23 hours when the clocks go forward.
   Assigner(Duration size, std::shared_ptr<const TimeZone> zone);
 
+  /// The pane.
   Interval at(Timestamp t) const;
+  /// Panes of a window; one, where windows are tumbling.
+  std::int64_t panes() const { return panes_; }
+  /// Of several panes only: the window that ends at `end`, a multiple of the hop.
+  Interval ending(Timestamp end) const { return {saturating_add(end, -size_ * panes_), end}; }
+  /// The end of the last window that `pane` belongs to.
+  Timestamp last_end(const Interval& pane) const {
+    return saturating_add(pane.end, size_ * (panes_ - 1));
+  }
+  /// Of several panes only: the first end of a window behind `t`.
+  Timestamp end_after(Timestamp t) const { return at(t).end; }
   /// Every start and end is a multiple of this.
   Duration step() const { return zone_ == nullptr ? size_ : kZoneStep; }
 
@@ -43,7 +58,8 @@ class Assigner {
 
   Interval days(std::int64_t index) const;
 
-  Duration size_;
+  Duration size_;                         ///< Of a pane.
+  std::int64_t panes_ = 1;                ///< Of a window.
   std::shared_ptr<const TimeZone> zone_;  ///< Null: aligned to the epoch.
 };
 

@@ -17,7 +17,7 @@ std::vector<ClosingGrid> closing_grids(const StreamWindowsPlan& plan) {
 Timestamp closing_watermark(const StreamWindowsPlan& plan, Timestamp t) {
   Timestamp latest = t;
   for (const WindowPlan& window : plan.windows) {
-    latest = std::max(latest, window.closes_at(window.assigner.at(t)));
+    latest = std::max(latest, window.closes_at(window.assigner.last_end(window.assigner.at(t))));
   }
   return latest;
 }

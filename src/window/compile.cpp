@@ -42,11 +42,13 @@ class WindowCompiler {
     plan.name = options_.name.text;
     plan.allowed_lateness = options_.allowed_lateness;
     plan.max_keys = options_.max_keys;
+    const bool hops = options_.hop != 0 && options_.hop != options_.size;
     plan.definition = {{"from", stream.stream},
                        {"time", stream.time_field},
                        {"size", std::to_string(options_.size)},
                        {"timezone", options_.timezone},
                        {"allowed_lateness", std::to_string(options_.allowed_lateness)}};
+    if (hops) plan.definition.emplace_back("hop", std::to_string(options_.hop));
     compile_time(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
@@ -65,6 +67,7 @@ class WindowCompiler {
     schema->window = plan.name;
     schema->stream = stream.stream;
     schema->size = options_.size;
+    schema->hop = hops ? options_.hop : 0;
     schema->allowed_lateness = options_.allowed_lateness;
     for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
     schema->metrics = std::move(metrics.columns);
@@ -97,8 +100,9 @@ class WindowCompiler {
     if (options_.max_keys == 0) {
       complain(place, "max_keys must be at least 1", "leave it out for 100000");
     }
+    if (options_.hop != 0 && !compile_hop()) return;
     if (options_.timezone.empty()) {
-      plan.assigner = Assigner(options_.size);
+      plan.assigner = Assigner(options_.size, options_.hop != 0 ? options_.hop : options_.size);
       return;
     }
     if (options_.size % kDay != 0) {
@@ -112,6 +116,33 @@ class WindowCompiler {
       return;
     }
     plan.assigner = Assigner(options_.size, *zone);
+  }
+
+  /// False where windows cannot be made of panes of this length.
+  bool compile_hop() {
+    const SourcePlace& place =
+        options_.hop_text.place.line != 0 ? options_.hop_text.place : options_.name.place;
+    const Duration hop = options_.hop;
+    if (hop == options_.size) return true;  // Tumbling, with every word of it.
+    if (!options_.timezone.empty()) {
+      complain(place, "windows of whole days of a time zone do not hop",
+               "leave hop or timezone out; without a timezone, days are those of UTC");
+      return false;
+    }
+    if (hop < 0 || hop > options_.size || options_.size % hop != 0) {
+      complain(place, "size must be a whole number of hops",
+               "for example size = \"5m\" with hop = \"1m\"; without hop, one window follows the "
+               "other");
+      return false;
+    }
+    if (options_.size / hop > kMaxPanes) {
+      complain(place,
+               fmt::format("each event would be in {} windows; at most {} can be had",
+                           options_.size / hop, kMaxPanes),
+               "make hop longer");
+      return false;
+    }
+    return true;
   }
 
   std::vector<CompiledKey> compile_keys(WindowPlan& plan) {

@@ -1,7 +1,15 @@
-// One window instance in one lane, and the parcel in which instances travel to the merger.
-// Private to this folder.
+// What one lane has of one pane of a window, and the parcel in which instances travel to the
+// merger.
+//
+// An instance is *due* at a window's end: at the mark that closes that window it is handed over.
+// For what comes in time that is the end of the first window the pane belongs to, its own end. What
+// comes when that window has closed, but not all that the pane belongs to, is kept apart in an
+// instance that is due later: so a window holds exactly the events that came before it closed,
+// wherever in a batch that was, and whichever lane had them. A tumbling window's only pane is due
+// at its end. Private to this folder.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -35,9 +43,11 @@ struct DirectMap {
 };
 
 struct WindowInstance {
-  WindowInstance(const WindowPlan& plan, Interval when) : interval(when), table(plan) {}
+  WindowInstance(const WindowPlan& plan, Interval pane, Timestamp due_at)
+      : interval(pane), due(due_at), table(plan) {}
 
-  Interval interval;
+  Interval interval;  ///< The pane.
+  Timestamp due;      ///< End of the first window that counts it.
   GroupTable table;
   DirectMap direct;
   /// All the keys this instance will ever have, once max_keys is reached; see Admission.
@@ -46,21 +56,38 @@ struct WindowInstance {
 
 using InstancePtr = std::unique_ptr<WindowInstance>;
 
+/// What the merger keeps of a hopping window: the panes that windows which have closed were made of
+/// and others will be.
+struct RetainedPanes {
+  Timestamp closed_to = kMinTimestamp;  ///< End of the last window that has closed.
+  std::vector<InstancePtr> panes;       ///< By start; all end at `closed_to` or before.
+};
+
 class Partial {
  public:
   std::shared_ptr<const StreamWindowsPlan> plan;  ///< Tables refer to it.
   std::size_t lane = 0;
-  /// A copy made by copy_open() of window `view_window`, not the lane's own instances.
-  bool is_view = false;
-  std::size_t view_window = 0;
-  std::vector<InstancePtr> instances;  ///< By window, then start.
+  std::size_t view_window = 0;         ///< Of copy_open(): the window that was asked for.
+  std::vector<InstancePtr> instances;  ///< By window, then due, then start.
 };
 
-/// A lane's open instances: for each window, by start.
+/// A lane's open instances: for each window, by due, then start.
 using OpenInstances = std::vector<std::vector<InstancePtr>>;
 
-/// The place in a window's instances of the one that starts at `start`, or where it would stand.
+/// Which instance of a stream.
+struct InstancePlace {
+  std::size_t window = 0;
+  Timestamp due = 0;
+  Timestamp start = 0;
+
+  auto operator<=>(const InstancePlace&) const = default;
+};
+InstancePlace place_of(const WindowInstance& instance);
+
+/// Where the instance of this place stands among those of its window, or would stand.
 std::vector<InstancePtr>::const_iterator find_instance(const std::vector<InstancePtr>& instances,
-                                                       Timestamp start);
+                                                       const InstancePlace& place);
+/// The same; null where it is not there.
+WindowInstance* instance_of(const std::vector<InstancePtr>& instances, const InstancePlace& place);
 
 }  // namespace streamobs::window

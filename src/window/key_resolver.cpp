@@ -30,7 +30,7 @@ std::uint32_t KeyResolver::admit(WindowInstance& instance, const GroupKey& key,
     return table.insert(key, hash);
   }
   if (admission_.is_ordered()) {
-    if (!admission_.admit_ordered(plan, instance.interval.start, lane_, key, hash)) {
+    if (!admission_.admit_ordered(instance, lane_, key, hash)) {
       return table.overflow_slot();
     }
     return table.insert(key, hash);

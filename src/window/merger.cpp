@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "window/instance.h"
@@ -11,39 +12,39 @@
 #include "window/row_finisher.h"
 #include "window/snapshot.h"
 #include "window/state.h"
+#include "window/window_closer.h"
 
 namespace streamobs::window {
 
 struct WindowMerger::Impl {
   explicit Impl(std::shared_ptr<const StreamWindowsPlan> plan_in) : plan(std::move(plan_in)) {
-    for (const WindowPlan& window : plan->windows) finishers.emplace_back(window);
+    for (const WindowPlan& window : plan->windows) {
+      finishers.emplace_back(window);
+      closers.emplace_back(window);
+    }
   }
 
-  /// All lanes' tables of one window instance.
-  struct Group {
-    const WindowPlan* window;
-    Interval interval;
-    std::vector<WindowInstance*> parts;  ///< In lane order.
-  };
   struct Round {
     std::uint64_t position;
     Timestamp watermark;
     bool closed;
     bool early;  ///< A view of what is still open.
   };
+  using Batches = std::vector<std::shared_ptr<WindowBatch>>;
 
   void remember_views(std::vector<PartialPtr>& partials, std::vector<std::size_t>& windows);
   void forget_closed(Timestamp watermark);
-  static std::vector<Group> grouped(const StreamWindowsPlan& plan,
-                                    const std::vector<WindowInstance*>& instances);
-  void emit(std::vector<Group> groups, const Round& round, bool may_consume, Records& out);
-  void append_rows(const Group& group, const GroupTable& table, const Round& round,
-                   std::vector<std::shared_ptr<WindowBatch>>& batches);
+  void show(const std::vector<std::size_t>& windows, const Round& round, Batches& batches);
+  void close(const Round& round, Batches& batches);
+  void append_rows(const WindowPlan& window, const WindowCloser::Closed& closed, const Round& round,
+                   Batches& batches);
   void finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
                    std::span<const std::byte* const> groups, const Round& round);
+  void emit(Batches& batches, Records& out) const;
 
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<RowFinisher> finishers;
+  std::vector<WindowCloser> closers;
   /// The newest copy of each lane's open instances, by window and lane: a lane that has nothing new
   /// sends none, and its share must be shown all the same.
   std::map<std::pair<std::size_t, std::size_t>, PartialPtr> views;
@@ -63,7 +64,32 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
       instances.push_back(instance.get());
     }
   }
-  encode_snapshot(*impl_->plan, instances, out);
+  std::vector<KeptPanes> kept;
+  for (const WindowCloser& closer : impl_->closers) {
+    kept.push_back({closer.closed_to(), {}});
+    for (const auto& [start, pane] : closer.panes()) kept.back().panes.push_back(pane.get());
+  }
+  encode_snapshot(*impl_->plan, instances, kept, out);
+}
+
+Result<> WindowMerger::restore(std::string_view snapshot) {
+  OpenInstances of_lanes(impl_->plan->windows.size());
+  std::vector<RetainedPanes> retained(impl_->plan->windows.size());
+  const auto restored = decode_snapshot(snapshot, *impl_->plan, of_lanes, retained);
+  if (!restored) return restored.error();
+  for (std::size_t i = 0; i < retained.size(); ++i) {
+    impl_->closers[i].restore(std::move(retained[i]));
+  }
+  return {};
+}
+
+WindowMerger::Kept WindowMerger::kept() const {
+  Kept kept;
+  for (const WindowCloser& closer : impl_->closers) {
+    kept.panes += closer.panes().size();
+    kept.keys += closer.keys();
+  }
+  return kept;
 }
 
 std::uint64_t WindowMerger::overflows() const {
@@ -73,43 +99,28 @@ std::uint64_t WindowMerger::overflows() const {
 }
 
 void WindowMerger::merge(std::vector<PartialPtr> partials, std::uint64_t position,
-                         Timestamp watermark, bool closed, Records& out) {
-  const Impl::Round round{position, watermark, closed, false};
-  std::vector<std::size_t> shown;
-  impl_->remember_views(partials, shown);
-
-  std::vector<WindowInstance*> instances;
-  for (const std::size_t window : shown) {
-    for (auto& [place, view] : impl_->views) {
-      if (place.first != window) continue;
-      for (const InstancePtr& instance : view->instances) instances.push_back(instance.get());
-    }
-  }
-  if (!instances.empty()) {
-    impl_->emit(Impl::grouped(*impl_->plan, instances), {position, watermark, false, true}, false,
-                out);
-    instances.clear();
-  }
-
-  bool any = false;
-  for (const PartialPtr& partial : partials) {
-    if (partial == nullptr) continue;
-    any = true;
-    for (const InstancePtr& instance : partial->instances) instances.push_back(instance.get());
-  }
-  if (!any) return;
-  if (closed) {
-    impl_->forget_closed(watermark);
+                         Timestamp watermark, RoundKind kind, Records& out) {
+  Impl::Batches batches;
+  if (kind == RoundKind::open) {
+    std::vector<std::size_t> shown;
+    impl_->remember_views(partials, shown);
+    impl_->show(shown, {position, watermark, false, true}, batches);
   } else {
-    impl_->views.clear();  // All that was open has been handed over.
+    for (const PartialPtr& partial : partials) {
+      if (partial == nullptr) continue;
+      for (InstancePtr& instance : partial->instances) {
+        impl_->closers[instance->table.plan().index].take(std::move(instance));
+      }
+    }
+    impl_->close({position, watermark, kind == RoundKind::closed, false}, batches);
   }
-  impl_->emit(Impl::grouped(*impl_->plan, instances), round, true, out);
+  impl_->emit(batches, out);
 }
 
 void WindowMerger::Impl::remember_views(std::vector<PartialPtr>& partials,
                                         std::vector<std::size_t>& windows) {
   for (PartialPtr& partial : partials) {
-    if (partial == nullptr || !partial->is_view) continue;
+    if (partial == nullptr) continue;
     for (const InstancePtr& instance : partial->instances) instance->table.settle();
     const std::size_t window = partial->view_window;
     if (std::find(windows.begin(), windows.end(), window) == windows.end()) {
@@ -124,48 +135,69 @@ void WindowMerger::Impl::forget_closed(Timestamp watermark) {
   for (auto& [place, view] : views) {
     const WindowPlan& window = plan->windows[place.first];
     std::erase_if(view->instances, [&](const InstancePtr& instance) {
-      return window.closes_at(instance->interval) <= watermark;
+      return window.closes_at(instance->due) <= watermark;
     });
   }
   std::erase_if(views, [](const auto& entry) { return entry.second->instances.empty(); });
 }
 
-std::vector<WindowMerger::Impl::Group> WindowMerger::Impl::grouped(
-    const StreamWindowsPlan& plan, const std::vector<WindowInstance*>& instances) {
-  // By closing time, window and start; the parts keep their order, which is that of lanes.
-  std::map<std::tuple<Timestamp, std::size_t, Timestamp>, Group> groups;
-  for (WindowInstance* const instance : instances) {
-    const WindowPlan& window = plan.windows[instance->table.plan().index];
-    Group& group =
-        groups[{window.closes_at(instance->interval), window.index, instance->interval.start}];
-    group.window = &window;
-    group.interval = instance->interval;
-    group.parts.push_back(instance);
+/// Of a hopping window only what ends with a pane in which events have come: the windows behind
+/// hold the same events again, or fewer.
+void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Round& round,
+                              Batches& batches) {
+  std::map<std::size_t, std::vector<const WindowInstance*>> parts;
+  std::vector<std::pair<Timestamp, std::size_t>> order;  // By closing time and window.
+  std::vector<std::vector<Timestamp>> ends(plan->windows.size());
+  for (const std::size_t window : windows) {
+    std::set<Timestamp> dues;
+    for (const auto& [place, view] : views) {
+      if (place.first != window) continue;
+      for (const InstancePtr& instance : view->instances) {
+        parts[window].push_back(instance.get());
+        dues.insert(instance->due);
+      }
+    }
+    while (plan->windows[window].hopping() && dues.size() > kMaxShown) dues.erase(dues.begin());
+    for (const Timestamp end : dues) {
+      order.emplace_back(plan->windows[window].closes_at(end), window);
+      ends[window].push_back(end);
+    }
   }
-  std::vector<Group> sorted;
-  sorted.reserve(groups.size());
-  for (auto& entry : groups) sorted.push_back(std::move(entry.second));
-  return sorted;
+  std::sort(order.begin(), order.end());
+  std::vector<std::size_t> next(plan->windows.size(), 0);
+  for (const auto& [closes_at, window] : order) {
+    const Timestamp end = ends[window][next[window]++];
+    append_rows(plan->windows[window], closers[window].preview(end, parts[window]), round, batches);
+  }
 }
 
-void WindowMerger::Impl::emit(std::vector<Group> groups, const Round& round, bool may_consume,
-                              Records& out) {
-  std::vector<std::shared_ptr<WindowBatch>> batches;
-  for (const Group& group : groups) {
-    if (group.parts.size() == 1) {
-      append_rows(group, group.parts[0]->table, round, batches);
-      continue;
+void WindowMerger::Impl::close(const Round& round, Batches& batches) {
+  while (true) {
+    // Windows are few: the first to close of all is looked for each time.
+    WindowCloser* first = nullptr;
+    const WindowPlan* window = nullptr;
+    Timestamp first_at = kMaxTimestamp;
+    for (std::size_t i = 0; i < closers.size(); ++i) {
+      const std::optional<Timestamp> end = closers[i].next_end();
+      if (!end) continue;
+      const Timestamp at = plan->windows[i].closes_at(*end);
+      if ((round.closed && at > round.watermark) || (first != nullptr && at >= first_at)) continue;
+      first = &closers[i];
+      window = &plan->windows[i];
+      first_at = at;
     }
-    if (may_consume) {
-      GroupTable& table = group.parts[0]->table;
-      for (std::size_t i = 1; i < group.parts.size(); ++i) table.merge(group.parts[i]->table);
-      append_rows(group, table, round, batches);
-    } else {
-      GroupTable table(*group.window);
-      for (const WindowInstance* part : group.parts) table.merge(part->table);
-      append_rows(group, table, round, batches);
-    }
+    if (first == nullptr) break;
+    append_rows(*window, first->close_next(), round, batches);
   }
+  if (round.closed) {
+    forget_closed(round.watermark);
+    return;
+  }
+  views.clear();  // All that was open has been handed over.
+  for (WindowCloser& closer : closers) closer.clear();
+}
+
+void WindowMerger::Impl::emit(Batches& batches, Records& out) const {
   std::vector<bool> seen(plan->windows.size(), false);
   for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
     for (std::size_t i = 0; i < plan->windows.size(); ++i) {
@@ -177,16 +209,16 @@ void WindowMerger::Impl::emit(std::vector<Group> groups, const Round& round, boo
   for (std::shared_ptr<WindowBatch>& batch : batches) out.emplace_back(WindowBatchPtr(batch));
 }
 
-void WindowMerger::Impl::append_rows(const Group& group, const GroupTable& table,
-                                     const Round& round,
-                                     std::vector<std::shared_ptr<WindowBatch>>& batches) {
+void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowCloser::Closed& closed,
+                                     const Round& round, Batches& batches) {
+  const GroupTable& table = *closed.table;
   const std::vector<std::uint32_t> slots = slots_by_key(table);
   std::vector<const std::byte*> rows;
   for (std::size_t at = 0; at < slots.size();) {
-    if (batches.empty() || batches.back()->schema != group.window->schema ||
+    if (batches.empty() || batches.back()->schema != window.schema ||
         batches.back()->rows.size() == WindowBatch::kMaxRows) {
       auto batch = std::make_shared<WindowBatch>();
-      batch->schema = group.window->schema;
+      batch->schema = window.schema;
       batch->position = round.position;
       batch->watermark = round.watermark;
       batch->early = round.early;
@@ -199,14 +231,14 @@ void WindowMerger::Impl::append_rows(const Group& group, const GroupTable& table
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint32_t slot = slots[at + i];
       WindowRow& row = batch.rows.emplace_back();
-      row.start = group.interval.start;
-      row.end = group.interval.end;
+      row.start = closed.interval.start;
+      row.end = closed.interval.end;
       row.closed = round.closed;
       row.overflow = table.key(slot).is_overflow();
-      row.keys = decode_key(table.key(slot), group.window->key_types);
+      row.keys = decode_key(table.key(slot), window.key_types);
       rows.push_back(table.row(slot));
     }
-    finish_rows(*group.window, std::span(batch.rows).subspan(first), rows, round);
+    finish_rows(window, std::span(batch.rows).subspan(first), rows, round);
     at += n;
   }
 }

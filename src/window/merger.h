@@ -3,18 +3,28 @@
 //
 // One for each stream; belongs to the merge strand. Synchronous. Results are the same for any
 // number of lanes: accumulators merge exactly, and rows are ordered by closing time, window, start
-// and key.
+// and key. Of tumbling windows it keeps nothing; of hopping ones the panes that lanes have handed
+// over, until the last window they belong to has closed.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "event/record.h"
 #include "window/stream_windows.h"
 
 namespace streamobs::window {
+
+/// What lanes have been asked for.
+enum class RoundKind : std::uint8_t {
+  closed,     ///< take_closed(), and the windows that the watermark closes are to close.
+  open,       ///< copy_open(): early results.
+  cut_short,  ///< take_all() at a shutdown: the rows of what is open, which is gone then.
+};
 
 class WindowMerger {
  public:
@@ -22,16 +32,26 @@ class WindowMerger {
   ~WindowMerger();
 
   /// One round: the partials of all lanes for the same log position (nulls allowed), in lane order.
-  /// `closed` is false for early results (the lanes' copies of open windows, which come out as
-  /// `early` batches) and for what a shutdown cut short. Rows come in WindowBatches of at most
-  /// WindowBatch::kMaxRows, the last of each window marked.
+  /// To be called for every mark, since windows may close for which no lane has anything. Rows come
+  /// in WindowBatches of at most WindowBatch::kMaxRows, the last of each window marked.
   void merge(std::vector<PartialPtr> partials, std::uint64_t position, Timestamp watermark,
-             bool closed, Records& out);
-  /// Appends the snapshot of what all lanes' copy_all() gave at one log position (nulls allowed).
-  /// Canonical: the same events counted give the same bytes, for any number of lanes and however
-  /// history was cut. Looks at the plan only, never at the merger's own state, so it may run on
-  /// another thread (for many keys it takes a while) beside merge().
+             RoundKind kind, Records& out);
+  /// Appends the snapshot of what all lanes' copy_all() gave at one log position (nulls allowed),
+  /// and of what is kept here at that position. Canonical: the same events counted give the same
+  /// bytes, for any number of lanes and however history was cut.
   void snapshot(std::vector<PartialPtr> copies, std::string& out) const;
+  /// Takes over what a snapshot says was kept here (StreamWindows::restore() has the rest). Before
+  /// the first round; refuses (corrupt) what that refuses.
+  Result<> restore(std::string_view snapshot);
+
+  /// Of early results of a hopping window at most as many are shown, the newest.
+  static constexpr std::size_t kMaxShown = 60;
+
+  struct Kept {
+    std::size_t panes = 0;
+    std::size_t keys = 0;
+  };
+  Kept kept() const;
   /// Sums that fit no 64-bit number and metrics that left their range, so far: they became NULL.
   std::uint64_t overflows() const;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,17 @@ struct NamedExpression {
   SourceText expression;
 };
 
+/// Panes of a hopping window: how many windows an event may be in.
+inline constexpr std::int64_t kMaxPanes = 1440;
+
 struct WindowOptions {
   SourceText name;
-  SourceText from;          ///< The stream.
-  SourceText size_text;     ///< As written, for messages.
-  Duration size = kMinute;  ///< Tumbling: [k · size, (k + 1) · size).
-  std::string timezone;     ///< For whole days: midnight there; empty: aligned to the epoch.
+  SourceText from;       ///< The stream.
+  SourceText size_text;  ///< As written, for messages.
+  Duration size = kMinute;
+  SourceText hop_text;   ///< As written, for messages.
+  Duration hop = 0;      ///< A window begins at each multiple of it; 0: of size (tumbling).
+  std::string timezone;  ///< For whole days: midnight there; empty: aligned to the epoch.
   std::vector<NamedExpression> by;
   SourceText where;  ///< Only events for which it is true.
   std::vector<NamedExpression> select;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ struct AccumulatorPlan {
   int filter = kNoOutput;
   std::size_t offset = 0;  ///< In the row.
   const AccumulatorOps* ops = nullptr;
-  std::string text;  ///< "sketch(latency_ms) filter (where …)": names it in the schema.
+  std::string text;        ///< "sketch(latency_ms) filter (where …)": names it in the schema.
   std::string definition;  ///< The same and what its names mean: names it in snapshots.
 };
 
@@ -62,8 +63,17 @@ struct WindowPlan {
   /// The select list over the columns (keys, then aggregates); its outputs are the metrics.
   std::shared_ptr<const expr::Program> select;
 
-  Timestamp closes_at(const Interval& interval) const {
-    return saturating_add(interval.end, allowed_lateness);
+  bool hopping() const { return assigner.panes() > 1; }
+  /// The watermark that closes the window that ends at `end`.
+  Timestamp closes_at(Timestamp end) const { return saturating_add(end, allowed_lateness); }
+  /// The end of the first window that takes an event of `pane` when the watermark is `watermark`;
+  /// nothing: all that would hold it have closed, it is late.
+  std::optional<Timestamp> due(const Interval& pane, Timestamp watermark) const {
+    if (closes_at(pane.end) > watermark) return pane.end;
+    if (!hopping()) return std::nullopt;
+    const Timestamp next = assigner.end_after(saturating_add(watermark, -allowed_lateness));
+    if (next > assigner.last_end(pane)) return std::nullopt;
+    return next;
   }
 };
 

@@ -15,7 +15,9 @@ namespace streamobs::window {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+/// 1: there were only tumbling windows, so nothing was kept at the merger, and each instance was
+/// due at its end.
+constexpr std::uint8_t kVersion = 2;
 /// What no config reaches; so that damaged bytes cannot ask for much memory.
 constexpr std::uint64_t kMaxItems = 1 << 16;
 
@@ -54,6 +56,7 @@ void put_groups(const GroupTable& table, std::string& out) {
 void put_instance(const WindowInstance& instance, std::string& out) {
   put_signed(out, instance.interval.start);
   put_signed(out, instance.interval.end);
+  put_signed(out, instance.due);
   put_varint(out, instance.table.size());
   const std::size_t size_at = out.size();
   put_u64(out, 0);
@@ -85,6 +88,7 @@ void put_window(const WindowPlan& plan, std::string& out) {
 
 struct StoredInstance {
   Interval interval;
+  Timestamp due = 0;
   std::uint64_t groups = 0;
   std::string_view bytes;
 };
@@ -100,20 +104,39 @@ struct StoredWindow {
   std::vector<std::pair<std::string_view, std::string_view>> definition;
   std::uint64_t max_keys = 0;
   std::vector<StoredAccumulator> accumulators;
+  Timestamp closed_to = kMinTimestamp;
+  std::vector<StoredInstance> kept;
   std::vector<StoredInstance> instances;
 };
 
-bool read_instance(ByteReader& in, StoredInstance& out) {
+bool read_instance(ByteReader& in, std::uint8_t version, StoredInstance& out) {
   out.interval.start = in.signed_varint();
   out.interval.end = in.signed_varint();
+  out.due = out.interval.end;
+  if (version >= 2) out.due = in.signed_varint();
   out.groups = in.varint();
   out.bytes = in.text(in.u64());
   return in.ok() && out.interval.start < out.interval.end && out.groups != 0 &&
          out.groups <= out.bytes.size();
 }
 
+/// Instances in rising order of due and start.
+bool read_instances(ByteReader& in, std::uint8_t version, std::vector<StoredInstance>& out) {
+  const std::size_t instances = in.count();
+  for (std::size_t i = 0; i < instances; ++i) {
+    StoredInstance instance;
+    if (!read_instance(in, version, instance)) return false;
+    if (i != 0 && std::pair(out.back().due, out.back().interval.start) >=
+                      std::pair(instance.due, instance.interval.start)) {
+      return false;
+    }
+    out.push_back(instance);
+  }
+  return in.ok();
+}
+
 /// False where the bytes are not what put_window() and put_instance() write.
-bool read_window(ByteReader& in, StoredWindow& out) {
+bool read_window(ByteReader& in, std::uint8_t version, StoredWindow& out) {
   out.name = in.text();
   const std::uint64_t parts = in.varint();
   if (!in.ok() || parts > kMaxItems) return false;
@@ -132,15 +155,11 @@ bool read_window(ByteReader& in, StoredWindow& out) {
     a.definition = in.text();
     out.accumulators.push_back(a);
   }
-  const std::size_t instances = in.count();
-  if (instances == 0) return false;
-  for (std::size_t i = 0; i < instances; ++i) {
-    StoredInstance instance;
-    if (!read_instance(in, instance)) return false;
-    if (i != 0 && out.instances.back().interval.start >= instance.interval.start) return false;
-    out.instances.push_back(instance);
+  if (version >= 2) {
+    if (!read_instances(in, version, out.kept)) return false;
+    if (!out.kept.empty()) out.closed_to = in.signed_varint();
   }
-  return true;
+  return read_instances(in, version, out.instances) && !(out.instances.empty() && out.kept.empty());
 }
 
 /// What of the plan's window is not as it was when the snapshot was made.
@@ -163,6 +182,29 @@ std::vector<std::string> differences(const StoredWindow& stored, const WindowPla
       });
   if (!same) altered.emplace_back("timezone");
   return altered;
+}
+
+/// Whether panes and windows lie as this plan's do: the lanes have what no window has closed with,
+/// the merger what the next window to close is made of as well.
+bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
+  const Assigner& assigner = plan.assigner;
+  const auto is_end = [&](Timestamp t) { return assigner.at(t).start == t; };
+  for (const StoredInstance& instance : stored.instances) {
+    if (instance.due < instance.interval.end || instance.due > assigner.last_end(instance.interval))
+      return false;
+    if (instance.due == instance.interval.end) continue;
+    if (!is_end(instance.due)) return false;
+  }
+  if (stored.kept.empty()) return true;
+  if (!plan.hopping() || !is_end(stored.closed_to)) return false;
+  const Timestamp next = assigner.ending(assigner.end_after(stored.closed_to)).start;
+  const bool kept =
+      std::all_of(stored.kept.begin(), stored.kept.end(), [&](const StoredInstance& pane) {
+        return is_end(pane.interval.start) && assigner.at(pane.interval.start).end == pane.due &&
+               pane.interval.end == pane.due && pane.due <= stored.closed_to &&
+               pane.interval.start >= next;
+      });
+  return kept && (stored.instances.empty() || stored.instances[0].due > stored.closed_to);
 }
 
 /// For each accumulator of the snapshot the plan's that goes on with it, or null.
@@ -248,15 +290,29 @@ LostWindow lost(const StoredWindow& stored, std::vector<std::string> altered) {
   LostWindow window;
   window.window = std::string(stored.name);
   window.altered = std::move(altered);
-  for (const StoredInstance& instance : stored.instances) {
-    window.instances.push_back({instance.interval.start, instance.interval.end, instance.groups});
+  for (const auto* instances : {&stored.kept, &stored.instances}) {
+    for (const StoredInstance& instance : *instances) {
+      window.instances.push_back({instance.interval.start, instance.interval.end, instance.groups});
+    }
   }
   return window;
 }
 
+bool take_over(const std::vector<StoredInstance>& stored, const WindowPlan& plan,
+               const AccumulatorMap& accumulators, std::vector<InstancePtr>& to,
+               RestoredWindows& restored) {
+  for (const StoredInstance& instance : stored) {
+    to.push_back(std::make_unique<WindowInstance>(plan, instance.interval, instance.due));
+    if (!read_groups(instance, accumulators, to.back()->table)) return false;
+    ++restored.instances;
+    restored.rows += instance.groups;
+  }
+  return true;
+}
+
 /// False where the stored groups are damaged.
 bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<InstancePtr>& open,
-               RestoredWindows& restored) {
+               RetainedPanes& retained, RestoredWindows& restored) {
   std::vector<std::string> altered = differences(stored, plan);
   AccumulatorMap accumulators = map_accumulators(stored, plan);
   std::move(accumulators.missing.begin(), accumulators.missing.end(), std::back_inserter(altered));
@@ -264,11 +320,11 @@ bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<I
     restored.lost.push_back(lost(stored, std::move(altered)));
     return true;
   }
-  for (const StoredInstance& instance : stored.instances) {
-    open.push_back(std::make_unique<WindowInstance>(plan, instance.interval));
-    if (!read_groups(instance, accumulators, open.back()->table)) return false;
-    ++restored.instances;
-    restored.rows += instance.groups;
+  if (!in_place(stored, plan)) return false;
+  retained.closed_to = stored.closed_to;
+  if (!take_over(stored.kept, plan, accumulators, retained.panes, restored) ||
+      !take_over(stored.instances, plan, accumulators, open, restored)) {
+    return false;
   }
   if (stored.max_keys != plan.max_keys) restored.recapped.emplace_back(stored.name);
   return true;
@@ -277,22 +333,32 @@ bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<I
 }  // namespace
 
 void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInstance*>& instances,
-                     std::string& out) {
-  std::map<std::string_view, std::map<Timestamp, std::vector<WindowInstance*>>> windows;
-  std::map<std::string_view, const WindowPlan*> plans;
+                     const std::vector<KeptPanes>& kept, std::string& out) {
+  struct Open {
+    const WindowPlan* plan = nullptr;
+    std::map<InstancePlace, std::vector<WindowInstance*>> instances;
+  };
+  std::map<std::string_view, Open> windows;
   for (WindowInstance* const instance : instances) {
     if (instance->table.size() == 0) continue;
     const WindowPlan& window = plan.windows[instance->table.plan().index];
-    windows[window.name][instance->interval.start].push_back(instance);
-    plans[window.name] = &window;
+    windows[window.name].plan = &window;
+    windows[window.name].instances[place_of(*instance)].push_back(instance);
+  }
+  for (const WindowPlan& window : plan.windows) {
+    if (!kept[window.index].panes.empty()) windows[window.name].plan = &window;
   }
   put_u8(out, kVersion);
   put_text(out, plan.stream);
   put_varint(out, windows.size());
-  for (auto& [name, by_start] : windows) {
-    put_window(*plans[name], out);
-    put_varint(out, by_start.size());
-    for (auto& [start, parts] : by_start) {
+  for (auto& [name, open] : windows) {
+    put_window(*open.plan, out);
+    const KeptPanes& panes = kept[open.plan->index];
+    put_varint(out, panes.panes.size());
+    for (const WindowInstance* pane : panes.panes) put_instance(*pane, out);
+    if (!panes.panes.empty()) put_signed(out, panes.closed_to);
+    put_varint(out, open.instances.size());
+    for (auto& [place, parts] : open.instances) {
       for (std::size_t i = 1; i < parts.size(); ++i) parts[0]->table.merge(parts[i]->table);
       put_instance(*parts[0], out);
     }
@@ -300,7 +366,7 @@ void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInst
 }
 
 Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWindowsPlan& plan,
-                                        OpenInstances& open) {
+                                        OpenInstances& open, std::vector<RetainedPanes>& retained) {
   const auto corrupt = [&](std::string_view what) {
     return fail(ErrorCode::corrupt,
                 fmt::format("snapshot of the windows of stream {}: {}", plan.stream, what));
@@ -308,7 +374,8 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
   if (!in.ok()) return corrupt("empty");
-  if (version != kVersion) return corrupt(fmt::format("version {} is not known", version));
+  if (version == 0 || version > kVersion)
+    return corrupt(fmt::format("version {} is not known", version));
   const std::string_view stream = in.text();
   if (!in.ok() || stream != plan.stream) return corrupt("it is of another stream");
   const std::uint64_t windows = in.varint();
@@ -318,7 +385,7 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
   std::string_view before;
   for (std::uint64_t i = 0; i < windows; ++i) {
     StoredWindow stored;
-    if (!read_window(in, stored)) return corrupt(fmt::format("window {} is damaged", i));
+    if (!read_window(in, version, stored)) return corrupt(fmt::format("window {} is damaged", i));
     if (i != 0 && stored.name <= before) return corrupt("its windows are not in order");
     before = stored.name;
     const auto window =
@@ -326,7 +393,8 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
                      [&](const WindowPlan& candidate) { return candidate.name == stored.name; });
     if (window == plan.windows.end()) {
       restored.lost.push_back(lost(stored, {}));
-    } else if (!take_over(stored, *window, open[window->index], restored)) {
+    } else if (!take_over(stored, *window, open[window->index], retained[window->index],
+                          restored)) {
       return corrupt(fmt::format("the groups of window {} are damaged", stored.name));
     }
   }

@@ -1,4 +1,4 @@
-// The open windows of a stream as bytes, for checkpoints: docs/accumulators.md, "Snapshots".
+// What is open of a stream's windows as bytes, for checkpoints: docs/accumulators.md, "Snapshots".
 // Private to this folder. Pure: may run on any strand that owns what it is given.
 #pragma once
 
@@ -13,13 +13,20 @@
 
 namespace streamobs::window {
 
-/// Appends the snapshot of the instances, of any lanes. Those of one window and start are merged
-/// into the first of them.
-void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInstance*>& instances,
-                     std::string& out);
+/// RetainedPanes that belong to somebody else.
+struct KeptPanes {
+  Timestamp closed_to = kMinTimestamp;
+  std::vector<const WindowInstance*> panes;  ///< By start.
+};
 
-/// Reads a snapshot into `open`, which is empty and has a place for each window of the plan.
+/// Appends the snapshot of the instances, of any lanes, and of what the merger keeps of each
+/// window. Instances of one place are merged into the first of them.
+void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInstance*>& instances,
+                     const std::vector<KeptPanes>& kept, std::string& out);
+
+/// Reads a snapshot into `open` and `retained`, which are empty and have a place for each window of
+/// the plan.
 Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWindowsPlan& plan,
-                                        OpenInstances& open);
+                                        OpenInstances& open, std::vector<RetainedPanes>& retained);
 
 }  // namespace streamobs::window

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -58,11 +59,13 @@ struct StreamWindows::Impl {
                                            ProcessCounts& counts, DeadLetters& late);
   void add_dead_letter(const WindowPlan& window, const Slice& slice, std::size_t row,
                        Timestamp watermark, DeadLetters& late) const;
+  /// With `row_dues`, row i is due at row_dues[i]; without, each at the end of its pane.
   void split(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
-             ProcessCounts& counts);
-  void update(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
+             const Timestamp* row_dues, ProcessCounts& counts);
+  void update(WindowInstance& instance, const Slice& slice, std::span<const std::uint16_t> rows,
               ProcessCounts& counts);
-  WindowInstance& instance_at(const WindowPlan& window, Timestamp t);
+  /// `due`: nothing for the end of the pane.
+  WindowInstance& instance_at(const WindowPlan& window, Timestamp t, std::optional<Timestamp> due);
   /// Only the instances used last keep a large direct map, however many are open.
   void keep_few_maps(WindowInstance& used);
 
@@ -87,6 +90,7 @@ struct StreamWindows::Impl {
   std::vector<WindowState> states;
   std::vector<WindowInstance*> with_large_map;  ///< The one used last stands last.
   std::vector<std::uint64_t> late_counts;
+  std::vector<std::uint64_t> partly_late_counts;
 
   std::vector<ColumnView> views;   ///< Of the batch.
   std::vector<ColumnView> inputs;  ///< Of the slice.
@@ -98,6 +102,7 @@ struct StreamWindows::Impl {
   RowList on_time;
   RowList one_instance;
   RowList other_instances;
+  std::array<Timestamp, kSliceRows> dues;  ///< By row of the slice.
   std::array<std::uint32_t, kSliceRows> slots;
   std::size_t letters_left = 0;
 };
@@ -111,7 +116,8 @@ StreamWindows::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std:
       resolver(admission, lane),
       open(plan->windows.size()),
       states(plan->windows.size()),
-      late_counts(plan->windows.size()) {
+      late_counts(plan->windows.size()),
+      partly_late_counts(plan->windows.size()) {
   for (std::size_t i = 0; i < kSliceRows; ++i) all_rows[i] = static_cast<std::uint16_t>(i);
   admission.join(lane, &open);
 }
@@ -119,7 +125,9 @@ StreamWindows::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std:
 ProcessCounts StreamWindows::Impl::process(const EventBatch& batch, DeadLetters& late) {
   ProcessCounts counts;
   std::fill(late_counts.begin(), late_counts.end(), 0);
+  std::fill(partly_late_counts.begin(), partly_late_counts.end(), 0);
   counts.late = late_counts;
+  counts.partly_late = partly_late_counts;
   letters_left = kMaxDeadLetters;
   resolver.begin(batch);
   views.clear();
@@ -187,14 +195,13 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
   const WindowState& state = states[window.index];
   const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
   const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
-  if (window.closes_at(first) <= watermark_at(slice.batch->stamp, slice.newest_after)) {
+  if (window.closes_at(first.end) <= watermark_at(slice.batch->stamp, slice.newest_after)) {
     rows = drop_late(window, slice, rows, counts, late);
-    if (rows.empty()) return;
-    split(window, slice, rows, counts);
+    split(window, slice, rows, window.hopping() ? dues.data() : nullptr, counts);
   } else if (newest < first.end) {
-    update(window, slice, rows, counts);
+    update(instance_at(window, oldest, {}), slice, rows, counts);
   } else {
-    split(window, slice, rows, counts);
+    split(window, slice, rows, nullptr, counts);
   }
 }
 
@@ -204,16 +211,18 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
                                                               ProcessCounts& counts,
                                                               DeadLetters& late) {
   Timestamp newest = slice.newest_before;
-  Interval interval = window.assigner.at(slice.times[rows.front()]);
+  Interval pane = window.assigner.at(slice.times[rows.front()]);
   std::size_t next_row = 0;
   std::size_t n = 0;
   for (const std::uint16_t row : rows) {
     // Every row before this one moves time, also those that are excluded or filtered out.
     for (; next_row < row; ++next_row) newest = std::max(newest, slice.times[next_row]);
     const Timestamp t = slice.times[row];
-    if (!interval.contains(t)) interval = window.assigner.at(t);
+    if (!pane.contains(t)) pane = window.assigner.at(t);
     const Timestamp watermark = watermark_at(slice.batch->stamp, newest);
-    if (window.closes_at(interval) > watermark) {
+    if (const std::optional<Timestamp> due = window.due(pane, watermark)) {
+      dues[row] = *due;
+      partly_late_counts[window.index] += *due != pane.end ? 1 : 0;
       on_time[n++] = row;
       continue;
     }
@@ -231,53 +240,67 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
 void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice& slice,
                                           std::size_t row, Timestamp watermark,
                                           DeadLetters& late) const {
-  const Interval interval = window.assigner.at(slice.times[row]);
+  const Timestamp end = window.assigner.last_end(window.assigner.at(slice.times[row]));
   DeadLetter letter =
       late_letter(*slice.batch, slice.begin + row,
-                  fmt::format("the window {} that ended {} had closed: the watermark was {}",
-                              window.name, to_rfc3339(interval.end), to_rfc3339(watermark)));
+                  fmt::format("the {}window {} that ended {} had closed: the watermark was {}",
+                              window.hopping() ? "last " : "", window.name, to_rfc3339(end),
+                              to_rfc3339(watermark)));
   letter.window = window.name;
   late.push_back(std::move(letter));
 }
 
 void StreamWindows::Impl::split(const WindowPlan& window, const Slice& slice,
-                                std::span<const std::uint16_t> rows, ProcessCounts& counts) {
+                                std::span<const std::uint16_t> rows, const Timestamp* row_dues,
+                                ProcessCounts& counts) {
+  const auto first_instance = [&]() -> WindowInstance& {
+    const std::uint16_t row = rows.front();
+    return instance_at(window, slice.times[row],
+                       row_dues == nullptr ? std::nullopt : std::optional(row_dues[row]));
+  };
+  const auto is_of = [&](const WindowInstance& instance, std::uint16_t row) {
+    return instance.interval.contains(slice.times[row]) &&
+           (row_dues == nullptr || row_dues[row] == instance.due);
+  };
   // One instance after the other takes its rows, the others stay in their order. A slice that
   // meets very many instances would make that slow: then runs of one instance are enough.
   constexpr int kMaxPasses = 16;
   for (int pass = 0; !rows.empty() && pass < kMaxPasses; ++pass) {
-    const Interval interval = instance_at(window, slice.times[rows.front()]).interval;
+    WindowInstance& instance = first_instance();
     std::size_t mine = 0;
     std::size_t others = 0;
     for (const std::uint16_t row : rows) {
-      const bool is_mine = interval.contains(slice.times[row]);
+      const bool is_mine = is_of(instance, row);
       one_instance[mine] = row;
       mine += is_mine ? 1 : 0;
       other_instances[others] = row;  // Never ahead of the row being read, so in place.
       others += is_mine ? 0 : 1;
     }
-    update(window, slice, {one_instance.data(), mine}, counts);
+    update(instance, slice, {one_instance.data(), mine}, counts);
     rows = {other_instances.data(), others};
   }
   while (!rows.empty()) {
-    const Interval interval = instance_at(window, slice.times[rows.front()]).interval;
+    WindowInstance& instance = first_instance();
     std::size_t n = 1;
-    while (n < rows.size() && interval.contains(slice.times[rows[n]])) ++n;
-    update(window, slice, rows.first(n), counts);
+    while (n < rows.size() && is_of(instance, rows[n])) ++n;
+    update(instance, slice, rows.first(n), counts);
     rows = rows.subspan(n);
   }
 }
 
-WindowInstance& StreamWindows::Impl::instance_at(const WindowPlan& window, Timestamp t) {
+WindowInstance& StreamWindows::Impl::instance_at(const WindowPlan& window, Timestamp t,
+                                                 std::optional<Timestamp> due) {
   WindowState& state = states[window.index];
-  if (state.current != nullptr && state.current->interval.contains(t)) return *state.current;
-  const Interval interval = window.assigner.at(t);
+  const bool in_current = state.current != nullptr && state.current->interval.contains(t);
+  const Interval pane = in_current ? state.current->interval : window.assigner.at(t);
+  const InstancePlace place{window.index, due.value_or(pane.end), pane.start};
+  if (in_current && state.current->due == place.due) return *state.current;
   std::vector<InstancePtr>& instances = open[window.index];
-  auto at = instances.begin() + (find_instance(instances, interval.start) - instances.cbegin());
-  if (at == instances.end() || (*at)->interval.start != interval.start) {
-    at = instances.insert(at, std::make_unique<WindowInstance>(window, interval));
-    (*at)->frozen = admission.frozen_keys(window.index, interval.start);
-  }
+  state.current = instance_of(instances, place);
+  if (state.current != nullptr) return *state.current;
+  const auto at = instances.insert(find_instance(instances, place),
+                                   std::make_unique<WindowInstance>(window, pane, place.due));
+  (*at)->frozen = admission.frozen_keys(place);
   state.current = at->get();
   return *state.current;
 }
@@ -292,9 +315,9 @@ void StreamWindows::Impl::keep_few_maps(WindowInstance& used) {
   with_large_map.erase(with_large_map.begin());
 }
 
-void StreamWindows::Impl::update(const WindowPlan& window, const Slice& slice,
+void StreamWindows::Impl::update(WindowInstance& instance, const Slice& slice,
                                  std::span<const std::uint16_t> rows, ProcessCounts& counts) {
-  WindowInstance& instance = instance_at(window, slice.times[rows.front()]);
+  const WindowPlan& window = instance.table.plan();
   key_columns.clear();
   for (const int key : window.keys) {
     key_columns.push_back(evaluator.output(static_cast<std::size_t>(key)));
@@ -317,9 +340,9 @@ PartialPtr StreamWindows::Impl::take(Timestamp watermark, bool all) {
   PartialPtr partial;
   for (const WindowPlan& window : plan->windows) {
     std::vector<InstancePtr>& instances = open[window.index];
-    // Closing times rise with starts, so what closes stands in front.
+    // By due, so what is to be handed over stands in front.
     std::size_t n = 0;
-    while (n < instances.size() && (all || window.closes_at(instances[n]->interval) <= watermark)) {
+    while (n < instances.size() && (all || window.closes_at(instances[n]->due) <= watermark)) {
       ++n;
     }
     if (n == 0) continue;
@@ -351,10 +374,10 @@ PartialPtr StreamWindows::Impl::copy_open(std::size_t index) {
   PartialPtr partial(new Partial);
   partial->plan = plan;
   partial->lane = lane;
-  partial->is_view = true;
   partial->view_window = index;
   for (const InstancePtr& instance : open[index]) {
-    auto copy = std::make_unique<WindowInstance>(plan->windows[index], instance->interval);
+    auto copy =
+        std::make_unique<WindowInstance>(plan->windows[index], instance->interval, instance->due);
     copy->table.copy(instance->table);
     keys += copy->table.size();
     partial->instances.push_back(std::move(copy));
@@ -373,7 +396,8 @@ PartialPtr StreamWindows::Impl::copy_all() const {
         partial->plan = plan;
         partial->lane = lane;
       }
-      auto copy = std::make_unique<WindowInstance>(instance->table.plan(), instance->interval);
+      auto copy = std::make_unique<WindowInstance>(instance->table.plan(), instance->interval,
+                                                   instance->due);
       copy->table.copy(instance->table);
       partial->instances.push_back(std::move(copy));
     }
@@ -383,7 +407,8 @@ PartialPtr StreamWindows::Impl::copy_all() const {
 
 Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) {
   OpenInstances fresh(plan->windows.size());
-  auto restored = decode_snapshot(snapshot, *plan, fresh);
+  std::vector<RetainedPanes> handed_over(plan->windows.size());
+  auto restored = decode_snapshot(snapshot, *plan, fresh, handed_over);
   if (!restored) return restored;
   open = std::move(fresh);
   for (WindowState& state : states) state = {nullptr, true, 0};

@@ -7,7 +7,8 @@
 // What is late follows from the log alone: for each row the watermark is
 //   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before
 //   it)))
-// and the row is late for a window whose end + allowed_lateness ≤ that watermark.
+// and the row is late for a window whose end + allowed_lateness ≤ that watermark. Each window it
+// would be in is judged for itself: of hopping windows, some may have closed and others not.
 //
 // Rows that the batch marks as excluded are in no count, neither late nor filtered. Their times
 // are part of history all the same: they move the watermark exactly as if they were counted, so
@@ -43,14 +44,16 @@ struct ProcessCounts {
   std::uint64_t excluded = 0;  ///< Marked in the batch: repeats, and what may be one.
   std::uint64_t filtered = 0;  ///< Left out by the stream's filter.
   std::span<const std::uint64_t>
-      late;                         ///< For each window of the stream; good until the next call.
+      late;  ///< For each window of the stream: nothing took them; good until the next call.
+  /// Likewise: too late for some of the (hopping) windows they would be in, in time for others.
+  std::span<const std::uint64_t> partly_late;
   std::uint64_t late_unsent = 0;    ///< Late rows beyond kMaxDeadLetters: only counted.
   std::uint64_t overflow_rows = 0;  ///< Counted into an __overflow__ group.
 };
 
 /// A window of a snapshot whose open state the plan has no place for.
 struct LostWindow {
-  struct Instance {
+  struct Instance {  ///< Of hopping windows: a pane.
     Timestamp start = 0;
     Timestamp end = 0;
     std::uint64_t rows = 0;  ///< Result rows (groups) it would have given, so far.
@@ -58,12 +61,12 @@ struct LostWindow {
   std::string window;
   /// What is defined differently now: "size", "by", "sum_int(amount)" …; empty: the window is gone.
   std::vector<std::string> altered;
-  std::vector<Instance> instances;  ///< By start.
+  std::vector<Instance> instances;
 };
 
 /// What restore() found in a snapshot.
 struct RestoredWindows {
-  std::size_t instances = 0;  ///< Taken over.
+  std::size_t instances = 0;  ///< Taken over, by the lane and the merger.
   std::uint64_t rows = 0;     ///< Groups in them.
   std::vector<LostWindow> lost;
   /// Windows taken over whose max_keys is another now. Groups stay as they are: a lower cap admits
@@ -86,20 +89,22 @@ class StreamWindows {
   /// `source` is left for the caller, who knows the names of sources).
   ProcessCounts process(const EventBatch& batch, DeadLetters& late);
 
-  /// Hands over every window instance that `watermark` closes. Null where this lane has none.
+  /// Hands over all it has for the windows that `watermark` closes and has not handed over before.
+  /// Null where that is nothing.
   PartialPtr take_closed(Timestamp watermark);
-  /// A copy of the instances still open, only of window `index` and only if it changed since the
+  /// A copy of the instances it holds, only of window `index` and only if it changed since the
   /// last such copy; null where there is nothing new. The time it takes grows with the keys held,
   /// so above kOftenCopiedKeys only every n-th call makes a copy, n growing with the keys: a call
   /// copies that many at most on average.
   PartialPtr copy_open(std::size_t index);
   /// Hands over all that is left: at the end of bounded input, or at shutdown.
   PartialPtr take_all();
-  /// A copy of all instances still open, for a checkpoint; null where there is none. Costs little
+  /// A copy of all instances it holds, for a checkpoint; null where there is none. Costs little
   /// more than copying their memory; WindowMerger::snapshot() does the rest, off this strand.
   PartialPtr copy_all() const;
 
-  /// Takes over the open instances of a snapshot. Called once, on one lane (any) of a fresh engine,
+  /// Takes over the instances of a snapshot that no lane had handed over (the rest is for
+  /// WindowMerger::restore()). Called once, on one lane (any) of a fresh engine,
   /// before the first batch and with every lane made and at rest. Refuses (corrupt) bytes that are
   /// no snapshot of this stream's windows, and is then as it was.
   Result<RestoredWindows> restore(std::string_view snapshot);

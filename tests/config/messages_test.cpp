@@ -326,7 +326,7 @@ select = { n = "count(*)" }
      R"~(obs.toml:6:1: error: unknown key "slide" in [window.m]
     6 | slide = "10s"
       | ^^^^^
-      hint: hopping windows come with a later release; windows are tumbling for now
+      hint: it is called "hop" here: hop = "10s"
 )~"},
     {"the names of other products", kStream + R"~([window.m]
 size = "1m"

@@ -1,4 +1,5 @@
 // A checkpoint of open windows under another config: what is lost is named, the rest goes on.
+#include "base/bytes.h"
 #include "support/catch.h"
 #include "window/support.h"
 
@@ -181,4 +182,38 @@ TEST_CASE("a derived field or a type that changed alters the windows that read i
   REQUIRE(lost_under("latency_ms  >  100", Kind::decimal).empty());
   REQUIRE(lost_under("latency_ms > 200", Kind::decimal) == Texts{"reads"});
   REQUIRE(lost_under("latency_ms > 100", Kind::integer) == Texts{"money"});
+}
+
+TEST_CASE("a snapshot of version 1, from before windows could hop, is read", "[window][snapshot]") {
+  const Compiled compiled =
+      compile({options("w", {{"service", "service"}}, {{"n", "count(*)"}}, kMinute, kSecond)});
+  const Engine::Checkpoint now = checkpoint_of(compiled, few_events());
+  // Version 1 had neither a number of kept panes before that of instances nor a due behind the end.
+  const Timestamp start = Timestamp{1'699'999'980} * kSecond;
+  const Timestamp end = start + kMinute;
+  std::string later;
+  put_varint(later, 0);
+  std::string before;
+  for (std::string* bytes : {&later, &before}) {
+    put_varint(*bytes, 1);
+    put_signed(*bytes, start);
+    put_signed(*bytes, end);
+  }
+  put_signed(later, end);
+  const std::size_t at = now.windows.find(later);
+  REQUIRE(at != std::string::npos);
+  REQUIRE(now.windows[0] == 2);
+  Engine::Checkpoint old = now;
+  old.windows.replace(at, later.size(), before);
+  old.windows[0] = 1;
+
+  Engine engine(compiled, 2, 1, 1);
+  const auto restored = engine.restore(old);
+  REQUIRE(restored.has_value());
+  REQUIRE(restored->lost.empty());
+  REQUIRE(restored->instances == 1);
+  REQUIRE(restored->rows == 4);
+  engine.checkpoint();
+  engine.drain();
+  REQUIRE(engine.checkpoints.at(0).windows == now.windows);
 }

@@ -49,12 +49,12 @@ TEST_CASE("only a few of many open instances keep a large direct map", "[window]
   Records records;
   std::vector<PartialPtr> partials;
   partials.push_back(windows.take_closed(start + 60 * kMinute + kDay));
-  merger.merge(std::move(partials), 1, start + 60 * kMinute + kDay, true, records);
+  merger.merge(std::move(partials), 1, start + 60 * kMinute + kDay, RoundKind::closed, records);
   partials.clear();
   fill(99);
   windows.process(*maker.make(events.data(), events.size()), late);
   partials.push_back(windows.take_all());
-  merger.merge(std::move(partials), 2, start + kDay, true, records);
+  merger.merge(std::move(partials), 2, kMaxTimestamp, RoundKind::closed, records);
   std::int64_t counted = 0;
   std::set<Timestamp> starts;
   for (const Record& record : records) {

@@ -255,6 +255,7 @@ class Engine {
     newest_ = from.newest;
     watermark_ = from.watermark;
     sequence_ = from.sequence;
+    if (Result<> kept = merger_.restore(from.windows); kept.has_error()) return kept.error();
     return lanes_[random_() % lanes_.size()]->restore(from.windows);
   }
 
@@ -262,7 +263,7 @@ class Engine {
     drain();
     std::vector<PartialPtr> rest;
     for (auto& lane : lanes_) rest.push_back(lane->take_all());
-    merger_.merge(std::move(rest), sequence_, kMaxTimestamp, true, records);
+    merger_.merge(std::move(rest), sequence_, kMaxTimestamp, RoundKind::closed, records);
   }
   void drain() {
     while (step()) {
@@ -275,6 +276,7 @@ class Engine {
   std::vector<Checkpoint> checkpoints;
   DeadLetters late;
   std::vector<std::uint64_t> late_counts;
+  std::vector<std::uint64_t> partly_late_counts;
   std::uint64_t overflow_rows = 0;
   std::uint64_t filtered = 0;
   std::uint64_t excluded = 0;
@@ -322,7 +324,11 @@ class Engine {
       const ProcessCounts counts = lanes_[i]->process(*item.batch, late);
       in_flight_ -= item.batch->rows;
       late_counts.resize(counts.late.size());
-      for (std::size_t w = 0; w < counts.late.size(); ++w) late_counts[w] += counts.late[w];
+      partly_late_counts.resize(counts.late.size());
+      for (std::size_t w = 0; w < counts.late.size(); ++w) {
+        late_counts[w] += counts.late[w];
+        partly_late_counts[w] += counts.partly_late[w];
+      }
       overflow_rows += counts.overflow_rows;
       filtered += counts.filtered;
       excluded += counts.excluded;
@@ -344,7 +350,8 @@ class Engine {
         merger_.snapshot(std::move(done.partials), checkpoint.windows);
         continue;
       }
-      merger_.merge(std::move(done.partials), first_round_, done.watermark, done.closed, records);
+      merger_.merge(std::move(done.partials), first_round_, done.watermark,
+                    done.closed ? RoundKind::closed : RoundKind::open, records);
     }
     return true;
   }

@@ -265,7 +265,7 @@ TEST_CASE("a copy of an open window does not change with it", "[window][open]") 
     Records out;
     std::vector<PartialPtr> partials;
     partials.push_back(std::move(partial));
-    merger.merge(std::move(partials), 1, 0, false, out);
+    merger.merge(std::move(partials), 1, 0, RoundKind::open, out);
     std::vector<std::string> rows = rows_of(out);
     for (std::string& row : rows) row.resize(row.find(" s="));  // Early rows have no state.
     return rows;
@@ -315,7 +315,7 @@ TEST_CASE("what a shutdown cuts short is not closed, but no early view either",
   Records out;
   std::vector<PartialPtr> partials;
   partials.push_back(windows.take_all());
-  merger.merge(std::move(partials), 7, 5 * kSecond, false, out);
+  merger.merge(std::move(partials), 7, 5 * kSecond, RoundKind::cut_short, out);
   const auto rows = all_rows(out);
   REQUIRE(rows.size() == 1);
   REQUIRE_FALSE(rows[0]->closed);

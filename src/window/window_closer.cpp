@@ -1,0 +1,175 @@
+#include "window/window_closer.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace streamobs::window {
+
+namespace {
+
+std::unique_ptr<GroupTable> copy_of(const GroupTable& table) {
+  auto copy = std::make_unique<GroupTable>(table.plan());
+  copy->copy(table);
+  copy->settle();
+  return copy;
+}
+
+}  // namespace
+
+void WindowCloser::take(InstancePtr part) {
+  handed_over_[{part->due, part->interval.start}].push_back(std::move(part));
+}
+
+std::optional<Timestamp> WindowCloser::next_end() const {
+  std::optional<Timestamp> end;
+  if (!handed_over_.empty()) end = handed_over_.begin()->first.first;
+  if (!panes_.empty()) {
+    const Timestamp next = plan_.assigner.end_after(closed_to_);
+    // At the end of time there is no next one.
+    if (next > closed_to_ && (!end || next < *end)) end = next;
+  }
+  return end;
+}
+
+WindowCloser::Closed WindowCloser::close_next() {
+  Closed closed;
+  const Timestamp end = *next_end();
+  while (!handed_over_.empty() && handed_over_.begin()->first.first == end) {
+    std::vector<InstancePtr> parts = std::move(handed_over_.begin()->second);
+    handed_over_.erase(handed_over_.begin());
+    InstancePtr pane = std::move(parts[0]);
+    for (std::size_t i = 1; i < parts.size(); ++i) pane->table.merge(parts[i]->table);
+    if (!plan_.hopping()) {
+      closed.interval = pane->interval;
+      closed.table = &pane->table;
+      closed.pane = std::move(pane);
+      return closed;
+    }
+    add(std::move(pane));
+  }
+  const Interval window = plan_.assigner.ending(end);
+  if (window.start >= line_) draw_line(end);
+  // The merge that begins with this window's first pane is of no use to another window.
+  const auto suffix = suffixes_.lower_bound(window.start);
+  if (suffix == suffixes_.end()) {
+    closed.made = copy_of(*newer_);
+  } else {
+    closed.made =
+        suffix->first == window.start ? std::move(suffix->second) : copy_of(*suffix->second);
+    if (newer_ != nullptr) closed.made->merge(*newer_);
+  }
+  closed_to_ = end;
+  drop_before(plan_.assigner.ending(plan_.assigner.end_after(end)).start);
+  closed.interval = window;
+  closed.table = closed.made.get();
+  return closed;
+}
+
+/// Into its pane, and into all merges that hold the pane.
+void WindowCloser::add(InstancePtr part) {
+  const Timestamp start = part->interval.start;
+  if (start < line_) {
+    auto at = suffixes_.lower_bound(start);
+    if (at == suffixes_.end()) {
+      suffixes_.emplace(start, copy_of(part->table));
+    } else {
+      if (at->first != start) at = suffixes_.emplace_hint(at, start, copy_of(*at->second));
+      at->second->merge(part->table);
+    }
+    for (auto before = suffixes_.begin(); before->first < start; ++before) {
+      before->second->merge(part->table);
+    }
+  } else if (newer_ == nullptr) {
+    newer_ = copy_of(part->table);
+  } else {
+    newer_->merge(part->table);
+  }
+  InstancePtr& pane = panes_[start];
+  if (pane == nullptr) {
+    pane = std::move(part);
+    pane->due = pane->interval.end;
+  } else {
+    pane->table.merge(part->table);
+  }
+}
+
+/// Behind all panes there are, which end at `end` at the latest.
+void WindowCloser::draw_line(Timestamp end) {
+  suffixes_.clear();
+  newer_.reset();
+  line_ = end;
+  const GroupTable* behind = nullptr;
+  for (auto pane = panes_.rbegin(); pane != panes_.rend(); ++pane) {
+    std::unique_ptr<GroupTable> suffix;
+    if (behind == nullptr) {
+      suffix = copy_of(pane->second->table);
+    } else {
+      suffix = copy_of(*behind);
+      suffix->merge(pane->second->table);
+    }
+    behind = suffix.get();
+    suffixes_.emplace_hint(suffixes_.begin(), pane->first, std::move(suffix));
+  }
+}
+
+void WindowCloser::drop_before(Timestamp start) {
+  panes_.erase(panes_.begin(), panes_.lower_bound(start));
+  suffixes_.erase(suffixes_.begin(), suffixes_.lower_bound(start));
+  if (!panes_.empty()) return;
+  newer_.reset();
+  line_ = kMinTimestamp;
+}
+
+void WindowCloser::clear() {
+  handed_over_.clear();
+  drop_before(kMaxTimestamp);
+}
+
+WindowCloser::Closed WindowCloser::preview(Timestamp end,
+                                           std::span<const WindowInstance* const> parts) const {
+  Closed shown;
+  std::vector<const GroupTable*> tables;
+  if (plan_.hopping()) {
+    shown.interval = plan_.assigner.ending(end);
+    const Timestamp begin = shown.interval.start;
+    if (begin <= line_) {
+      const auto suffix = suffixes_.lower_bound(begin);
+      if (suffix != suffixes_.end()) tables.push_back(suffix->second.get());
+      if (newer_ != nullptr) tables.push_back(newer_.get());
+    } else {
+      for (auto pane = panes_.lower_bound(begin); pane != panes_.end(); ++pane) {
+        tables.push_back(&pane->second->table);
+      }
+    }
+    for (const WindowInstance* part : parts) {
+      if (part->due <= end && part->interval.start >= begin) tables.push_back(&part->table);
+    }
+  } else {
+    for (const WindowInstance* part : parts) {
+      if (part->due != end) continue;
+      shown.interval = part->interval;
+      tables.push_back(&part->table);
+    }
+  }
+  if (tables.size() == 1) {
+    shown.table = tables[0];
+    return shown;
+  }
+  shown.made = std::make_unique<GroupTable>(plan_);
+  for (const GroupTable* table : tables) shown.made->merge(*table);
+  shown.table = shown.made.get();
+  return shown;
+}
+
+void WindowCloser::restore(RetainedPanes retained) {
+  closed_to_ = retained.closed_to;
+  for (InstancePtr& pane : retained.panes) add(std::move(pane));
+}
+
+std::size_t WindowCloser::keys() const {
+  std::size_t n = 0;
+  for (const auto& [start, pane] : panes_) n += pane->table.size();
+  return n;
+}
+
+}  // namespace streamobs::window
