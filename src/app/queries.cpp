@@ -2,10 +2,18 @@
 
 #include <utility>
 
+#include "app/merged_rows.h"
+
 namespace streamobs::app {
 
 asio::awaitable<Result<std::vector<WindowRow>>> Queries::window_rows(store::WindowQuery query) {
   const auto ask = [this, &query] { return database_.window_rows(query); };
+  Result<std::vector<WindowRow>> rows = co_await pool_.run(ask);
+  co_return rows;
+}
+
+asio::awaitable<Result<std::vector<WindowRow>>> Queries::merged_rows(serve::MergeQuery query) {
+  const auto ask = [this, &query] { return app::merged_rows(plan_, database_, query); };
   Result<std::vector<WindowRow>> rows = co_await pool_.run(ask);
   co_return rows;
 }

@@ -3,6 +3,7 @@
 // One per engine, outlives the HTTP server. Called on any strand.
 #pragma once
 
+#include "app/plan.h"
 #include "flow/blocking_pool.h"
 #include "serve/queries.h"
 #include "store/database.h"
@@ -11,10 +12,11 @@ namespace streamobs::app {
 
 class Queries final : public serve::Queries {
  public:
-  Queries(const store::Database& database, flow::BlockingPool& pool)
-      : database_(database), pool_(pool) {}
+  Queries(const Plan& plan, const store::Database& database, flow::BlockingPool& pool)
+      : plan_(plan), database_(database), pool_(pool) {}
 
   asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) override;
+  asio::awaitable<Result<std::vector<WindowRow>>> merged_rows(serve::MergeQuery query) override;
   asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
@@ -22,6 +24,7 @@ class Queries final : public serve::Queries {
   asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() override;
 
  private:
+  const Plan& plan_;
   const store::Database& database_;
   flow::BlockingPool& pool_;
 };

@@ -114,7 +114,7 @@ Result<> Topology::start() {
       *database_, results_->to_store(), pool_, clock_, metrics_, config.store,
       [this](const Error& error) { fail_with(error); },
       [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
-  queries_ = std::make_unique<Queries>(*database_, query_pool_);
+  queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
   live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });

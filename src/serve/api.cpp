@@ -9,7 +9,9 @@
 #include "serve/dead_letters.h"
 #include "serve/json.h"
 #include "serve/management.h"
+#include "serve/openapi.h"
 #include "serve/parameters.h"
+#include "serve/window_query.h"
 
 namespace streamobs::serve {
 
@@ -105,28 +107,13 @@ asio::awaitable<void> window_rows(const ApiContext& context, http::Exchange& exc
     exchange.respond(no_such_window(context, 404, name));
     co_return;
   }
-  const WindowSchema& schema = *info->schema;
-  const auto query = read_window_query(exchange.request().target.query, schema);
-  if (!query) {
-    exchange.respond(failed(query.error()));
-    co_return;
-  }
-  // What is open is taken first: a row that closes in between is then seen twice, never not at all.
-  std::vector<WindowRow> early = context.open_windows->rows(*query);
-  store::WindowQuery asked = *query;
-  auto stored = co_await context.queries->window_rows(std::move(asked));
-  if (!stored) {
-    exchange.respond(failed(stored.error()));
-    co_return;
-  }
-  const std::vector<WindowRow> rows = merge_rows(std::move(*stored), std::move(early), *query);
-  std::string body;
-  body.reserve(64 + rows.size() * 256);
-  JsonWriter json(body);
-  json.begin_object().field("window", schema.window).key("rows").begin_array();
-  for (const WindowRow& row : rows) write(json, schema, row);
-  json.end_array().end_object();
-  exchange.respond(json_response(std::move(body)));
+  co_await show_window(context, *info->schema, exchange);
+}
+
+asio::awaitable<void> show_description(const ApiContext& context, http::Exchange& exchange) {
+  const auto checked = check_parameters(exchange.request().target.query, {});
+  exchange.respond(checked ? json_response(openapi_description(context)) : failed(checked.error()));
+  co_return;
 }
 
 asio::awaitable<void> list_anomalies(const ApiContext& context, http::Exchange& exchange) {
@@ -240,6 +227,7 @@ void add_api_routes(http::Router& router, ApiContext given) {
   add(router, context, "/api/v1/dead-letters/replay", plain, replay_dead_letters, "POST");
   add(router, context, "/api/v1/pipeline", plain, show_pipeline);
   add(router, context, "/api/v1/live", live, show_live);
+  add(router, context, "/api/v1/openapi.json", plain, show_description);
   for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy"}) {
     add(router, context, path, open, show_alive);
   }

@@ -6,6 +6,7 @@
 
 #include "base/time_format.h"
 #include "serve/text.h"
+#include "serve/window_query.h"
 
 namespace streamobs::serve {
 
@@ -191,6 +192,7 @@ void write(JsonWriter& json, const WindowInfo& info) {
   json.field("emit_every", to_text(info.emit_every));
   write_columns(json, "keys", schema.keys);
   write_columns(json, "metrics", schema.metrics);
+  write_strings(json, "sketches", sketches_of(schema));
   json.end_object();
 }
 

@@ -80,22 +80,31 @@ Result<> check_parameters(const QueryParameters& parameters,
 }
 
 Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
-                                             const WindowSchema& schema) {
+                                             const WindowSchema& schema,
+                                             const std::vector<std::string>& further) {
+  constexpr std::string_view kKey = "key.";
   std::vector<std::string> names = {"from", "to", "windows", "limit"};
-  for (const ResultColumn& key : schema.keys) names.push_back(key.name);
+  names.insert(names.end(), further.begin(), further.end());
+  for (const ResultColumn& key : schema.keys) {
+    const bool taken = std::find(names.begin(), names.end(), key.name) != names.end();
+    names.push_back(taken ? std::string(kKey) + key.name : key.name);
+  }
+  const auto is_further = [&further](std::string_view name) {
+    return std::find(further.begin(), further.end(), name) != further.end();
+  };
   if (const auto checked = check_parameters(parameters, names); !checked) return checked.error();
   store::WindowQuery query;
   query.window = schema.window;
   for (const auto& [name, value] : parameters) {
     const auto common = read_common(name, value, query);
     if (!common) return common.error();
-    if (*common) continue;
+    if (*common || is_further(name)) continue;
     if (name == "windows") {
       const auto windows = read_count(name, value);
       if (!windows) return windows.error();
       query.windows = *windows;
     } else {
-      query.keys.emplace_back(name, value);
+      query.keys.emplace_back(name.starts_with(kKey) ? name.substr(kKey.size()) : name, value);
     }
   }
   return query;

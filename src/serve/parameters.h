@@ -18,10 +18,12 @@ using QueryParameters = std::vector<std::pair<std::string_view, std::string_view
 
 inline constexpr std::size_t kRowsMax = 100'000;
 
-/// from, to, windows, limit, and the window's keys by name. Anything else is an error that lists
-/// what there is.
+/// from, to, windows, limit, and the window's keys by name (or, where one is called like a
+/// parameter, as key.NAME). Those of `further` are passed over; anything else is an error that
+/// lists what there is.
 Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
-                                             const WindowSchema& schema);
+                                             const WindowSchema& schema,
+                                             const std::vector<std::string>& further = {});
 
 /// from, to, limit, and equality on `names`.
 Result<store::ListQuery> read_list_query(const QueryParameters& parameters,

@@ -3,6 +3,8 @@
 // Outlives the HTTP server. Called on the strand of the asking connection, which goes on there.
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -14,12 +16,32 @@
 
 namespace streamobs::serve {
 
+/// A window's closed rows merged from their accumulators, over time and over keys.
+struct MergeQuery {
+  MergeQuery() = default;  // Not an aggregate: g++ 12 destroys those twice in a co_await.
+
+  struct Quantile {
+    std::string name;             ///< As it was asked for.
+    std::size_t accumulator = 0;  ///< A sketch: its index in the schema's accumulators.
+    double parameter = 0;
+  };
+
+  /// `windows` and `limit` are those of the merged rows.
+  store::WindowQuery rows;
+  std::vector<std::size_t> by;  ///< The schema's keys that are kept, in the order of the answer.
+  Duration step = 0;            ///< A multiple of the window's size; 0: windows as they are.
+  std::vector<Quantile> quantiles;
+};
+
 class Queries {
  public:
   virtual ~Queries() = default;
 
   /// Newest first; rows of one window start by key.
   virtual asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) = 0;
+  /// The same of merged rows. Their keys are those of `by`; behind the window's metrics stand the
+  /// quantiles. `invalid`: what cannot be merged, and the way out.
+  virtual asio::awaitable<Result<std::vector<WindowRow>>> merged_rows(MergeQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(

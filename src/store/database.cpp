@@ -400,6 +400,25 @@ Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) c
   return table->second.rows(impl_->reader, query);
 }
 
+Result<> Database::scan_windows(const WindowQuery& query,
+                                const std::function<bool(const WindowRow&)>& on_row) const {
+  const auto table = impl_->tables.find(query.window);
+  if (table == impl_->tables.end()) {
+    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
+  }
+  const std::lock_guard lock(impl_->reader_mutex);
+  return table->second.scan(impl_->reader, query, on_row);
+}
+
+Result<Timestamp> Database::newest_end(const std::string& window) const {
+  const auto table = impl_->tables.find(window);
+  if (table == impl_->tables.end()) {
+    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", window));
+  }
+  const std::lock_guard lock(impl_->reader_mutex);
+  return table->second.newest_end(impl_->reader);
+}
+
 Result<std::vector<Anomaly>> Database::anomalies(const ListQuery& query) const {
   const std::lock_guard lock(impl_->reader_mutex);
   return read_anomalies(impl_->reader, query);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -85,6 +86,12 @@ class Database {
   Result<std::uint64_t> maintain(Timestamp now);
 
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
+  /// Rows with their accumulators, one by one, the newest window first; `on_row` says whether to go
+  /// on. `windows` and `limit` are not looked at.
+  Result<> scan_windows(const WindowQuery& query,
+                        const std::function<bool(const WindowRow& row)>& on_row) const;
+  /// The end of the newest window that is stored; kMinTimestamp: there is none.
+  Result<Timestamp> newest_end(const std::string& window) const;
   Result<std::vector<Anomaly>> anomalies(const ListQuery& query) const;
   Result<std::vector<Incident>> incidents(const ListQuery& query) const;
   Result<std::vector<StoredDeadLetter>> dead_letters(const DeadLetterQuery& query) const;

@@ -19,6 +19,8 @@ namespace {
 
 /// What stands for the group of all keys beyond max_keys, as in the API.
 constexpr std::string_view kOverflowKey = "__overflow__";
+/// Columns before the keys in what select() asks for.
+constexpr int kFixedColumns = 5;
 
 /// The declared type doubles as our note of the column's exact type: SQLite keeps it as written and
 /// takes its affinity from it.
@@ -324,13 +326,9 @@ Result<> WindowTable::write(const WindowRow& row) {
   return upsert_.run();
 }
 
-Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
-                                                 const WindowQuery& query) const {
-  std::string where = "1";
-  if (query.from) where += fmt::format(" AND window_start >= {}", *query.from);
-  if (query.to) where += fmt::format(" AND window_start < {}", *query.to);
+Result<WindowTable::Condition> WindowTable::condition_of(const WindowQuery& query) const {
+  Condition condition;
   std::string filters;
-  std::vector<Value> bound;
   for (const auto& [name, wanted] : query.keys) {
     const std::string& key_name = name;
     const auto same = [&key_name](const ResultColumn& key) { return key.name == key_name; };
@@ -339,49 +337,106 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
       return fail(ErrorCode::invalid,
                   fmt::format("'{}' is not a key of window {}", name, schema_->window));
     }
-    const int parameter = static_cast<int>(bound.size()) + 1;
-    filters += key_filter(*key, wanted, parameter, bound.emplace_back());
+    const int parameter = static_cast<int>(condition.bound.size()) + 1;
+    filters += key_filter(*key, wanted, parameter, condition.bound.emplace_back());
   }
+  std::string where = "1";
+  if (query.from) where += fmt::format(" AND window_start >= {}", *query.from);
+  if (query.to) where += fmt::format(" AND window_start < {}", *query.to);
+  condition.where = where + filters;
   if (query.windows) {
     // The newest N windows that have a row under these very filters.
-    where += fmt::format(
+    condition.where += fmt::format(
         " AND window_start >= coalesce((SELECT min(window_start) FROM (SELECT DISTINCT "
         "window_start "
         "FROM {} WHERE {}{} ORDER BY window_start DESC LIMIT {})), -9223372036854775808)",
         quoted(table()), where, filters, row_limit(*query.windows));
   }
-  std::string columns = "window_start, window_end, closed, revision, overflow";
-  for (const ResultColumn& key : schema_->keys) columns += ", " + key_column(key);
-  for (const ResultColumn& metric : schema_->metrics) columns += ", " + quoted(metric.name);
-  std::string order = "window_start DESC, overflow";
-  for (const ResultColumn& key : schema_->keys) order += ", " + key_column(key);
-  Result<Statement> select = connection.prepare(
-      fmt::format("SELECT {} FROM {} WHERE {}{} ORDER BY {} LIMIT {}", columns, quoted(table()),
-                  where, filters, order, row_limit(query.limit)));
+  return condition;
+}
+
+Result<Statement> WindowTable::select(const Connection& connection, const std::string& columns,
+                                      const Condition& condition, const std::string& behind) const {
+  std::string all = "window_start, window_end, closed, revision, overflow";
+  for (const ResultColumn& key : schema_->keys) all += ", " + key_column(key);
+  Result<Statement> select = connection.prepare(fmt::format(
+      "SELECT {}{} FROM {} WHERE {} {}", all, columns, quoted(table()), condition.where, behind));
   if (select.has_error()) return select.error();
-  for (std::size_t i = 0; i < bound.size(); ++i) {
-    bind_value(*select, static_cast<int>(i) + 1, bound[i]);
+  for (std::size_t i = 0; i < condition.bound.size(); ++i) {
+    bind_value(*select, static_cast<int>(i) + 1, condition.bound[i]);
   }
+  return select;
+}
+
+/// What select() asks for whatever the columns behind it are.
+WindowRow WindowTable::row_at(const Statement& select) const {
+  WindowRow row;
+  row.start = select.int_at(0);
+  row.end = select.int_at(1);
+  row.closed = select.int_at(2) != 0;
+  row.revision = static_cast<std::uint32_t>(select.int_at(3));
+  row.overflow = select.int_at(4) != 0;
+  int column = kFixedColumns;
+  for (const ResultColumn& key : schema_->keys) {
+    row.keys.push_back(value_at(select, column++, key.type));
+  }
+  return row;
+}
+
+Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
+                                                 const WindowQuery& query) const {
+  const Result<Condition> condition = condition_of(query);
+  if (condition.has_error()) return condition.error();
+  // The state stays where it is: nobody who reads rows needs it.
+  std::string columns;
+  for (const ResultColumn& metric : schema_->metrics) columns += ", " + quoted(metric.name);
+  std::string order = "ORDER BY window_start DESC, overflow";
+  for (const ResultColumn& key : schema_->keys) order += ", " + key_column(key);
+  Result<Statement> select = this->select(
+      connection, columns, *condition, fmt::format("{} LIMIT {}", order, row_limit(query.limit)));
+  if (select.has_error()) return select.error();
   std::vector<WindowRow> rows;
   while (true) {
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
     if (!*more) return rows;
-    WindowRow row;
-    row.start = select->int_at(0);
-    row.end = select->int_at(1);
-    row.closed = select->int_at(2) != 0;
-    row.revision = static_cast<std::uint32_t>(select->int_at(3));
-    row.overflow = select->int_at(4) != 0;
-    int column = 5;  // The state stays where it is: nobody who reads rows needs it.
-
-    for (const ResultColumn& key : schema_->keys)
-      row.keys.push_back(value_at(*select, column++, key.type));
+    WindowRow row = row_at(*select);
+    int column = kFixedColumns + static_cast<int>(schema_->keys.size());
     for (const ResultColumn& metric : schema_->metrics) {
       row.metrics.push_back(value_at(*select, column++, metric.type));
     }
     rows.push_back(std::move(row));
   }
+}
+
+Result<> WindowTable::scan(const Connection& connection, const WindowQuery& query,
+                           const OnRow& on_row) const {
+  WindowQuery of_all = query;
+  of_all.windows.reset();
+  const Result<Condition> condition = condition_of(of_all);
+  if (condition.has_error()) return condition.error();
+  // In the primary key's own order, so that nothing is sorted and little is in memory.
+  Result<Statement> select =
+      this->select(connection, ", state", *condition, "ORDER BY window_start DESC, _key DESC");
+  if (select.has_error()) return select.error();
+  const int state = kFixedColumns + static_cast<int>(schema_->keys.size());
+  while (true) {
+    const Result<bool> more = select->step();
+    if (more.has_error()) return more.error();
+    if (!*more) return {};
+    WindowRow row = row_at(*select);
+    row.state = select->blob_at(state);
+    if (!on_row(row)) return {};
+  }
+}
+
+Result<Timestamp> WindowTable::newest_end(const Connection& connection) const {
+  Result<Statement> select = connection.prepare(
+      fmt::format("SELECT window_end FROM {} ORDER BY window_start DESC LIMIT 1", quoted(table())));
+  if (select.has_error()) return select.error();
+  const Result<bool> any = select->step();
+  if (any.has_error()) return any.error();
+  return *any ? select->int_at(0) : kMinTimestamp;
 }
 
 }  // namespace streamobs::store

@@ -3,6 +3,7 @@
 // Made when the database is opened; its statements belong to the writing connection.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,8 +33,24 @@ class WindowTable {
   Result<> write(const WindowRow& row);
 
   Result<std::vector<WindowRow>> rows(const Connection& connection, const WindowQuery& query) const;
+  /// Gives each row of the query, its accumulators too, to `on_row`, which says whether to go on.
+  /// Newest windows first, whatever is the order within one; `windows` and `limit` are not looked
+  /// at.
+  using OnRow = std::function<bool(const WindowRow& row)>;
+  Result<> scan(const Connection& connection, const WindowQuery& query, const OnRow& on_row) const;
+  /// The end of the newest window there is; kMinTimestamp: there is none.
+  Result<Timestamp> newest_end(const Connection& connection) const;
 
  private:
+  /// What a query's rows are: a condition, and the values of its parameters.
+  struct Condition {
+    std::string where;
+    std::vector<Value> bound;
+  };
+  Result<Condition> condition_of(const WindowQuery& query) const;
+  Result<Statement> select(const Connection& connection, const std::string& columns,
+                           const Condition& condition, const std::string& behind) const;
+  WindowRow row_at(const Statement& select) const;
   std::string table() const { return "window_" + schema_->window; }
   /// The metrics that the table there is has no column for. `fits`: with those it will do.
   Result<std::vector<ResultColumn>> missing_metrics(const Connection& connection, bool& fits) const;

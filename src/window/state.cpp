@@ -1,5 +1,7 @@
 #include "window/state.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "window/aggregate/distinct.h"
@@ -83,6 +85,12 @@ void encode_state(const WindowPlan& plan, const std::byte* row, std::string& out
   for (const AccumulatorPlan& a : plan.accumulators) {
     encode_entry(*a.ops, a.type, row + a.offset, out, scratch);
   }
+}
+
+bool select_reads_key(const StreamWindowsPlan& plan, std::size_t window, std::size_t key) {
+  // The keys are the first columns of the select list's program.
+  const std::vector<std::size_t>& used = plan.windows.at(window).select->inputs_used();
+  return std::find(used.begin(), used.end(), key) != used.end();
 }
 
 Result<WindowState> WindowState::decode(std::string_view bytes) {

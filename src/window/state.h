@@ -58,6 +58,10 @@ class WindowState {
   std::unique_ptr<Arena> arena_;
 };
 
+/// Whether a metric of the window is computed from one of its keys, so that it means nothing for
+/// groups of several of that key's values.
+bool select_reads_key(const StreamWindowsPlan& plan, std::size_t window, std::size_t key);
+
 /// Appends the state of a group's row.
 void encode_state(const WindowPlan& plan, const std::byte* row, std::string& out);
 

@@ -1,0 +1,263 @@
+#include "serve/window_query.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/duration.h"
+#include "base/time_format.h"
+#include "serve/answers.h"
+#include "serve/csv.h"
+#include "serve/json.h"
+
+namespace streamobs::serve {
+
+namespace {
+
+constexpr std::string_view kSketch = "sketch(";
+constexpr std::string_view kKeyPrefix = "key.";
+constexpr Duration kStepMax = 366 * kDay;
+constexpr std::size_t kQuantilesMax = 20;
+
+/// Of "sketch(latency_ms)" "latency_ms", of one with a filter that as well; empty: no sketch.
+std::string sketch_name(std::string_view accumulator) {
+  if (!accumulator.starts_with(kSketch)) return {};
+  std::string name(accumulator.substr(kSketch.size()));
+  // The parenthesis that closes the argument: the last one, or the one before the filter.
+  const std::size_t filter = name.find(") filter (where ");
+  const std::size_t end = filter == std::string::npos ? name.rfind(')') : filter;
+  if (end != std::string::npos) name.erase(end, 1);
+  return name;
+}
+
+std::vector<std::string_view> split(std::string_view list) {
+  std::vector<std::string_view> parts;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    parts.push_back(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return parts;
+}
+
+std::vector<std::string> names_of(const std::vector<ResultColumn>& columns) {
+  std::vector<std::string> names;
+  for (const ResultColumn& column : columns) names.push_back(column.name);
+  return names;
+}
+
+/// Indexes of the columns that `list` names, in its order.
+Result<std::vector<std::size_t>> read_columns(std::string_view parameter, std::string_view list,
+                                              const WindowSchema& schema,
+                                              const std::vector<ResultColumn>& columns) {
+  std::vector<std::size_t> indexes;
+  for (const std::string_view name : split(list)) {
+    const auto same = [name](const ResultColumn& column) { return column.name == name; };
+    const auto found = std::find_if(columns.begin(), columns.end(), same);
+    if (found == columns.end()) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("{} = \"{}\": window {} has no {} \"{}\"; there is {}", parameter,
+                              list, schema.window, &columns == &schema.keys ? "key" : "metric",
+                              name, enumerate(names_of(columns))));
+    }
+    const auto index = static_cast<std::size_t>(found - columns.begin());
+    if (std::find(indexes.begin(), indexes.end(), index) != indexes.end()) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("{} = \"{}\" names {} twice", parameter, list, name));
+    }
+    indexes.push_back(index);
+  }
+  return indexes;
+}
+
+/// latency_ms:0.999
+Result<MergeQuery::Quantile> read_quantile(std::string_view text, const WindowSchema& schema) {
+  const std::size_t colon = text.rfind(':');
+  const std::string_view of = text.substr(0, colon);
+  const std::string_view number =
+      colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1);
+  MergeQuery::Quantile quantile;
+  quantile.name = text;
+  const auto read =
+      std::from_chars(number.data(), number.data() + number.size(), quantile.parameter);
+  const bool is_share = read.ec == std::errc() && read.ptr == number.data() + number.size() &&
+                        quantile.parameter >= 0 && quantile.parameter <= 1;
+  if (!is_share) {
+    return fail(ErrorCode::invalid,
+                fmt::format("quantile = \"{}\": write FIELD:P with P from 0 to 1, such as "
+                            "latency_ms:0.999",
+                            text));
+  }
+  for (std::size_t i = 0; i < schema.accumulators.size(); ++i) {
+    if (sketch_name(schema.accumulators[i]) != of) continue;
+    quantile.accumulator = i;
+    return quantile;
+  }
+  const std::vector<std::string> there = sketches_of(schema);
+  return fail(
+      ErrorCode::invalid,
+      fmt::format("quantile = \"{}\": window {} keeps no sketch of {}; there is {}. A metric "
+                  "quantile({}, 0.5) in its select makes it keep one from then on",
+                  text, schema.window, of, enumerate(there), of));
+}
+
+Result<Duration> read_step(std::string_view text, const WindowSchema& schema) {
+  const Result<Duration> step = parse_duration(text);
+  if (step.has_error() || *step <= 0 || *step > kStepMax) {
+    return fail(ErrorCode::invalid,
+                fmt::format("step = \"{}\" is no duration such as 1h or 1d, at most 366d", text));
+  }
+  if (schema.size <= 0 || *step % schema.size != 0) {
+    return fail(ErrorCode::invalid,
+                fmt::format("step = \"{}\": windows of {} do not fill it; take a multiple of {}",
+                            text, to_text(schema.size), to_text(schema.size)));
+  }
+  return *step;
+}
+
+/// One parameter that asks for merging. False: it is none.
+Result<bool> read_merge(std::string_view name, std::string_view value, const WindowSchema& schema,
+                        MergeQuery& merge) {
+  if (name == "step") {
+    const Result<Duration> step = read_step(value, schema);
+    if (step.has_error()) return step.error();
+    merge.step = *step;
+    return true;
+  }
+  if (name == "by") {
+    Result<std::vector<std::size_t>> by = read_columns("by", value, schema, schema.keys);
+    if (by.has_error()) return by.error();
+    merge.by = std::move(*by);
+    return true;
+  }
+  if (name != "quantile") return false;
+  for (const std::string_view part : split(value)) {
+    Result<MergeQuery::Quantile> quantile = read_quantile(part, schema);
+    if (quantile.has_error()) return quantile.error();
+    merge.quantiles.push_back(std::move(*quantile));
+  }
+  if (merge.quantiles.size() <= kQuantilesMax) return true;
+  return fail(ErrorCode::invalid,
+              fmt::format("quantile: at most {} in one question", kQuantilesMax));
+}
+
+/// The schema and rows that are shown: the metrics asked for, and quantiles behind them.
+struct Shown {
+  WindowSchema schema;
+  std::vector<WindowRow> rows;
+};
+
+Shown shown(const WindowSchema& schema, const WindowQuestion& question,
+            std::vector<WindowRow> rows) {
+  Shown out;
+  out.schema.window = schema.window;
+  std::vector<std::size_t> metrics = question.metrics;
+  std::vector<ResultColumn> columns = schema.metrics;
+  out.schema.keys = schema.keys;
+  if (question.merge) {
+    out.schema.keys.clear();
+    for (const std::size_t key : question.merge->by) out.schema.keys.push_back(schema.keys[key]);
+    for (const MergeQuery::Quantile& quantile : question.merge->quantiles) {
+      metrics.push_back(columns.size());
+      columns.push_back({quantile.name, {Kind::floating, 0}});
+    }
+  }
+  for (const std::size_t metric : metrics) out.schema.metrics.push_back(columns[metric]);
+  for (WindowRow& row : rows) {
+    std::vector<Value> values;
+    for (const std::size_t metric : metrics) values.push_back(std::move(row.metrics[metric]));
+    row.metrics = std::move(values);
+  }
+  out.rows = std::move(rows);
+  return out;
+}
+
+http::Response answer(const Shown& shown, AnswerFormat format) {
+  http::Response response;
+  if (format == AnswerFormat::csv) {
+    response.content_type = "text/csv; charset=utf-8";
+    response.body = to_csv(shown.schema, shown.rows);
+    return response;
+  }
+  response.body.reserve(64 + shown.rows.size() * 256);
+  JsonWriter json(response.body);
+  json.begin_object().field("window", shown.schema.window).key("rows").begin_array();
+  for (const WindowRow& row : shown.rows) write(json, shown.schema, row);
+  json.end_array().end_object();
+  return response;
+}
+
+}  // namespace
+
+std::vector<std::string> sketches_of(const WindowSchema& schema) {
+  std::vector<std::string> names;
+  for (const std::string& accumulator : schema.accumulators) {
+    std::string name = sketch_name(accumulator);
+    if (!name.empty()) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
+                                            const WindowSchema& schema) {
+  WindowQuestion question;
+  Result<store::WindowQuery> rows =
+      read_window_query(parameters, schema, {"metrics", "step", "by", "quantile", "format"});
+  if (rows.has_error()) return rows.error();
+  QueryParameters left = parameters;
+  const Result<AnswerFormat> format = take_format(left, AnswerFormat::csv);
+  if (format.has_error()) return format.error();
+  question.format = *format;
+
+  MergeQuery merge;
+  bool asked = false;
+  for (std::size_t i = 0; i < schema.keys.size(); ++i) merge.by.push_back(i);
+  for (std::size_t i = 0; i < schema.metrics.size(); ++i) question.metrics.push_back(i);
+  for (const auto& [name, value] : left) {
+    const Result<bool> is_merge = read_merge(name, value, schema, merge);
+    if (is_merge.has_error()) return is_merge.error();
+    asked = asked || *is_merge;
+    if (name != "metrics") continue;
+    Result<std::vector<std::size_t>> metrics =
+        read_columns("metrics", value, schema, schema.metrics);
+    if (metrics.has_error()) return metrics.error();
+    question.metrics = std::move(*metrics);
+  }
+  question.rows = std::move(*rows);
+  if (asked) {
+    merge.rows = question.rows;
+    question.merge = std::move(merge);
+  }
+  return question;
+}
+
+asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
+                                  http::Exchange& exchange) {
+  const auto question = read_window_question(exchange.request().target.query, schema);
+  if (!question) {
+    exchange.respond(failed(question.error()));
+    co_return;
+  }
+  Result<std::vector<WindowRow>> rows = std::vector<WindowRow>();
+  if (question->merge) {
+    MergeQuery asked = *question->merge;
+    rows = co_await context.queries->merged_rows(std::move(asked));
+  } else {
+    // What is open is taken first: a row that closes in between is then seen twice, never not at
+    // all.
+    std::vector<WindowRow> early = context.open_windows->rows(question->rows);
+    store::WindowQuery asked = question->rows;
+    rows = co_await context.queries->window_rows(std::move(asked));
+    if (rows) rows = merge_rows(std::move(*rows), std::move(early), question->rows);
+  }
+  if (!rows) {
+    exchange.respond(failed(rows.error()));
+    co_return;
+  }
+  exchange.respond(answer(shown(schema, *question, std::move(*rows)), question->format));
+}
+
+}  // namespace streamobs::serve

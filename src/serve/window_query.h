@@ -1,0 +1,35 @@
+// What is asked of a window's rows: GET /api/v1/windows/{name} and its parameters.
+//
+// Rows come as they are stored, open ones included; or merged from the accumulators stored with
+// them: over time (`step`), over keys (`by`), or to read a quantile that nobody asked for when they
+// were counted.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/result.h"
+#include "serve/api.h"
+#include "serve/parameters.h"
+#include "serve/queries.h"
+
+namespace streamobs::serve {
+
+struct WindowQuestion {
+  store::WindowQuery rows;
+  std::optional<MergeQuery> merge;   ///< None: rows as they are stored.
+  std::vector<std::size_t> metrics;  ///< Which of the schema's are shown, in this order.
+  AnswerFormat format = AnswerFormat::json;
+};
+
+/// `invalid` names what is wrong and what there is.
+Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
+                                            const WindowSchema& schema);
+
+asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
+                                  http::Exchange& exchange);
+
+/// What quantiles can be asked of: "latency_ms" of the accumulator sketch(latency_ms).
+std::vector<std::string> sketches_of(const WindowSchema& schema);
+
+}  // namespace streamobs::serve
