@@ -42,9 +42,9 @@ constexpr std::string_view kStreamKeys[] = {
     "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",
     "paths", "id",       "id_horizon", "max_ids",      "keep"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
-constexpr std::string_view kWindowKeys[] = {"from",     "size",      "hop",    "timezone",
-                                            "by",       "where",     "select", "allowed_lateness",
-                                            "max_keys", "emit_every"};
+constexpr std::string_view kWindowKeys[] = {
+    "from",     "size",      "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
+    "max_keys", "emit_every"};
 constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",
                                           "severity", "metric",        "description",
                                           "warmup",   "baseline_over", "keep_firing_for"};
@@ -109,8 +109,8 @@ const Alias kAliases[] = {
     {&kWindow, "metrics", R"(it is called "select" here)", "select"},
     {&kWindow, "slide", R"(it is called "hop" here: hop = "10s")", "hop"},
     {&kWindow, "every", R"(it is called "hop" here: hop = "10s")", "hop"},
-    {&kWindow, "session",
-     "session windows come with a later release; windows are tumbling or hopping for now"},
+    {&kWindow, "session", R"(sessions of a key are made by gap = "30m", in place of size)"},
+    {&kWindow, "session_gap", R"(it is called "gap" here: gap = "30m")", "gap"},
     {&kWindow, "join", "joins come with a later release"},
     {&kWindow, "keep", "retention of results comes with a later release"},
     {&kRule, "window", R"(it is called "on" here)", "on"},

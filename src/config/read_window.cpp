@@ -178,6 +178,20 @@ bool read_size(const TableReader& table, WindowOptions& out) {
   return true;
 }
 
+/// A session has no size but the gap that ends it. False where this is no session.
+bool read_gap(const TableReader& table, WindowOptions& out) {
+  if (!table.has("gap")) return false;
+  table.duration("gap", kSecond, 31 * kDay, out.gap);
+  if (out.gap == 0) out.gap = kMinute;  // Which has been told.
+  out.size = out.gap;
+  for (const std::string_view other : {"size", "hop", "timezone"}) {
+    if (!table.has(other)) continue;
+    table.error(other, fmt::format("a session has a gap and no {}", other),
+                "remove it, or remove gap for windows of one length");
+  }
+  return true;
+}
+
 void read_hop(const TableReader& table, WindowOptions& out) {
   const Value* written = table.find("hop");
   if (written == nullptr) return;
@@ -187,18 +201,25 @@ void read_hop(const TableReader& table, WindowOptions& out) {
   table.duration("hop", kSecond, 366 * kDay, out.hop);
 }
 
-/// How many windows can be open at a time follows from the lateness: memory must stay bounded.
+/// How much can be open at a time follows from the lateness: memory must stay bounded.
 void check_lateness(const TableReader& table, const WindowOptions& window) {
-  const bool hops = window.hop != 0 && window.hop != window.size;
-  const Duration open = window.allowed_lateness / (hops ? window.hop : window.size);
+  Duration pane = window.size;
+  std::string_view unit = "windows";
+  std::string_view way_out = "the size; make the windows longer";
+  if (window.gap != 0) {
+    pane = window.gap / window::kPanesOfGap;
+    unit = "eighths of the gap";
+    way_out = "an eighth of the gap; make it longer";
+  } else if (window.hop != 0 && window.hop != window.size) {
+    pane = window.hop;
+    unit = "hops";
+    way_out = "the hop; make it longer";
+  }
+  const Duration open = window.allowed_lateness / pane;
   if (open <= kMaxOpenWindows) return;
-  table.error(
-      "allowed_lateness",
-      fmt::format("this is {} {} long: as many would be open at a time", open,
-                  hops ? "hops" : "windows"),
-      hops ? fmt::format("at most {} times the hop; make it longer, or wait less", kMaxOpenWindows)
-           : fmt::format("at most {} times the size; make the windows longer, or wait less",
-                         kMaxOpenWindows));
+  table.error("allowed_lateness",
+              fmt::format("this is {} {} long: as many would be open at a time", open, unit),
+              fmt::format("at most {} times {}, or wait less", kMaxOpenWindows, way_out));
 }
 
 void check_zone(const TableReader& table, WindowOptions& window) {
@@ -218,9 +239,12 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   out.name = SourceText(entry.key, report.file().place(entry.key_span));
   check_window_name(entry, report);
   table.text("from", out.from);
-  const bool sized = read_size(table, out);
-  read_hop(table, out);
-  read_time_zone(table, out.timezone);
+  const bool session = read_gap(table, out);
+  const bool sized = session || read_size(table, out);
+  if (!session) {
+    read_hop(table, out);
+    read_time_zone(table, out.timezone);
+  }
   out.names_missing = table.lost_names();
   read_by(table, out);
   table.expression("where", out.where);
@@ -234,6 +258,13 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   }
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);
+  if (session) {
+    if (table.has("emit_every") && out.emit_every != 0) {
+      table.error("emit_every", "sessions are told when they close",
+                  "remove it: where a session begins may change until then");
+    }
+    out.emit_every = 0;
+  }
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),
                   [&](const WindowOptions& w) { return lower(w.name.text) == lower(entry.key); });

@@ -9,7 +9,7 @@ namespace streamobs::window {
 std::vector<ClosingGrid> closing_grids(const StreamWindowsPlan& plan) {
   std::vector<ClosingGrid> grids;
   for (const WindowPlan& window : plan.windows) {
-    grids.push_back({window.assigner.step(), window.allowed_lateness});
+    grids.push_back({window.assigner.step(), window.wait()});
   }
   return grids;
 }

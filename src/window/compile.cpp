@@ -49,6 +49,7 @@ class WindowCompiler {
                        {"timezone", options_.timezone},
                        {"allowed_lateness", std::to_string(options_.allowed_lateness)}};
     if (hops) plan.definition.emplace_back("hop", std::to_string(options_.hop));
+    if (options_.gap != 0) plan.definition.emplace_back("gap", std::to_string(options_.gap));
     compile_time(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
@@ -63,6 +64,10 @@ class WindowCompiler {
     SelectCompiler select(options_, keys, outputs_, diagnostics_);
     SelectCompiler::Metrics metrics = select.compile(plan);
     good_ = good_ && metrics.good;
+    if (plan.session()) {
+      plan.first_time = add_time(plan, AccumulatorKind::min_int);
+      plan.last_time = add_time(plan, AccumulatorKind::max_int);
+    }
     auto schema = std::make_shared<WindowSchema>();
     schema->window = plan.name;
     schema->stream = stream.stream;
@@ -100,6 +105,15 @@ class WindowCompiler {
     if (options_.max_keys == 0) {
       complain(place, "max_keys must be at least 1", "leave it out for 100000");
     }
+    if (options_.gap != 0) {
+      if (options_.hop != 0 || !options_.timezone.empty()) {
+        complain(place, "a session has neither hop nor timezone", "leave them out, or gap");
+        return;
+      }
+      plan.gap = options_.gap;
+      plan.assigner = Assigner(std::max<Duration>(options_.gap / kPanesOfGap, 1));
+      return;
+    }
     if (options_.hop != 0 && !compile_hop()) return;
     if (options_.timezone.empty()) {
       plan.assigner = Assigner(options_.size, options_.hop != 0 ? options_.hop : options_.size);
@@ -116,6 +130,21 @@ class WindowCompiler {
       return;
     }
     plan.assigner = Assigner(options_.size, *zone);
+  }
+
+  /// Of each group, the least or greatest time of its events; where it stands in the row.
+  static std::size_t add_time(WindowPlan& plan, AccumulatorKind kind) {
+    AccumulatorPlan a;
+    a.kind = kind;
+    a.type = {Kind::timestamp, 0};
+    a.argument = kEventTime;
+    a.ops = &ops_of(kind);
+    a.offset = plan.row_bytes;
+    a.text = fmt::format("{}(event time)", a.ops->name);
+    a.definition = a.text;
+    plan.row_bytes += a.ops->size;
+    plan.accumulators.push_back(std::move(a));
+    return plan.accumulators.back().offset;
   }
 
   /// False where windows cannot be made of panes of this length.

@@ -10,6 +10,7 @@
 #include "window/key_order.h"
 #include "window/plan.h"
 #include "window/row_finisher.h"
+#include "window/session_closer.h"
 #include "window/snapshot.h"
 #include "window/state.h"
 #include "window/window_closer.h"
@@ -20,7 +21,7 @@ struct WindowMerger::Impl {
   explicit Impl(std::shared_ptr<const StreamWindowsPlan> plan_in) : plan(std::move(plan_in)) {
     for (const WindowPlan& window : plan->windows) {
       finishers.emplace_back(window);
-      closers.emplace_back(window);
+      closers.push_back(WindowCloser::make(window));
     }
   }
 
@@ -38,13 +39,15 @@ struct WindowMerger::Impl {
   void close(const Round& round, Batches& batches);
   void append_rows(const WindowPlan& window, const WindowCloser::Closed& closed, const Round& round,
                    Batches& batches);
+  static std::vector<std::uint32_t> sessions_by_start(const WindowPlan& window,
+                                                      const WindowCloser::Closed& closed);
   void finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
                    std::span<const std::byte* const> groups, const Round& round);
   void emit(Batches& batches, Records& out) const;
 
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<RowFinisher> finishers;
-  std::vector<WindowCloser> closers;
+  std::vector<std::unique_ptr<WindowCloser>> closers;
   /// The newest copy of each lane's open instances, by window and lane: a lane that has nothing new
   /// sends none, and its share must be shown all the same.
   std::map<std::pair<std::size_t, std::size_t>, PartialPtr> views;
@@ -65,9 +68,9 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
     }
   }
   std::vector<KeptPanes> kept;
-  for (const WindowCloser& closer : impl_->closers) {
-    kept.push_back({closer.closed_to(), {}});
-    for (const auto& [start, pane] : closer.panes()) kept.back().panes.push_back(pane.get());
+  for (const auto& closer : impl_->closers) {
+    kept.push_back({closer->closed_to(), {}});
+    for (const auto& [start, pane] : closer->panes()) kept.back().panes.push_back(pane.get());
   }
   encode_snapshot(*impl_->plan, instances, kept, out);
 }
@@ -78,16 +81,16 @@ Result<> WindowMerger::restore(std::string_view snapshot) {
   const auto restored = decode_snapshot(snapshot, *impl_->plan, of_lanes, retained);
   if (!restored) return restored.error();
   for (std::size_t i = 0; i < retained.size(); ++i) {
-    impl_->closers[i].restore(std::move(retained[i]));
+    impl_->closers[i]->restore(std::move(retained[i]));
   }
   return {};
 }
 
 WindowMerger::Kept WindowMerger::kept() const {
   Kept kept;
-  for (const WindowCloser& closer : impl_->closers) {
-    kept.panes += closer.panes().size();
-    kept.keys += closer.keys();
+  for (const auto& closer : impl_->closers) {
+    kept.panes += closer->panes().size();
+    kept.keys += closer->keys();
   }
   return kept;
 }
@@ -109,7 +112,7 @@ void WindowMerger::merge(std::vector<PartialPtr> partials, std::uint64_t positio
     for (const PartialPtr& partial : partials) {
       if (partial == nullptr) continue;
       for (InstancePtr& instance : partial->instances) {
-        impl_->closers[instance->table.plan().index].take(std::move(instance));
+        impl_->closers[instance->table.plan().index]->take(std::move(instance));
       }
     }
     impl_->close({position, watermark, kind == RoundKind::closed, false}, batches);
@@ -167,7 +170,8 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
   std::vector<std::size_t> next(plan->windows.size(), 0);
   for (const auto& [closes_at, window] : order) {
     const Timestamp end = ends[window][next[window]++];
-    append_rows(plan->windows[window], closers[window].preview(end, parts[window]), round, batches);
+    append_rows(plan->windows[window], closers[window]->preview(end, parts[window]), round,
+                batches);
   }
 }
 
@@ -178,23 +182,24 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
     const WindowPlan* window = nullptr;
     Timestamp first_at = kMaxTimestamp;
     for (std::size_t i = 0; i < closers.size(); ++i) {
-      const std::optional<Timestamp> end = closers[i].next_end();
+      const std::optional<Timestamp> end = closers[i]->next_end();
       if (!end) continue;
       const Timestamp at = plan->windows[i].closes_at(*end);
       if ((round.closed && at > round.watermark) || (first != nullptr && at >= first_at)) continue;
-      first = &closers[i];
+      first = closers[i].get();
       window = &plan->windows[i];
       first_at = at;
     }
     if (first == nullptr) break;
-    append_rows(*window, first->close_next(), round, batches);
+    const WindowCloser::Closed closed = first->close_next();
+    if (closed.table != nullptr) append_rows(*window, closed, round, batches);
   }
   if (round.closed) {
     forget_closed(round.watermark);
     return;
   }
   views.clear();  // All that was open has been handed over.
-  for (WindowCloser& closer : closers) closer.clear();
+  for (const auto& closer : closers) closer->clear();
 }
 
 void WindowMerger::Impl::emit(Batches& batches, Records& out) const {
@@ -209,10 +214,25 @@ void WindowMerger::Impl::emit(Batches& batches, Records& out) const {
   for (std::shared_ptr<WindowBatch>& batch : batches) out.emplace_back(WindowBatchPtr(batch));
 }
 
+/// By start, then key.
+std::vector<std::uint32_t> WindowMerger::Impl::sessions_by_start(
+    const WindowPlan& window, const WindowCloser::Closed& closed) {
+  const GroupTable& table = *closed.table;
+  std::vector<bool> wanted(table.size(), false);
+  for (const std::uint32_t slot : *closed.sessions) wanted[slot] = true;
+  std::vector<std::uint32_t> slots = slots_by_key(table);
+  std::erase_if(slots, [&](std::uint32_t slot) { return !wanted[slot]; });
+  std::stable_sort(slots.begin(), slots.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return session_of(window, table.row(a)).start < session_of(window, table.row(b)).start;
+  });
+  return slots;
+}
+
 void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowCloser::Closed& closed,
                                      const Round& round, Batches& batches) {
   const GroupTable& table = *closed.table;
-  const std::vector<std::uint32_t> slots = slots_by_key(table);
+  const std::vector<std::uint32_t> slots =
+      closed.sessions ? sessions_by_start(window, closed) : slots_by_key(table);
   std::vector<const std::byte*> rows;
   for (std::size_t at = 0; at < slots.size();) {
     if (batches.empty() || batches.back()->schema != window.schema ||
@@ -231,8 +251,10 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint32_t slot = slots[at + i];
       WindowRow& row = batch.rows.emplace_back();
-      row.start = closed.interval.start;
-      row.end = closed.interval.end;
+      const Interval interval =
+          closed.sessions ? session_of(window, table.row(slot)) : closed.interval;
+      row.start = interval.start;
+      row.end = interval.end;
       row.closed = round.closed;
       row.overflow = table.key(slot).is_overflow();
       row.keys = decode_key(table.key(slot), window.key_types);

@@ -19,14 +19,19 @@ struct NamedExpression {
 
 /// Panes of a hopping window: how many windows an event may be in.
 inline constexpr std::int64_t kMaxPanes = 1440;
+/// Panes of a session's gap: how finely its end is told from the watermark.
+inline constexpr std::int64_t kPanesOfGap = 8;
 
 struct WindowOptions {
   SourceText name;
   SourceText from;       ///< The stream.
   SourceText size_text;  ///< As written, for messages.
   Duration size = kMinute;
-  SourceText hop_text;   ///< As written, for messages.
-  Duration hop = 0;      ///< A window begins at each multiple of it; 0: of size (tumbling).
+  SourceText hop_text;  ///< As written, for messages.
+  Duration hop = 0;     ///< A window begins at each multiple of it; 0: of size (tumbling).
+  /// Not 0: sessions of a key, each as long as its events follow one another by less than this.
+  /// Then `size` is the same.
+  Duration gap = 0;
   std::string timezone;  ///< For whole days: midnight there; empty: aligned to the epoch.
   std::vector<NamedExpression> by;
   SourceText where;  ///< Only events for which it is true.

@@ -19,6 +19,8 @@
 namespace streamobs::window {
 
 inline constexpr int kNoOutput = -1;
+/// An argument that is no output of the program: the event's time.
+inline constexpr int kEventTime = -2;
 
 /// Where a key's header stands in a group's row; the accumulators follow.
 inline constexpr std::size_t kKeyBytes = 16;
@@ -48,6 +50,7 @@ struct WindowPlan {
   std::string name;
   Assigner assigner;
   Duration allowed_lateness = 0;
+  Duration gap = 0;  ///< Of sessions; else 0.
   std::size_t max_keys = 0;
   std::vector<int> keys;  ///< Outputs of the stream's program.
   std::vector<DataType> key_types;
@@ -55,6 +58,9 @@ struct WindowPlan {
   std::vector<AccumulatorPlan> accumulators;
   std::vector<AggregatePlan> aggregates;
   std::size_t row_bytes = 0;
+  /// Of sessions: where a group's row has the times of its first and last event (ScalarState).
+  std::size_t first_time = 0;
+  std::size_t last_time = 0;
   /// What decides which events it counts and how they are grouped: what it is called in the
   /// config, and as text. A snapshot is taken over only where all of it is the same.
   std::vector<std::pair<std::string, std::string>> definition;
@@ -64,14 +70,22 @@ struct WindowPlan {
   std::shared_ptr<const expr::Program> select;
 
   bool hopping() const { return assigner.panes() > 1; }
-  /// The watermark that closes the window that ends at `end`.
-  Timestamp closes_at(Timestamp end) const { return saturating_add(end, allowed_lateness); }
-  /// The end of the first window that takes an event of `pane` when the watermark is `watermark`;
-  /// nothing: all that would hold it have closed, it is late.
+  /// Sessions are put together from panes, each an eighth of the gap or less: all that a key has in
+  /// one is of one session, since it is closer together than the gap.
+  bool session() const { return gap != 0; }
+  /// How long after the end of a window (or of the last pane of a session) it closes.
+  Duration wait() const { return allowed_lateness + gap; }
+  /// The watermark that closes the window (or the sessions whose last pane) that ends at `end`.
+  Timestamp closes_at(Timestamp end) const { return saturating_add(end, wait()); }
+  /// When what comes for `pane` at this watermark first counts: at the end of the first window that
+  /// is still open; of sessions, which may be extended up to their close, at the next close of any.
+  /// Nothing: all that would hold it have closed, it is late.
   std::optional<Timestamp> due(const Interval& pane, Timestamp watermark) const {
-    if (closes_at(pane.end) > watermark) return pane.end;
-    if (!hopping()) return std::nullopt;
-    const Timestamp next = assigner.end_after(saturating_add(watermark, -allowed_lateness));
+    if (!session()) {
+      if (closes_at(pane.end) > watermark) return pane.end;
+      if (!hopping()) return std::nullopt;
+    }
+    const Timestamp next = assigner.end_after(saturating_add(watermark, -wait()));
     if (next > assigner.last_end(pane)) return std::nullopt;
     return next;
   }

@@ -84,8 +84,13 @@ void SliceUpdate::apply(WindowInstance& instance, const expr::Evaluator& evaluat
     groups_[i] = base + std::size_t{slots[i]} * plan.row_bytes;
   }
   const Selection all{slice.rows.size(), groups_.data(), slice.rows.data()};
+  ColumnView event_times;
+  event_times.type = {Kind::timestamp, 0};
+  event_times.ints = slice.times;
   const auto output = [&](int index) -> const ColumnView* {
-    return index == kNoOutput ? nullptr : &evaluator.output(static_cast<std::size_t>(index));
+    if (index == kNoOutput) return nullptr;
+    if (index == kEventTime) return &event_times;
+    return &evaluator.output(static_cast<std::size_t>(index));
   };
   for (const AccumulatorPlan& a : plan.accumulators) {
     const ColumnView* const argument = output(a.argument);

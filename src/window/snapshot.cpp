@@ -190,12 +190,17 @@ bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
   const Assigner& assigner = plan.assigner;
   const auto is_end = [&](Timestamp t) { return assigner.at(t).start == t; };
   for (const StoredInstance& instance : stored.instances) {
-    if (instance.due < instance.interval.end || instance.due > assigner.last_end(instance.interval))
-      return false;
-    if (instance.due == instance.interval.end) continue;
-    if (!is_end(instance.due)) return false;
+    if (instance.due > assigner.last_end(instance.interval)) return false;
+    if (plan.session() || instance.due == instance.interval.end) continue;
+    if (instance.due < instance.interval.end || !is_end(instance.due)) return false;
   }
   if (stored.kept.empty()) return true;
+  if (plan.session()) {
+    return std::all_of(stored.kept.begin(), stored.kept.end(), [&](const StoredInstance& pane) {
+      return is_end(pane.interval.start) && assigner.at(pane.interval.start).end == pane.due &&
+             pane.interval.end == pane.due;
+    });
+  }
   if (!plan.hopping() || !is_end(stored.closed_to)) return false;
   const Timestamp next = assigner.ending(assigner.end_after(stored.closed_to)).start;
   const bool kept =

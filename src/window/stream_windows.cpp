@@ -59,9 +59,17 @@ struct StreamWindows::Impl {
                                            ProcessCounts& counts, DeadLetters& late);
   void add_dead_letter(const WindowPlan& window, const Slice& slice, std::size_t row,
                        Timestamp watermark, DeadLetters& late) const;
-  /// With `row_dues`, row i is due at row_dues[i]; without, each at the end of its pane.
+  /// When rows are due: row i at of_row[i], or all at one time, or each at the end of its pane.
+  struct Dues {
+    const Timestamp* of_row = nullptr;
+    std::optional<Timestamp> of_all;
+
+    std::optional<Timestamp> of(std::uint16_t row) const {
+      return of_row != nullptr ? std::optional(of_row[row]) : of_all;
+    }
+  };
   void split(const WindowPlan& window, const Slice& slice, std::span<const std::uint16_t> rows,
-             const Timestamp* row_dues, ProcessCounts& counts);
+             const Dues& row_dues, ProcessCounts& counts);
   void update(WindowInstance& instance, const Slice& slice, std::span<const std::uint16_t> rows,
               ProcessCounts& counts);
   /// `due`: nothing for the end of the pane.
@@ -191,17 +199,27 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
     oldest = std::min(oldest, slice.times[row]);
     newest = std::max(newest, slice.times[row]);
   }
-  // No row is late if the oldest is not, even by the watermark that follows the slice.
+  // No row is late if the oldest is not, even by the watermark that follows the slice. Of sessions
+  // none may close within it either.
   const WindowState& state = states[window.index];
   const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
   const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
-  if (window.closes_at(first.end) <= watermark_at(slice.batch->stamp, slice.newest_after)) {
+  const Stamp& stamp = slice.batch->stamp;
+  const auto due = window.due(first, watermark_at(stamp, slice.newest_after));
+  const bool as_one =
+      window.session() ? due && due == window.due(first, watermark_at(stamp, slice.newest_before))
+                       : due == first.end;
+  Dues row_dues;
+  if (!as_one) {
     rows = drop_late(window, slice, rows, counts, late);
-    split(window, slice, rows, window.hopping() ? dues.data() : nullptr, counts);
-  } else if (newest < first.end) {
-    update(instance_at(window, oldest, {}), slice, rows, counts);
+    if (window.hopping() || window.session()) row_dues.of_row = dues.data();
+  } else if (window.session()) {
+    row_dues.of_all = due;
+  }
+  if (as_one && newest < first.end) {
+    update(instance_at(window, oldest, row_dues.of_all), slice, rows, counts);
   } else {
-    split(window, slice, rows, nullptr, counts);
+    split(window, slice, rows, row_dues, counts);
   }
 }
 
@@ -222,7 +240,7 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
     const Timestamp watermark = watermark_at(slice.batch->stamp, newest);
     if (const std::optional<Timestamp> due = window.due(pane, watermark)) {
       dues[row] = *due;
-      partly_late_counts[window.index] += *due != pane.end ? 1 : 0;
+      partly_late_counts[window.index] += window.hopping() && *due != pane.end ? 1 : 0;
       on_time[n++] = row;
       continue;
     }
@@ -240,27 +258,31 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
 void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice& slice,
                                           std::size_t row, Timestamp watermark,
                                           DeadLetters& late) const {
-  const Timestamp end = window.assigner.last_end(window.assigner.at(slice.times[row]));
-  DeadLetter letter =
-      late_letter(*slice.batch, slice.begin + row,
-                  fmt::format("the {}window {} that ended {} had closed: the watermark was {}",
-                              window.hopping() ? "last " : "", window.name, to_rfc3339(end),
-                              to_rfc3339(watermark)));
+  const Timestamp end = window.session()
+                            ? saturating_add(slice.times[row], window.gap)
+                            : window.assigner.last_end(window.assigner.at(slice.times[row]));
+  const std::string_view what = window.session()   ? "the session of"
+                                : window.hopping() ? "the last window"
+                                                   : "the window";
+  DeadLetter letter = late_letter(
+      *slice.batch, slice.begin + row,
+      fmt::format("{} {} that {} {} had closed: the watermark was {}", what, window.name,
+                  window.session() ? "this event alone would make, up to" : "ended",
+                  to_rfc3339(end), to_rfc3339(watermark)));
   letter.window = window.name;
   late.push_back(std::move(letter));
 }
 
 void StreamWindows::Impl::split(const WindowPlan& window, const Slice& slice,
-                                std::span<const std::uint16_t> rows, const Timestamp* row_dues,
+                                std::span<const std::uint16_t> rows, const Dues& row_dues,
                                 ProcessCounts& counts) {
   const auto first_instance = [&]() -> WindowInstance& {
     const std::uint16_t row = rows.front();
-    return instance_at(window, slice.times[row],
-                       row_dues == nullptr ? std::nullopt : std::optional(row_dues[row]));
+    return instance_at(window, slice.times[row], row_dues.of(row));
   };
   const auto is_of = [&](const WindowInstance& instance, std::uint16_t row) {
     return instance.interval.contains(slice.times[row]) &&
-           (row_dues == nullptr || row_dues[row] == instance.due);
+           (row_dues.of_row == nullptr || row_dues.of_row[row] == instance.due);
   };
   // One instance after the other takes its rows, the others stay in their order. A slice that
   // meets very many instances would make that slow: then runs of one instance are enough.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "window/session_closer.h"
+
 namespace streamobs::window {
 
 namespace {
@@ -20,7 +22,46 @@ void WindowCloser::take(InstancePtr part) {
   handed_over_[{part->due, part->interval.start}].push_back(std::move(part));
 }
 
-std::optional<Timestamp> WindowCloser::next_end() const {
+InstancePtr WindowCloser::take_due(Timestamp due) {
+  if (handed_over_.empty() || handed_over_.begin()->first.first != due) return nullptr;
+  std::vector<InstancePtr> parts = std::move(handed_over_.begin()->second);
+  handed_over_.erase(handed_over_.begin());
+  for (std::size_t i = 1; i < parts.size(); ++i) parts[0]->table.merge(parts[i]->table);
+  return std::move(parts[0]);
+}
+
+void WindowCloser::add(InstancePtr part) {
+  InstancePtr& pane = panes_[part->interval.start];
+  if (pane == nullptr) {
+    pane = std::move(part);
+    pane->due = pane->interval.end;
+  } else {
+    pane->table.merge(part->table);
+  }
+}
+
+void WindowCloser::clear() {
+  handed_over_.clear();
+  panes_.clear();
+}
+
+void WindowCloser::restore(RetainedPanes retained) {
+  closed_to_ = retained.closed_to;
+  for (InstancePtr& pane : retained.panes) add(std::move(pane));
+}
+
+std::size_t WindowCloser::keys() const {
+  std::size_t n = 0;
+  for (const auto& [start, pane] : panes_) n += pane->table.size();
+  return n;
+}
+
+std::unique_ptr<WindowCloser> WindowCloser::make(const WindowPlan& plan) {
+  if (plan.session()) return std::make_unique<SessionCloser>(plan);
+  return std::make_unique<PaneCloser>(plan);
+}
+
+std::optional<Timestamp> PaneCloser::next_end() const {
   std::optional<Timestamp> end;
   if (!handed_over_.empty()) end = handed_over_.begin()->first.first;
   if (!panes_.empty()) {
@@ -31,14 +72,10 @@ std::optional<Timestamp> WindowCloser::next_end() const {
   return end;
 }
 
-WindowCloser::Closed WindowCloser::close_next() {
+PaneCloser::Closed PaneCloser::close_next() {
   Closed closed;
   const Timestamp end = *next_end();
-  while (!handed_over_.empty() && handed_over_.begin()->first.first == end) {
-    std::vector<InstancePtr> parts = std::move(handed_over_.begin()->second);
-    handed_over_.erase(handed_over_.begin());
-    InstancePtr pane = std::move(parts[0]);
-    for (std::size_t i = 1; i < parts.size(); ++i) pane->table.merge(parts[i]->table);
+  while (InstancePtr pane = take_due(end)) {
     if (!plan_.hopping()) {
       closed.interval = pane->interval;
       closed.table = &pane->table;
@@ -66,7 +103,7 @@ WindowCloser::Closed WindowCloser::close_next() {
 }
 
 /// Into its pane, and into all merges that hold the pane.
-void WindowCloser::add(InstancePtr part) {
+void PaneCloser::add(InstancePtr part) {
   const Timestamp start = part->interval.start;
   if (start < line_) {
     auto at = suffixes_.lower_bound(start);
@@ -84,17 +121,11 @@ void WindowCloser::add(InstancePtr part) {
   } else {
     newer_->merge(part->table);
   }
-  InstancePtr& pane = panes_[start];
-  if (pane == nullptr) {
-    pane = std::move(part);
-    pane->due = pane->interval.end;
-  } else {
-    pane->table.merge(part->table);
-  }
+  WindowCloser::add(std::move(part));
 }
 
 /// Behind all panes there are, which end at `end` at the latest.
-void WindowCloser::draw_line(Timestamp end) {
+void PaneCloser::draw_line(Timestamp end) {
   suffixes_.clear();
   newer_.reset();
   line_ = end;
@@ -112,7 +143,7 @@ void WindowCloser::draw_line(Timestamp end) {
   }
 }
 
-void WindowCloser::drop_before(Timestamp start) {
+void PaneCloser::drop_before(Timestamp start) {
   panes_.erase(panes_.begin(), panes_.lower_bound(start));
   suffixes_.erase(suffixes_.begin(), suffixes_.lower_bound(start));
   if (!panes_.empty()) return;
@@ -120,13 +151,13 @@ void WindowCloser::drop_before(Timestamp start) {
   line_ = kMinTimestamp;
 }
 
-void WindowCloser::clear() {
-  handed_over_.clear();
+void PaneCloser::clear() {
+  WindowCloser::clear();
   drop_before(kMaxTimestamp);
 }
 
-WindowCloser::Closed WindowCloser::preview(Timestamp end,
-                                           std::span<const WindowInstance* const> parts) const {
+PaneCloser::Closed PaneCloser::preview(Timestamp end,
+                                       std::span<const WindowInstance* const> parts) const {
   Closed shown;
   std::vector<const GroupTable*> tables;
   if (plan_.hopping()) {
@@ -159,17 +190,6 @@ WindowCloser::Closed WindowCloser::preview(Timestamp end,
   for (const GroupTable* table : tables) shown.made->merge(*table);
   shown.table = shown.made.get();
   return shown;
-}
-
-void WindowCloser::restore(RetainedPanes retained) {
-  closed_to_ = retained.closed_to;
-  for (InstancePtr& pane : retained.panes) add(std::move(pane));
-}
-
-std::size_t WindowCloser::keys() const {
-  std::size_t n = 0;
-  for (const auto& [start, pane] : panes_) n += pane->table.size();
-  return n;
 }
 
 }  // namespace streamobs::window

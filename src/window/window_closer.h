@@ -1,18 +1,21 @@
 // What one window of the config has at the merger: what lanes have handed over and no window has
 // closed with yet, and the panes that windows still to close will need again.
 //
-// Windows close one after the other, by their ends. A tumbling window is its only pane: nothing is
-// kept, and nothing copied. A hopping one is the merge of its panes: each pane is counted once, by
-// the lanes, and kept until its last window has closed. So that a window costs about three merges
-// of a group, however many panes it has, merges of the older panes up to a line (`suffixes_`, from
-// each pane to the line) are made together, once all the windows that begin before the line have
-// closed; behind the line there is one running merge (two stacks, as for sliding windows; cf.
-// Tangwongsan, Hirzel, Schneider: "General incremental sliding-window aggregation", VLDB 2015).
+// Windows close one after the other, by their ends. Two kinds: PaneCloser here, and SessionCloser.
+//
+// A tumbling window is its only pane: nothing is kept, and nothing copied. A hopping one is the
+// merge of its panes: each pane is counted once, by the lanes, and kept until its last window has
+// closed. So that a window costs about three merges of a group, however many panes it has, merges
+// of the older panes up to a line (`suffixes_`, from each pane to the line) are made together, once
+// all the windows that begin before the line have closed; behind the line there is one running
+// merge (two stacks, as for sliding windows; cf. Tangwongsan, Hirzel, Schneider: "General
+// incremental sliding-window aggregation", VLDB 2015).
 //
 // Private to this folder; belongs to a WindowMerger.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,27 +31,32 @@ namespace streamobs::window {
 class WindowCloser {
  public:
   /// `plan` must outlive it.
-  explicit WindowCloser(const WindowPlan& plan) : plan_(plan) {}
+  static std::unique_ptr<WindowCloser> make(const WindowPlan& plan);
+  virtual ~WindowCloser() = default;
+  WindowCloser(const WindowCloser&) = delete;
+  WindowCloser& operator=(const WindowCloser&) = delete;
 
   /// What a lane has handed over, in the order of lanes.
   void take(InstancePtr part);
-  /// The end of the next window that has anything in it.
-  std::optional<Timestamp> next_end() const;
+  /// The end of the next window that has anything in it; of sessions, of the next pane.
+  virtual std::optional<Timestamp> next_end() const = 0;
   struct Closed {
     Interval interval;
     const GroupTable* table =
         nullptr;  ///< In one of these two, or the closer's until its next call.
     InstancePtr pane;
     std::unique_ptr<GroupTable> made;
+    /// Of sessions: the groups that have closed, each with an interval of its own.
+    std::optional<std::vector<std::uint32_t>> sessions;
   };
-  /// Closes the window that ends at next_end().
-  Closed close_next();
+  /// Closes what ends at next_end().
+  virtual Closed close_next() = 0;
   /// Drops everything: no window will close any more.
-  void clear();
+  virtual void clear();
 
   /// The window that ends at `end`, later than all that have closed, as it would be with `parts` of
-  /// it, copies of what lanes still hold.
-  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const;
+  /// it, copies of what lanes still hold. Not of sessions.
+  virtual Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const = 0;
 
   /// The end of the last window that has closed; means something while panes are kept.
   Timestamp closed_to() const { return closed_to_; }
@@ -58,20 +66,37 @@ class WindowCloser {
   void restore(RetainedPanes retained);
   std::size_t keys() const;
 
- private:
-  using Tables = std::map<Timestamp, std::unique_ptr<GroupTable>>;
-
-  void add(InstancePtr part);
-  void draw_line(Timestamp end);
-  void drop_before(Timestamp start);
+ protected:
+  explicit WindowCloser(const WindowPlan& plan) : plan_(plan) {}
+  /// One that is due at `due`, all lanes' parts of it in one; null where there is none.
+  InstancePtr take_due(Timestamp due);
+  /// To the panes.
+  virtual void add(InstancePtr part);
 
   const WindowPlan& plan_;
   /// By due and start; the lanes' parts of one pane in their order.
   std::map<std::pair<Timestamp, Timestamp>, std::vector<InstancePtr>> handed_over_;
   Timestamp closed_to_ = kMinTimestamp;
   std::map<Timestamp, InstancePtr> panes_;
+};
+
+class PaneCloser final : public WindowCloser {
+ public:
+  explicit PaneCloser(const WindowPlan& plan) : WindowCloser(plan) {}
+
+  std::optional<Timestamp> next_end() const override;
+  Closed close_next() override;
+  void clear() override;
+  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
+
+ private:
+  void add(InstancePtr part) override;
+  void draw_line(Timestamp end);
+  void drop_before(Timestamp start);
+
   Timestamp line_ = kMinTimestamp;
-  Tables suffixes_;  ///< Of each pane before the line: it and those up to the line.
+  /// Of each pane before the line: it and those behind it, up to the line.
+  std::map<Timestamp, std::unique_ptr<GroupTable>> suffixes_;
   std::unique_ptr<GroupTable> newer_;  ///< Of all panes behind the line; null where there is none.
 };
 

@@ -328,6 +328,21 @@ select = { n = "count(*)" }
       | ^^^^^
       hint: it is called "hop" here: hop = "10s"
 )~"},
+    {"a session that is a window of one length as well", kStream + R"~([window.m]
+gap = "30m"
+size = "1m"
+emit_every = "1s"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:8: error: size: a session has a gap and no size
+    6 | size = "1m"
+      |        ^^^^
+      hint: remove it, or remove gap for windows of one length
+obs.toml:7:14: error: emit_every: sessions are told when they close
+    7 | emit_every = "1s"
+      |              ^^^^
+      hint: remove it: where a session begins may change until then
+)~"},
     {"the names of other products", kStream + R"~([window.m]
 size = "1m"
 group_by = ["service"]

@@ -1,0 +1,79 @@
+#include "window/session_closer.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+#include "window/aggregate/ordered_values.h"
+
+namespace streamobs::window {
+
+namespace {
+
+Timestamp time_at(const std::byte* row, std::size_t offset) {
+  return reinterpret_cast<const ScalarState<std::int64_t>*>(row + offset)->value;
+}
+
+}  // namespace
+
+Interval session_of(const WindowPlan& plan, const std::byte* row) {
+  return {time_at(row, plan.first_time), saturating_add(time_at(row, plan.last_time), plan.gap)};
+}
+
+std::optional<Timestamp> SessionCloser::next_end() const {
+  std::optional<Timestamp> end;
+  if (!handed_over_.empty()) end = handed_over_.begin()->first.first;
+  if (!panes_.empty()) {
+    const Timestamp next = panes_.begin()->second->interval.end;
+    if (!end || next < *end) end = next;
+  }
+  return end;
+}
+
+WindowCloser::Closed SessionCloser::close_next() {
+  Closed closed;
+  const Timestamp end = *next_end();
+  while (InstancePtr part = take_due(end)) add(std::move(part));
+  if (panes_.empty() || panes_.begin()->second->interval.end > end) return closed;
+  closed.pane = std::move(panes_.begin()->second);
+  panes_.erase(panes_.begin());
+  closed.interval = closed.pane->interval;
+  closed.table = &closed.pane->table;
+  closed.sessions.emplace();
+  for (std::uint32_t slot = 0; slot < closed.table->size(); ++slot) {
+    if (!goes_on(*closed.pane, slot)) closed.sessions->push_back(slot);
+  }
+  return closed;
+}
+
+/// Merges a group of the pane that has ended into the one that its session goes on with, if any.
+bool SessionCloser::goes_on(const WindowInstance& pane, std::uint32_t slot) {
+  const GroupTable& table = pane.table;
+  const GroupKey& key = table.key(slot);
+  const std::uint32_t hash = key.hash();
+  const Interval session = session_of(plan_, table.row(slot));
+  for (auto& [start, later] : panes_) {
+    if (start >= session.end) break;
+    const std::uint32_t other = later->table.find(key, hash);
+    if (other == GroupTable::kNone) continue;
+    // The first group behind this one: if it is too far away, all are.
+    if (session_of(plan_, later->table.row(other)).start >= session.end) return false;
+    for (const AccumulatorPlan& a : plan_.accumulators) {
+      a.ops->merge(later->table.row(other) + a.offset, table.row(slot) + a.offset,
+                   later->table.arena());
+    }
+    return true;
+  }
+  return false;
+}
+
+/// They are told when they close: until then, where they begin may change.
+WindowCloser::Closed SessionCloser::preview(
+    Timestamp /*end*/, std::span<const WindowInstance* const> /*parts*/) const {
+  Closed nothing;
+  nothing.made = std::make_unique<GroupTable>(plan_);
+  nothing.table = nothing.made.get();
+  return nothing;
+}
+
+}  // namespace streamobs::window
