@@ -7,7 +7,7 @@ set -eu
 build="g++ cmake ninja-build make pkg-config ccache mold git ca-certificates
   libboost1.81-dev librdkafka-dev libsqlite3-dev libsimdjson-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev libssl-dev zlib1g-dev libxxhash-dev liblz4-dev libzstd-dev catch2 tzdata"
-test="clang-19 libclang-rt-19-dev chromium sqlite3 python3 python3-pytest curl
+test="clang-19 libclang-rt-19-dev chromium openssl sqlite3 python3 python3-pytest curl
   openjdk-17-jre-headless maven kcat"
 
 wanted=$build
