@@ -29,6 +29,9 @@ class Merging {
 
   /// Rows come newest first. False: no more are wanted, or there was an error.
   bool take(const WindowRow& row) {
+    // Of hopping windows, those that tile time: no event is in two of them.
+    const bool tile = schema_.step() == schema_.size || row.start % schema_.size == 0;
+    if (query_.step != 0 && !tile) return true;
     const Timestamp start = query_.step == 0 ? row.start : floor_to(row.start, query_.step);
     if (!groups_.empty() && start != start_) finish_window();
     if (error_ || full()) return false;
@@ -168,6 +171,13 @@ Result<> check(const PlannedWindow& window, const window::StreamWindowsPlan& pla
                 fmt::format("step: windows of {} are days of {}, which are not all as long; ask "
                             "without step",
                             window.schema->window, window.options.timezone));
+  }
+  const bool all_keys = query.by.size() == window.schema->keys.size();
+  if (window.options.gap != 0 && (query.step != 0 || !all_keys)) {
+    return fail(ErrorCode::invalid,
+                fmt::format("{}: {} are sessions, each as long as its key made it, and cannot be "
+                            "merged; ask without it, or a window of one size",
+                            query.step != 0 ? "step" : "by", window.schema->window));
   }
   for (std::size_t key = 0; key < window.schema->keys.size(); ++key) {
     const bool kept = std::find(query.by.begin(), query.by.end(), key) != query.by.end();

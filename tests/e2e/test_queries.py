@@ -28,6 +28,20 @@ slowest = "max(latency_ms)"
 users = "count(distinct user)"
 per_second = "rate()"
 newest = "last(latency_ms)"
+[window.hops]
+from = "requests"
+size = "5m"
+hop = "1m"
+by = ["service", "region"]
+[window.hops.select]
+n = "count(*)"
+p95 = "quantile(latency_ms, 0.95)"
+[window.visits]
+from = "requests"
+gap = "1m"
+by = ["service", "region"]
+[window.visits.select]
+n = "count(*)"
 [window.named]
 from = "requests"
 size = "1m"
@@ -122,6 +136,19 @@ def test_merged_over_time_and_keys_as_if_counted_so(engine, step, seconds, by):
     assert starts == sorted(starts, reverse=True)
 
 
+def test_hopping_windows_count_each_event_once_in_a_step(engine):
+    rows = engine.windows("hops", step="1h", by="service", to=at(HOURS * 3600))
+    hours = {(at(h * 3600), s) for h in range(HOURS) for s in ("checkout", "payments", "search")}
+    assert {(row["window_start"], row["service"]) for row in rows} == hours
+    for row in rows:
+        hour = [e for e in engine.events if e["service"] == row["service"] and
+                at(e["second"] // 3600 * 3600) == row["window_start"]]
+        truth = exact(hour, 3600)
+        assert row["n"] == truth["n"]
+        assert abs(row["p95"] - truth["p95"]) <= 0.01 * truth["p95"]
+    assert "multiple of 5m" in engine.get("/api/v1/windows/hops", step="1m").json()["detail"]
+
+
 def test_filters_windows_and_limit_are_those_of_the_merged_rows(engine):
     rows = engine.windows("per_minute", step="1h", by="region", service="search", windows=2)
     assert [(r["window_start"], r["region"]) for r in rows] == [
@@ -197,6 +224,12 @@ def test_what_cannot_be_merged_says_why(engine):
     assert reply.status == 400 and "keep service in by" in reply.json()["detail"]
     reply = engine.get("/api/v1/windows/days", step="2d")
     assert reply.status == 400 and "Europe/Berlin" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("query", [{"step": "1h"}, {"by": "service"}, {"by": ""}])
+def test_sessions_are_not_merged(engine, query):
+    reply = engine.get("/api/v1/windows/visits", **query)
+    assert reply.status == 400 and "sessions" in reply.json()["detail"]
 
 
 def test_rows_of_another_config_are_not_merged(engine):
