@@ -163,7 +163,7 @@ void measure_hopping(const StreamSchema& schema, std::size_t keys, std::size_t e
           static_cast<Timestamp>(n++) * kSecond / static_cast<Timestamp>(events_per_second);
     }
     batch->time_max = batch->time.back();
-    batch->stamp.partition_time = batch->time.front() - 1;
+    batch->stamp.partition_time = batch->time[0] - 1;
     batch->stamp.others_time = kMaxTimestamp;
     batch->stamp.floor_time = kMinTimestamp;
   }

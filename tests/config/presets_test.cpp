@@ -72,11 +72,15 @@ TEST_CASE("names that people's queries hang on are as promised") {
   CHECK(columns(transactions.windows.at(0)) ==
         std::vector<std::string>{"category", "total_sales", "transaction_count"});
   const Config metrics = preset("metrics");
-  REQUIRE(metrics.windows.size() == 3);
-  CHECK(metrics.windows[2].size == 15 * kMinute);
-  CHECK(columns(metrics.windows[0]) == std::vector<std::string>{"service_id", "metric_name",
-                                                                "count", "sum", "avg", "min", "max",
-                                                                "p50", "p95", "p99", "rate"});
+  REQUIRE(metrics.windows.size() == 4);
+  CHECK(metrics.windows[1].size == kMinute);
+  CHECK(metrics.windows[1].hop == 10 * kSecond);
+  CHECK(metrics.windows[3].size == 15 * kMinute);
+  for (const window::WindowOptions& window : metrics.windows) {
+    CHECK(columns(window) == std::vector<std::string>{"service_id", "metric_name", "count", "sum",
+                                                      "avg", "min", "max", "p50", "p95", "p99",
+                                                      "rate"});
+  }
   const Config llm = preset("llm");
   CHECK(llm.streams.at(0).paths.at(0).text == "/v1/llm/request");
   CHECK(llm.streams.at(1).paths.at(0).text == "/v1/llm/response");
