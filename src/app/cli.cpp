@@ -15,6 +15,7 @@
 
 #include "app/backup_command.h"
 #include "app/dlq_command.h"
+#include "app/kafka_command.h"
 #include "app/log_query.h"
 #include "app/log_replay.h"
 #include "app/plan.h"
@@ -44,6 +45,8 @@ Examples:
                                                    way back
   streamobs dlq list --data-dir data               which events were refused, and why; dlq replay sends
                                                    them again
+  streamobs kafka topics --config obs.toml --create
+                                                   make the topics that its sources and sinks need
   streamobs wal verify --data-dir data             check every byte of the write-ahead log
   streamobs loadgen services --rate 100            send made-up events to a running streamobs
   curl -d '{"event_time":"2026-01-09T12:34:56Z","service":"checkout","latency_ms":12,"status_code":200}' \
@@ -346,6 +349,14 @@ int run_cli(int argc, char** argv) {
   add_place_options(*dead_letters, arguments);
   const std::function<int(const DlqPlace&)> on_dead_letters = add_dlq_command(*dead_letters);
 
+  CLI::App* const kafka = app.add_subcommand("kafka", "What the config needs of Kafka's brokers");
+  CLI::App* const topics = kafka->add_subcommand(
+      "topics", "List the topics that sources and sinks need, and which of them there are");
+  kafka->require_subcommand(1);
+  bool create_topics = false;
+  add_config_options(*topics, arguments);
+  topics->add_flag("--create", create_topics, "Make those that are missing, as [topic.NAME] says");
+
   app.footer(kFooter);  // Subcommands made after it would take it over.
   try {
     app.parse(argc, argv);
@@ -363,6 +374,10 @@ int run_cli(int argc, char** argv) {
     const std::optional<std::string> data_dir = data_dir_of(arguments);
     if (!data_dir) return kExitBadConfig;
     return on_dead_letters({*data_dir, [&arguments] { return target_of(arguments); }});
+  }
+  if (*topics) {
+    const std::shared_ptr<const Plan> plan = plan_of(arguments);
+    return plan == nullptr ? kExitBadConfig : show_topics(*plan, create_topics);
   }
   if (*querying) return run_log_query(query_options);
   if (*replaying && !log_replay_options.directory.empty()) {

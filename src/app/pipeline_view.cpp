@@ -96,6 +96,7 @@ void PipelineView::register_metrics() {
                    [&t] { return static_cast<double>(t.database_->stats().bytes); });
   r.gauge_callback(this, "streamobs_store_pending_records", "Rows taken but not yet committed.", {},
                    [&t] { return static_cast<double>(t.store_sink_->pending()); });
+  register_sink_metrics();
   r.gauge("streamobs_build_info", "Always 1; the labels say what is running.",
           {{"version", std::string(kVersion)}})
       .set(1);
@@ -105,6 +106,51 @@ std::size_t PipelineView::windows_open(const Topology& topology) {
   std::size_t open = 0;
   for (const auto& lane : topology.lanes_) open = std::max(open, lane->open_instances());
   return open + topology.results_->kept_panes();
+}
+
+void PipelineView::register_sink_metrics() {
+  Topology& t = topology_;
+  for (const auto& sink : t.sinks_) {
+    const std::string& name = sink->options().name.text;
+    const auto of_outbox = [&t, &name, this](const char* metric, const char* help, auto read) {
+      t.metrics_.gauge_callback(this, metric, help, {{"sink", name}},
+                                [&t, name, read] { return read(t.database_->outbox_stats(name)); });
+    };
+    of_outbox("streamobs_sink_outbox_rows", "Results that a sink has not delivered yet.",
+              [](const store::OutboxStats& s) { return static_cast<double>(s.rows); });
+    of_outbox("streamobs_sink_outbox_bytes", "The same in bytes.",
+              [](const store::OutboxStats& s) { return static_cast<double>(s.bytes); });
+    of_outbox("streamobs_sink_dropped_results",
+              "Results given up undelivered since the start, the outbox being full.",
+              [](const store::OutboxStats& s) { return static_cast<double>(s.dropped); });
+    of_outbox("streamobs_sink_oldest_seconds", "Age of the oldest result not delivered yet.",
+              [&t](const store::OutboxStats& s) {
+                const Timestamp now = t.clock_.now();
+                if (s.oldest_at == 0 || now < s.oldest_at) return 0.0;
+                return static_cast<double>(now - s.oldest_at) / kSecond;
+              });
+  }
+}
+
+std::vector<serve::SinkState> PipelineView::sinks() const {
+  std::vector<serve::SinkState> states;
+  for (const auto& sink : topology_.sinks_) {
+    const sink::SinkOptions& options = sink->options();
+    const store::OutboxStats outbox = topology_.database_->outbox_stats(options.name.text);
+    serve::SinkState state;
+    state.sink = options.name.text;
+    state.type = "kafka";
+    state.from = options.from.text;
+    state.topic = options.topic.text;
+    state.state = sink::to_text(sink->state());
+    state.sent = sink->sent();
+    state.dropped = outbox.dropped;
+    state.outbox_rows = outbox.rows;
+    state.outbox_bytes = outbox.bytes;
+    state.oldest_at = known(outbox.oldest_at);
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
@@ -222,6 +268,7 @@ serve::PipelineState PipelineView::pipeline() const {
   state.lanes = t.lanes_.size();
   state.stages = stages();
   state.sources = sources();
+  state.sinks = sinks();
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();

@@ -30,8 +30,10 @@ class PipelineView {
 
  private:
   static std::size_t windows_open(const Topology& topology);
+  void register_sink_metrics();
   std::vector<serve::StageState> stages() const;
   std::vector<serve::SourceState> sources() const;
+  std::vector<serve::SinkState> sinks() const;
   std::vector<serve::RuleState> rules() const;
 
   Topology& topology_;

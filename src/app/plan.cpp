@@ -27,7 +27,7 @@ class Planner {
   /// False where anything was wrong.
   bool plan() {
     const auto first = static_cast<std::ptrdiff_t>(diagnostics_.size());
-    check_sources();
+    check_sources_and_sinks();
     for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
     if (!check_windows_without_stream()) warn_of_idle_streams();
     plan_rules();
@@ -42,8 +42,8 @@ class Planner {
   std::shared_ptr<Plan> take() { return std::move(plan_); }
 
  private:
-  /// What only librdkafka and the reader of times can tell of a source.
-  void check_sources() {
+  /// What only librdkafka and the reader of times can tell.
+  void check_sources_and_sinks() {
     for (source::SourceOptions& source : plan_->config.sources) {
       if (source.type != source::Type::kafka) continue;
       good_ = kafka::check(source.kafka, diagnostics_) && good_;
@@ -51,6 +51,9 @@ class Planner {
       for (source::MessageField& field : source.message_fields) {
         good_ = settle_field(source, field) && good_;
       }
+    }
+    for (const sink::SinkOptions& sink : plan_->config.sinks) {
+      good_ = kafka::check(sink.kafka, diagnostics_) && good_;
     }
   }
 
@@ -228,6 +231,38 @@ void plan_sources(Plan& plan) {
   for (const PlannedSource& source : plan.sources) plan.source_names.push_back(source.name);
 }
 
+store::OutboxOptions::From from_of(std::string_view name) {
+  using From = store::OutboxOptions::From;
+  if (name == "anomalies") return From::anomalies;
+  if (name == "incidents") return From::incidents;
+  if (name == "dead_letters") return From::dead_letters;
+  return From::window;
+}
+
+/// What the store keeps for each sink.
+void plan_outboxes(Plan& plan) {
+  for (const sink::SinkOptions& sink : plan.config.sinks) {
+    store::OutboxOptions out;
+    out.sink = sink.name.text;
+    out.from = from_of(sink.from.text);
+    out.bytes_max = sink.outbox_bytes_max;
+    out.required = sink.required;
+    for (const PlannedWindow& window : plan.windows) {
+      if (out.from != store::OutboxOptions::From::window) break;
+      if (window.schema->window != sink.from.text) continue;
+      out.window = window.schema->window;
+      const std::vector<ResultColumn>& keys = window.schema->keys;
+      for (std::size_t i = 0; !sink.key_given && i < keys.size(); ++i) out.key.push_back(i);
+      for (const SourceText& wanted : sink.key) {
+        const auto same = [&](const ResultColumn& key) { return key.name == wanted.text; };
+        const auto found = std::find_if(keys.begin(), keys.end(), same);
+        out.key.push_back(static_cast<std::size_t>(found - keys.begin()));
+      }
+    }
+    plan.config.store.outboxes.push_back(std::move(out));
+  }
+}
+
 }  // namespace
 
 std::vector<std::shared_ptr<const WindowSchema>> Plan::schemas() const {
@@ -257,6 +292,7 @@ std::shared_ptr<const Plan> make_plan(config::Reading reading, Diagnostics& diag
   if (!good || !reading.complete) return nullptr;
   std::shared_ptr<Plan> plan = planner.take();
   plan_sources(*plan);
+  plan_outboxes(*plan);
   return plan;
 }
 

@@ -45,6 +45,9 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       stage_tasks_([this](const std::string& name, const std::exception_ptr& error) {
         stage_failed(name, error);
       }),
+      sink_tasks_([this](const std::string& name, const std::exception_ptr& error) {
+        task_failed(name, error);
+      }),
       service_tasks_([this](const std::string& name, const std::exception_ptr& error) {
         task_failed(name, error);
       }),
@@ -114,6 +117,7 @@ Result<> Topology::start() {
       *database_, results_->to_store(), pool_, clock_, metrics_, config.store,
       [this](const Error& error) { fail_with(error); },
       [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
+  make_sinks();
   queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
@@ -168,6 +172,21 @@ Result<> Topology::make_sources() {
   return {};
 }
 
+/// Those of a past config have no one to deliver to: what is for them is delivered by those of now.
+void Topology::make_sinks() {
+  if (options_.past) store_sink_->ignore_full_outboxes();
+  if (history_ == nullptr || options_.past || plan_->config.sinks.empty()) return;
+  sink_threads_ = std::make_unique<flow::BlockingPool>(plan_->config.sinks.size());
+  const sink::KafkaSink::Origin origin{history_->log_id(), history_->end()};
+  for (const sink::SinkOptions& options : plan_->config.sinks) {
+    sinks_.push_back(std::make_unique<sink::KafkaSink>(
+        options, origin, *database_, asio::make_strand(sink_threads_->executor()), metrics_));
+  }
+  database_->on_commit([this] {
+    for (const auto& sink : sinks_) sink->notify();
+  });
+}
+
 Result<> Topology::bind_http() {
   add_routes();
   server_ = std::make_unique<http::Server>(
@@ -198,6 +217,9 @@ void Topology::spawn_stages() {
   stage_tasks_.spawn(history_strand_, "dispatch", dispatcher_->run(journal_->output()));
   results_->spawn(stage_tasks_);
   stage_tasks_.spawn(asio::make_strand(io_), "store", store_sink_->run());
+  for (const auto& sink : sinks_) {
+    sink_tasks_.spawn(sink->executor(), "sink " + sink->options().name.text, sink->run());
+  }
 }
 
 /// Main strand, once.

@@ -3,6 +3,7 @@
 //   sources ─▶ lane.decode ─▶ sequencing ─▶ journal ─▶ dispatcher ─▶ lane.windows ─▶ merge
 //                              one order     log, ack                 ─▶ detect ─▶ narrate
 //                                                                     ─▶ store · live · listeners
+//                                                                          └▶ outboxes ─▶ sinks
 //
 // Every arrow is a bounded channel. Life: construct, start(), run() on the caller's thread (with
 // further threads of its own): replays what the log holds behind the last checkpoint, then takes
@@ -37,6 +38,7 @@
 #include "http/server.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
+#include "sink/kafka_sink.h"
 #include "sink/store_sink.h"
 #include "source/source.h"
 #include "store/data_dir.h"
@@ -150,6 +152,8 @@ class Topology {
   Result<> save_checkpoint(const CheckpointParts& parts);
   void recovered(const Result<>& outcome);
   Result<> make_sources();
+  void make_sinks();
+  asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();
   void spawn_services();
@@ -174,6 +178,7 @@ class Topology {
 
   flow::TaskGroup source_tasks_;
   flow::TaskGroup stage_tasks_;
+  flow::TaskGroup sink_tasks_;
   flow::TaskGroup service_tasks_;  ///< Supervision, signals, ticks, the HTTP accept loop.
   flow::BlockingPool pool_;        ///< Disk reads of sources, transactions of the store.
   flow::BlockingPool query_pool_;  ///< Queries of the API, so that slow ones hold nothing up.
@@ -197,6 +202,8 @@ class Topology {
   std::unique_ptr<Tail> tail_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<sink::StoreSink> store_sink_;
+  std::vector<std::unique_ptr<sink::KafkaSink>> sinks_;  ///< In the config's order.
+  std::unique_ptr<flow::BlockingPool> sink_threads_;     ///< One for each: they block.
 
   serve::OpenWindows open_windows_;
   std::unique_ptr<serve::LiveHub> live_;

@@ -29,6 +29,8 @@ Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowS
     options.path = plan_->config.data_dir + "/replayed-again.db";
     remove_database(options.path);
   }
+  // Without a log nobody could tell what has been sent.
+  if (scratch || !options_.durable) options.outboxes.clear();
   Result<std::unique_ptr<store::Database>> database = store::Database::open(options, windows);
   if (database.has_error()) return database.error();
   database_ = std::move(*database);

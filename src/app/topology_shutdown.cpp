@@ -14,6 +14,8 @@ namespace streamobs::app {
 namespace {
 
 constexpr Duration kDrainRequests = 3 * kSecond;
+/// What is not delivered by then is in the outbox, and delivered by the next start.
+constexpr Duration kDrainSinks = 5 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
 constexpr auto kShutdownPatience = std::chrono::seconds(20);
 /// The same where a stage has failed: for requests that wait to be told so.
@@ -199,7 +201,21 @@ asio::awaitable<void> Topology::shut_down() {
     lane->blocks().close();
     sequencing_->requests_of(lane->index()).close();
   }
+  store_sink_->ignore_full_outboxes();
   co_await stage_tasks_.join();
+  co_await finish_sinks();
+}
+
+asio::awaitable<void> Topology::finish_sinks() {
+  for (const auto& sink : sinks_) sink->finish(kDrainSinks);
+  co_await sink_tasks_.join();
+  for (const auto& sink : sinks_) {
+    const std::string& name = sink->options().name.text;
+    const std::uint64_t left = database_->outbox_stats(name).rows;
+    if (left == 0) continue;
+    log::warn("results wait in a sink's outbox; the next start delivers them",
+              {{"sink", name}, {"undelivered", left}});
+  }
 }
 
 }  // namespace streamobs::app

@@ -43,9 +43,9 @@ enum class Purpose { run, past };
 void leave_out_secrets(Value& root) {
   std::erase_if(root.entries, [](const Entry& entry) { return entry.key == "http"; });
   for (Entry& section : root.entries) {
-    if (section.key != "source") continue;
-    for (Entry& source : section.value.entries) {
-      std::erase_if(source.value.entries, [](const Entry& e) { return e.key == "options"; });
+    if (section.key != "source" && section.key != "sink") continue;
+    for (Entry& client : section.value.entries) {
+      std::erase_if(client.value.entries, [](const Entry& e) { return e.key == "options"; });
     }
   }
 }

@@ -15,7 +15,9 @@
 #include "decode/options.h"
 #include "detect/options.h"
 #include "http/options.h"
+#include "kafka/options.h"
 #include "narrate/options.h"
+#include "sink/options.h"
 #include "source/options.h"
 #include "store/options.h"
 #include "wal/options.h"
@@ -42,6 +44,8 @@ struct Config {
   std::vector<decode::StreamOptions> streams;
   std::vector<window::WindowOptions> windows;
   std::vector<detect::RuleOptions> rules;
+  std::vector<sink::SinkOptions> sinks;
+  std::vector<kafka::TopicOptions> topics;
 };
 
 /// What there is in a file, mistakes or not.

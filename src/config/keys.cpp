@@ -10,9 +10,9 @@ namespace streamobs::config {
 
 namespace {
 
-constexpr std::string_view kTopLevelKeys[] = {"data_dir", "threads", "lanes",  "log",
-                                              "http",     "store",   "wal",    "incidents",
-                                              "source",   "stream",  "window", "rule"};
+constexpr std::string_view kTopLevelKeys[] = {
+    "data_dir",  "threads", "lanes",  "log",    "http", "store", "wal",
+    "incidents", "source",  "stream", "window", "rule", "sink",  "topic"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -48,6 +48,10 @@ constexpr std::string_view kWindowKeys[] = {
 constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",
                                           "severity", "metric",        "description",
                                           "warmup",   "baseline_over", "keep_firing_for"};
+constexpr std::string_view kSinkKeys[] = {"type",    "from",        "brokers",    "topic",
+                                          "key",     "compression", "outbox_max", "required",
+                                          "markers", "options"};
+constexpr std::string_view kTopicKeys[] = {"partitions", "replication", "retention", "cleanup"};
 
 /// What people call a key elsewhere, and what is not there yet.
 struct Alias {
@@ -58,9 +62,10 @@ struct Alias {
 };
 
 const Alias kAliases[] = {
-    {&kTopLevel, "sink",
-     "there are no sinks besides the store yet: results go to DATA_DIR/streamobs.db"},
-    {&kTopLevel, "kafka", "a topic is a source: [source.NAME] with type = \"kafka\""},
+    {&kTopLevel, "sinks", "here it is called [sink.NAME]", "sink"},
+    {&kTopLevel, "topics", "here it is called [topic.NAME]", "topic"},
+    {&kTopLevel, "kafka",
+     "a topic is a source or a sink: [source.NAME] or [sink.NAME] with type = \"kafka\""},
     {&kTopLevel, "llm",
      "the LLM narrator comes with a later release; incidents are explained by template"},
     {&kTopLevel, "include", "one config is one file: include is not there yet"},
@@ -82,6 +87,15 @@ const Alias kAliases[] = {
     {&kSource, "topic", R"(it is called "topics" here: topics = ["requests"])"},
     {&kSource, "group",
      "the source reads all partitions itself; consumer groups are not there yet"},
+    {&kSink, "bootstrap_servers", R"(it is called "brokers" here)", "brokers"},
+    {&kSink, "topics", R"(a sink writes to one: topic = "service-metrics")"},
+    {&kSink, "window", R"(it is called "from" here)", "from"},
+    {&kSink, "stream", "a stream's events cannot be sent on yet; from names a window"},
+    {&kSink, "partitions", "it belongs to the topic: [topic.NAME] partitions = 3"},
+    {&kSink, "retention", "it belongs to the topic: [topic.NAME] retention = \"7d\""},
+    {&kTopic, "replication_factor", R"(it is called "replication" here)", "replication"},
+    {&kTopic, "retention_ms", R"(it is called "retention" here: retention = "7d")"},
+    {&kTopic, "brokers", "the sources and sinks that use the topic say where it is"},
     {&kStream, "where", R"(it is called "filter" here)", "filter"},
     {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")", "time"},
     {&kStream, "schema", R"(it is called "fields" here)", "fields"},
@@ -185,11 +199,13 @@ constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kField{"a field", kFieldKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kRule{"[rule.NAME]", kRuleKeys};
+constinit const Section kSink{"[sink.NAME]", kSinkKeys};
+constinit const Section kTopic{"[topic.NAME]", kTopicKeys};
 
 std::span<const Section* const> sections() {
-  static constexpr const Section* kSections[] = {&kTopLevel, &kLog,     &kHttp,   &kStore,
-                                                 &kWal,      &kWalKeep, &kSource, &kStream,
-                                                 &kField,    &kWindow,  &kRule,   &kIncidents};
+  static constexpr const Section* kSections[] = {
+      &kTopLevel, &kLog,   &kHttp,   &kStore, &kWal,       &kWalKeep, &kSource,
+      &kStream,   &kField, &kWindow, &kRule,  &kIncidents, &kSink,    &kTopic};
   return kSections;
 }
 

@@ -25,6 +25,8 @@ extern const Section kStream;
 extern const Section kField;  ///< A field given as a table: { type = "…", path = "…" }.
 extern const Section kWindow;
 extern const Section kRule;
+extern const Section kSink;
+extern const Section kTopic;
 
 /// All of them, in the order of the documentation.
 std::span<const Section* const> sections();

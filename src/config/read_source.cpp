@@ -1,6 +1,5 @@
 // [source.NAME].
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <string>
 
@@ -117,72 +116,8 @@ void read_demo(const TableReader& table, SourceOptions& out) {
   table.duration("history", 0, 31 * kDay, out.history);
 }
 
-/// What Kafka itself takes, and `*` and `?`.
-void check_topics(const std::vector<SourceText>& topics, Report& report) {
-  constexpr std::size_t kTopicCharsMax = 249;
-  for (const SourceText& topic : topics) {
-    const bool good = std::all_of(topic.text.begin(), topic.text.end(), [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-             std::string_view("._-*?").find(c) != std::string_view::npos;
-    });
-    if (good && topic.text.size() <= kTopicCharsMax) continue;
-    report.error(span_of(topic), fmt::format("topics: \"{}\" is no name of a topic", topic.text),
-                 "letters, digits, \".\", \"_\" and \"-\", at most 249; * and ? stand for others");
-  }
-}
-
-bool sounds_secret(std::string_view name) {
-  constexpr std::string_view kWords[] = {"password", "secret", "key.pem", "token"};
-  return std::any_of(std::begin(kWords), std::end(kWords), [name](std::string_view word) {
-    return name.find(word) != std::string_view::npos;
-  });
-}
-
-/// The value of one of librdkafka's properties; false after an error.
-bool read_property(const Entry& entry, std::string& out, Report& report) {
-  const Value& value = entry.value;
-  if (value.kind == Value::Kind::integer) {
-    out = std::to_string(value.integer);
-  } else if (value.kind == Value::Kind::boolean) {
-    out = value.boolean ? "true" : "false";
-  } else if (value.kind != Value::Kind::string) {
-    report.error(value.span,
-                 fmt::format("options: \"{}\" is a text, a number, true or false", entry.key));
-    return false;
-  } else if (is_reference(value)) {
-    return resolve_reference(value, entry.key, out, report);
-  } else if (sounds_secret(entry.key)) {
-    report.error_without_excerpt(
-        value.span,
-        fmt::format("options: \"{}\": a secret must not stand in the config", entry.key),
-        "secrets come from the environment or from a file: \"env:KAFKA_PASSWORD\" or "
-        "\"file:/run/secrets/kafka\"");
-    return false;
-  } else {
-    out = value.text;
-  }
-  return true;
-}
-
 SourceText name_of(const Entry& entry, const Report& report) {
   return SourceText(entry.key, {report.file().name(), entry.key_span.line, entry.key_span.column});
-}
-
-void read_properties(const TableReader& table, SourceOptions& out) {
-  const Value* options = table.find("options");
-  if (options == nullptr) return;
-  if (options->kind != Value::Kind::table) {
-    table.error("options", "expected a table",
-                "write options = { \"security.protocol\" = \"sasl_ssl\" }");
-    return;
-  }
-  for (const Entry& entry : options->entries) {
-    kafka::Property property;
-    property.name = name_of(entry, table.report());
-    if (read_property(entry, property.value, table.report())) {
-      out.kafka.properties.push_back(std::move(property));
-    }
-  }
 }
 
 /// fields = { NAME = "key", … }: what events are given of their message.
@@ -217,18 +152,18 @@ void read_message_fields(const TableReader& table, SourceOptions& out) {
 }
 
 void read_kafka(const TableReader& table, SourceOptions& out) {
-  table.text("brokers", out.kafka.brokers);
-  if (!table.has("brokers")) table.missing("brokers", "brokers = \"localhost:9092\"");
+  read_client(table, out.kafka);
   table.texts("topics", out.topics);
   if (!table.has("topics") || table.find("topics")->items.empty()) {
     table.missing("topics", "topics = [\"requests\"]; * and ? stand for others");
   }
-  check_topics(out.topics, table.report());
+  for (const SourceText& topic : out.topics) {
+    check_topic(topic, "topics", true, table.report());
+  }
   table.text("start", out.start);
   table.choice("on_gap", kOnGap, out.on_gap);
   table.duration("max_skew", kSecond, 366 * kDay, out.max_skew);
   read_message_fields(table, out);
-  read_properties(table, out);
 }
 
 }  // namespace

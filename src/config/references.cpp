@@ -175,6 +175,7 @@ void check_references(Config& config, Report& report) {
   check_paths(config, report);
   check_access_logs(config, report);
   check_rules(config, windows, report);
+  check_sinks(config, report);
   std::erase_if(config.incidents.evidence, [&](const SourceText& name) {
     return !check_name(name, "evidence", "window", windows, report);
   });

@@ -18,9 +18,13 @@ void read_source(const Entry& entry, Config& config, Report& report);
 void read_stream(const Entry& entry, Config& config, Report& report);
 void read_window(const Entry& entry, Config& config, Report& report);
 void read_rule(const Entry& entry, Config& config, Report& report);
+void read_sink(const Entry& entry, Config& config, Report& report);
+void read_topic(const Entry& entry, Config& config, Report& report);
 
 /// Names that refer to other sections: found, defaulted where there is only one, unambiguous.
 void check_references(Config& config, Report& report);
+/// The part of it that is about sinks and topics; when the others are resolved.
+void check_sinks(const Config& config, Report& report);
 
 /// True where the entry is a table; else an error that shows how the section is written.
 bool is_table(const Entry& entry, std::string_view example, Report& report);
@@ -30,6 +34,11 @@ class TableReader;
 /// Reads `timezone`, a name such as "Europe/Berlin"; one that this machine does not know is an
 /// error.
 void read_time_zone(const TableReader& table, std::string& out);
+
+/// Reads `brokers` and `options`.
+void read_client(const TableReader& table, kafka::ClientOptions& out);
+/// False after an error: Kafka takes no such name (or pattern, where one may stand).
+bool check_topic(const SourceText& topic, std::string_view key, bool pattern, Report& report);
 
 /// Whether a value is "env:NAME" or "file:PATH".
 bool is_reference(const Value& value);

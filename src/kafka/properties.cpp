@@ -89,7 +89,6 @@ constexpr Setting kConsumerFixed[] = {
 constexpr Setting kProducerDefaults[] = {
     {"client.id", "streamobs"},
     {"queue.buffering.max.kbytes", "32768"},
-    {"linger.ms", "20"},
     {"partitioner", "murmur2_random"},  // A key goes where Java's clients would send it.
 };
 constexpr Setting kProducerFixed[] = {

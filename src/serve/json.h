@@ -1,21 +1,15 @@
-// Results as the API and the live stream write them: the shapes of docs/api.md.
+// What the API and the live stream write besides results (event/result_json): the shapes of
+// docs/api.md.
 #pragma once
 
 #include "base/json_writer.h"
-#include "event/anomaly.h"
-#include "event/window_result.h"
+#include "event/result_json.h"
 #include "serve/letter_replay.h"
 #include "serve/state.h"
 #include "store/database.h"
 
 namespace streamobs::serve {
 
-/// What stands for the keys beyond max_keys.
-inline constexpr std::string_view kOverflowKey = "__overflow__";
-
-void write(JsonWriter& json, const WindowSchema& schema, const WindowRow& row);
-void write(JsonWriter& json, const Anomaly& anomaly);
-void write(JsonWriter& json, const Incident& incident);
 void write(JsonWriter& json, const store::StoredDeadLetter& stored);
 void write(JsonWriter& json, const ReplayReport& report);
 void write(JsonWriter& json, const StreamInfo& info, const StreamState& state);

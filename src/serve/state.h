@@ -57,6 +57,19 @@ struct SourceState {
   std::string detail;
 };
 
+struct SinkState {
+  std::string sink;
+  std::string type;
+  std::string from;
+  std::string topic;
+  std::string state;  ///< "delivering", "waiting", "retrying", "stopped" …
+  std::uint64_t sent = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t outbox_rows = 0;
+  std::uint64_t outbox_bytes = 0;
+  std::optional<Timestamp> oldest_at;  ///< When the oldest result was made that is not delivered.
+};
+
 struct RuleState {
   std::string rule;
   std::string window;
@@ -80,6 +93,7 @@ struct PipelineState {
   std::size_t lanes = 0;
   std::vector<StageState> stages;
   std::vector<SourceState> sources;
+  std::vector<SinkState> sinks;
   std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
   std::size_t rules_configured = 0;
   StoreState store;

@@ -1,17 +1,12 @@
-// Text from outside on its way into JSON, and times on their way in.
+// Times on their way in.
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "base/clock.h"
 
 namespace streamobs::serve {
-
-/// `text` with every byte that is not part of valid UTF-8 replaced by U+FFFD: the payload of a
-/// refused event may be anything.
-std::string valid_utf8(std::string_view text);
 
 /// ISO 8601 as base/time_reading.h has it ("2024-01-09T12:34:00Z", "2024-01-09 12:34",
 /// "2024-01-09"; UTC where no zone is named) or epoch milliseconds. A space for the `+` of an

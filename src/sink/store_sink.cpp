@@ -14,6 +14,7 @@ namespace {
 constexpr Duration kRetryFirst = 100 * kMillisecond;
 constexpr Duration kRetryLongest = 5 * kSecond;
 constexpr Duration kSayAgain = kMinute;
+constexpr Duration kOutboxLookEvery = 50 * kMillisecond;
 constexpr Duration kMaintainEvery = kMinute;
 constexpr std::size_t kRecordsPerTake = 256;
 
@@ -168,6 +169,8 @@ asio::awaitable<bool> StoreSink::put(std::size_t count, const Cut* cut) {
   asio::steady_timer pause(executor);
   Duration wait = kRetryFirst;
   Timestamp said_at = kMinTimestamp;
+  const bool begins = written_ == 0 && !released_;
+  if (begins) co_await wait_for_outboxes();
   while (true) {
     const auto started = std::chrono::steady_clock::now();
     const auto work = [this, count, cut] { return attempt(count, cut); };
@@ -197,6 +200,25 @@ asio::awaitable<bool> StoreSink::put(std::size_t count, const Cut* cut) {
     co_await pause.async_wait(token);
     wait = std::min(wait * 2, kRetryLongest);
   }
+}
+
+asio::awaitable<void> StoreSink::wait_for_outboxes() {
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  asio::steady_timer pause(executor);
+  bool said = false;
+  while (database_.outbox_full() && !ignore_outboxes_.load(std::memory_order_relaxed) &&
+         !give_up_.load(std::memory_order_relaxed)) {
+    if (!said) {
+      log::warn(
+          "the outbox of a required sink is full: results wait, and ingest with them. Bring its "
+          "brokers back, give it a larger outbox_max, or do without required");
+    }
+    said = true;
+    pause.expires_after(std::chrono::microseconds(kOutboxLookEvery));
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await pause.async_wait(token);
+  }
+  if (said) log::info("the outboxes of required sinks have room again");
 }
 
 /// On the blocking pool, while the coroutine waits.

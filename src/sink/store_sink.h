@@ -13,7 +13,8 @@
 // that, failing ends the engine with `unavailable`: the log has it all, and the next start replays.
 //
 // The one sink that may hold ingest back: while the database does not take anything, its channel
-// fills, and so does the pipeline behind it. One coroutine on its own strand; writing happens on
+// fills, and so does the pipeline behind it. So it is while the outbox of a required sink is full:
+// no transaction is begun then. One coroutine on its own strand; writing happens on
 // the blocking pool. Lives as long as the engine; ends when its channel is closed and drained.
 #pragma once
 
@@ -58,6 +59,10 @@ class StoreSink {
   /// and what it was given is lost (and said so by the caller).
   void give_up() { give_up_.store(true, std::memory_order_relaxed); }
 
+  /// Any thread: from now on full outboxes hold nothing back. At shutdown, when no more than what
+  /// is queued comes, and where no sink takes anything out of them.
+  void ignore_full_outboxes() { ignore_outboxes_.store(true, std::memory_order_relaxed); }
+
   /// Rows taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
@@ -65,6 +70,7 @@ class StoreSink {
   asio::awaitable<bool> take();
   void take_in(Record record);
   asio::awaitable<bool> store();
+  asio::awaitable<void> wait_for_outboxes();
   asio::awaitable<bool> put(std::size_t count, const Cut* cut);
   Result<> attempt(std::size_t count, const Cut* cut);
   bool is_hopeless(const Error& error);
@@ -96,6 +102,7 @@ class StoreSink {
 
   std::atomic<std::uint64_t> pending_{0};
   std::atomic<bool> give_up_{false};
+  std::atomic<bool> ignore_outboxes_{false};
   telemetry::Histogram& commit_seconds_;
   telemetry::Counter& rows_written_;
   telemetry::Counter& rows_skipped_;

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "store/damage.h"
 #include "store/log_position.h"
@@ -93,17 +94,24 @@ Error with_way_out(const Error& error) {
 }  // namespace
 
 struct Database::Impl {
+  explicit Impl(const StoreOptions& o) : options(o), outbox(o.outboxes) {}
+
   StoreOptions options;
   bool begun_anew = false;
   Connection writer;
   std::map<std::string, WindowTable, NameLess> tables;
   RecordWriter records;
+  Outbox outbox;
+  std::function<void()> on_commit;
+  std::mutex writer_mutex;  ///< Of the writing connection, and so of most of the above.
   Statement set_position;
   bool in_transaction = false;
   std::uint64_t rows_open = 0;      ///< Written in the open transaction.
   int journal_pages = 0;            ///< After the last commit.
   mutable std::mutex reader_mutex;  ///< Queries take turns; each is bounded in time.
   Connection reader;
+  mutable std::mutex outbox_mutex;
+  Connection outbox_reader;  ///< Of its own: a query must not keep a sink waiting.
   std::atomic<std::uint64_t> log_id{0};
   std::atomic<std::uint64_t> applied{0};
   std::atomic<std::uint64_t> rows_written{0};
@@ -121,6 +129,7 @@ struct Database::Impl {
   Result<std::uint64_t> write_all(std::span<const Record> batch);
   Result<> write_window(const WindowBatch& batch);
   Result<> fold_journal();
+  Result<> remove_delivered();
   Error failed(const Error& error);
 };
 
@@ -139,6 +148,7 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
   }
   const std::string views = record_views_sql(windows);
   if (const Result<> done = writer.execute(views); done.has_error()) return done;
+  if (const Result<> done = outbox.prepare(writer); done.has_error()) return done;
   if (const Result<> done = writer.execute("COMMIT"); done.has_error()) return done;
   for (auto& [name, table] : tables) {
     if (const Result<> done = table.prepare(writer); done.has_error()) return done;
@@ -175,8 +185,7 @@ Result<> Database::Impl::write_position(std::uint64_t log, std::uint64_t positio
 Result<std::unique_ptr<Database>> Database::open(
     const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
   const auto attempt = [&options, &windows]() -> Result<std::unique_ptr<Impl>> {
-    auto impl = std::make_unique<Impl>();
-    impl->options = options;
+    auto impl = std::make_unique<Impl>(options);
     Result<Connection> writer = open_writer(options);
     if (writer.has_error()) return writer.error();
     impl->writer = std::move(*writer);
@@ -186,6 +195,10 @@ Result<std::unique_ptr<Database>> Database::open(
     if (reader.has_error()) return reader.error();
     impl->reader = std::move(*reader);
     impl->reader.limit_time(kQueryTimeMax);
+    Result<Connection> outbox_reader =
+        Connection::open(options.path, Connection::Mode::read_only, options.busy_timeout);
+    if (outbox_reader.has_error()) return outbox_reader.error();
+    impl->outbox_reader = std::move(*outbox_reader);
     return impl;
   };
   bool begun_anew = false;
@@ -260,6 +273,7 @@ void Database::Impl::undo() {
   [[maybe_unused]] const Result<> undone = writer.execute("ROLLBACK");
   in_transaction = false;
   rows_open = 0;
+  outbox.undone();
 }
 
 Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
@@ -282,6 +296,7 @@ Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
       written = letters.size();
       done = records.write(letters);
     }
+    if (done.has_value()) done = outbox.write(record, clock.now());
     if (done.has_error()) return done.error();
     rows += written;
   }
@@ -312,6 +327,7 @@ Error Database::Impl::failed(const Error& error) {
 
 Result<> Database::write(std::span<const Record> records) {
   Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
   if (const Result<> begun = impl.begin(); begun.has_error()) return impl.failed(begun.error());
   const Result<std::uint64_t> rows = impl.write_all(records);
   if (rows.has_error()) {
@@ -324,19 +340,25 @@ Result<> Database::write(std::span<const Record> records) {
 
 Result<> Database::commit(std::uint64_t position, bool durable) {
   Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
   const bool moves = position > applied_position();
   if (impl.in_transaction || (moves && durable)) {
     Result<> done = impl.begin();
+    if (done.has_value()) done = impl.outbox.tidy();
     if (done.has_value() && moves) done = impl.write_position(log_id(), position);
+    failpoint("store.before_commit");
     if (done.has_value()) done = impl.end();
     if (done.has_error()) {
       impl.undo();
       return impl.failed(done.error());
     }
+    impl.outbox.committed();
     if (moves) impl.applied.store(position, std::memory_order_relaxed);
     impl.rows_written.fetch_add(std::exchange(impl.rows_open, 0), std::memory_order_relaxed);
     impl.transactions.fetch_add(1, std::memory_order_relaxed);
     impl.last_commit_at.store(impl.clock.now(), std::memory_order_relaxed);
+    failpoint("store.after_commit");
+    if (impl.on_commit) impl.on_commit();
     if (impl.journal_pages >= kJournalFoldPages) {
       const Result<> folded = impl.fold_journal();
       // The commit is made. Where there is no space to fold, a later one will find some.
@@ -349,6 +371,7 @@ Result<> Database::commit(std::uint64_t position, bool durable) {
 }
 
 void Database::roll_back() {
+  const std::lock_guard lock(impl_->writer_mutex);
   if (impl_->in_transaction) impl_->undo();
 }
 
@@ -373,6 +396,7 @@ Result<> Database::Impl::fold_journal() {
 
 Result<std::uint64_t> Database::maintain(Timestamp now) {
   Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
   if (impl.in_transaction) return 0;
   std::uint64_t removed = 0;
   const Timestamp before = now - impl.options.keep_dead_letters;
@@ -389,6 +413,47 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
   const Result<> folded = impl.fold_journal();
   if (folded.has_error()) return impl.failed(folded.error());
   return removed;
+}
+
+void Database::on_commit(std::function<void()> listener) {
+  impl_->on_commit = std::move(listener);
+}
+
+Result<std::vector<OutboxRow>> Database::read_outbox(const std::string& sink, std::size_t rows_max,
+                                                     std::size_t bytes_max) const {
+  const std::lock_guard lock(impl_->outbox_mutex);
+  auto rows = store::read_outbox(impl_->outbox_reader, sink, rows_max, bytes_max);
+  if (rows.has_value() && !rows->empty()) impl_->outbox.taken(sink, rows->back().place);
+  return rows;
+}
+
+Result<> Database::delivered(const std::string& sink, OutboxPlace place) {
+  Impl& impl = *impl_;
+  impl.outbox.delivered(sink, place);
+  const std::lock_guard lock(impl.writer_mutex);
+  if (impl.in_transaction || !impl.outbox.has_delivered()) return {};
+  return impl.remove_delivered();
+}
+
+/// In a transaction of its own.
+Result<> Database::Impl::remove_delivered() {
+  Result<> done = begin();
+  if (done.has_value()) done = outbox.tidy();
+  if (done.has_value()) done = end();
+  if (done.has_error()) {
+    undo();
+    return failed(done.error());
+  }
+  outbox.committed();
+  return {};
+}
+
+OutboxStats Database::outbox_stats(const std::string& sink) const {
+  return impl_->outbox.stats(sink);
+}
+
+bool Database::outbox_full() const {
+  return impl_->outbox.full();
 }
 
 Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {

@@ -8,6 +8,8 @@
 // why). Opened once per engine. Calls block: they belong on the blocking pool. bind_log(), write(),
 // commit(), roll_back() and maintain() are called by one thread at a time; everything else may run
 // beside them on any thread.
+//
+// What is for sinks outside goes into their outboxes (store/outbox.h) in the same transactions.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +22,7 @@
 #include "base/result.h"
 #include "event/record.h"
 #include "store/options.h"
+#include "store/outbox.h"
 #include "store/query.h"
 
 namespace streamobs::store {
@@ -84,6 +87,20 @@ class Database {
   /// folds the journal into the database as far as readers let it. Returns rows removed. Between
   /// transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
+
+  /// Called after each commit, on its thread: there may be something in an outbox. Before the
+  /// first.
+  void on_commit(std::function<void()> listener);
+  /// A sink's oldest undelivered rows (see store::read_outbox()).
+  Result<std::vector<OutboxRow>> read_outbox(const std::string& sink, std::size_t rows_max,
+                                             std::size_t bytes_max) const;
+  /// The sink has delivered everything up to `place`: it is removed at once, or with the
+  /// transaction that is just open. A failure says that it could not be now, and is with a later
+  /// commit.
+  Result<> delivered(const std::string& sink, OutboxPlace place);
+  OutboxStats outbox_stats(const std::string& sink) const;
+  /// Whether a required sink's outbox has as much as it may have, so that results had better wait.
+  bool outbox_full() const;
 
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
   /// Rows with their accumulators, one by one, the newest window first; `on_row` says whether to go

@@ -62,12 +62,19 @@ CREATE UNIQUE INDEX dead_letter_by_event ON dead_letter (sequence, event_index, 
   WHERE sequence <> 0;
 )sql",
     // 4: what a dead letter needs to be sent again, NULL where earlier versions did not keep it,
-    // and
-    // when that was done.
+    // and when that was done.
     R"sql(
 ALTER TABLE dead_letter ADD COLUMN format INTEGER;
 ALTER TABLE dead_letter ADD COLUMN header BLOB;
 ALTER TABLE dead_letter ADD COLUMN replayed_at INTEGER;
+)sql",
+    // 5: results on their way to topics.
+    R"sql(
+CREATE TABLE outbox (
+  sink TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+  made_at INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
+  PRIMARY KEY (sink, position, ordinal)
+) WITHOUT ROWID;
 )sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));

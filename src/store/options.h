@@ -2,17 +2,33 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 
 namespace streamobs::store {
+
+/// A sink whose results the store keeps until they have been delivered.
+struct OutboxOptions {
+  enum class From : std::uint8_t { window, anomalies, incidents, dead_letters };
+
+  std::string sink;
+  From from = From::window;
+  std::string window;            ///< With From::window: its name …
+  std::vector<std::size_t> key;  ///< … and which of its keys, joined by '|', make the message's.
+  std::size_t bytes_max = 256 << 20;
+  /// When there are bytes_max of it, results wait (and ingest with them); otherwise the oldest go.
+  bool required = false;
+};
 
 struct StoreOptions {
   std::string path;  ///< DATA_DIR/streamobs.db; a file, never ":memory:".
   std::size_t rows_per_transaction = 1'000;
   Duration busy_timeout = 5 * kSecond;  ///< How long one try waits for another process.
   Duration keep_dead_letters = 14 * kDay;
+  std::vector<OutboxOptions> outboxes;
 };
 
 }  // namespace streamobs::store

@@ -12,13 +12,12 @@
 #include "base/decimal.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "event/result_json.h"
 
 namespace streamobs::store {
 
 namespace {
 
-/// What stands for the group of all keys beyond max_keys, as in the API.
-constexpr std::string_view kOverflowKey = "__overflow__";
 /// Columns before the keys in what select() asks for.
 constexpr int kFixedColumns = 5;
 

@@ -24,7 +24,7 @@ ALLOWED = {
     "window": {"base", "event", "expr", "flow", "telemetry"},
     "detect": {"base", "event", "expr", "flow", "telemetry"},
     "narrate": {"base", "event", "expr", "flow", "telemetry"},
-    "sink": {"base", "event", "flow", "store", "telemetry"},
+    "sink": {"base", "event", "flow", "kafka", "store", "telemetry"},
     "serve": {"base", "event", "flow", "http", "store", "telemetry"},
 }
 # config knows each folder's options and nothing more.

@@ -1,0 +1,185 @@
+// [sink.NAME], and what it says of other sections.
+#include <algorithm>
+#include <fnmatch.h>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "config/sections.h"
+#include "config/table_reader.h"
+
+namespace streamobs::config {
+
+namespace {
+
+using sink::SinkOptions;
+
+constexpr std::string_view kTypes[] = {"kafka"};
+constexpr std::string_view kCompressions[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+/// What a sink may be fed from besides windows.
+constexpr std::string_view kLists[] = {"anomalies", "incidents", "dead_letters"};
+
+constexpr std::size_t kMiB = 1 << 20;
+constexpr std::size_t kTiB = std::size_t{1} << 40;
+
+bool is_list(std::string_view from) {
+  return std::find(std::begin(kLists), std::end(kLists), from) != std::end(kLists);
+}
+
+void read_type(const TableReader& table) {
+  SourceText type;
+  table.text("type", type);
+  if (!table.has("type")) table.missing("type", "type = \"kafka\"");
+  if (type.empty() || type.text == "kafka") return;
+  table.error("type", fmt::format("there is no sink type \"{}\"", type.text),
+              did_you_mean(type.text, kTypes,
+                           "there is kafka; the store (SQLite) is always there and needs no sink"));
+}
+
+void read_compression(const TableReader& table, kafka::ProducerOptions& out) {
+  SourceText compression;
+  table.text("compression", compression);
+  if (compression.empty()) return;
+  if (std::find(std::begin(kCompressions), std::end(kCompressions), compression.text) !=
+      std::end(kCompressions)) {
+    out.compression = std::move(compression);
+    return;
+  }
+  table.error(
+      "compression", fmt::format("there is no compression \"{}\"", compression.text),
+      did_you_mean(compression.text, kCompressions, "there are " + join_names(kCompressions)));
+}
+
+/// What a sink may say of `from`, with what it is told when it says something else.
+void check_from(const SinkOptions& sink, const Config& config, Report& report) {
+  const std::string& from = sink.from.text;
+  std::vector<std::string_view> known;
+  for (const window::WindowOptions& window : config.windows) known.push_back(window.name.text);
+  known.insert(known.end(), std::begin(kLists), std::end(kLists));
+  if (std::find(known.begin(), known.end(), from) != known.end()) return;
+  const bool stream = std::any_of(config.streams.begin(), config.streams.end(),
+                                  [&](const auto& s) { return s.name.text == from; });
+  if (stream) {
+    report.error(span_of(sink.from), fmt::format("from: \"{}\" is a stream", from),
+                 "a stream's events cannot be sent on yet; there are " + join_names(known));
+    return;
+  }
+  report.error(span_of(sink.from), fmt::format("from: there is no window \"{}\"", from),
+               did_you_mean(from, known, "there are " + join_names(known)));
+}
+
+const window::WindowOptions* window_of(const SinkOptions& sink, const Config& config) {
+  const auto found = std::find_if(config.windows.begin(), config.windows.end(),
+                                  [&](const auto& w) { return w.name.text == sink.from.text; });
+  return found == config.windows.end() ? nullptr : &*found;
+}
+
+void check_key(const SinkOptions& sink, const Config& config, Report& report) {
+  const window::WindowOptions* const window = window_of(sink, config);
+  if (window == nullptr || window->names_missing) return;
+  std::vector<std::string_view> names;
+  for (const window::NamedExpression& by : window->by) names.push_back(by.name.text);
+  for (const SourceText& key : sink.key) {
+    if (std::find(names.begin(), names.end(), key.text) != names.end()) continue;
+    report.error(
+        span_of(key), fmt::format("key: window {} has no key \"{}\"", sink.from.text, key.text),
+        names.empty() ? "it has none at all: remove key, and messages are spread over partitions"
+                      : did_you_mean(key.text, names, "it has " + join_names(names)));
+  }
+}
+
+/// What is written must not come in again.
+void check_loop(const SinkOptions& sink, const Config& config, Report& report) {
+  const window::WindowOptions* const window = window_of(sink, config);
+  for (const source::SourceOptions& source : config.sources) {
+    if (source.type != source::Type::kafka) continue;
+    if (source.kafka.brokers.text != sink.kafka.client.brokers.text) continue;
+    for (const SourceText& topic : source.topics) {
+      const auto reads = [&](const SourceText& written) {
+        return ::fnmatch(topic.text.c_str(), written.text.c_str(), 0) == 0;
+      };
+      // Events of another stream may well be made of these results.
+      const bool same_stream = window == nullptr || window->from.text == source.stream.text;
+      if (same_stream && reads(sink.topic)) {
+        report.error(
+            span_of(sink.topic),
+            fmt::format("topic: [source.{}] reads \"{}\" (\"{}\"): its results would be its "
+                        "events",
+                        source.name.text, sink.topic.text, topic.text),
+            "send them to another topic, or have the source name the topics it is to read");
+      }
+      if (reads(sink.markers)) {
+        report.error(span_of(topic),
+                     fmt::format("topics: \"{}\" is also the topic of markers of [sink.{}], \"{}\"",
+                                 topic.text, sink.name.text, sink.markers.text),
+                     "name the topics to be read more closely");
+      }
+    }
+  }
+}
+
+void check_topic_used(const kafka::TopicOptions& topic, const Config& config, Report& report) {
+  for (const sink::SinkOptions& sink : config.sinks) {
+    if (sink.topic.text == topic.name.text || sink.markers.text == topic.name.text) return;
+  }
+  for (const source::SourceOptions& source : config.sources) {
+    for (const SourceText& read : source.topics) {
+      if (::fnmatch(read.text.c_str(), topic.name.text.c_str(), 0) == 0) return;
+    }
+  }
+  report.error(span_of(topic.name),
+               fmt::format("[topic.{}]: no source reads it and no sink writes it", topic.name.text),
+               "remove it, or correct its name; a name with dots is written in quotes: "
+               "[topic.\"llm.metrics\"]");
+}
+
+}  // namespace
+
+void read_sink(const Entry& entry, Config& config, Report& report) {
+  const TableReader table(entry.value, entry.key_span, fmt::format("[sink.{}]", entry.key), kSink,
+                          report);
+  SinkOptions out;
+  out.name = label_of(entry, "sink", "", report);
+  read_type(table);
+  read_client(table, out.kafka.client);
+  table.text("from", out.from);
+  if (!table.has("from")) {
+    table.missing("from", "from = \"WINDOW\", \"anomalies\", \"incidents\" or \"dead_letters\"");
+  }
+  table.text("topic", out.topic);
+  if (!table.has("topic")) table.missing("topic", "topic = \"service-metrics\"");
+  if (!out.topic.empty()) check_topic(out.topic, "topic", false, report);
+  table.text("markers", out.markers);
+  check_topic(out.markers, "markers", false, report);
+  if (out.topic.text == out.markers.text) {
+    table.error("topic", "this is the topic of markers", "results and markers do not mix");
+  }
+  out.key_given = table.has("key");
+  table.texts("key", out.key);
+  if (out.key_given && is_list(out.from.text)) {
+    table.error("key", fmt::format("means nothing for {}", out.from.text),
+                "it names keys of a window; anomalies and incidents go by their id, dead letters "
+                "have no key");
+  }
+  read_compression(table, out.kafka);
+  table.bytes("outbox_max", kMiB, kTiB, out.outbox_bytes_max);
+  table.flag("required", out.required);
+  config.sinks.push_back(std::move(out));
+}
+
+void check_sinks(const Config& config, Report& report) {
+  for (const SinkOptions& sink : config.sinks) {
+    const Report::Within item(report, "sink", sink.name.text);
+    if (!sink.from.empty()) check_from(sink, config, report);
+    check_key(sink, config, report);
+    check_loop(sink, config, report);
+  }
+  for (const kafka::TopicOptions& topic : config.topics) {
+    const Report::Within item(report, "topic", topic.name.text);
+    check_topic_used(topic, config, report);
+  }
+}
+
+}  // namespace streamobs::config

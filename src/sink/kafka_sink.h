@@ -1,0 +1,131 @@
+// Results into a topic, each exactly once for whoever reads what is committed.
+//
+// The store keeps a sink's results in its outbox, in the transaction that makes them results. This
+// takes them from there in order and sends each batch in one Kafka transaction, together with a
+// marker that says up to which place it goes: a message of its own topic, keyed by log and sink.
+// Then they are removed from the outbox. So after a crash at any moment, or an end of a transaction
+// that nobody knows, the marker says what has been delivered: a producer is made afresh (which ends
+// what the earlier one left open, and fences whoever else is at it), reads the marker, has the
+// outbox forget everything up to it, and goes on.
+//
+// One coroutine that lives on a thread that may block (flow/blocking_pool): librdkafka's
+// transactions do, and so does the database. Never in the way of ingest but by the outbox's bound.
+// Lives as long as the engine; outlives its thread pool.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "flow/asio.h"
+#include "kafka/producer.h"
+#include "sink/options.h"
+#include "store/database.h"
+#include "telemetry/registry.h"
+
+namespace streamobs::sink {
+
+class KafkaSink {
+ public:
+  enum class State : std::uint8_t {
+    connecting,
+    delivering,
+    waiting,   ///< The outbox is empty.
+    retrying,  ///< The brokers are away, or refuse.
+    stopped,   ///< It needs a person; what is for it gathers in the outbox.
+    ended,
+  };
+
+  /// Which log the results come from, and where that ended when the engine started.
+  struct Origin {
+    std::uint64_t log_id = 0;
+    std::uint64_t end = 0;
+  };
+
+  /// `executor`: of the pool that run() lives on.
+  KafkaSink(SinkOptions options, Origin origin, store::Database& database,
+            asio::any_io_executor executor, telemetry::Registry& metrics);
+  ~KafkaSink();
+
+  const asio::any_io_executor& executor() const { return executor_; }
+  asio::awaitable<void> run();
+
+  // Any thread.
+
+  /// There may be something in the outbox.
+  void notify();
+  /// Nothing more comes: deliver what there is, for at most `patience`, and end.
+  void finish(Duration patience);
+  const SinkOptions& options() const { return options_; }
+  State state() const { return state_.load(std::memory_order_relaxed); }
+  std::uint64_t sent() const { return sent_.value(); }
+
+ private:
+  using Steady = std::chrono::steady_clock;
+  enum class Step : std::uint8_t { more, nothing, again, stop };
+
+  asio::awaitable<void> sleep(asio::steady_timer& timer, Duration duration, bool until_notified);
+  void wake();
+  bool gave_up() const;
+
+  Step connect();
+  Step find_topics();
+  Step make_producer();
+  Step read_marker();
+  Step deliver();
+  Step produce(const std::vector<store::OutboxRow>& rows);
+  Step commit(const store::OutboxPlace& last);
+  Step produce_one(const std::string& topic, std::optional<std::string_view> key,
+                   std::string_view value, std::int32_t partition);
+
+  Step again(const kafka::ProduceFailure& failure);
+  Step again(const Error& error);
+  Step stop(std::string_view message);
+  void drop_producer();
+  void say(const std::string& what, std::string_view error, std::string_view advice);
+  void say_delivering();
+  void count_error(rd_kafka_resp_err_t error);
+  std::string marker_key() const;
+  std::string marker_of(const store::OutboxPlace& place) const;
+  Result<store::OutboxPlace> place_in(const std::string& marker) const;
+
+  const SinkOptions options_;
+  const Origin origin_;
+  store::Database& database_;
+  const asio::any_io_executor executor_;
+  telemetry::Registry& metrics_;
+
+  // The coroutine's.
+  std::unique_ptr<kafka::Producer> producer_;
+  bool topics_found_ = false;
+  bool initialised_ = false;  ///< The producer has the transactional id.
+  bool marker_read_ = false;  ///< Ready to deliver.
+  /// What the marker says as far as we know, and what it says if the last transaction was committed
+  /// without our hearing of it. None: nothing yet.
+  std::optional<store::OutboxPlace> marker_;
+  std::optional<store::OutboxPlace> attempted_;
+  bool marker_known_ = false;   ///< It has been read in this life.
+  std::set<std::string> said_;  ///< Troubles that have been told and not yet been got over.
+  asio::steady_timer* timer_ = nullptr;  ///< While it runs.
+
+  std::atomic<bool> notified_{false};
+  std::atomic<bool> finishing_{false};
+  std::atomic<Steady::rep> finish_by_{0};
+  std::atomic<State> state_{State::connecting};
+  telemetry::Counter& sent_;
+  telemetry::Counter& refused_;
+  telemetry::Histogram& seconds_;
+  telemetry::Gauge& brokers_up_;
+};
+
+/// As the API has it.
+std::string_view to_text(KafkaSink::State state);
+
+}  // namespace streamobs::sink

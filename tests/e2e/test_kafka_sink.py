@@ -1,0 +1,381 @@
+"""type = "kafka" as a sink, against a real broker: each result once, whoever dies when."""
+
+import collections
+import json
+import os
+import random
+import shutil
+import signal
+import time
+from datetime import datetime, timezone
+
+import pytest
+
+from harness import Streamobs, run
+from kafka_broker import Broker, free_ports
+
+CONFIG = """
+[wal]
+checkpoint_every = "2s"
+[stream.orders]
+time = "t"
+id = "id"
+fields = { id = "string", shop = "string", n = "int" }
+[window.per_minute]
+size = "1m"
+by = ["shop"]
+select = { events = "count(*)", total = "sum(n)" }
+"""
+SINK = """
+[sink.out]
+type = "kafka"
+brokers = "%s"
+from = "per_minute"
+topic = "%s"
+%s
+"""
+START = 1_767_960_000  # 2026-01-09T12:00:00Z
+PLACES = ["store.before_commit", "store.after_commit", "sink.before_produce", "sink.before_commit",
+          "sink.after_commit", "sink.after_remove"]
+
+
+@pytest.fixture(scope="module")
+def broker():
+    with Broker() as running:
+        yield running
+
+
+def config(broker, topic, extra=""):
+    address = broker if isinstance(broker, str) else broker.address
+    return CONFIG + SINK % (address, topic, extra)
+
+
+def stamp(second):
+    return datetime.fromtimestamp(START + second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Orders:
+    """Events minute by minute, and what they come to."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.minute = 0
+        self.count = 0
+        self.expected = collections.defaultdict(lambda: [0, 0])
+
+    def next(self, events=40):
+        """A minute's events; the first of them closes the minute before."""
+        made = []
+        for i in range(events):
+            self.count += 1
+            shop, n = self.random.choice("abc"), self.random.randrange(1000)
+            second = self.minute * 60 + i * 60 // events
+            made.append({"id": str(self.count), "t": stamp(second), "shop": shop, "n": n})
+            self.expected[stamp(self.minute * 60), shop][0] += 1
+            self.expected[stamp(self.minute * 60), shop][1] += n
+        self.minute += 1
+        return made
+
+    def closed(self):
+        """Results of all minutes but the newest, which is still open."""
+        newest = stamp((self.minute - 1) * 60)
+        return {key: value for key, value in self.expected.items() if key[0] != newest}
+
+
+def read(broker, topic):
+    """What a reader of committed messages sees: (key, value) of each, in a partition's order."""
+    done = broker.kcat("-C", "-t", topic, "-o", "beginning", "-e", "-X",
+                       "isolation.level=read_committed", "-f", "%k\\t%s\\n")
+    return [line.split("\t", 1) for line in done.stdout.decode().splitlines()]
+
+
+def check(broker, topic, orders):
+    """Each result once, under its key, with the right values; and a key's in the order of time."""
+    messages = read(broker, topic)
+    rows = [(key, json.loads(value)) for key, value in messages]
+    found = collections.Counter((row["window_start"], row["shop"]) for _, row in rows)
+    assert [key for key, count in found.items() if count != 1] == []
+    assert {(row["window_start"], row["shop"]): [row["events"], row["total"]]
+            for _, row in rows} == orders.closed()
+    assert all(key == row["shop"] and row["closed"] and row["revision"] == 0 for key, row in rows)
+    for shop in "abc":
+        times = [row["window_start"] for key, row in rows if key == shop]
+        assert times == sorted(times)
+
+
+def wait_for_outbox(engine, seconds=60):
+    def empty():
+        sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
+        return sink["outbox_rows"] == 0 and sink["state"] == "waiting"
+    engine.wait(empty, "the outbox to be empty", seconds=seconds)
+
+
+def wait_for_rows(engine, orders):
+    engine.wait(lambda: len(engine.closed("per_minute")) == len(orders.closed()), "the windows",
+                seconds=60)
+
+
+def post(engine, events):
+    """Until it is taken: what is sent twice has the same ids."""
+    try:
+        return engine.post("orders", events).status == 200
+    except OSError:
+        return False
+
+
+def kill(engine):
+    engine.process.send_signal(signal.SIGKILL)
+    engine.process.wait()
+
+
+def test_results_are_sent_as_the_api_shows_them(broker):
+    broker.create("out", partitions=3)
+    orders = Orders(1)
+    with Streamobs(config(broker, "out", 'compression = "lz4"')) as engine:
+        for _ in range(20):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        check(broker, "out", orders)
+        sent = {json.dumps(json.loads(value), sort_keys=True) for _, value in read(broker, "out")}
+        assert sent == {json.dumps(row, sort_keys=True) for row in engine.closed("per_minute")}
+        assert engine.metric("streamobs_sink_sent_total", sink="out") == len(orders.closed())
+        assert engine.metric("streamobs_sink_outbox_rows", sink="out") == 0
+        sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
+        assert (sink["from"], sink["topic"], sink["sent"]) == ("per_minute", "out", len(sent))
+        assert engine.stop() == 0
+        # What is stopped and started sends nothing again.
+        engine.start()
+        assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+    check(broker, "out", orders)
+
+
+def test_anomalies_incidents_and_dead_letters(broker):
+    for topic in ("alarms", "stories", "refused"):
+        broker.create(topic, partitions=1)
+    sinks = "".join(f"""
+[sink.{topic}]
+type = "kafka"
+brokers = "{broker.address}"
+from = "{of}"
+topic = "{topic}"
+""" for topic, of in (("alarms", "anomalies"), ("stories", "incidents"),
+                      ("refused", "dead_letters")))
+    rule = """
+[rule.many]
+on = "per_minute"
+when = "events > 10"
+severity = "high"
+"""
+    with Streamobs(CONFIG + rule + sinks) as engine:
+        for minute, count in enumerate([20, 1, 1]):
+            assert post(engine, [{"id": f"{minute}.{i}", "t": stamp(minute * 60), "shop": "a",
+                                  "n": 1} for i in range(count)])
+        engine.post("orders", b'{"id":"bad","shop":"a"}\n')
+        engine.wait(lambda: len(read(broker, "alarms")) == 2, "the anomaly and its end", seconds=60)
+        engine.wait(lambda: len(read(broker, "refused")) == 1, "the dead letter", seconds=60)
+        anomaly = engine.get("/api/v1/anomalies").json()["rows"][0]
+        (key, raised), (_, resolved) = read(broker, "alarms")
+        assert key == anomaly["id"]
+        assert json.loads(raised)["resolved"] is False and json.loads(resolved) == anomaly
+        incident = engine.get("/api/v1/incidents").json()["rows"][0]
+        engine.wait(lambda: json.loads(read(broker, "stories")[-1][1]) == incident, "the incident")
+        assert {key for key, _ in read(broker, "stories")} == {incident["id"]}
+        letter = engine.get("/api/v1/dead-letters").json()["rows"][0]
+        letter.pop("id"), letter.pop("replayed_at")
+        assert [("", letter)] == [(key, json.loads(value)) for key, value in read(broker, "refused")]
+        assert engine.stop() == 0
+
+
+def test_killed_at_random_with_the_broker_too(broker):
+    broker.create("killed", partitions=2)
+    rounds = int(os.environ.get("STREAMOBS_SINK_KILLS", 10))
+    random_ = random.Random(int(os.environ.get("STREAMOBS_SINK_SEED", 4)))
+    orders = Orders(2)
+    with Streamobs(config(broker, "killed")) as engine:
+        for round_ in range(rounds):
+            for _ in range(random_.randrange(2, 8)):
+                assert post(engine, orders.next())
+            broker_dies = round_ % 5 == 2
+            if broker_dies:
+                broker.kill()
+                for _ in range(3):
+                    assert post(engine, orders.next())  # Nobody waits for the broker.
+            else:
+                time.sleep(random_.randrange(0, 400) / 1000)  # The moment is what is random.
+            kill(engine)
+            if broker_dies:
+                broker.start()
+            engine.start()
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine, seconds=120)
+        check(broker, "killed", orders)
+        assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_at_each_place(broker, place):
+    topic = "killed." + place
+    broker.create(topic, partitions=2)
+    deaths = int(os.environ.get("STREAMOBS_SINK_DEATHS", 2))
+    orders = Orders(3)
+    with Streamobs(config(broker, topic)) as engine:
+        engine.stop()
+        for death in range(deaths):
+            events = orders.next()
+            os.environ["STREAMOBS_FAILPOINT"] = f"{place}:{death + 1}"
+            try:
+                engine.start()
+                while post(engine, events):
+                    time.sleep(0.05)  # So that each of them may be a transaction.
+                    events = orders.next()
+            except AssertionError as error:  # It died before it listened.
+                assert "exit -9" in str(error)
+            finally:
+                del os.environ["STREAMOBS_FAILPOINT"]
+            assert engine.process.wait() == -signal.SIGKILL
+            # What got no answer is sent again, and may have been taken.
+            engine.start()
+            assert post(engine, events)
+            if death < deaths - 1:
+                assert engine.stop() == 0
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+    check(broker, topic, orders)
+
+
+def test_the_broker_comes_later_and_goes_for_a_while(broker):
+    broker.create("later", partitions=1)
+    orders = Orders(5)
+    broker.kill()
+    with Streamobs(config(broker, "later")) as engine:
+        for _ in range(5):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        engine.wait(lambda: "cannot deliver" in engine.messages(), "the warning")
+        assert engine.metric("streamobs_sink_outbox_rows", sink="out") == len(orders.closed())
+        assert engine.metric("streamobs_sink_oldest_seconds", sink="out") > 0
+        broker.start()
+        wait_for_outbox(engine)
+        assert "delivers again" in engine.messages()
+        broker.kill()
+        for _ in range(5):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        broker.start()
+        wait_for_outbox(engine)
+        assert engine.messages().count("cannot deliver") <= 4  # Not once for each try.
+        assert engine.stop() == 0
+    check(broker, "later", orders)
+
+
+def test_a_database_made_anew_sends_nothing_again(broker):
+    broker.create("anew", partitions=1)
+    orders = Orders(6)
+    with Streamobs(config(broker, "anew").replace(
+            'checkpoint_every = "2s"', 'checkpoint_every = "1h"\nkeep = { bytes = "1GB" }')) as engine:
+        for _ in range(10):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        kill(engine)
+        for suffix in ("", "-wal", "-shm"):
+            (engine.data_dir / f"streamobs.db{suffix}").unlink(missing_ok=True)
+        engine.start()
+        assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+    check(broker, "anew", orders)
+
+
+def test_of_two_engines_with_one_log_one_stops(broker, tmp_path):
+    broker.create("twins", partitions=1)
+    orders = Orders(7)
+    with Streamobs(config(broker, "twins")) as engine:
+        for _ in range(3):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+        copy = tmp_path / "copy"
+        shutil.copytree(engine.data_dir, copy)
+        engine.start()
+        with Streamobs(config(broker, "twins"), data_dir=copy) as twin:
+            more = orders.next()
+            assert post(twin, more) and post(twin, orders.next())
+            wait_for_outbox(twin)
+            assert post(engine, more) and post(engine, orders.next())
+            engine.wait(lambda: engine.get("/api/v1/pipeline").json()["sinks"][0]["state"]
+                        == "stopped", "the sink to stop", seconds=60)
+            assert "somebody else delivers for the same log" in engine.messages()
+            assert twin.stop() == 0
+        assert engine.stop() == 0
+
+
+def test_an_older_data_directory_is_told_so(broker, tmp_path):
+    broker.create("older", partitions=1)
+    orders = Orders(8)
+    with Streamobs(config(broker, "older")) as engine:
+        assert post(engine, orders.next())
+        assert engine.stop() == 0
+        shutil.copytree(engine.data_dir, tmp_path / "backup")
+        engine.start()
+        for _ in range(5):
+            assert post(engine, orders.next())
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+    with Streamobs(config(broker, "older"), data_dir=tmp_path / "backup") as engine:
+        engine.wait(lambda: "is older than what was sent" in engine.messages(), "to be told")
+        assert post(engine, orders.next())  # All else goes on.
+        assert engine.stop() == 0
+
+
+def test_topics_are_listed_and_made(broker, tmp_path):
+    text = config(broker, "made-1m", 'markers = "made-markers"') + """
+[topic.made-1m]
+partitions = 3
+replication = 1
+retention = "7d"
+"""
+    file = tmp_path / "obs.toml"
+    file.write_text(text)
+    listed = run("kafka", "topics", "--config", file).stdout
+    assert "made-1m" in listed and "missing: 3 partitions, replication 1, kept 7d" in listed
+    made = run("kafka", "topics", "--config", file, "--create").stdout
+    assert "made: 3 partitions, replication 1, kept 7d ([sink.out])" in made
+    again = run("kafka", "topics", "--config", file, "--create").stdout
+    assert "there: 3 partitions, replication 1 ([sink.out])" in again
+    described = broker.tool("org.apache.kafka.tools.TopicCommand", "--describe", "--topic",
+                            "made-1m")
+    assert "retention.ms=604800000" in described and "PartitionCount: 3" in described
+    markers = broker.tool("org.apache.kafka.tools.TopicCommand", "--describe", "--topic",
+                          "made-markers")
+    assert "cleanup.policy=compact" in markers and "PartitionCount: 1" in markers
+
+
+def test_a_missing_topic_is_told_and_waited_for(broker):
+    orders = Orders(9)
+    with Streamobs(config(broker, "not-yet")) as engine:
+        for _ in range(3):
+            assert post(engine, orders.next())
+        engine.wait(lambda: "the topic is not there" in engine.messages(), "to be told")
+        assert "streamobs kafka topics --create" in engine.messages()
+        broker.create("not-yet", partitions=1)
+        wait_for_rows(engine, orders)
+        wait_for_outbox(engine)
+        assert engine.stop() == 0
+    check(broker, "not-yet", orders)
+
+
+def test_without_a_broker_topics_says_so(tmp_path):
+    file = tmp_path / "obs.toml"
+    file.write_text(config(f"127.0.0.1:{free_ports(1)[0]}", "out"))
+    done = run("kafka", "topics", "--config", file, check=False)
+    assert done.returncode == 75
+    assert "cannot be asked" in done.stderr

@@ -1,0 +1,238 @@
+// Results on their way to sinks: what is in the outbox, in which order, and what is there once.
+#include "store/outbox.h"
+
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/support.h"
+#include "support/catch.h"
+
+using namespace streamobs;
+using namespace streamobs::store;
+using namespace streamobs::store::test;
+
+namespace {
+
+OutboxOptions of_window(std::string sink, std::size_t bytes_max = 1 << 20) {
+  OutboxOptions made;
+  made.sink = std::move(sink);
+  made.window = "service_metrics";
+  made.key = {0};
+  made.bytes_max = bytes_max;
+  return made;
+}
+
+OutboxOptions of(std::string sink, OutboxOptions::From from) {
+  OutboxOptions made;
+  made.sink = std::move(sink);
+  made.from = from;
+  return made;
+}
+
+std::unique_ptr<Database> open_with(const std::string& path, std::vector<OutboxOptions> outboxes) {
+  StoreOptions made = options(path);
+  made.outboxes = std::move(outboxes);
+  Result<std::unique_ptr<Database>> database = Database::open(made, {services()});
+  if (database.has_error()) FAIL(database.error().message);
+  return std::move(*database);
+}
+
+Record row_at(std::uint64_t position, const std::string& service, std::int64_t count = 1) {
+  auto made = std::make_shared<WindowBatch>(*std::get<WindowBatchPtr>(
+      batch(services(), {service_row(kNoon, Value::of_string(service), count)})));
+  made->position = position;
+  return WindowBatchPtr(std::move(made));
+}
+
+std::vector<OutboxRow> rows_in(const Database& database, const std::string& sink,
+                               std::size_t rows_max = 1'000'000) {
+  const auto rows = database.read_outbox(sink, rows_max, 1 << 30);
+  if (rows.has_error()) FAIL(rows.error().message);
+  return *rows;
+}
+
+std::vector<std::string> keys_in(const Database& database, const std::string& sink) {
+  std::vector<std::string> keys;
+  for (const OutboxRow& row : rows_in(database, sink)) keys.push_back(row.key.value_or("(none)"));
+  return keys;
+}
+
+using Keys = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("outbox: each kind of result goes to those that want it, as the API shows it") {
+  using From = OutboxOptions::From;
+  const TempDir temp;
+  const auto database = open_with(
+      temp.database(), {of_window("rows"), of("alarms", From::anomalies),
+                        of("stories", From::incidents), of("refused", From::dead_letters)});
+  Anomaly alarm = anomaly("a1", kNoon, {{"service", Value::of_string("pay")}});
+  alarm.position = 5;
+  Incident story = incident("i1", kNoon, {});
+  story.position = 5;
+  DeadLetter refused = letter("requests", "late", kNoon);
+  refused.sequence = 6;
+  WindowRow overflow = service_row(kNoon, Value::of_string(""), 9);
+  overflow.overflow = true;
+  write(*database,
+        {batch(services(), {service_row(kNoon, Value::of_string("shown"))}, true),
+         row_at(4, "pay\"ments"), batch(services(), {overflow}),
+         std::make_shared<const Anomaly>(alarm), std::make_shared<const Incident>(story),
+         letters({refused, refused})},
+        7);
+  const auto rows = rows_in(*database, "rows");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].key == "__overflow__");  // Of position 0.
+  CHECK(rows[1].key == "pay\"ments");
+  CHECK(rows[1].value ==
+        R"({"window_start":"2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z",)"
+        R"("closed":true,"revision":0,"service":"pay\"ments","request_count":1,"error_rate":0.5,)"
+        R"("revenue":19.99})");
+  const auto alarms = rows_in(*database, "alarms");
+  REQUIRE(alarms.size() == 1);
+  CHECK(alarms[0].key == "a1");
+  CHECK(alarms[0].value.starts_with(R"({"id":"a1","rule":"error_surge")"));
+  const auto stories = rows_in(*database, "stories");
+  REQUIRE(stories.size() == 1);
+  CHECK(stories[0].key == "i1");
+  const auto letters_there = rows_in(*database, "refused");
+  REQUIRE(letters_there.size() == 2);
+  CHECK_FALSE(letters_there[0].key);
+  CHECK(letters_there[0].value.starts_with(R"({"reason":"late")"));
+  CHECK(letters_there[1].place == OutboxPlace{6, 2});
+}
+
+TEST_CASE("outbox: what is committed is read by position, whatever order it came in") {
+  const TempDir temp;
+  const auto database = open_with(temp.database(), {of_window("rows")});
+  REQUIRE_FALSE(
+      database->write(Records{row_at(9, "c"), row_at(7, "a"), row_at(9, "d")}).has_error());
+  CHECK(rows_in(*database, "rows").empty());  // Nobody sees what may still be undone.
+  REQUIRE_FALSE(database->write(Records{row_at(8, "b")}).has_error());
+  REQUIRE_FALSE(database->commit(9, false).has_error());
+  CHECK(keys_in(*database, "rows") == Keys{"a", "b", "c", "d"});
+  CHECK(rows_in(*database, "rows", 3).size() == 3);
+  CHECK(rows_in(*database, "rows")[3].place == OutboxPlace{9, 2});
+}
+
+TEST_CASE("outbox: an undone transaction leaves nothing, and its places are given again") {
+  const TempDir temp;
+  const auto database = open_with(temp.database(), {of_window("rows")});
+  REQUIRE_FALSE(database->write(Records{row_at(3, "a"), row_at(3, "b")}).has_error());
+  database->roll_back();
+  CHECK(database->outbox_stats("rows").rows == 0);
+  write(*database, {row_at(3, "a"), row_at(3, "b")}, 3);
+  CHECK(database->outbox_stats("rows").rows == 2);
+  CHECK(rows_in(*database, "rows")[0].place == OutboxPlace{3, 1});
+  CHECK(rows_in(*database, "rows")[1].place == OutboxPlace{3, 2});
+}
+
+TEST_CASE("outbox: what was delivered is gone, and does not come again with a replay") {
+  const TempDir temp;
+  {
+    const auto database = open_with(temp.database(), {of_window("rows"), of_window("others")});
+    write(*database, {row_at(1, "a"), row_at(2, "b"), row_at(2, "c"), row_at(3, "d")}, 3);
+    REQUIRE_FALSE(database->delivered("rows", {2, 1}).has_error());
+    CHECK(keys_in(*database, "rows") == Keys{"c", "d"});
+    CHECK(keys_in(*database, "others").size() == 4);
+    // Within a transaction it waits for its end.
+    REQUIRE_FALSE(database->write(Records{row_at(4, "e")}).has_error());
+    REQUIRE_FALSE(database->delivered("rows", {3, 1}).has_error());
+    REQUIRE_FALSE(database->commit(4, false).has_error());
+    CHECK(keys_in(*database, "rows") == Keys{"e"});
+    CHECK(database->outbox_stats("rows").rows == 1);
+    // Older than what it is known to have: a database that is made anew from the log.
+    write(*database, {row_at(3, "d"), row_at(3, "beyond")}, 4);
+    CHECK(keys_in(*database, "rows") == Keys{"beyond", "e"});
+  }
+  // What was not delivered is there in the next life; of a sink that has gone it is not.
+  const auto database = open_with(temp.database(), {of_window("rows")});
+  CHECK(keys_in(*database, "rows") == Keys{"beyond", "e"});
+  const OutboxStats stats = database->outbox_stats("rows");
+  CHECK(stats.rows == 2);
+  CHECK(stats.oldest_at > 0);
+  CHECK(std::to_string(stats.bytes) ==
+        shell(temp.database(), "SELECT sum(length(key) + length(value)) FROM outbox"));
+  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox WHERE sink = 'others'") == "0");
+}
+
+TEST_CASE("outbox: beyond its bound the oldest go, but not what is being delivered") {
+  const TempDir temp;
+  const auto database = open_with(temp.database(), {of_window("rows", 1'000)});
+  write(*database, {row_at(1, "a"), row_at(2, "b")}, 2);
+  CHECK(rows_in(*database, "rows", 1).size() == 1);  // Taken.
+  for (std::uint64_t position = 3; position < 20; ++position) {
+    write(*database, {row_at(position, "x" + std::to_string(position))}, position);
+  }
+  const Keys keys = keys_in(*database, "rows");
+  REQUIRE(keys.size() > 2);
+  CHECK(keys.front() == "a");
+  CHECK(keys.back() == "x19");
+  const OutboxStats stats = database->outbox_stats("rows");
+  CHECK(stats.bytes <= 1'000);
+  CHECK(stats.rows == keys.size());
+  CHECK(stats.dropped == 19 - keys.size());
+  CHECK_FALSE(database->outbox_full());
+}
+
+TEST_CASE("outbox: a required sink's is full, and keeps everything") {
+  const TempDir temp;
+  OutboxOptions required = of_window("rows", 1'000);
+  required.required = true;
+  const auto database = open_with(temp.database(), {required});
+  std::uint64_t position = 0;
+  while (!database->outbox_full()) {
+    ++position;
+    REQUIRE(position < 100);
+    write(*database, {row_at(position, "x")}, position);
+  }
+  CHECK(database->outbox_stats("rows").rows == position);
+  CHECK(database->outbox_stats("rows").dropped == 0);
+  REQUIRE_FALSE(database->delivered("rows", {position, 1}).has_error());
+  CHECK_FALSE(database->outbox_full());
+}
+
+TEST_CASE("outbox: what a reader takes and says delivered is everything, once and in order") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 20; ++round) {
+    const TempDir temp(TempDir::Where::memory);
+    std::optional<std::unique_ptr<Database>> database;
+    std::vector<std::string> expected;
+    std::vector<std::string> got;
+    std::uint64_t position = 0;
+    for (int step = 0; step < 60; ++step) {
+      const bool restart = !database || random() % 10 == 0;
+      if (restart) {
+        database.reset();
+        database = open_with(temp.database(), {of_window("rows")});
+      }
+      const std::size_t count = random() % 4;
+      Records records;
+      for (std::size_t i = 0; i < count; ++i) {
+        if (random() % 2 == 0 || i == 0) ++position;
+        const std::string name = std::to_string(expected.size());
+        records.push_back(row_at(position, name));
+        expected.push_back(name);
+      }
+      if (random() % 5 == 0 && !records.empty()) {
+        REQUIRE_FALSE((*database)->write(records).has_error());
+        (*database)->roll_back();
+      }
+      write(**database, records, position);
+      const std::size_t take = random() % 6;
+      const auto rows = rows_in(**database, "rows", take);
+      if (rows.empty()) continue;
+      const bool lost = random() % 4 == 0;  // The transaction of that sink failed.
+      if (lost) continue;
+      for (const OutboxRow& row : rows) got.push_back(*row.key);
+      REQUIRE_FALSE((*database)->delivered("rows", rows.back().place).has_error());
+    }
+    for (const OutboxRow& row : rows_in(**database, "rows")) got.push_back(*row.key);
+    CHECK(got == expected);
+  }
+}
