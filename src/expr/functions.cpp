@@ -290,6 +290,15 @@ Ref split_part(Compiler& c, const Node& call, Args args) {
   return c.emit(kernels::split_part, kString, {args[0], args[1], args[2]});
 }
 
+/// Of a word, or of syslog's number.
+Ref log_level(Compiler& c, const Node& call, Args args) {
+  if (c.type(args[0]).kind == Kind::integer) {
+    return c.emit(kernels::log_level, kString, {c.to_text(args[0])});
+  }
+  if (!want_text(c, call, args, 0)) return std::nullopt;
+  return c.emit(kernels::log_level, kString, {args[0]});
+}
+
 Ref concat(Compiler& c, const Node&, Args args) {
   std::vector<StepId> texts;
   for (const StepId arg : args) texts.push_back(c.to_text(arg));
@@ -320,6 +329,7 @@ constexpr Function kFunctions[] = {
     {"ln", 1, 1, ln},
     {"log", 1, 2, log},
     {"log10", 1, 1, log10},
+    {"log_level", 1, 1, log_level},
     {"lower", 1, 1, lower},
     {"ltrim", 1, 2, ltrim},
     {"mod", 2, 2, mod},

@@ -86,6 +86,8 @@ void strpos(Frame& f);
 void starts_with(Frame& f);
 void replace(Frame& f);
 void split_part(Frame& f);
+/// One name for each level of a log; NULL where the text is none.
+void log_level(Frame& f);
 /// A map's value by key, as text. NULL where there is no such key.
 void element(Frame& f);
 

@@ -40,6 +40,31 @@ TEST_CASE("like") {
   });
 }
 
+TEST_CASE("levels of logs have one name each") {
+  check_all({
+      {"log_level('WARNING')", "'WARN'"},
+      {"log_level('warn')", "'WARN'"},
+      {"log_level(' Err ')", "'ERROR'"},
+      {"log_level('E')", "'ERROR'"},
+      {"log_level('crit')", "'CRITICAL'"},
+      {"log_level('Fatal')", "'CRITICAL'"},
+      {"log_level('emerg')", "'CRITICAL'"},
+      {"log_level('notice')", "'INFO'"},
+      {"log_level('informational')", "'INFO'"},
+      {"log_level('FINEST')", "'TRACE'"},
+      {"log_level('0') || log_level('3') || log_level('4')", "'CRITICALERRORWARN'"},
+      {"log_level(7)", "'DEBUG'"},
+      {"log_level(2)", "'CRITICAL'"},
+      {"log_level(8)", "NULL"},
+      {"log_level(-1)", "NULL"},
+      {"log_level('')", "NULL"},
+      {"log_level('loud')", "NULL"},
+      {"log_level('a word of more than that')", "NULL"},
+      {"log_level(ns)", "NULL"},
+      {"coalesce(log_level('loud'), upper('loud'))", "'LOUD'"},
+  });
+}
+
 TEST_CASE("functions of texts") {
   check_all({
       {"lower(s)", "'hello, world'"},
