@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "base/duration.h"
+#include "app/state_merging.h"
 #include "base/time_format.h"
 #include "window/state.h"
 
@@ -16,23 +16,21 @@ namespace streamobs::app {
 
 namespace {
 
-Timestamp floor_to(Timestamp t, Duration step) {
-  const Timestamp rest = t % step;
-  return t - (rest < 0 ? rest + step : rest);
-}
-
 class Merging {
  public:
-  Merging(const window::StreamWindowsPlan& plan, std::size_t window, const WindowSchema& schema,
-          const serve::MergeQuery& query, Timestamp newest_end)
-      : plan_(plan), window_(window), schema_(schema), query_(query), newest_end_(newest_end) {}
+  Merging(const WindowOfPlan& of, const serve::MergeQuery& query, Timestamp newest_end)
+      : plan_(*of.stream),
+        window_(of.index),
+        schema_(*of.window->schema),
+        query_(query),
+        newest_end_(newest_end) {}
 
   /// Rows come newest first. False: no more are wanted, or there was an error.
   bool take(const WindowRow& row) {
     // Of hopping windows, those that tile time: no event is in two of them.
     const bool tile = schema_.step() == schema_.size || row.start % schema_.size == 0;
     if (query_.step != 0 && !tile) return true;
-    const Timestamp start = query_.step == 0 ? row.start : floor_to(row.start, query_.step);
+    const Timestamp start = query_.step == 0 ? row.start : store::floor_to(row.start, query_.step);
     if (!groups_.empty() && start != start_) finish_window();
     if (error_ || full()) return false;
     start_ = start;
@@ -41,6 +39,9 @@ class Merging {
     if (added.has_error()) error_ = added.error();
     return !error_;
   }
+
+  /// No more rows are wanted.
+  bool done() const { return error_ || full(); }
 
   Result<std::vector<WindowRow>> finish() {
     if (!error_ && !groups_.empty() && !full()) finish_window();
@@ -164,8 +165,8 @@ class Merging {
 };
 
 /// What cannot be merged whatever the rows are.
-Result<> check(const PlannedWindow& window, const window::StreamWindowsPlan& plan,
-               std::size_t index, const serve::MergeQuery& query) {
+Result<> check(const WindowOfPlan& of, const serve::MergeQuery& query) {
+  const PlannedWindow& window = *of.window;
   if (query.step != 0 && !window.options.timezone.empty()) {
     return fail(ErrorCode::invalid,
                 fmt::format("step: windows of {} are days of {}, which are not all as long; ask "
@@ -181,7 +182,7 @@ Result<> check(const PlannedWindow& window, const window::StreamWindowsPlan& pla
   }
   for (std::size_t key = 0; key < window.schema->keys.size(); ++key) {
     const bool kept = std::find(query.by.begin(), query.by.end(), key) != query.by.end();
-    if (kept || !window::select_reads_key(plan, index, key)) continue;
+    if (kept || !window::select_reads_key(*of.stream, of.index, key)) continue;
     return fail(
         ErrorCode::invalid,
         fmt::format("by: a metric of {} is computed from the key {}, so it has no value over "
@@ -194,31 +195,72 @@ Result<> check(const PlannedWindow& window, const window::StreamWindowsPlan& pla
 
 }  // namespace
 
-Result<std::vector<WindowRow>> merged_rows(const Plan& plan, const store::Database& database,
-                                           const serve::MergeQuery& query) {
-  for (const PlannedStream& stream : plan.streams) {
-    for (std::size_t i = 0; i < stream.window_ids.size(); ++i) {
-      const PlannedWindow& window = plan.windows[stream.window_ids[i]];
-      if (window.schema->window != query.rows.window) continue;
-      if (const Result<> fit = check(window, *stream.windows, i, query); fit.has_error()) {
-        return fit.error();
-      }
-      const Result<Timestamp> newest_end = database.newest_end(query.rows.window);
-      if (newest_end.has_error()) return newest_end.error();
-      Merging merging(*stream.windows, i, *window.schema, query, *newest_end);
-      store::WindowQuery rows = query.rows;
-      rows.windows.reset();
-      rows.limit = std::numeric_limits<std::size_t>::max();
-      // Windows are merged whole, or their figures would be those of a part.
-      if (query.step != 0 && rows.from) rows.from = floor_to(*rows.from, query.step);
-      if (query.step != 0 && rows.to) rows.to = floor_to(*rows.to - 1, query.step) + query.step;
-      const auto take = [&merging](const WindowRow& row) { return merging.take(row); };
-      const Result<> scanned = database.scan_windows(rows, take);
-      if (scanned.has_error()) return scanned.error();
-      return merging.finish();
-    }
+namespace {
+
+/// Rows of one resolution that a question is answered from: of windows that start in [from, to).
+struct Stretch {
+  store::Resolution resolution;
+  Timestamp from;
+  Timestamp to;
+};
+
+/// The newest first. Merging is adding up, so it does not matter where one ends within a step.
+std::vector<Stretch> stretches_of(const store::Database& database, const serve::MergeQuery& query) {
+  using store::Resolution;
+  std::vector<Stretch> stretches;
+  Timestamp to = kMaxTimestamp;
+  Resolution finer = Resolution::raw;
+  for (const auto& [resolution, length] :
+       {std::pair{Resolution::hourly, kHour}, std::pair{Resolution::daily, kDay}}) {
+    if (query.step == 0 || query.step % length != 0) continue;
+    const Timestamp until = database.reach(query.rows.window, resolution).merged_until;
+    if (until == kMinTimestamp) continue;
+    stretches.push_back({finer, until, to});
+    finer = resolution;
+    to = until;
   }
-  return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.rows.window));
+  stretches.push_back({finer, kMinTimestamp, to});
+  return stretches;
+}
+
+}  // namespace
+
+Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& database,
+                                      const serve::MergeQuery& query) {
+  const std::optional<WindowOfPlan> found = find_window(plan, query.rows.window);
+  if (!found) {
+    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.rows.window));
+  }
+  if (const Result<> fit = check(*found, query); fit.has_error()) return fit.error();
+  const Result<Timestamp> newest_end = database.newest_end(query.rows.window);
+  if (newest_end.has_error()) return newest_end.error();
+  Merging merging(*found, query, *newest_end);
+  store::WindowQuery rows = query.rows;
+  // Windows are merged whole, or their figures would be those of a part.
+  if (query.step != 0 && rows.from) rows.from = store::floor_to(*rows.from, query.step);
+  if (query.step != 0 && rows.to) {
+    rows.to = store::floor_to(*rows.to - 1, query.step) + query.step;
+  }
+  serve::MergedRows out;
+  for (const Stretch& stretch : stretches_of(database, query)) {
+    store::WindowQuery part = rows;
+    part.from = std::max(rows.from.value_or(kMinTimestamp), stretch.from);
+    part.to = std::min(rows.to.value_or(kMaxTimestamp), stretch.to);
+    if (*part.from >= *part.to) continue;
+    bool any = false;
+    const auto take = [&merging, &any](const WindowRow& row) {
+      any = true;
+      return merging.take(row);
+    };
+    const Result<> scanned = database.scan_windows(part, stretch.resolution, take);
+    if (scanned.has_error()) return scanned.error();
+    if (any) out.resolutions.push_back(stretch.resolution);
+    if (merging.done()) break;
+  }
+  Result<std::vector<WindowRow>> merged = merging.finish();
+  if (merged.has_error()) return merged.error();
+  out.rows = std::move(*merged);
+  return out;
 }
 
 }  // namespace streamobs::app

@@ -21,7 +21,7 @@ inline constexpr std::size_t kMergedGroupsMax = 100'000;
 /// Newest first, then by key, the overflow group last. Keys are those of `query.by`; behind the
 /// window's metrics stand the query's quantiles. A row is closed once a window that begins behind
 /// it has been stored. `invalid`: what cannot be merged, and the way out.
-Result<std::vector<WindowRow>> merged_rows(const Plan& plan, const store::Database& database,
-                                           const serve::MergeQuery& query);
+Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& database,
+                                      const serve::MergeQuery& query);
 
 }  // namespace streamobs::app

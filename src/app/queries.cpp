@@ -12,10 +12,23 @@ asio::awaitable<Result<std::vector<WindowRow>>> Queries::window_rows(store::Wind
   co_return rows;
 }
 
-asio::awaitable<Result<std::vector<WindowRow>>> Queries::merged_rows(serve::MergeQuery query) {
+asio::awaitable<Result<serve::MergedRows>> Queries::merged_rows(serve::MergeQuery query) {
   const auto ask = [this, &query] { return app::merged_rows(plan_, database_, query); };
-  Result<std::vector<WindowRow>> rows = co_await pool_.run(ask);
+  Result<serve::MergedRows> rows = co_await pool_.run(ask);
   co_return rows;
+}
+
+Duration Queries::step_for(const store::WindowQuery& query) const {
+  using store::Resolution;
+  const auto reaches = [this, &query](Resolution resolution) {
+    return database_.reach(query.window, resolution).removed_until <= *query.from;
+  };
+  if (!query.from || reaches(Resolution::raw)) return 0;
+  const bool hours =
+      database_.reach(query.window, Resolution::hourly).merged_until != kMinTimestamp;
+  const bool days = database_.reach(query.window, Resolution::daily).merged_until != kMinTimestamp;
+  if (hours && (reaches(Resolution::hourly) || !days)) return kHour;
+  return days ? kDay : 0;
 }
 
 asio::awaitable<Result<std::vector<Anomaly>>> Queries::anomalies(store::ListQuery query) {

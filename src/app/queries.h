@@ -16,7 +16,8 @@ class Queries final : public serve::Queries {
       : plan_(plan), database_(database), pool_(pool) {}
 
   asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) override;
-  asio::awaitable<Result<std::vector<WindowRow>>> merged_rows(serve::MergeQuery query) override;
+  asio::awaitable<Result<serve::MergedRows>> merged_rows(serve::MergeQuery query) override;
+  Duration step_for(const store::WindowQuery& query) const override;
   asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override;
   asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(

@@ -10,6 +10,7 @@
 #include "app/letter_replay.h"
 #include "app/pipeline_view.h"
 #include "app/queries.h"
+#include "app/state_merging.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "serve/api.h"

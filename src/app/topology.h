@@ -50,6 +50,7 @@ namespace streamobs::app {
 class PipelineView;
 class LetterReplay;
 class Queries;
+class StateMerging;
 
 struct TopologyOptions {
   bool handle_signals = true;         ///< SIGINT and SIGTERM ask for a stop.
@@ -200,6 +201,7 @@ class Topology {
   std::unique_ptr<History> own_history_;
   History* history_ = nullptr;  ///< Null: not durable.
   std::unique_ptr<Tail> tail_;
+  std::unique_ptr<StateMerging> state_merging_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<sink::StoreSink> store_sink_;
   std::vector<std::unique_ptr<sink::KafkaSink>> sinks_;  ///< In the config's order.

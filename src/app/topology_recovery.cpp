@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "app/state_merging.h"
 #include "app/topology.h"
 #include "base/log.h"
 #include "base/posix_file_system.h"
@@ -31,7 +32,12 @@ Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowS
   }
   // Without a log nobody could tell what has been sent.
   if (scratch || !options_.durable) options.outboxes.clear();
-  Result<std::unique_ptr<store::Database>> database = store::Database::open(options, windows);
+  // What replays a past only makes results again that are there.
+  if (!options_.past && state_merging_ == nullptr) {
+    state_merging_ = std::make_unique<StateMerging>(*plan_);
+  }
+  Result<std::unique_ptr<store::Database>> database =
+      store::Database::open(options, windows, state_merging_.get());
   if (database.has_error()) return database.error();
   database_ = std::move(*database);
   return scratch ? database_->bind_log(history_->log_id()) : Result<>();

@@ -43,8 +43,9 @@ constexpr std::string_view kStreamKeys[] = {
     "paths", "id",       "id_horizon", "max_ids",      "keep"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kWindowKeys[] = {
-    "from",     "size",      "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
-    "max_keys", "emit_every"};
+    "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
+    "max_keys", "emit_every", "keep"};
+constexpr std::string_view kWindowKeepKeys[] = {"raw", "hourly", "daily"};
 constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",
                                           "severity", "metric",        "description",
                                           "warmup",   "baseline_over", "keep_firing_for"};
@@ -126,7 +127,6 @@ const Alias kAliases[] = {
     {&kWindow, "session", R"(sessions of a key are made by gap = "30m", in place of size)"},
     {&kWindow, "session_gap", R"(it is called "gap" here: gap = "30m")", "gap"},
     {&kWindow, "join", "joins come with a later release"},
-    {&kWindow, "keep", "retention of results comes with a later release"},
     {&kRule, "window", R"(it is called "on" here)", "on"},
     {&kRule, "from", R"(it is called "on" here)", "on"},
     {&kRule, "expr", R"(it is called "when" here)", "when"},
@@ -198,14 +198,15 @@ constinit const Section kSource{"[source.NAME]", kSourceKeys};
 constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kField{"a field", kFieldKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
+constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
 constinit const Section kRule{"[rule.NAME]", kRuleKeys};
 constinit const Section kSink{"[sink.NAME]", kSinkKeys};
 constinit const Section kTopic{"[topic.NAME]", kTopicKeys};
 
 std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
-      &kTopLevel, &kLog,   &kHttp,   &kStore, &kWal,       &kWalKeep, &kSource,
-      &kStream,   &kField, &kWindow, &kRule,  &kIncidents, &kSink,    &kTopic};
+      &kTopLevel, &kLog,    &kHttp,       &kStore, &kWal,       &kWalKeep, &kSource, &kStream,
+      &kField,    &kWindow, &kWindowKeep, &kRule,  &kIncidents, &kSink,    &kTopic};
   return kSections;
 }
 

@@ -230,6 +230,53 @@ void check_zone(const TableReader& table, WindowOptions& window) {
   window.timezone.clear();
 }
 
+constexpr Duration kKeepMax = 36'600 * kDay;
+
+/// Windows that are as long as an hour or a day are kept for as long as hours or days are.
+store::WindowKeep default_keep(Duration size) {
+  store::WindowKeep keep;
+  if (size >= kDay) {
+    keep.raw = keep.daily;
+  } else if (size >= kHour) {
+    keep.raw = keep.hourly;
+  }
+  return keep;
+}
+
+/// hourly = "365d", or false for none.
+void read_merged(const TableReader& table, std::string_view key, Duration& out) {
+  const Value* value = table.find(key);
+  if (value != nullptr && value->kind == Value::Kind::boolean && !value->boolean) {
+    out = 0;
+    return;
+  }
+  table.duration(key, kHour, kKeepMax, out);
+}
+
+/// Sessions are of no length that would fill an hour.
+store::WindowKeep for_sessions(store::WindowKeep keep) {
+  keep.hourly = 0;
+  keep.daily = 0;
+  return keep;
+}
+
+/// keep = { raw = "90d", hourly = "365d", daily = "1095d" }
+store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out) {
+  store::WindowKeep keep = out.gap != 0 ? store::WindowKeep() : default_keep(out.size);
+  const Value* value = window.find("keep");
+  if (value == nullptr) return keep;
+  if (value->kind != Value::Kind::table) {
+    window.error("keep", "expected how long rows are kept, found " + describe(*value),
+                 "keep = { raw = \"90d\", hourly = \"365d\", daily = \"1095d\" }");
+    return keep;
+  }
+  const TableReader table(*value, value->span, "[window.NAME.keep]", kWindowKeep, window.report());
+  table.duration("raw", kHour, kKeepMax, keep.raw);
+  read_merged(table, "hourly", keep.hourly);
+  read_merged(table, "daily", keep.daily);
+  return keep;
+}
+
 }  // namespace
 
 void read_window(const Entry& entry, Config& config, Report& report) {
@@ -265,6 +312,8 @@ void read_window(const Entry& entry, Config& config, Report& report) {
     }
     out.emit_every = 0;
   }
+  const store::WindowKeep keep = read_keep(table, out);
+  config.store.keep[entry.key] = session ? for_sessions(keep) : keep;
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),
                   [&](const WindowOptions& w) { return lower(w.name.text) == lower(entry.key); });

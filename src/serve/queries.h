@@ -33,6 +33,11 @@ struct MergeQuery {
   std::vector<Quantile> quantiles;
 };
 
+struct MergedRows {
+  std::vector<WindowRow> rows;
+  std::vector<store::Resolution> resolutions;  ///< What they were made of, the finest first.
+};
+
 class Queries {
  public:
   virtual ~Queries() = default;
@@ -41,7 +46,10 @@ class Queries {
   virtual asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) = 0;
   /// The same of merged rows. Their keys are those of `by`; behind the window's metrics stand the
   /// quantiles. `invalid`: what cannot be merged, and the way out.
-  virtual asio::awaitable<Result<std::vector<WindowRow>>> merged_rows(MergeQuery query) = 0;
+  virtual asio::awaitable<Result<MergedRows>> merged_rows(MergeQuery query) = 0;
+  /// The step that reaches back to where a query begins, if rows as they closed no longer do;
+  /// else 0. At once, on any strand.
+  virtual Duration step_for(const store::WindowQuery& query) const = 0;
   virtual asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) = 0;
   virtual asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(

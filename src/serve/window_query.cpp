@@ -144,6 +144,15 @@ Result<bool> read_merge(std::string_view name, std::string_view value, const Win
               fmt::format("quantile: at most {} in one question", kQuantilesMax));
 }
 
+/// All keys kept, at that step.
+MergeQuery all_merged(const WindowSchema& schema, const store::WindowQuery& rows, Duration step) {
+  MergeQuery merge;
+  for (std::size_t i = 0; i < schema.keys.size(); ++i) merge.by.push_back(i);
+  merge.rows = rows;
+  merge.step = step;
+  return merge;
+}
+
 /// The schema and rows that are shown: the metrics asked for, and quantiles behind them.
 struct Shown {
   WindowSchema schema;
@@ -175,17 +184,26 @@ Shown shown(const WindowSchema& schema, const WindowQuestion& question,
   return out;
 }
 
-http::Response answer(const Shown& shown, AnswerFormat format) {
+http::Response answer(const Shown& shown, const std::vector<store::Resolution>& resolutions,
+                      AnswerFormat format) {
   http::Response response;
   if (format == AnswerFormat::csv) {
     response.content_type = "text/csv; charset=utf-8";
     response.body = to_csv(shown.schema, shown.rows);
+    std::string names;
+    for (const store::Resolution resolution : resolutions) {
+      names += names.empty() ? "" : ", ";
+      names += store::to_text(resolution);
+    }
+    response.headers.emplace_back("Streamobs-Resolution", std::move(names));
     return response;
   }
   response.body.reserve(64 + shown.rows.size() * 256);
   JsonWriter json(response.body);
   json.begin_object().field("window", shown.schema.window).key("rows").begin_array();
   for (const WindowRow& row : shown.rows) write(json, shown.schema, row);
+  json.end_array().key("resolution").begin_array();
+  for (const store::Resolution resolution : resolutions) json.value(store::to_text(resolution));
   json.end_array().end_object();
   return response;
 }
@@ -212,9 +230,8 @@ Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
   if (format.has_error()) return format.error();
   question.format = *format;
 
-  MergeQuery merge;
+  MergeQuery merge = all_merged(schema, question.rows, 0);
   bool asked = false;
-  for (std::size_t i = 0; i < schema.keys.size(); ++i) merge.by.push_back(i);
   for (std::size_t i = 0; i < schema.metrics.size(); ++i) question.metrics.push_back(i);
   for (const auto& [name, value] : left) {
     const Result<bool> is_merge = read_merge(name, value, schema, merge);
@@ -236,12 +253,16 @@ Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
 
 asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
                                   http::Exchange& exchange) {
-  const auto question = read_window_question(exchange.request().target.query, schema);
+  auto question = read_window_question(exchange.request().target.query, schema);
   if (!question) {
     exchange.respond(failed(question.error()));
     co_return;
   }
-  Result<std::vector<WindowRow>> rows = std::vector<WindowRow>();
+  if (!question->merge) {
+    const Duration step = context.queries->step_for(question->rows);
+    if (step != 0) question->merge = all_merged(schema, question->rows, step);
+  }
+  Result<MergedRows> rows = MergedRows();
   if (question->merge) {
     MergeQuery asked = *question->merge;
     rows = co_await context.queries->merged_rows(std::move(asked));
@@ -250,14 +271,20 @@ asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema&
     // all.
     std::vector<WindowRow> early = context.open_windows->rows(question->rows);
     store::WindowQuery asked = question->rows;
-    rows = co_await context.queries->window_rows(std::move(asked));
-    if (rows) rows = merge_rows(std::move(*rows), std::move(early), question->rows);
+    auto stored = co_await context.queries->window_rows(std::move(asked));
+    if (stored) {
+      rows->rows = merge_rows(std::move(*stored), std::move(early), question->rows);
+      rows->resolutions = {store::Resolution::raw};
+    } else {
+      rows = stored.error();
+    }
   }
   if (!rows) {
     exchange.respond(failed(rows.error()));
     co_return;
   }
-  exchange.respond(answer(shown(schema, *question, std::move(*rows)), question->format));
+  exchange.respond(
+      answer(shown(schema, *question, std::move(rows->rows)), rows->resolutions, question->format));
 }
 
 }  // namespace streamobs::serve

@@ -16,6 +16,7 @@ constexpr Duration kRetryLongest = 5 * kSecond;
 constexpr Duration kSayAgain = kMinute;
 constexpr Duration kOutboxLookEvery = 50 * kMillisecond;
 constexpr Duration kMaintainEvery = kMinute;
+constexpr Duration kMaintainWhenBehind = kSecond;
 constexpr std::size_t kRecordsPerTake = 256;
 
 /// Rows that a record brings to the store.
@@ -293,18 +294,24 @@ asio::awaitable<bool> StoreSink::save(std::shared_ptr<CheckpointParts> parts) {
 /// False: the store cannot go on.
 asio::awaitable<bool> StoreSink::maintain() {
   const Timestamp now = clock_.now();
-  if (now - maintained_at_ < kMaintainEvery && now >= maintained_at_) co_return true;
+  const Duration every = behind_ ? kMaintainWhenBehind : kMaintainEvery;
+  if (now - maintained_at_ < every && now >= maintained_at_) co_return true;
   if (written_ != 0 || released_) co_return true;  // Between transactions only.
   maintained_at_ = now;
-  const auto work = [this, now] { return database_.maintain(now); };
-  const Result<std::uint64_t> removed = co_await pool_.run(work);
-  if (removed.has_value()) co_return true;
-  if (removed.error().code != ErrorCode::unavailable) {
-    on_fatal_(removed.error());
+  const auto work = [this, now]() -> Result<bool> {
+    const Result<std::uint64_t> removed = database_.maintain(now);
+    if (removed.has_error()) return removed.error();
+    return database_.keep_up();
+  };
+  const Result<bool> behind = co_await pool_.run(work);
+  behind_ = behind.has_value() && *behind;
+  if (behind.has_value()) co_return true;
+  if (behind.error().code != ErrorCode::unavailable) {
+    on_fatal_(behind.error());
     co_return false;
   }
   log::warn("the store could not be tidied up; it is tried again in a minute",
-            {{"error", removed.error().message}});
+            {{"error", behind.error().message}});
   co_return true;
 }
 

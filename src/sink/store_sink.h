@@ -90,6 +90,7 @@ class StoreSink {
   std::size_t keep_bytes_max_;
   std::uint64_t applied_at_start_ = 0;
   Timestamp maintained_at_ = 0;
+  bool behind_ = true;  ///< Windows wait to be merged or removed; at the start they may.
 
   Records taken_;  ///< Just off the channel.
   Records kept_;   ///< Not yet committed, in order; not those that were released.

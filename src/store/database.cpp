@@ -1,11 +1,13 @@
 #include "store/database.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
@@ -19,7 +21,7 @@
 #include "store/migrations.h"
 #include "store/record_tables.h"
 #include "store/sqlite.h"
-#include "store/window_table.h"
+#include "store/window_store.h"
 
 namespace streamobs::store {
 
@@ -29,6 +31,8 @@ constexpr Duration kQueryTimeMax = 5 * kSecond;
 /// Rows removed in one transaction, and transactions in one call: results wait no longer.
 constexpr std::int64_t kExpireStep = 1'000;
 constexpr int kExpireStepsPerCall = 10;
+constexpr std::size_t kKeepUpStep = 500;
+constexpr std::size_t kKeepUpRows = 5'000;
 /// Pages in the journal from which on each commit tries to fold it in.
 constexpr int kJournalFoldPages = 4'000;
 constexpr std::int64_t kJournalWarnBytes = 256 << 20;
@@ -99,7 +103,8 @@ struct Database::Impl {
   StoreOptions options;
   bool begun_anew = false;
   Connection writer;
-  std::map<std::string, WindowTable, NameLess> tables;
+  std::map<std::string, std::unique_ptr<WindowStore>, NameLess> tables;
+  const StateMerger* merger = nullptr;
   RecordWriter records;
   Outbox outbox;
   std::function<void()> on_commit;
@@ -130,6 +135,7 @@ struct Database::Impl {
   Result<> write_window(const WindowBatch& batch);
   Result<> fold_journal();
   Result<> remove_delivered();
+  Result<std::size_t> keep_up(WindowStore& table, std::size_t rows_max);
   Error failed(const Error& error);
 };
 
@@ -142,16 +148,20 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
   if (const Result<> begun = writer.execute("BEGIN IMMEDIATE"); begun.has_error()) return begun;
   if (const Result<> done = migrate(writer); done.has_error()) return done;
   for (const auto& schema : windows) {
-    const auto [it, added] = tables.try_emplace(schema->window, schema);
+    const auto [it, added] = tables.try_emplace(schema->window);
     if (!added) return fail(ErrorCode::invalid, "two windows are named " + schema->window);
-    if (const Result<> done = it->second.create(writer); done.has_error()) return done;
+    const auto keep = options.keep.find(schema->window);
+    const bool merges = merger != nullptr && keep != options.keep.end();
+    it->second = std::make_unique<WindowStore>(
+        schema, merges ? std::optional<WindowKeep>(keep->second) : std::nullopt);
+    if (const Result<> done = it->second->create(writer); done.has_error()) return done;
   }
   const std::string views = record_views_sql(windows);
   if (const Result<> done = writer.execute(views); done.has_error()) return done;
   if (const Result<> done = outbox.prepare(writer); done.has_error()) return done;
   if (const Result<> done = writer.execute("COMMIT"); done.has_error()) return done;
   for (auto& [name, table] : tables) {
-    if (const Result<> done = table.prepare(writer); done.has_error()) return done;
+    if (const Result<> done = table->prepare(writer); done.has_error()) return done;
   }
   if (const Result<> done = records.prepare(writer); done.has_error()) return done;
   const auto committed = [](void* pages_of, sqlite3*, const char*, int pages) {
@@ -183,9 +193,11 @@ Result<> Database::Impl::write_position(std::uint64_t log, std::uint64_t positio
 }
 
 Result<std::unique_ptr<Database>> Database::open(
-    const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
-  const auto attempt = [&options, &windows]() -> Result<std::unique_ptr<Impl>> {
+    const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows,
+    const StateMerger* merger) {
+  const auto attempt = [&]() -> Result<std::unique_ptr<Impl>> {
     auto impl = std::make_unique<Impl>(options);
+    impl->merger = merger;
     Result<Connection> writer = open_writer(options);
     if (writer.has_error()) return writer.error();
     impl->writer = std::move(*writer);
@@ -274,6 +286,10 @@ void Database::Impl::undo() {
   in_transaction = false;
   rows_open = 0;
   outbox.undone();
+  for (auto& [name, table] : tables) {
+    // What fails here fails again with the next thing that is written.
+    [[maybe_unused]] const Result<> loaded = table->load(writer);
+  }
 }
 
 Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
@@ -310,7 +326,7 @@ Result<> Database::Impl::write_window(const WindowBatch& batch) {
     return fail(ErrorCode::internal, "no table for window " + batch.schema->window);
   }
   for (const WindowRow& row : batch.rows) {
-    if (const Result<> done = table->second.write(row); done.has_error()) return done;
+    if (const Result<> done = table->second->write(writer, row); done.has_error()) return done;
   }
   return {};
 }
@@ -456,23 +472,66 @@ bool Database::outbox_full() const {
   return impl_->outbox.full();
 }
 
+Result<bool> Database::keep_up() {
+  Impl& impl = *impl_;
+  if (impl.merger == nullptr) return false;
+  std::size_t left = kKeepUpRows;
+  for (auto& [name, table] : impl.tables) {
+    while (left != 0) {
+      const std::size_t most = std::min(left, kKeepUpStep);
+      const std::lock_guard lock(impl.writer_mutex);
+      if (impl.in_transaction) return false;
+      const Result<std::size_t> rows = impl.keep_up(*table, most);
+      if (rows.has_error()) return impl.failed(rows.error());
+      if (*rows == 0) break;
+      left -= std::min(left, *rows);
+    }
+  }
+  const std::lock_guard lock(impl.writer_mutex);
+  const Result<> folded = impl.fold_journal();
+  if (folded.has_error()) return impl.failed(folded.error());
+  return left == 0;
+}
+
+Result<std::size_t> Database::Impl::keep_up(WindowStore& table, std::size_t rows_max) {
+  // Not yet to write: where there is nothing to do, another process that does need not be waited
+  // for.
+  if (const Result<> begun = writer.execute("BEGIN"); begun.has_error()) return begun.error();
+  in_transaction = true;
+  const Result<std::size_t> rows = table.maintain(writer, *merger, rows_max);
+  Result<> done;
+  if (rows.has_error()) done = rows.error();
+  if (done.has_value()) done = end();
+  if (done.has_value()) return rows;
+  undo();
+  return done.error();
+}
+
 Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {
   const auto table = impl_->tables.find(query.window);
   if (table == impl_->tables.end()) {
     return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
   }
   const std::lock_guard lock(impl_->reader_mutex);
-  return table->second.rows(impl_->reader, query);
+  return table->second->table(Resolution::raw)->rows(impl_->reader, query);
 }
 
-Result<> Database::scan_windows(const WindowQuery& query,
+Result<> Database::scan_windows(const WindowQuery& query, Resolution resolution,
                                 const std::function<bool(const WindowRow&)>& on_row) const {
   const auto table = impl_->tables.find(query.window);
   if (table == impl_->tables.end()) {
     return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
   }
+  const WindowTable* const rows = table->second->table(resolution);
+  if (rows == nullptr) return {};
   const std::lock_guard lock(impl_->reader_mutex);
-  return table->second.scan(impl_->reader, query, on_row);
+  return rows->scan(impl_->reader, query, on_row);
+}
+
+Database::Reach Database::reach(const std::string& window, Resolution resolution) const {
+  const auto table = impl_->tables.find(window);
+  if (table == impl_->tables.end()) return {};
+  return {table->second->merged_until(resolution), table->second->removed_until(resolution)};
 }
 
 Result<Timestamp> Database::newest_end(const std::string& window) const {
@@ -481,7 +540,7 @@ Result<Timestamp> Database::newest_end(const std::string& window) const {
     return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", window));
   }
   const std::lock_guard lock(impl_->reader_mutex);
-  return table->second.newest_end(impl_->reader);
+  return table->second->table(Resolution::raw)->newest_end(impl_->reader);
 }
 
 Result<std::vector<Anomaly>> Database::anomalies(const ListQuery& query) const {

@@ -24,6 +24,7 @@
 #include "store/options.h"
 #include "store/outbox.h"
 #include "store/query.h"
+#include "store/rollup.h"
 
 namespace streamobs::store {
 
@@ -52,8 +53,10 @@ class Database {
   /// view for each window, named and with columns as the config says. A damaged database is set
   /// aside, loudly, and a new one begun: begun_anew() tells. `invalid`: a newer streamobs wrote it.
   /// `unavailable`: another process holds it. `io`: the disk failed.
+  /// With a `merger`, which outlives it, windows are merged to hours and days.
   static Result<std::unique_ptr<Database>> open(
-      const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows);
+      const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows,
+      const StateMerger* merger = nullptr);
   ~Database();
 
   /// A damaged database was set aside when this one was opened: it is empty, whatever the newest
@@ -87,6 +90,10 @@ class Database {
   /// folds the journal into the database as far as readers let it. Returns rows removed. Between
   /// transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
+  /// Merges windows to hours and days, and removes those that are older than the options say behind
+  /// the newest one of theirs: some 5,000 rows a call, in small transactions. True: there is more
+  /// to do. Between transactions: while one is open it does nothing.
+  Result<bool> keep_up();
 
   /// Called after each commit, on its thread: there may be something in an outbox. Before the
   /// first.
@@ -105,8 +112,15 @@ class Database {
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
   /// Rows with their accumulators, one by one, the newest window first; `on_row` says whether to go
   /// on. `windows` and `limit` are not looked at.
-  Result<> scan_windows(const WindowQuery& query,
+  Result<> scan_windows(const WindowQuery& query, Resolution resolution,
                         const std::function<bool(const WindowRow& row)>& on_row) const;
+  /// How far a window's rows of a resolution reach: those that start before the one are all merged
+  /// (kMinTimestamp: none are), those before the other may have been removed.
+  struct Reach {
+    Timestamp merged_until = kMinTimestamp;
+    Timestamp removed_until = kMinTimestamp;
+  };
+  Reach reach(const std::string& window, Resolution resolution) const;
   /// The end of the newest window that is stored; kMinTimestamp: there is none.
   Result<Timestamp> newest_end(const std::string& window) const;
   Result<std::vector<Anomaly>> anomalies(const ListQuery& query) const;

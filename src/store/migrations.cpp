@@ -76,6 +76,16 @@ CREATE TABLE outbox (
   PRIMARY KEY (sink, position, ordinal)
 ) WITHOUT ROWID;
 )sql",
+    // 6: by table, the last row that is merged into its hours or days, and what has been removed.
+    R"sql(
+CREATE TABLE streamobs_progress (
+  name TEXT PRIMARY KEY COLLATE NOCASE, window_start INTEGER NOT NULL, _key TEXT NOT NULL,
+  clearing INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE streamobs_retention (
+  name TEXT PRIMARY KEY COLLATE NOCASE, removed_until INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 

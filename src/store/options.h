@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,22 @@ struct OutboxOptions {
   bool required = false;
 };
 
+/// How long a window's rows are kept behind its newest one, as they closed and merged. Of hours and
+/// days 0 is none of those.
+struct WindowKeep {
+  Duration raw = 90 * kDay;
+  Duration hourly = 365 * kDay;
+  Duration daily = 3 * 365 * kDay;
+};
+
 struct StoreOptions {
   std::string path;  ///< DATA_DIR/streamobs.db; a file, never ":memory:".
   std::size_t rows_per_transaction = 1'000;
   Duration busy_timeout = 5 * kSecond;  ///< How long one try waits for another process.
   Duration keep_dead_letters = 14 * kDay;
   std::vector<OutboxOptions> outboxes;
+  /// By window; the rows of one that is not in it are kept for ever.
+  std::map<std::string, WindowKeep> keep = {};
 };
 
 }  // namespace streamobs::store

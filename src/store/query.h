@@ -5,12 +5,28 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 
 namespace streamobs::store {
+
+/// What rows stand for: windows as they closed, or merged to hours or days.
+enum class Resolution : std::uint8_t { raw, hourly, daily };
+constexpr std::string_view to_text(Resolution resolution) {
+  return resolution == Resolution::raw      ? "raw"
+         : resolution == Resolution::hourly ? "hourly"
+                                            : "daily";
+}
+
+/// The last multiple of `step` that is not behind `t`.
+constexpr Timestamp floor_to(Timestamp t, Duration step) {
+  if (t == kMinTimestamp || t == kMaxTimestamp) return t;
+  const Timestamp rest = t % step;
+  return t - (rest < 0 ? rest + step : rest);
+}
 
 struct WindowQuery {
   std::string window;

@@ -208,10 +208,17 @@ Result<std::vector<ResultColumn>> WindowTable::missing_metrics(const Connection&
   return missing;
 }
 
+std::string WindowTable::table() const {
+  if (resolution_ == Resolution::raw) return "window_" + schema_->window;
+  // No window and no window's table can have a name that begins so.
+  return fmt::format("streamobs_{}_{}", to_text(resolution_), schema_->window);
+}
+
 Result<> WindowTable::keep_old(const Connection& connection) const {
   for (int n = 1;; ++n) {
     // No window and no window's table can have a name that begins so.
-    const std::string name = fmt::format("streamobs_old_{}_{}", schema_->window, n);
+    const std::string of = resolution_ == Resolution::raw ? schema_->window : table().substr(10);
+    const std::string name = fmt::format("streamobs_old_{}_{}", of, n);
     const Result<bool> taken = has_table(connection, name);
     if (taken.has_error()) return taken.error();
     if (*taken) continue;
@@ -256,9 +263,11 @@ std::string WindowTable::create_view_sql() const {
 }
 
 Result<> WindowTable::create(const Connection& connection) {
-  const Result<> dropped =
-      connection.execute(fmt::format("DROP VIEW IF EXISTS {}", quoted(schema_->window)));
-  if (dropped.has_error()) return dropped;
+  if (resolution_ == Resolution::raw) {
+    const Result<> dropped =
+        connection.execute(fmt::format("DROP VIEW IF EXISTS {}", quoted(schema_->window)));
+    if (dropped.has_error()) return dropped;
+  }
   Result<bool> exists = has_table(connection, table());
   if (exists.has_error()) return exists.error();
   std::string sql;
@@ -276,7 +285,13 @@ Result<> WindowTable::create(const Connection& connection) {
       }
     }
   }
-  if (!*exists) sql += create_table_sql();
+  if (!*exists) {
+    sql += create_table_sql();
+    for (const char* noted : {"streamobs_progress", "streamobs_retention"}) {
+      sql += fmt::format("DELETE FROM {} WHERE name = {};", noted, quoted_text(table()));
+    }
+  }
+  if (resolution_ != Resolution::raw) return connection.execute(sql);
   sql += fmt::format("INSERT OR REPLACE INTO streamobs_window (name, size) VALUES ({}, {});",
                      quoted_text(schema_->window), schema_->size);
   return connection.execute(sql + create_view_sql());
@@ -427,6 +442,67 @@ Result<> WindowTable::scan(const Connection& connection, const WindowQuery& quer
     row.state = select->blob_at(state);
     if (!on_row(row)) return {};
   }
+}
+
+std::string WindowTable::key_of(const WindowRow& row) {
+  std::string key;
+  encode_key(row, key);
+  return key;
+}
+
+Result<std::vector<WindowRow>> WindowTable::rows_behind(const Connection& connection,
+                                                        Timestamp start, const std::string& key,
+                                                        Timestamp before, std::size_t limit) const {
+  Condition condition;
+  condition.where =
+      fmt::format("(window_start, _key) > ({}, ?1) AND window_start < {}", start, before);
+  condition.bound.push_back(Value::of_string(key));
+  Result<Statement> select =
+      this->select(connection, ", state", condition,
+                   fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
+  if (select.has_error()) return select.error();
+  return rows_with_state(*select);
+}
+
+Result<std::optional<WindowRow>> WindowTable::find(const Connection& connection, Timestamp start,
+                                                   const std::string& key) const {
+  Condition condition;
+  condition.where = fmt::format("window_start = {} AND _key = ?1", start);
+  condition.bound.push_back(Value::of_string(key));
+  Result<Statement> select = this->select(connection, ", state", condition, "");
+  if (select.has_error()) return select.error();
+  Result<std::vector<WindowRow>> rows = rows_with_state(*select);
+  if (rows.has_error()) return rows.error();
+  std::optional<WindowRow> found;
+  if (!rows->empty()) found = std::move(rows->front());
+  return found;
+}
+
+Result<std::vector<WindowRow>> WindowTable::rows_with_state(Statement& select) const {
+  const int state = kFixedColumns + static_cast<int>(schema_->keys.size());
+  std::vector<WindowRow> rows;
+  while (true) {
+    const Result<bool> more = select.step();
+    if (more.has_error()) return more.error();
+    if (!*more) return rows;
+    rows.push_back(row_at(select));
+    rows.back().state = select.blob_at(state);
+  }
+}
+
+Result<std::size_t> WindowTable::remove(const Connection& connection, Timestamp from, Timestamp to,
+                                        std::size_t limit) const {
+  Result<Statement> statement = connection.prepare(fmt::format(
+      "DELETE FROM {0} WHERE (window_start, _key) IN (SELECT window_start, _key FROM {0} WHERE "
+      "window_start >= ?1 AND window_start < ?2 ORDER BY window_start, _key LIMIT ?3)",
+      quoted(table())));
+  if (statement.has_error()) return statement.error();
+  statement->bind(1, from);
+  statement->bind(2, to);
+  statement->bind(3, row_limit(limit));
+  const Result<std::int64_t> removed = statement->run_counted();
+  if (removed.has_error()) return removed.error();
+  return static_cast<std::size_t>(*removed);
 }
 
 Result<Timestamp> WindowTable::newest_end(const Connection& connection) const {

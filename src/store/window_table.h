@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,13 +21,18 @@ std::string time_sql(const std::string& column);
 
 class WindowTable {
  public:
-  explicit WindowTable(std::shared_ptr<const WindowSchema> schema) : schema_(std::move(schema)) {}
+  explicit WindowTable(std::shared_ptr<const WindowSchema> schema,
+                       Resolution resolution = Resolution::raw)
+      : schema_(std::move(schema)), resolution_(resolution) {}
 
   const WindowSchema& schema() const { return *schema_; }
+  std::string table() const;
+  /// A group's identity in the primary key.
+  static std::string key_of(const WindowRow& row);
 
-  /// Creates the table and its view, or brings an older table to the schema: new metrics become new
-  /// columns; where the keys, a type or the window's size changed, the old table is kept under
-  /// another name. Within the caller's transaction.
+  /// Creates the table and (of windows as they closed) its view, or brings an older table to the
+  /// schema: new metrics become new columns; where the keys, a type or the window's size changed,
+  /// the old table is kept under another name. Within the caller's transaction.
   Result<> create(const Connection& connection);
   Result<> prepare(const Connection& connection);
   /// Inserts or replaces; within the caller's transaction.
@@ -38,6 +44,16 @@ class WindowTable {
   /// at.
   using OnRow = std::function<bool(const WindowRow& row)>;
   Result<> scan(const Connection& connection, const WindowQuery& query, const OnRow& on_row) const;
+  /// The first rows behind that of (`start`, `key`), of windows that start before `before`, in the
+  /// order of the primary key, their accumulators too but no metrics.
+  Result<std::vector<WindowRow>> rows_behind(const Connection& connection, Timestamp start,
+                                             const std::string& key, Timestamp before,
+                                             std::size_t limit) const;
+  Result<std::optional<WindowRow>> find(const Connection& connection, Timestamp start,
+                                        const std::string& key) const;
+  /// Removes at most `limit` rows of windows that start in [from, to), and says how many.
+  Result<std::size_t> remove(const Connection& connection, Timestamp from, Timestamp to,
+                             std::size_t limit) const;
   /// The end of the newest window there is; kMinTimestamp: there is none.
   Result<Timestamp> newest_end(const Connection& connection) const;
 
@@ -51,7 +67,8 @@ class WindowTable {
   Result<Statement> select(const Connection& connection, const std::string& columns,
                            const Condition& condition, const std::string& behind) const;
   WindowRow row_at(const Statement& select) const;
-  std::string table() const { return "window_" + schema_->window; }
+  /// Of a select() whose further column is the state.
+  Result<std::vector<WindowRow>> rows_with_state(Statement& select) const;
   /// The metrics that the table there is has no column for. `fits`: with those it will do.
   Result<std::vector<ResultColumn>> missing_metrics(const Connection& connection, bool& fits) const;
   Result<> keep_old(const Connection& connection) const;
@@ -59,6 +76,7 @@ class WindowTable {
   std::string create_view_sql() const;
 
   std::shared_ptr<const WindowSchema> schema_;
+  Resolution resolution_;
   Statement upsert_;
   std::string key_buffer_;
 };

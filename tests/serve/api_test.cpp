@@ -85,11 +85,15 @@ class FakeQueries final : public serve::Queries {
     if (fails) out = fail(ErrorCode::unavailable, "the store is busy; try again");
     co_return out;
   }
-  asio::awaitable<Result<std::vector<WindowRow>>> merged_rows(serve::MergeQuery query) override {
+  asio::awaitable<Result<serve::MergedRows>> merged_rows(serve::MergeQuery query) override {
     merge_query = std::move(query);
-    Result<std::vector<WindowRow>> out = rows;
+    serve::MergedRows merged;
+    merged.rows = rows;
+    merged.resolutions = {store::Resolution::raw, store::Resolution::hourly};
+    Result<serve::MergedRows> out = std::move(merged);
     co_return out;
   }
+  Duration step_for(const store::WindowQuery&) const override { return step; }
   asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override {
     list_query = std::move(query);
     Result<std::vector<Anomaly>> out = std::vector<Anomaly>{make_anomaly()};
@@ -123,6 +127,7 @@ class FakeQueries final : public serve::Queries {
   }
 
   bool fails = false;
+  Duration step = 0;
   std::vector<WindowRow> rows;
   store::WindowQuery window_query;
   serve::MergeQuery merge_query;
@@ -243,10 +248,11 @@ struct App {
 
 TEST_CASE("streams and windows are listed", "[serve]") {
   App app;
-  CHECK(app.fetch("/api/v1/streams").body ==
-        R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
-        R"("type":"float","required":true}],"paths":["/v1/extra"],"received":5,"accepted":4,)"
-        R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
+  CHECK(
+      app.fetch("/api/v1/streams").body ==
+      R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
+      R"("type":"float","required":true}],"paths":["/v1/extra"],"received":5,"accepted":4,)"
+      R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
   CHECK(app.fetch("/api/v1/windows").body ==
         R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
         R"("allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
@@ -267,15 +273,27 @@ TEST_CASE("window rows come from the store, with open ones beside them", "[serve
       "service_metrics?from=2024-01-09T11:00:00%2B00:00&windows=5&service=checkout");
   CHECK(response.status == 200);
   CHECK(response.header("content-type") == "application/json");
-  CHECK(response.body ==
-        R"({"window":"service_metrics","rows":[{"window_start":"2024-01-09T12:01:00Z",)"
-        R"("window_end":"2024-01-09T12:02:00Z","closed":false,"revision":0,"service":"checkout",)"
-        R"("request_count":3,"error_rate":null,"total":12.34},{"window_start":)"
-        R"("2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z","closed":true,"revision":0,)"
-        R"("service":"checkout","request_count":10,"error_rate":null,"total":12.34}]})");
+  CHECK(
+      response.body ==
+      R"({"window":"service_metrics","rows":[{"window_start":"2024-01-09T12:01:00Z",)"
+      R"("window_end":"2024-01-09T12:02:00Z","closed":false,"revision":0,"service":"checkout",)"
+      R"("request_count":3,"error_rate":null,"total":12.34},{"window_start":)"
+      R"("2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z","closed":true,"revision":0,)"
+      R"("service":"checkout","request_count":10,"error_rate":null,"total":12.34}],"resolution":["raw"]})");
   CHECK(app.queries.window_query.from == kNoon - kHour);
   CHECK(app.queries.window_query.windows == 5);
   CHECK(app.queries.window_query.keys[0].second == "checkout");
+
+  // Where the rows themselves have gone, by what they were merged to.
+  app.queries.step = kHour;
+  const HttpResponse old = app.fetch("/api/v1/windows/service_metrics?from=2024-01-09&limit=3");
+  CHECK(old.body.ends_with("\"resolution\":[\"raw\",\"hourly\"]}"));
+  CHECK(app.queries.merge_query.step == kHour);
+  CHECK(app.queries.merge_query.by == std::vector<std::size_t>{0});
+  CHECK(app.queries.merge_query.rows.limit == 3);
+  CHECK(app.fetch("/api/v1/windows/service_metrics?format=csv").header("streamobs-resolution") ==
+        "raw, hourly");
+  app.queries.step = 0;
 
   const HttpResponse unknown = app.fetch("/api/v1/windows/nope");
   CHECK(unknown.status == 404);

@@ -193,7 +193,9 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 }
 
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
-  const std::string to_4 = "DROP TABLE outbox; PRAGMA user_version = 4;";
+  const std::string to_5 =
+      "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; PRAGMA user_version = 5;";
+  const std::string to_4 = to_5 + "DROP TABLE outbox; PRAGMA user_version = 4;";
   const std::string to_3 =
       to_4 +
       "DROP VIEW dead_letters; ALTER TABLE dead_letter DROP COLUMN format;"
@@ -205,14 +207,14 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
                            "ALTER TABLE dead_letter DROP COLUMN event_index;"
                            "DROP TABLE streamobs_log; PRAGMA user_version = 2;";
   const std::string to_1 = to_2 + "DROP TABLE streamobs_window; PRAGMA user_version = 1;";
-  for (const std::string& back : {to_4, to_3, to_2, to_1}) {
+  for (const std::string& back : {to_5, to_4, to_3, to_2, to_1}) {
     const TempDir temp;
     write(*open(temp.database(), {services()}),
           {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
            letters({letter("requests", "late", kNoon), letter("requests", "late", kNoon)})});
     CHECK(shell(temp.database(), back).empty());
     const auto database = open(temp.database(), {services()});
-    CHECK(shell(temp.database(), "PRAGMA user_version;") == "5");
+    CHECK(shell(temp.database(), "PRAGMA user_version;") == "6");
     CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
     const auto kept = database->dead_letters({}).value();
     REQUIRE(kept.size() == 2);

@@ -1,0 +1,187 @@
+#include "store/window_store.h"
+
+#include <algorithm>
+#include <string>
+
+namespace streamobs::store {
+
+namespace {
+
+bool divides(Duration size, Duration step) {
+  return size > 0 && size < step && step % size == 0;
+}
+
+Result<Timestamp> load_removed(const Connection& connection, const WindowTable& table) {
+  Result<Statement> select =
+      connection.prepare("SELECT removed_until FROM streamobs_retention WHERE name = ?1");
+  if (select.has_error()) return select.error();
+  const std::string name = table.table();
+  select->bind(1, std::string_view(name));
+  const Result<bool> any = select->step();
+  if (any.has_error()) return any.error();
+  return *any ? select->int_at(0) : kMinTimestamp;
+}
+
+Result<> save_removed(const Connection& connection, const WindowTable& table, Timestamp until) {
+  Result<Statement> replace = connection.prepare(
+      "INSERT OR REPLACE INTO streamobs_retention (name, removed_until) VALUES (?1, ?2)");
+  if (replace.has_error()) return replace.error();
+  const std::string name = table.table();
+  replace->bind(1, std::string_view(name));
+  replace->bind(2, until);
+  return replace->run();
+}
+
+}  // namespace
+
+WindowStore::WindowStore(const std::shared_ptr<const WindowSchema>& schema,
+                         std::optional<WindowKeep> keep)
+    : raw_(schema, Resolution::raw, keep ? keep->raw : 0) {
+  if (!keep) return;
+  WindowTable* finer = &raw_.table;
+  if (keep->hourly != 0 && divides(schema->size, kHour)) {
+    hourly_ = std::make_unique<Coarse>(*finer, schema, Resolution::hourly, kHour, keep->hourly);
+    finer = &hourly_->table;
+  }
+  if (keep->daily != 0 && divides(schema->size, kDay)) {
+    daily_ = std::make_unique<Coarse>(*finer, schema, Resolution::daily, kDay, keep->daily);
+  }
+}
+
+Result<> WindowStore::create(const Connection& connection) {
+  // The raw table's last: it notes the window's size, by which all see whether that has changed.
+  for (Coarse* coarse : {daily_.get(), hourly_.get()}) {
+    if (coarse == nullptr) continue;
+    if (const Result<> done = coarse->table.create(connection); done.has_error()) return done;
+  }
+  return raw_.table.create(connection);
+}
+
+Result<> WindowStore::prepare(const Connection& connection) {
+  if (const Result<> done = raw_.table.prepare(connection); done.has_error()) return done;
+  for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
+    if (coarse == nullptr) continue;
+    if (const Result<> done = coarse->table.prepare(connection); done.has_error()) return done;
+  }
+  return load(connection);
+}
+
+Result<> WindowStore::load(const Connection& connection) {
+  for (Level* level :
+       {&raw_, static_cast<Level*>(hourly_.get()), static_cast<Level*>(daily_.get())}) {
+    if (level == nullptr) continue;
+    const Result<Timestamp> removed = load_removed(connection, level->table);
+    if (removed.has_error()) return removed.error();
+    level->removed_until.store(*removed, std::memory_order_relaxed);
+  }
+  for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
+    if (coarse == nullptr) continue;
+    if (const Result<> done = coarse->rollup.load(connection); done.has_error()) return done;
+  }
+  publish();
+  return {};
+}
+
+void WindowStore::publish() {
+  for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
+    if (coarse == nullptr) continue;
+    coarse->merged_until.store(coarse->rollup.merged_until(), std::memory_order_release);
+  }
+}
+
+Result<> WindowStore::write(const Connection& connection, const WindowRow& row) {
+  // A row that may have been merged is merged again, with its whole day. Where its day has begun to
+  // be removed, what was merged of it stays as it is.
+  const Timestamp day = floor_to(row.start, kDay);
+  const bool whole = day >= raw_.removed_until.load(std::memory_order_relaxed);
+  const Coarse* const first = hourly_ != nullptr ? hourly_.get() : daily_.get();
+  if (first != nullptr && whole && first->rollup.has_read(row.start)) {
+    for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
+      if (coarse == nullptr || !coarse->rollup.has_read(day)) continue;
+      const Result<> back = coarse->rollup.go_back(connection, day);
+      if (back.has_error()) return back;
+    }
+    publish();
+  }
+  return raw_.table.write(row);
+}
+
+Result<std::size_t> WindowStore::maintain(const Connection& connection, const StateMerger& merger,
+                                          std::size_t rows_max) {
+  const Result<Timestamp> newest_end = raw_.table.newest_end(connection);
+  if (newest_end.has_error()) return newest_end.error();
+  if (*newest_end == kMinTimestamp) return 0;
+  const Result<std::size_t> merged = merge(connection, merger, *newest_end, rows_max);
+  publish();
+  if (merged.has_error() || *merged != 0) return merged;
+  const Coarse* const first = hourly_ != nullptr ? hourly_.get() : daily_.get();
+  Result<std::size_t> removed = remove_old(connection, raw_, first, *newest_end, rows_max);
+  if (removed.has_error() || *removed != 0) return removed;
+  if (hourly_ != nullptr) {
+    removed = remove_old(connection, *hourly_, daily_.get(), *newest_end, rows_max);
+    if (removed.has_error() || *removed != 0) return removed;
+  }
+  if (daily_ != nullptr) {
+    removed = remove_old(connection, *daily_, nullptr, *newest_end, rows_max);
+  }
+  return removed;
+}
+
+Result<std::size_t> WindowStore::merge(const Connection& connection, const StateMerger& merger,
+                                       Timestamp newest_end, std::size_t rows_max) {
+  // Windows close in order: what starts before the newest one's end, and is not it, is there whole.
+  Timestamp complete = newest_end;
+  for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
+    if (coarse == nullptr) continue;
+    const Result<std::size_t> rows = coarse->rollup.advance(connection, merger, complete, rows_max);
+    if (rows.has_error() || *rows != 0) return rows;
+    complete = coarse->rollup.merged_until();
+  }
+  return std::size_t{0};
+}
+
+/// By whole days, so that a day is either there to be merged anew or is not.
+Result<std::size_t> WindowStore::remove_old(const Connection& connection, Level& level,
+                                            const Coarse* coarser, Timestamp newest_end,
+                                            std::size_t rows_max) {
+  if (level.keep == 0) return std::size_t{0};
+  Timestamp until = floor_to(newest_end - level.keep, kDay);
+  // Nothing goes before it has been merged.
+  if (coarser != nullptr) until = std::min(until, floor_to(coarser->rollup.merged_until(), kDay));
+  if (until > level.removed_until.load(std::memory_order_relaxed)) {
+    // Told first: while rows go, nobody takes what is left for all there was.
+    const Result<> saved = save_removed(connection, level.table, until);
+    if (saved.has_error()) return saved.error();
+    level.removed_until.store(until, std::memory_order_release);
+  }
+  return level.table.remove(connection, kMinTimestamp,
+                            level.removed_until.load(std::memory_order_relaxed), rows_max);
+}
+
+const WindowStore::Level* WindowStore::level(Resolution resolution) const {
+  switch (resolution) {
+    case Resolution::hourly:
+      return hourly_.get();
+    case Resolution::daily:
+      return daily_.get();
+    default:
+      return &raw_;
+  }
+}
+
+const WindowTable* WindowStore::table(Resolution resolution) const {
+  const Level* const found = level(resolution);
+  return found == nullptr ? nullptr : &found->table;
+}
+
+Timestamp WindowStore::merged_until(Resolution resolution) const {
+  const Level* const found = level(resolution);
+  return found == nullptr ? kMinTimestamp : found->merged_until.load(std::memory_order_acquire);
+}
+
+Timestamp WindowStore::removed_until(Resolution resolution) const {
+  const Level* const found = level(resolution);
+  return found == nullptr ? kMaxTimestamp : found->removed_until.load(std::memory_order_acquire);
+}
+
+}  // namespace streamobs::store

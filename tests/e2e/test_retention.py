@@ -1,0 +1,148 @@
+"""What is kept of windows: as they closed, merged to hours and days, each for its own time."""
+
+import collections
+import datetime
+import math
+import random
+import sqlite3
+
+from harness import Streamobs, ndjson, run
+
+DAYS = 9
+CONFIG = """
+[stream.requests]
+time = "event_time"
+fields = { service = "string", latency_ms = "float", cents = "int", user = "string" }
+[window.per_minute]
+from = "requests"
+size = "1m"
+by = ["service"]
+keep = { raw = "2d", hourly = "5d", daily = "30d" }
+[window.per_minute.select]
+n = "count(*)"
+cents = "sum(cents)"
+mean = "avg(latency_ms)"
+p99 = "quantile(latency_ms, 0.99)"
+users = "count(distinct user)"
+per_second = "rate()"
+[window.kept]
+from = "requests"
+size = "1h"
+[window.kept.select]
+n = "count(*)"
+"""
+MIDNIGHT = datetime.datetime(2026, 1, 5, tzinfo=datetime.timezone.utc)
+
+
+def text(moment):
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def history():
+    """An event every minute and service, more of them now and then."""
+    draw = random.Random(11)
+    for minute in range(DAYS * 1440):
+        for service in ("checkout", "search"):
+            for _ in range(draw.choice([0, 1, 1, 3])):
+                moment = MIDNIGHT + datetime.timedelta(minutes=minute, seconds=draw.randrange(60))
+                yield {"event_time": text(moment), "service": service,
+                       "latency_ms": math.exp(draw.gauss(4, 1.2)), "cents": draw.randrange(1000),
+                       "user": f"u{draw.randrange(900)}"}
+    yield {"event_time": text(MIDNIGHT + datetime.timedelta(days=DAYS, seconds=-1)),
+           "service": "search", "latency_ms": 50.0, "cents": 1, "user": "u1"}
+
+
+def truth_of(events, length):
+    """By length of the start's text: 13 characters are an hour, 10 a day."""
+    groups = collections.defaultdict(list)
+    for event in events:
+        groups[event["event_time"][:length], event["service"]].append(event)
+    return groups
+
+
+def check(rows, groups, length, seconds):
+    for row in rows:
+        events = groups[row["window_start"][:length], row["service"]]
+        values = sorted(e["latency_ms"] for e in events)
+        assert row["n"] == len(events)
+        assert row["cents"] == sum(e["cents"] for e in events)
+        assert row["users"] == len({e["user"] for e in events})
+        assert math.isclose(row["mean"], math.fsum(values) / len(values), rel_tol=1e-12)
+        assert math.isclose(row["per_second"], len(events) / seconds, rel_tol=1e-12)
+        exact = values[math.floor(0.99 * (len(values) - 1))]
+        assert abs(row["p99"] - exact) <= 0.01 * exact
+
+
+def oldest(database, table):
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return connection.execute(f"SELECT min(window_start) / 86400000000 FROM {table}").fetchone()[0]
+
+
+def day(n):
+    return int(MIDNIGHT.timestamp()) // 86400 + n
+
+
+def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_path):
+    events = list(history())
+    file = tmp_path / "old.ndjson"
+    file.write_bytes(ndjson(sorted(events, key=lambda e: e["event_time"])))
+    config = tmp_path / "obs.toml"
+    config.write_text(CONFIG)
+    data = tmp_path / "data"
+    # Twice: what has been merged and changes is merged anew, and counts once.
+    for _ in range(2):
+        run("replay", "--config", config, "--data-dir", data, file)
+    with Streamobs(CONFIG, data_dir=data) as engine:
+        end = MIDNIGHT + datetime.timedelta(days=DAYS)
+
+        def settled():
+            # Transactions are what the store tidies up behind.
+            engine.post("requests", [{"event_time": text(end), "service": "z"}])
+            return (oldest(data / "streamobs.db", "window_per_minute") == day(DAYS - 2)
+                    and oldest(data / "streamobs.db", "streamobs_hourly_per_minute") == day(DAYS - 5)
+                    and oldest(data / "streamobs.db", "streamobs_daily_per_minute") == day(0))
+
+        engine.wait(settled, "what is old to be merged and removed", seconds=120)
+        days, hours = truth_of(events, 10), truth_of(events, 13)
+        until = {"to": text(end), "limit": 100000}
+
+        reply = engine.get("/api/v1/windows/per_minute", step="1d", **until).json()
+        assert len(reply["rows"]) == len(days) == 2 * DAYS
+        check(reply["rows"], days, 10, 86400)
+        assert reply["resolution"][-1] == "daily"
+
+        reply = engine.get("/api/v1/windows/per_minute", step="1h", **until).json()
+        shown = [h for h in hours if h[0] >= text(MIDNIGHT + datetime.timedelta(days=DAYS - 5))[:13]]
+        assert len(reply["rows"]) == len(shown)
+        check(reply["rows"], hours, 13, 3600)
+        assert reply["resolution"][-1] == "hourly"
+
+        # Without a step: what reaches back to `from`.
+        for back, resolution, length in ((1, ["raw"], 0), (4, "hourly", 13), (8, "daily", 10)):
+            begin = MIDNIGHT + datetime.timedelta(days=DAYS - back)
+            reply = engine.get("/api/v1/windows/per_minute", from_=text(begin), **until).json()
+            if length == 0:
+                assert reply["resolution"] == resolution
+            else:
+                assert reply["resolution"][-1] == resolution
+                groups = days if length == 10 else hours
+                check(reply["rows"], groups, length, 86400 if length == 10 else 3600)
+            assert sum(row["n"] for row in reply["rows"]) == sum(
+                e["event_time"] >= text(begin) for e in events)
+        # One key, and quantiles over all of it.
+        row = engine.windows("per_minute", step="9d", by="service", service="search",
+                             from_=text(MIDNIGHT), to=text(end), quantile="latency_ms:0.5")
+        assert sum(r["n"] for r in row) == sum(e["service"] == "search" for e in events)
+        assert len(engine.windows("kept", to=text(end))) == DAYS * 24
+
+
+def test_keep_is_checked(tmp_path):
+    config = tmp_path / "obs.toml"
+    for keep, words in (('"7d"', "expected how long rows are kept"), ('{ raw = "1s" }', "raw"),
+                        ('{ weekly = "7d" }', "weekly"), ("{ hourly = true }", "hourly")):
+        config.write_text(CONFIG.replace('{ raw = "2d", hourly = "5d", daily = "30d" }', keep))
+        done = run("validate", "--config", config, check=False)
+        assert done.returncode == 78 and words in done.stderr
+    config.write_text(CONFIG.replace('{ raw = "2d", hourly = "5d", daily = "30d" }',
+                                     '{ raw = "7d", hourly = false, daily = false }'))
+    run("validate", "--config", config)
