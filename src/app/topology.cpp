@@ -118,7 +118,7 @@ Result<> Topology::start() {
       *database_, results_->to_store(), pool_, clock_, metrics_, config.store,
       [this](const Error& error) { fail_with(error); },
       [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
-  make_sinks();
+  if (Result<> made = make_sinks(); made.has_error()) return made;
   queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
@@ -174,9 +174,11 @@ Result<> Topology::make_sources() {
 }
 
 /// Those of a past config have no one to deliver to: what is for them is delivered by those of now.
-void Topology::make_sinks() {
+Result<> Topology::make_sinks() {
   if (options_.past) store_sink_->ignore_full_outboxes();
-  if (history_ == nullptr || options_.past || plan_->config.sinks.empty()) return;
+  if (history_ == nullptr || options_.past) return {};
+  if (Result<> dropped = database_->drop_other_outboxes(); dropped.has_error()) return dropped;
+  if (plan_->config.sinks.empty()) return {};
   sink_threads_ = std::make_unique<flow::BlockingPool>(plan_->config.sinks.size());
   const sink::KafkaSink::Origin origin{history_->log_id(), history_->end()};
   for (const sink::SinkOptions& options : plan_->config.sinks) {
@@ -186,6 +188,7 @@ void Topology::make_sinks() {
   database_->on_commit([this] {
     for (const auto& sink : sinks_) sink->notify();
   });
+  return {};
 }
 
 Result<> Topology::bind_http() {

@@ -153,7 +153,7 @@ class Topology {
   Result<> save_checkpoint(const CheckpointParts& parts);
   void recovered(const Result<>& outcome);
   Result<> make_sources();
-  void make_sinks();
+  Result<> make_sinks();
   asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();

@@ -255,10 +255,9 @@ std::string_view advice_on(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM:
       return "check \"security.protocol\", \"sasl.mechanism\", \"sasl.username\" and "
-             "\"sasl.password\" in the source's options, and the user on the broker";
+             "\"sasl.password\" in options, and the user on the broker";
     case RD_KAFKA_RESP_ERR__SSL:
-      return "check \"security.protocol\" and \"ssl.ca.location\" in the source's options, and "
-             "that "
+      return "check \"security.protocol\" and \"ssl.ca.location\" in options, and that "
              "the broker's port speaks TLS";
     case RD_KAFKA_RESP_ERR__RESOLVE:
       return "check the host names in brokers, and those the brokers advertise";
@@ -268,12 +267,13 @@ std::string_view advice_on(rd_kafka_resp_err_t error) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-      return "make the topic (kafka-topics.sh --create), or correct topics in the source";
+      return "make the topic (streamobs kafka topics --create), or correct its name in the config";
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
-      return "are the brokers up, are brokers in the source and the addresses they advertise right, "
-             "and is \"security.protocol\" in its options what their port speaks?";
+      return "are the brokers up, are brokers in the config and the addresses they advertise "
+             "right, "
+             "and is \"security.protocol\" in options what their port speaks?";
     default:
       return {};
   }

@@ -198,7 +198,7 @@ KafkaSink::Step KafkaSink::make_producer() {
 }
 
 KafkaSink::Step KafkaSink::read_marker() {
-  const auto stopping = [this] { return finishing_.load(); };
+  const auto stopping = [this] { return gave_up(); };
   const auto newest = kafka::newest_of(options_.kafka.client, options_.markers.text, marker_key(),
                                        kMarkerPatience, stopping);
   if (newest.has_error()) return again(newest.error());

@@ -361,8 +361,8 @@ Result<> Database::commit(std::uint64_t position, bool durable) {
   if (impl.in_transaction || (moves && durable)) {
     Result<> done = impl.begin();
     if (done.has_value()) done = impl.outbox.tidy();
-    if (done.has_value() && moves) done = impl.write_position(log_id(), position);
     failpoint("store.before_commit");
+    if (done.has_value() && moves) done = impl.write_position(log_id(), position);
     if (done.has_value()) done = impl.end();
     if (done.has_error()) {
       impl.undo();
@@ -461,6 +461,14 @@ Result<> Database::Impl::remove_delivered() {
     return failed(done.error());
   }
   outbox.committed();
+  return {};
+}
+
+Result<> Database::drop_other_outboxes() {
+  Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
+  const Result<> dropped = impl.outbox.drop_others(impl.writer);
+  if (dropped.has_error()) return impl.failed(dropped.error());
   return {};
 }
 

@@ -105,6 +105,9 @@ class Database {
   /// transaction that is just open. A failure says that it could not be now, and is with a later
   /// commit.
   Result<> delivered(const std::string& sink, OutboxPlace place);
+  /// Removes what waits for sinks that are none of `outboxes`: for an engine that runs by its
+  /// config of now.
+  Result<> drop_other_outboxes();
   OutboxStats outbox_stats(const std::string& sink) const;
   /// Whether a required sink's outbox has as much as it may have, so that results had better wait.
   bool outbox_full() const;

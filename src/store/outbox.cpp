@@ -73,7 +73,7 @@ Result<> Outbox::prepare(const Connection& connection) {
   constexpr std::string_view kRange =
       "WHERE sink = ?1 AND (position, ordinal) > (?2, ?3) AND (position, ordinal) <= (?4, ?5)";
   const std::pair<Statement*, std::string> statements[] = {
-      {&insert_, "INSERT OR REPLACE INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&insert_, "INSERT OR IGNORE INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
       {&measure_,
        fmt::format("SELECT count(*), total(ifnull(length(key), 0) + length(value)) FROM outbox {}",
                    kRange)},
@@ -91,33 +91,39 @@ Result<> Outbox::prepare(const Connection& connection) {
       "SELECT sink, count(*), total(ifnull(length(key), 0) + length(value)) FROM outbox GROUP BY "
       "sink");
   if (prepared.has_error()) return prepared;
-  std::vector<std::pair<std::string, std::int64_t>> gone;
   while (true) {
     const Result<bool> row = all.step();
     if (row.has_error()) return row.error();
     if (!*row) break;
     const auto box = boxes_.find(all.text_at(0));
-    if (box == boxes_.end()) {
-      gone.emplace_back(all.text_at(0), all.int_at(1));
-      continue;
-    }
+    if (box == boxes_.end()) continue;
     box->second->open.rows = unsigned_of(all.int_at(1));
     box->second->open.bytes = static_cast<std::uint64_t>(all.float_at(2));
-  }
-  all.reset();
-  for (const auto& [sink, rows] : gone) {
-    const Result<> removed =
-        connection.execute(fmt::format("DELETE FROM outbox WHERE sink = {}", quoted_text(sink)));
-    if (removed.has_error()) return removed;
-    log::warn(
-        "the config does not have this sink any more: what it had not delivered yet is dropped (it "
-        "stays in the database as a result)",
-        {{"sink", sink}, {"undelivered", rows}});
   }
   for (auto& [name, box] : boxes_) {
     if (const Result<> found = find_oldest(*box); found.has_error()) return found;
     box->stats = box->open;
   }
+  return {};
+}
+
+Result<> Outbox::drop_others(const Connection& connection) {
+  std::string known;
+  for (const auto& [name, box] : boxes_) known += (known.empty() ? "" : ", ") + quoted_text(name);
+  const std::string others = fmt::format("FROM outbox WHERE sink NOT IN ({})", known);
+  const Result<std::int64_t> rows = connection.query_int("SELECT count(*) " + others);
+  if (rows.has_error()) return rows.error();
+  if (*rows == 0) return {};
+  const Result<std::string> names =
+      connection.query_text("SELECT group_concat(DISTINCT sink) " + others);
+  if (names.has_error()) return names.error();
+  const Result<> dropped = connection.execute("DELETE " + others);
+  if (dropped.has_error()) return dropped;
+  log::warn(
+      "the config does not have these sinks any more: what they had not delivered yet is dropped "
+      "(it "
+      "stays in the database as results)",
+      {{"sinks", *names}, {"undelivered", *rows}});
   return {};
 }
 
@@ -177,8 +183,9 @@ Result<> Outbox::add(Box& box, std::uint64_t position, Timestamp now,
     insert_.bind_null(5);
   }
   insert_.bind_blob(6, value);
-  const Result<> done = insert_.run();
-  if (done.has_error()) return done;
+  const Result<std::int64_t> added = insert_.run_counted();
+  if (added.has_error()) return added.error();
+  if (*added == 0) return {};  // A place has one result, and it was there.
   if (box.open.rows == 0) box.open.oldest_at = now;
   ++box.open.rows;
   box.open.bytes += value.size() + (key ? key->size() : 0);

@@ -51,9 +51,11 @@ class Outbox {
  public:
   explicit Outbox(const std::vector<OutboxOptions>& sinks);
 
-  /// Counts what is there. Results for sinks that the config does not have any more are removed,
-  /// and that is said. In a transaction of the caller's.
+  /// Counts what is there. In a transaction of the caller's.
   Result<> prepare(const Connection& connection);
+  /// Removes what is there for other sinks, and says so: those that the config has no more. Between
+  /// transactions.
+  Result<> drop_others(const Connection& connection);
 
   /// Adds what of a record is for sinks, within the open transaction.
   Result<> write(const Record& record, Timestamp now);
