@@ -206,6 +206,8 @@ struct App {
       state.lanes = 2;
       state.stages = {{"decode", 7, "events", 0.5, 1}};
       state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
+      state.sinks = {
+          {"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2, 300, kNoon}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
       state.rules_configured = 3;
       state.store.path = "x.db";
@@ -329,8 +331,8 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
   CHECK(app.fetch("/api/v1/dead-letters?reason=bad_utf8").body ==
         "{\"rows\":[{\"id\":9,\"reason\":\"bad_utf8\",\"detail\":\"\",\"stream\":\"requests\","
         "\"source\":\"\",\"origin\":\"\",\"position\":0,\"window\":null,\"received_at\":"
-        "\"2024-01-09T12:00:00Z\",\"replayed_at\":null,\"payload\":\"{\\\"a\\\":"
-        "\\\"\xef\xbf\xbd\\\"}\"}],\"counts\":"
+        "\"2024-01-09T12:00:00Z\",\"payload\":\"{\\\"a\\\":"
+        "\\\"\xef\xbf\xbd\\\"}\",\"replayed_at\":null}],\"counts\":"
         "[{\"stream\":\"requests\",\"reason\":\"bad_utf8\",\"count\":3}]}");
 }
 
@@ -399,7 +401,9 @@ TEST_CASE("the pipeline is shown", "[serve]") {
       R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
       R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
       R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
-      R"("events":7,"detail":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
+      R"("events":7,"detail":""}],"sinks":[{"sink":"out","type":"kafka","from":"service_metrics",)"
+      R"("topic":"results","state":"waiting","sent":9,"dropped":0,"outbox_rows":2,)"
+      R"("outbox_bytes":300,"oldest_at":"2024-01-09T12:00:00Z"}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
       R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
       R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
       R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
