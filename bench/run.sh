@@ -10,5 +10,7 @@ for bench in engine decode window http log codec window_state durability acknowl
   echo "== $bench"
   "$bin/bench_$bench" | tee "bench/results/$bench.txt"
 done
+echo "== kafka"
+python3 bench/kafka_bench.py | tee bench/results/kafka.txt
 echo "== process"
 python3 bench/process_bench.py | tee bench/results/process.txt
