@@ -7,7 +7,7 @@ namespace streamobs::config {
 
 namespace {
 
-const std::string kHead = R"(
+const std::string kHead = R"toml(
 [stream.s]
 time = "t"
 fields = { shop = "string", area = "string" }
@@ -15,9 +15,8 @@ fields = { shop = "string", area = "string" }
 from = "s"
 size = "1m"
 by = ["shop", "area"]
-select = { n = "count(*)"
-}
-)";
+select = { n = "count(*)" }
+)toml";
 
 std::string sink(const std::string& more, const std::string& from = "w") {
   return kHead +
