@@ -25,6 +25,20 @@ mean = "avg(latency_ms)"
 p99 = "quantile(latency_ms, 0.99)"
 users = "count(distinct user)"
 per_second = "rate()"
+[window.hops]
+from = "requests"
+size = "10m"
+hop = "5m"
+by = ["service"]
+keep = { raw = "2d", hourly = "5d", daily = "30d" }
+[window.hops.select]
+n = "count(*)"
+[window.visits]
+from = "requests"
+gap = "30m"
+by = ["service"]
+[window.visits.select]
+n = "count(*)"
 [window.kept]
 from = "requests"
 size = "1h"
@@ -134,6 +148,14 @@ def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_pat
                              from_=text(MIDNIGHT), to=text(end), quantile="latency_ms:0.5")
         assert sum(r["n"] for r in row) == sum(e["service"] == "search" for e in events)
         assert len(engine.windows("kept", to=text(end))) == DAYS * 24
+        # Hopping windows overlap, and each event counts once all the same; sessions are not merged.
+        hops = engine.windows("hops", step="1d", **until)
+        assert {(r["window_start"][:10], r["service"]): r["n"] for r in hops} == {
+            key: len(of_day) for key, of_day in days.items()}
+        with sqlite3.connect(f"file:{data}/streamobs.db?mode=ro", uri=True) as connection:
+            tables = {name for name, in connection.execute(
+                "SELECT name FROM sqlite_master WHERE name LIKE 'streamobs_hourly%'")}
+        assert tables == {"streamobs_hourly_per_minute", "streamobs_hourly_hops"}
 
 
 def test_keep_is_checked(tmp_path):
