@@ -438,7 +438,9 @@ void Database::on_commit(std::function<void()> listener) {
 Result<std::vector<OutboxRow>> Database::read_outbox(const std::string& sink, std::size_t rows_max,
                                                      std::size_t bytes_max) const {
   const std::lock_guard lock(impl_->outbox_mutex);
-  auto rows = store::read_outbox(impl_->outbox_reader, sink, rows_max, bytes_max);
+  // What was delivered while a transaction was open is only removed with its end.
+  const OutboxPlace after = impl_->outbox.delivered_place(sink);
+  auto rows = store::read_outbox(impl_->outbox_reader, sink, after, rows_max, bytes_max);
   if (rows.has_value() && !rows->empty()) impl_->outbox.taken(sink, rows->back().place);
   return rows;
 }

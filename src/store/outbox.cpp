@@ -317,6 +317,11 @@ void Outbox::taken(const std::string& sink, OutboxPlace place) {
   box.taken = std::max(box.taken, place);
 }
 
+OutboxPlace Outbox::delivered_place(const std::string& sink) const {
+  const std::lock_guard lock(mutex_);
+  return boxes_.at(sink)->delivered;
+}
+
 OutboxStats Outbox::stats(const std::string& sink) const {
   const std::lock_guard lock(mutex_);
   return boxes_.at(sink)->stats;
@@ -331,13 +336,16 @@ bool Outbox::full() const {
 }
 
 Result<std::vector<OutboxRow>> read_outbox(const Connection& connection, const std::string& sink,
-                                           std::size_t rows_max, std::size_t bytes_max) {
+                                           OutboxPlace after, std::size_t rows_max,
+                                           std::size_t bytes_max) {
   Result<Statement> read = connection.prepare(
-      "SELECT position, ordinal, key, value FROM outbox WHERE sink = ?1 ORDER BY position, ordinal "
-      "LIMIT ?2");
+      "SELECT position, ordinal, key, value FROM outbox WHERE sink = ?1 AND (position, ordinal) > "
+      "(?3, ?4) ORDER BY position, ordinal LIMIT ?2");
   if (read.has_error()) return read.error();
   read->bind(1, std::string_view(sink));
   read->bind(2, row_limit(rows_max));
+  read->bind(3, signed_of(after.position));
+  read->bind(4, signed_of(after.ordinal));
   std::vector<OutboxRow> rows;
   std::size_t bytes = 0;
   while (bytes < bytes_max) {

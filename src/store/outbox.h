@@ -74,6 +74,8 @@ class Outbox {
   void delivered(const std::string& sink, OutboxPlace place);
   /// Everything up to `place` has been read, and is about to be delivered: it is not given up.
   void taken(const std::string& sink, OutboxPlace place);
+  /// Up to where it is known to have been.
+  OutboxPlace delivered_place(const std::string& sink) const;
   OutboxStats stats(const std::string& sink) const;
   /// Whether the outbox of a required sink has as much as it may have.
   bool full() const;
@@ -109,9 +111,11 @@ class Outbox {
   mutable std::mutex mutex_;
 };
 
-/// At most `rows_max` of a sink's rows from the oldest on, fewer where they have more than
+/// At most `rows_max` of a sink's rows from behind `after` on (what has been delivered may still be
+/// there), fewer where they have more than
 /// `bytes_max` together; at least one if there is any.
 Result<std::vector<OutboxRow>> read_outbox(const Connection& connection, const std::string& sink,
-                                           std::size_t rows_max, std::size_t bytes_max);
+                                           OutboxPlace after, std::size_t rows_max,
+                                           std::size_t bytes_max);
 
 }  // namespace streamobs::store

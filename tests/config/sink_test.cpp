@@ -67,7 +67,7 @@ TEST_CASE("a sink left to itself has every default") {
     CHECK(config.sinks[0].markers.text == "streamobs-markers");
     CHECK(config.sinks[0].kafka.compression.empty());
   }
-  CHECK(parse_good(sink("compression = \"none\"\n")).sinks.at(0).kafka.compression.empty());
+  CHECK(parse_good(sink("compression = \"none\"\n")).sinks.at(0).kafka.compression.text == "none");
   CHECK(parse_good(sink("key = []\n")).sinks.at(0).key_given);
 }
 

@@ -143,6 +143,7 @@ TEST_CASE("outbox: what was delivered is gone, and does not come again with a re
     // Within a transaction it waits for its end.
     REQUIRE_FALSE(database->write(Records{row_at(4, "e")}).has_error());
     REQUIRE_FALSE(database->delivered("rows", {3, 1}).has_error());
+    CHECK(keys_in(*database, "rows").empty());  // It is still there, and not read again.
     REQUIRE_FALSE(database->commit(4, false).has_error());
     CHECK(keys_in(*database, "rows") == Keys{"e"});
     CHECK(database->outbox_stats("rows").rows == 1);
