@@ -231,10 +231,12 @@ CLI::Option* add_duration(CLI::App& app, const char* name, Duration& into, const
 
 CLI::App* add_loadgen(CLI::App& app, loadgen::LoadgenOptions& options, std::string& start) {
   CLI::App* const command = app.add_subcommand(
-      "loadgen", "Make up events and send them to a running streamobs, a file or stdout");
+      "loadgen", "Make up events and send them to a running streamobs, to Kafka, a file or stdout");
   command->add_option("scenario", options.scenario, "services, transactions, metrics, logs or llm")
       ->capture_default_str();
-  command->add_option("--target", options.target, "http://HOST:PORT of a streamobs")
+  command
+      ->add_option("--target", options.target,
+                   "http://HOST:PORT of a streamobs, or kafka://HOST:PORT[/TOPIC]")
       ->capture_default_str();
   command->add_option("-o,--file", options.file, "Write NDJSON here instead; - is stdout");
   command->add_option("--rate", options.rate, "Events per second; 0: as fast as possible")

@@ -121,6 +121,11 @@ Result<HttpTarget> make_target(const LoadgenOptions& options, const Scenario& sc
   return target;
 }
 
+Output output_of(const LoadgenOptions& options) {
+  if (!options.file.empty()) return Output::file;
+  return options.target.starts_with(kKafkaScheme) ? Output::kafka : Output::http;
+}
+
 /// One line on a terminal, rewritten in place.
 class Progress {
  public:
@@ -164,10 +169,13 @@ int run(const LoadgenOptions& options) {
   if (!scenario) return bad_options(scenario.error());
   const Result<FeedPlan> plan = make_plan(options);
   if (!plan) return bad_options(plan.error());
-  const bool http = options.file.empty();
+  const Output output = output_of(options);
   Result<HttpTarget> target = HttpTarget{};
-  if (http) target = make_target(options, **scenario);
+  if (output == Output::http) target = make_target(options, **scenario);
   if (!target) return bad_options(target.error());
+  Result<KafkaTarget> topics = KafkaTarget{};
+  if (output == Output::kafka) topics = parse_kafka_target(options.target, (*scenario)->streams());
+  if (!topics) return bad_options(topics.error());
   std::unique_ptr<TruthFile> truth_file;
   if (data.with_truth) {
     auto created = TruthFile::create(options.truth_file, options.scenario, options.seed);
@@ -187,8 +195,10 @@ int run(const LoadgenOptions& options) {
   };
   const auto started = std::chrono::steady_clock::now();
   Feed feed(**scenario, *plan, SystemClock().now());
-  if (http) {
+  if (output == Output::http) {
     run_to_http(feed, *target, hooks, report);
+  } else if (output == Output::kafka) {
+    run_to_kafka(feed, *topics, hooks, report);
   } else {
     run_to_file(feed, options.file, hooks, report);
   }
@@ -205,7 +215,7 @@ int run(const LoadgenOptions& options) {
     }
   }
   if (!report.error.empty()) fmt::print(stderr, "streamobs loadgen: {}\n", report.error);
-  if (!options.quiet) fmt::print(stderr, "{}", report.to_text(http));
+  if (!options.quiet) fmt::print(stderr, "{}", report.to_text(output));
   return report.exit_code;
 }
 

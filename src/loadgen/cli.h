@@ -1,4 +1,5 @@
-// `streamobs loadgen SCENARIO`: makes events and sends them to a server, a file or stdout.
+// `streamobs loadgen SCENARIO`: makes events and sends them to a server, to Kafka, a file or
+// stdout.
 //
 // The app parses the command line into LoadgenOptions; run() does the rest and blocks until the end
 // or SIGINT/SIGTERM (which it handles for the time of the run).
@@ -20,7 +21,8 @@ struct LoadgenOptions {
   double anomaly_share = 0.05;
   std::uint32_t keys = 0;  ///< Cardinality; 0: the scenario's own.
 
-  /// http://HOST:PORT, or with a path for a scenario of one stream; used unless `file` is set.
+  /// http://HOST:PORT, or with a path for a scenario of one stream; kafka://HOST:PORT, or with a
+  /// topic. Used unless `file` is set.
   std::string target = "http://127.0.0.1:8080";
   /// "-" is stdout. A scenario of several streams writes NAME.STREAM.EXT for each.
   std::string file;

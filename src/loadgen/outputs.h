@@ -1,9 +1,10 @@
-// The two ways a run's events go out. Private to this folder.
+// The three ways a run's events go out. Private to this folder.
 #pragma once
 
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loadgen/feed.h"
@@ -11,7 +12,7 @@
 
 namespace streamobs::loadgen {
 
-/// What both outputs need of the run around them.
+/// What all outputs need of the run around them.
 struct RunHooks {
   std::function<bool()> interrupted;
   /// Called now and then with the counts so far: progress and truth file.
@@ -37,6 +38,17 @@ struct HttpTarget {
 };
 /// http://HOST[:PORT][/PATH]; a path is only for scenarios of one stream.
 Result<HttpTarget> parse_target(const std::string& url, std::span<const StreamInfo> streams);
+
+inline constexpr std::string_view kKafkaScheme = "kafka://";
+
+struct KafkaTarget {
+  std::string brokers;              ///< "host:9092,…"
+  std::vector<std::string> topics;  ///< By stream.
+};
+/// kafka://HOST:PORT[,HOST:PORT…][/TOPIC]; a topic is only for scenarios of one stream.
+Result<KafkaTarget> parse_kafka_target(const std::string& url, std::span<const StreamInfo> streams);
+
+void run_to_kafka(Feed& feed, const KafkaTarget& target, const RunHooks& hooks, Report& report);
 
 void run_to_http(Feed& feed, const HttpTarget& target, const RunHooks& hooks, Report& report);
 

@@ -34,14 +34,17 @@ std::uint64_t Report::generated_total() const {
   return std::accumulate(generated.begin(), generated.end(), std::uint64_t{0});
 }
 
-std::string Report::to_text(bool http) const {
+std::string Report::to_text(Output output) const {
   const double seconds = std::max(static_cast<double>(elapsed) / kSecond, 1e-6);
   const double total = static_cast<double>(generated_total());
   std::string text =
       fmt::format("{} events, {:.1f} MB in {:.2f} s: {:.0f} events/s, {:.1f} MB/s{}\n",
                   generated_total(), static_cast<double>(bytes) / 1e6, seconds, total / seconds,
                   static_cast<double>(bytes) / 1e6 / seconds, interrupted ? " (interrupted)" : "");
-  if (!http) return text;
+  if (output == Output::kafka) {
+    text += fmt::format("{} delivered, {} not delivered\n", accepted, undelivered);
+  }
+  if (output != Output::http) return text;
   text += fmt::format("{} accepted, {} rejected, {} not delivered; {} requests, {} retries\n",
                       accepted, rejected, undelivered, requests, retries);
   if (resent != 0) {

@@ -23,12 +23,14 @@ class LatencyHistogram {
   std::uint64_t count_ = 0;
 };
 
+enum class Output { file, http, kafka };
+
 struct Report {
   std::vector<std::uint64_t> generated;  ///< Events by stream.
   std::uint64_t bytes = 0;
-  // HTTP only
+  // HTTP; `accepted` and `undelivered` of Kafka too
   std::uint64_t requests = 0;  ///< Answered ones.
-  std::uint64_t accepted = 0;  ///< Events, by the server's own word.
+  std::uint64_t accepted = 0;  ///< Events, by the server's or the brokers' own word.
   std::uint64_t rejected = 0;
   std::uint64_t undelivered = 0;  ///< Events given up on.
   std::uint64_t retries = 0;      ///< After 429, 503 or a broken connection.
@@ -43,7 +45,7 @@ struct Report {
 
   std::uint64_t generated_total() const;
   /// For a person, a few lines.
-  std::string to_text(bool http) const;
+  std::string to_text(Output output) const;
 };
 
 }  // namespace streamobs::loadgen

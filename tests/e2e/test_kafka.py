@@ -307,6 +307,79 @@ fresh = "count(*) filter (where sent > '2026-06-01')" }""")
             (4, "duplicate_key"), (5, "wrong_type")}
 
 
+SERVICES = """
+[source.in]
+type = "kafka"
+brokers = "%s"
+topics = ["raw_events"]
+fields = { owner = "key" }
+[stream.requests]
+time = "event_time"
+fields = { service = "string", latency_ms = "float", status_code = "int", owner = "string" }
+[window.per_minute]
+size = "1m"
+by = ["service"]
+allowed_lateness = "10s"
+[window.per_minute.select]
+events = "count(*)"
+errors = "count(*) filter (where status_code >= 500)"
+longest = "max(latency_ms)"
+keyed = "count(*) filter (where owner = service)"
+"""
+
+
+def test_the_load_generator_fills_topics(broker, tmp_path):
+    broker.create("raw_events", partitions=3)
+    truth = tmp_path / "truth.json"
+    common = ["--rate", 0, "--start", "2026-01-01T00:00:00Z", "--target", f"kafka://{broker.address}"]
+    done = run("loadgen", "services", *common, "--events", 50_000, "--event-rate", 100, "--truth",
+               truth)
+    assert "50000 delivered, 0 not delivered" in done.stderr
+    known = json.loads(truth.read_text())
+    assert known["delivery"] == {"accepted": 50_000, "rejected": 0, "undelivered": 0, "resent": 0}
+    with Streamobs(SERVICES % broker.address) as engine:
+        engine.wait(lambda: engine.metric("streamobs_events_accepted_total") == 50_000, "all of it")
+        expected = {(w["window_start"], w["keys"]["service"]):
+                    (w["count"], w["counts"]["errors"], w["values"]["latency_ms"]["max"], w["count"])
+                    for w in known["windows"]}
+
+        def rows():
+            return {(r["window_start"], r["service"]):
+                    (r["events"], r["errors"], r["longest"], r["keyed"])
+                    for r in engine.windows("per_minute")}
+        engine.wait(lambda: rows() == expected, "the windows to be those of the truth file")
+        assert engine.metric("streamobs_late_events_total") == 0
+    for topic in ("llm.requests", "llm.responses", "mine"):
+        broker.create(topic)
+    run("loadgen", "llm", *common, "--events", 200)
+    ids = {}
+    for topic in ("llm.requests", "llm.responses"):
+        read = broker.kcat("-C", "-t", topic, "-e", "-q", "-f", "%k %s\n").stdout.decode()
+        ids[topic] = []
+        for line in read.splitlines():
+            key, _, value = line.partition(" ")
+            assert json.loads(value)["request_id"] == key
+            ids[topic].append(key)
+    assert len(ids["llm.requests"]) == 200
+    assert 0 < len(ids["llm.responses"]) <= 200
+    assert set(ids["llm.responses"]) <= set(ids["llm.requests"])
+    run("loadgen", "logs", "--rate", 0, "--events", 10, "--target", f"kafka://{broker.address}/mine")
+    assert len(broker.kcat("-C", "-t", "mine", "-e", "-q").stdout.splitlines()) == 10
+
+
+def test_the_load_generator_where_nobody_takes_it(broker):
+    there = f"kafka://{broker.address}"
+    nowhere = f"kafka://127.0.0.1:{free_ports(1)[0]}"
+    for target, code, words in (
+            (nowhere, 75, "are the brokers up"),
+            (there + "/not-there", 75, "make the topic"),
+            (there + "/no topic", 78, "is no name of a topic"),
+            ("kafka://", 78, "write kafka://HOST:PORT")):
+        done = run("loadgen", "services", "--rate", 0, "--events", 10, "--target", target,
+                   check=False)
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+
+
 def test_nobody_there():
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with Streamobs(config(address)) as engine:

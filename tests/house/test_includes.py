@@ -16,7 +16,7 @@ ALLOWED = {
     "flow": {"base", "telemetry"},
     "http": {"base", "flow", "telemetry"},
     "store": {"base", "event"},
-    "loadgen": {"base", "event"},
+    "loadgen": {"base", "event", "kafka"},
     "kafka": {"base", "flow", "telemetry"},
     "source": {"base", "event", "flow", "http", "kafka", "loadgen", "telemetry"},
     "decode": {"base", "event", "expr", "flow", "telemetry"},

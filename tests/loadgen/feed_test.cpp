@@ -130,3 +130,25 @@ TEST_CASE("targets are taken apart, and what we cannot do is refused") {
   }
   CHECK(parse_target("http://a/path", two).has_error());
 }
+
+TEST_CASE("loadgen: targets of Kafka") {
+  const std::vector<StreamInfo> one = {{"requests", "/r"}};
+  const std::vector<StreamInfo> two = {{"llm_requests", "/a"}, {"llm_responses", "/b"}};
+  const auto plain = parse_kafka_target("kafka://localhost:9092", one);
+  REQUIRE(plain.has_value());
+  CHECK(plain->brokers == "localhost:9092");
+  CHECK(plain->topics == std::vector<std::string>{"raw_events"});
+  const auto several = parse_kafka_target("kafka://a:1,b:2/", two);
+  REQUIRE(several.has_value());
+  CHECK(several->brokers == "a:1,b:2");
+  CHECK(several->topics == std::vector<std::string>{"llm.requests", "llm.responses"});
+  const auto own = parse_kafka_target("kafka://a/my.topic-1", one);
+  REQUIRE(own.has_value());
+  CHECK(own->topics == std::vector<std::string>{"my.topic-1"});
+  for (const char* bad : {"kafka://", "kafka:///t", "kafka:/a", "kafka", "kafka://a/b/c",
+                          "kafka://u@a", "kafka://a b", "kafka://a/t?x"}) {
+    CAPTURE(bad);
+    CHECK(parse_kafka_target(bad, one).has_error());
+  }
+  CHECK(parse_kafka_target("kafka://a/topic", two).has_error());
+}
