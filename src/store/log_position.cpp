@@ -15,11 +15,14 @@ Result<LogPosition> read_log_position(const Connection& connection) {
   const Result<bool> row = select->step();
   if (row.has_error()) return row.error();
   LogPosition position;
-  if (*row) {
+  // A stretch of zeros where the row was reads as a row of NULLs, and NULL as 0: as of a new
+  // database, whose check sum is 0, too.
+  const bool whole = *row && !select->is_null(0) && !select->is_null(1) && !select->is_null(2);
+  if (whole) {
     position.log_id = static_cast<std::uint64_t>(select->int_at(0));
     position.applied = static_cast<std::uint64_t>(select->int_at(1));
   }
-  if (!*row || select->int_at(2) != check_sum(position)) {
+  if (!whole || select->int_at(2) != check_sum(position)) {
     return fail(ErrorCode::corrupt,
                 "the database's note of the log's position (streamobs_log) is not as it was "
                 "written");
