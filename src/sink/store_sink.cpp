@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "event/dead_letter.h"
 
 namespace streamobs::sink {
 
@@ -50,6 +51,14 @@ std::size_t bytes_of(const Record& record) {
     bytes = kOfOne;
   }
   return bytes;
+}
+
+/// The events of a batch that was set aside: the database may have been told of what they gave rise
+/// to before, but not of this. (Told twice, they are kept once.)
+bool tells_set_aside(const Record& record) {
+  const auto* const letters = std::get_if<DeadLettersPtr>(&record);
+  return letters != nullptr && !(*letters)->empty() &&
+         (*letters)->front().reason == reason::set_aside;
 }
 
 }  // namespace
@@ -129,7 +138,7 @@ void StoreSink::take_in(Record record) {
   const std::size_t rows = rows_of(record);
   if (rows == 0) return;
   const std::uint64_t position = position_of(record);
-  if (position != 0 && position <= applied_at_start_) {
+  if (position != 0 && position <= applied_at_start_ && !tells_set_aside(record)) {
     rows_skipped_.add(rows);
     return;
   }

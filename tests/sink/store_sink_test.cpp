@@ -237,6 +237,24 @@ TEST_CASE("of a replayed tail only what is new is stored", "[sink]") {
   CHECK(f.metrics.value("streamobs_store_skipped_rows_total") == 3 * 4);
 }
 
+TEST_CASE("a batch that is set aside is told, also where its results were stored before",
+          "[sink]") {
+  Fixture f;
+  REQUIRE(f.database->bind_log(42).has_value());
+  write(*f.database, {at(10, 0, 5)}, 10);
+  std::vector<Record> records;
+  for (int time = 0; time < 2; ++time) {  // Also with the replay after the next one.
+    DeadLetter gone = letter("s", std::string(reason::set_aside), kNoon);
+    gone.sequence = 6;
+    records.push_back(letters({gone}));
+    records.push_back(cut(10));
+  }
+  f.run([&] { return push_all(f.input, std::move(records)); });
+  CHECK(f.database->dead_letters({})->size() == 1);
+  CHECK(f.database->dead_letter_counts()->at(0).count == 1);
+  CHECK(f.database->applied_position() == 10);
+}
+
 TEST_CASE("a checkpoint is made when everything before it is in the database", "[sink]") {
   Fixture f;
   const auto parts = barrier(2);
