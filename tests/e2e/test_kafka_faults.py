@@ -134,7 +134,7 @@ def test_a_slow_broker(broker, proxy):
 def test_a_topic_that_is_not_there(broker):
     with Streamobs(config(broker, ["nowhere"])) as engine:
         engine.wait(lambda: 'topic \\"nowhere\\"' in engine.messages(), "the complaint")
-        assert "kafka-topics.sh --create" in engine.messages()
+        assert "streamobs kafka topics --create" in engine.messages()
         broker.create("nowhere")
         broker.produce("nowhere", [event(0, "a", 1), closing()])
         wait_for(engine, {(stamp(0), "a"): [1, 1]})
