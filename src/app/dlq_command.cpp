@@ -227,6 +227,7 @@ void add_filter(CLI::App& command, DlqArguments& arguments) {
 
 std::function<int(const DlqPlace&)> add_dlq_command(CLI::App& command) {
   command.require_subcommand(1);
+  command.fallthrough();  // --config and --data-dir are taken behind the verb, too.
   const auto arguments = std::make_shared<DlqArguments>();
   CLI::App* const listing = command.add_subcommand("list", "Print them, the newest first");
   add_filter(*listing, *arguments);

@@ -61,11 +61,11 @@ class Merging {
   }
 
   Result<> add(const WindowRow& row) {
-    if (row.state.empty()) {
+    if (row.state.empty() || !row.closed) {
       return fail(ErrorCode::invalid,
-                  fmt::format("the window {} of {} was stored before it had closed and cannot be "
-                              "merged; leave it out by from or to, or ask without step, by and "
-                              "quantile",
+                  fmt::format("the window {} of {} is not whole (stored before it had closed, or "
+                              "counted under several configs) and cannot be merged; leave it out "
+                              "by from or to, or ask without step, by and quantile",
                               to_rfc3339(row.start), schema_.window));
     }
     Result<window::WindowState> state = window::WindowState::decode(row.state);

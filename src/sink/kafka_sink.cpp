@@ -68,10 +68,12 @@ asio::awaitable<void> KafkaSink::run() {
   bool stopped = false;
   while (true) {
     notified_.store(false);
-    const Step step = stopped ? Step::stop : marker_read_ ? deliver() : connect();
+    const bool delivering = marker_read_;
+    const Step step = stopped ? Step::stop : delivering ? deliver() : connect();
     if (finishing_.load() && (step != Step::more || gave_up())) break;
     if (step == Step::more) {
-      pause = kRetryFirst;
+      // To have connected is not to have got over what delivering fails for.
+      if (delivering) pause = kRetryFirst;
       co_await sleep(timer, 0, false);
     } else if (step == Step::nothing) {
       state_ = State::waiting;

@@ -512,7 +512,10 @@ Result<std::size_t> Database::Impl::keep_up(WindowStore& table, std::size_t rows
   Result<> done;
   if (rows.has_error()) done = rows.error();
   if (done.has_value()) done = end();
-  if (done.has_value()) return rows;
+  if (done.has_value()) {
+    table.publish();  // Now that others can read what has been merged.
+    return rows;
+  }
   undo();
   return done.error();
 }

@@ -79,8 +79,8 @@ CREATE TABLE outbox (
     // 6: by table, the last row that is merged into its hours or days, and what has been removed.
     R"sql(
 CREATE TABLE streamobs_progress (
-  name TEXT PRIMARY KEY COLLATE NOCASE, window_start INTEGER NOT NULL, _key TEXT NOT NULL,
-  clearing INTEGER NOT NULL
+  name TEXT PRIMARY KEY COLLATE NOCASE, finer TEXT NOT NULL, window_start INTEGER NOT NULL,
+  _key TEXT NOT NULL, clearing INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE streamobs_retention (
   name TEXT PRIMARY KEY COLLATE NOCASE, removed_until INTEGER NOT NULL

@@ -36,8 +36,9 @@ class Rollup {
   Rollup(const WindowTable& finer, WindowTable& coarser, Duration step)
       : finer_(finer), coarser_(coarser), step_(step) {}
 
-  /// Reads how far it has come: at the start, and after a transaction was undone.
-  Result<> load(const Connection& connection);
+  /// Reads how far it has come: at the start, and after a transaction was undone. Of the finer
+  /// table, rows before `removed_until` may be gone.
+  Result<> load(const Connection& connection, Timestamp removed_until);
   /// Merges at most `rows_max` further rows of windows that start before `complete`, within the
   /// caller's transaction. Gives how many rows it has read or removed; 0: it is up to date.
   Result<std::size_t> advance(const Connection& connection, const StateMerger& merger,

@@ -74,9 +74,14 @@ Result<> WindowStore::load(const Connection& connection) {
     if (removed.has_error()) return removed.error();
     level->removed_until.store(*removed, std::memory_order_relaxed);
   }
+  const Level* finer = &raw_;
   for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
     if (coarse == nullptr) continue;
-    if (const Result<> done = coarse->rollup.load(connection); done.has_error()) return done;
+    const Timestamp removed = finer->removed_until.load(std::memory_order_relaxed);
+    if (const Result<> done = coarse->rollup.load(connection, removed); done.has_error()) {
+      return done;
+    }
+    finer = coarse;
   }
   publish();
   return {};
@@ -112,7 +117,6 @@ Result<std::size_t> WindowStore::maintain(const Connection& connection, const St
   if (newest_end.has_error()) return newest_end.error();
   if (*newest_end == kMinTimestamp) return 0;
   const Result<std::size_t> merged = merge(connection, merger, *newest_end, rows_max);
-  publish();
   if (merged.has_error() || *merged != 0) return merged;
   const Coarse* const first = hourly_ != nullptr ? hourly_.get() : daily_.get();
   Result<std::size_t> removed = remove_old(connection, raw_, first, *newest_end, rows_max);

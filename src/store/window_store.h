@@ -39,6 +39,8 @@ class WindowStore {
   /// there is nothing left to do for now.
   Result<std::size_t> maintain(const Connection& connection, const StateMerger& merger,
                                std::size_t rows_max);
+  /// The transaction of a maintain() was committed: others are told what they can read merged.
+  void publish();
 
   /// Null where the window has no such rows.
   const WindowTable* table(Resolution resolution) const;
@@ -69,7 +71,6 @@ class WindowStore {
                             Timestamp newest_end, std::size_t rows_max);
   Result<std::size_t> remove_old(const Connection& connection, Level& level, const Coarse* coarser,
                                  Timestamp newest_end, std::size_t rows_max);
-  void publish();
 
   Level raw_;
   std::unique_ptr<Coarse> hourly_;  ///< Null: the window's size does not divide it.

@@ -28,6 +28,14 @@ std::uint64_t definition_of(const WindowPlan& plan, const std::vector<CompiledKe
   return hash_bytes(text);
 }
 
+// Stored with each row: a change here has rows of before not merged with later ones.
+std::uint64_t state_definition_of(const WindowPlan& plan, std::uint64_t rows) {
+  std::string text;
+  put_u64(text, rows);
+  for (const AccumulatorPlan& a : plan.accumulators) put_text(text, a.definition);
+  return hash_bytes(text);
+}
+
 class WindowCompiler {
  public:
   WindowCompiler(const WindowOptions& options, ProgramOutputs& outputs, Diagnostics& diagnostics)
@@ -78,6 +86,7 @@ class WindowCompiler {
     schema->metrics = std::move(metrics.columns);
     for (const AccumulatorPlan& a : plan.accumulators) schema->accumulators.push_back(a.text);
     schema->definition = definition_of(plan, keys);
+    plan.state_definition = state_definition_of(plan, schema->definition);
     plan.schema = std::move(schema);
     return plan;
   }

@@ -64,6 +64,8 @@ struct WindowPlan {
   /// What decides which events it counts and how they are grouped: what it is called in the
   /// config, and as text. A snapshot is taken over only where all of it is the same.
   std::vector<std::pair<std::string, std::string>> definition;
+  /// Of all that its accumulators count, and in which order: WindowState::definition.
+  std::uint64_t state_definition = 0;
   bool flat = true;  ///< No accumulator keeps anything outside the row.
   std::shared_ptr<const WindowSchema> schema;
   /// The select list over the columns (keys, then aggregates); its outputs are the metrics.

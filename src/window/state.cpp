@@ -80,6 +80,7 @@ bool fits(AccumulatorKind kind, DataType type) {
 
 void encode_state(const WindowPlan& plan, const std::byte* row, std::string& out) {
   put_u8(out, WindowState::kVersion);
+  put_u64(out, plan.state_definition);
   put_varint(out, plan.accumulators.size());
   std::string scratch;
   for (const AccumulatorPlan& a : plan.accumulators) {
@@ -100,11 +101,15 @@ Result<WindowState> WindowState::decode(std::string_view bytes) {
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
   if (!in.ok()) return corrupt("empty");
-  if (version != kVersion) return corrupt(fmt::format("version {} is not known", version));
+  if (version == 0 || version > kVersion) {
+    return corrupt(fmt::format("version {} is not known", version));
+  }
+  const std::uint64_t definition = version == 1 ? 0 : in.u64();
   const std::uint64_t count = in.varint();
   if (!in.ok() || count > kMaxAccumulators) return corrupt("bad number of accumulators");
 
   WindowState state;
+  state.definition_ = definition;
   state.arena_ = std::make_unique<Arena>();
   std::vector<std::string_view> payloads;
   std::size_t offset = kKeyBytes;
@@ -137,13 +142,14 @@ std::string WindowState::encode() const {
   std::string out;
   std::string scratch;
   put_u8(out, kVersion);
+  put_u64(out, definition_);
   put_varint(out, entries_.size());
   for (const Entry& e : entries_) encode_entry(*e.ops, e.type, row() + e.offset, out, scratch);
   return out;
 }
 
 Result<> WindowState::merge(const WindowState& other) {
-  bool same = entries_.size() == other.entries_.size();
+  bool same = definition_ == other.definition_ && entries_.size() == other.entries_.size();
   for (std::size_t i = 0; same && i < entries_.size(); ++i) {
     same = entries_[i].ops == other.entries_[i].ops && entries_[i].type == other.entries_[i].type;
   }
@@ -176,7 +182,8 @@ Result<std::vector<Value>> WindowState::metrics(const StreamWindowsPlan& plan, s
                                                 const std::vector<Value>& keys, Timestamp start,
                                                 Timestamp end) const {
   const WindowPlan& w = plan.windows.at(window);
-  bool same = w.accumulators.size() == entries_.size() && keys.size() == w.key_types.size();
+  bool same = definition_ == w.state_definition && w.accumulators.size() == entries_.size() &&
+              keys.size() == w.key_types.size();
   for (std::size_t i = 0; same && i < entries_.size(); ++i) {
     same = w.accumulators[i].ops == entries_[i].ops && w.accumulators[i].type == entries_[i].type;
   }

@@ -22,12 +22,13 @@ namespace streamobs::window {
 
 class WindowState {
  public:
-  static constexpr std::uint8_t kVersion = 1;
+  static constexpr std::uint8_t kVersion = 2;
 
   /// Refuses (corrupt) what is not a state of a version this code knows.
   static Result<WindowState> decode(std::string_view bytes);
   std::string encode() const;
-  /// Adds another row's accumulators; they must be of the same kinds in the same order. Where
+  /// Adds another row's accumulators; they must be of the same definition: of the same events, the
+  /// same aggregates of the same fields in the same order (error: invalid). Where
   /// states are of different windows, merge them in order of start: first() and last() break ties
   /// of time by it.
   Result<> merge(const WindowState& other);
@@ -53,6 +54,7 @@ class WindowState {
   const std::byte* row() const { return reinterpret_cast<const std::byte*>(words_.data()); }
   std::byte* row() { return reinterpret_cast<std::byte*>(words_.data()); }
 
+  std::uint64_t definition_ = 0;  ///< Fingerprint; 0: not known, of version 1.
   std::vector<Entry> entries_;
   std::vector<std::uint64_t> words_;  ///< Laid out as a group's row.
   std::unique_ptr<Arena> arena_;

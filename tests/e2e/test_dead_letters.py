@@ -198,7 +198,7 @@ def test_the_command_line():
         only = run("dlq", *place, "list", "--reason", "short", "--ndjson").stdout
         assert json.loads(only)["payload"] == json.dumps(event(1, latency_ms=1000.0),
                                                          separators=(",", ":"))
-        shown = run("dlq", *place, "show", "1").stdout
+        shown = run("dlq", "show", "1", *place).stdout
         assert shown.endswith("payload\nnot json\n") and "stream     requests" in shown
         missing = run("dlq", *place, "show", "77", check=False)
         assert missing.returncode != 0 and "no dead letter 77" in missing.stderr

@@ -245,7 +245,7 @@ def pipeline_detail(engine):
 def test_a_partition_far_ahead_waits_for_the_others(broker):
     broker.create("skewed", partitions=2)
     ahead = [event(60 * minute, "fast", 1) for minute in range(300)]
-    with Streamobs(config(broker, ["skewed"], 'max_skew = "10m"', idle="3s")) as engine:
+    with Streamobs(config(broker, ["skewed"], 'max_skew = "10m"', idle="12s")) as engine:
         # Event time of the slow one stands still, and it is alive.
         broker.produce("skewed", [event(0, "slow", 1)], 1)
         engine.wait(lambda: engine.metric("streamobs_kafka_messages_total") == 1, "the slow one")

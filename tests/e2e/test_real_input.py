@@ -163,6 +163,8 @@ def test_sales_over_http_are_the_same_however_they_are_cut(kind, cut, tmp_path):
         engine.wait(lambda: len(engine.closed("daily")) == len(expected), "all days to close")
         check_sales(engine.closed("daily"), expected)
         with engine.database() as database:
+            engine.wait(lambda: database.execute("SELECT count(*) FROM window_daily").fetchone()[0]
+                        == len(expected), "the last of them to be stored")
             stored = [tuple(row) for row in database.execute(
                 "SELECT * FROM window_daily ORDER BY window_start, _key")]
     # The same rows as a replay of the same events from a file, by any number of lanes.
