@@ -18,7 +18,6 @@ namespace streamobs::serve {
 namespace {
 
 constexpr std::string_view kSketch = "sketch(";
-constexpr std::string_view kKeyPrefix = "key.";
 constexpr Duration kStepMax = 366 * kDay;
 constexpr std::size_t kQuantilesMax = 20;
 

@@ -126,8 +126,8 @@ TEST_CASE("what the marker says was delivered is not sent again", "[sink]") {
   s.stop();
   // As where the process died between the transaction and removing it from the outbox.
   {
-    store::Connection direct = std::move(
-        *store::Connection::open(s.temp.database(), store::Connection::Mode::read_write, kSecond));
+    const store::Connection direct =
+        *store::Connection::open(s.temp.database(), store::Connection::Mode::read_write, kSecond);
     REQUIRE_FALSE(direct
                       .execute("INSERT INTO outbox SELECT 'out', 3, value, 1, 'again', '{}' FROM "
                                "json_each('[1,2,3,4,5,6,7,8,9,10]')")
