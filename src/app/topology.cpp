@@ -96,7 +96,10 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   view_ = std::make_unique<PipelineView>(*this);
 }
 
-Topology::~Topology() = default;
+Topology::~Topology() {
+  // The sinks go before the threads whose executors they hold, and no thread may be at them then.
+  if (sink_threads_ != nullptr) sink_threads_->join();
+}
 
 Result<> Topology::start() {
   const config::Config& config = plan_->config;

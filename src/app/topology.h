@@ -204,8 +204,8 @@ class Topology {
   std::unique_ptr<StateMerging> state_merging_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<sink::StoreSink> store_sink_;
-  std::vector<std::unique_ptr<sink::KafkaSink>> sinks_;  ///< In the config's order.
   std::unique_ptr<flow::BlockingPool> sink_threads_;     ///< One for each: they block.
+  std::vector<std::unique_ptr<sink::KafkaSink>> sinks_;  ///< In the config's order.
 
   serve::OpenWindows open_windows_;
   std::unique_ptr<serve::LiveHub> live_;

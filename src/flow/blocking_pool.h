@@ -36,6 +36,10 @@ class BlockingPool {
 
   asio::any_io_executor executor() { return pool_.get_executor(); }
 
+  /// Waits until there is nothing left to do; what is handed over later is never done. For owners
+  /// of executors made from this one, which have to go before it does.
+  void join() { pool_.join(); }
+
   /// What `work()` returns. An exception thrown by it is thrown here.
   template <class Work>
   asio::awaitable<std::invoke_result_t<const Work&>> run(const Work& work) {

@@ -10,7 +10,7 @@
 //
 // One coroutine that lives on a thread that may block (flow/blocking_pool): librdkafka's
 // transactions do, and so does the database. Never in the way of ingest but by the outbox's bound.
-// Lives as long as the engine; outlives its thread pool.
+// Lives as long as the engine; goes when its pool has been joined, before the pool.
 #pragma once
 
 #include <atomic>

@@ -231,8 +231,10 @@ def test_a_window_that_is_open_at_a_stop_goes_on_after_the_restart(sent):
         engine.start()
         engine.post("requests", [event(6, service=f"s{i % 50}") for i in range(500)])
         engine.post("requests", [event(30, minute=2)])
-        engine.wait(lambda: len(engine.closed("per_service")) == 50, "the window to close")
-        rows = query(engine.data_dir / "streamobs.db", "SELECT * FROM per_service")
+        database = engine.data_dir / "streamobs.db"
+        engine.wait(lambda: len(query(database, "SELECT * FROM per_service")) == 50,
+                    "the window to close and to be stored")
+        rows = query(database, "SELECT * FROM per_service")
         assert sum(r["requests"] for r in rows) == 20500
         assert {r["closed"] for r in rows} == {1}
 

@@ -58,10 +58,11 @@ struct Sending {
   void stop(Duration patience = 20 * kSecond) {
     if (!sink) return;
     sink->finish(patience);
-    threads.reset();  // Joins.
+    threads->join();
     CHECK(sink->state() == KafkaSink::State::ended);
     database->on_commit({});
     sink.reset();
+    threads.reset();
   }
 
   void store(std::uint64_t position, int first, int count) {
