@@ -25,7 +25,7 @@ def test_a_service_embeds_the_installed_package(tmp_path):
     # Two of the three minutes have closed; the third is open, in the checkpoint and not in the store.
     assert lines[2] == "closed while running: 4"
     rows = {(line.split()[0], line.split()[3], float(line.split()[2]), int(line.split()[1]))
-            for line in lines[3:]}
+            for line in lines[3:] if line.endswith("closed")}  # A slow machine shows open ones, too.
     expected = set()
     for minute in range(2):
         for parity, service in ((0, "checkout"), (1, "search")):
