@@ -58,6 +58,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       background_(1, flow::BlockingPool::Priority::low),
       lane_metrics_(metrics_, *plan_),
       history_strand_(asio::make_strand(io_)),
+      store_strand_(asio::make_strand(io_)),
       open_windows_(clock_),
       stop_timer_(main_strand_, asio::steady_timer::time_point::max()),
       patience_(main_strand_) {
@@ -223,7 +224,7 @@ void Topology::spawn_stages() {
   stage_tasks_.spawn(log_thread_.executor(), "log", journal_->run());
   stage_tasks_.spawn(history_strand_, "dispatch", dispatcher_->run(journal_->output()));
   results_->spawn(stage_tasks_);
-  stage_tasks_.spawn(asio::make_strand(io_), "store", store_sink_->run());
+  stage_tasks_.spawn(store_strand_, "store", store_sink_->run());
   for (const auto& sink : sinks_) {
     sink_tasks_.spawn(sink->executor(), "sink " + sink->options().name.text, sink->run());
   }
@@ -234,6 +235,7 @@ void Topology::spawn_services() {
   if (stop_requested_.load()) return;
   service_tasks_.spawn(history_strand_, "ticks", sequencing_->run_ticks());
   service_tasks_.spawn(history_strand_, "log maintenance", journal_->run_maintenance());
+  service_tasks_.spawn(store_strand_, "store ticks", store_sink_->run_ticks());
   sources_running_ = sources_.size();
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));

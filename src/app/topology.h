@@ -191,6 +191,7 @@ class Topology {
   std::vector<std::unique_ptr<window::Admission>> admissions_;  ///< By stream.
   std::vector<std::unique_ptr<Lane>> lanes_;
   asio::any_io_executor history_strand_;  ///< Of the next three; the journal has a thread besides.
+  asio::any_io_executor store_strand_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Sequencing> sequencing_;
   std::unique_ptr<Dispatcher> dispatcher_;

@@ -167,7 +167,7 @@ asio::awaitable<void> Topology::watch_shutdown() {
 }
 
 std::uint64_t Topology::progress() const {
-  return database_->stats().rows_written + lane_metrics_.windowed_batches.value() +
+  return database_->stats().rows_written + store_sink_->steps_kept_up() + lane_metrics_.windowed_batches.value() +
          lane_metrics_.decoded_batches.value();
 }
 
@@ -195,6 +195,7 @@ asio::awaitable<void> Topology::shut_down() {
     journal_->stop_maintaining();
   };
   asio::post(history_strand_, stop_ticks);
+  asio::post(store_strand_, [this] { store_sink_->stop_ticking(); });
 
   // Second phase: what is queued flows out, each stage closing the next behind itself.
   for (const auto& lane : lanes_) {
@@ -203,6 +204,8 @@ asio::awaitable<void> Topology::shut_down() {
   }
   store_sink_->ignore_full_outboxes();
   co_await stage_tasks_.join();
+  // A run of its own over what there is leaves nothing for later.
+  if (options_.stop_when_input_ends) co_await store_sink_->keep_up();
   co_await finish_sinks();
 }
 

@@ -1,8 +1,11 @@
 // [sink.NAME], and what it says of other sections.
 #include <algorithm>
+#include <cctype>
 #include <fnmatch.h>
 #include <iterator>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -90,12 +93,40 @@ void check_key(const SinkOptions& sink, const Config& config, Report& report) {
   }
 }
 
+/// The addresses that librdkafka makes of a list of brokers.
+std::set<std::string> addresses_of(std::string_view brokers) {
+  std::set<std::string> addresses;
+  while (!brokers.empty()) {
+    const std::size_t comma = brokers.find(',');
+    std::string address;
+    for (const unsigned char c : brokers.substr(0, comma)) {
+      if (std::isspace(c) == 0) address += static_cast<char>(std::tolower(c));
+    }
+    if (const std::size_t scheme = address.find("://"); scheme != std::string::npos) {
+      address.erase(0, scheme + 3);
+    }
+    // Behind the brackets of an IPv6 address, if it is one.
+    if (address.find(':', address.rfind(']') + 1) == std::string::npos) address += ":9092";
+    addresses.insert(address);
+    brokers.remove_prefix(comma == std::string_view::npos ? brokers.size() : comma + 1);
+  }
+  return addresses;
+}
+
+/// Whether two lists name a broker in common. That two names are one machine's is not seen.
+bool share_broker(const SourceText& one, const SourceText& other) {
+  const std::set<std::string> known = addresses_of(one.text);
+  const std::set<std::string> asked = addresses_of(other.text);
+  return std::any_of(asked.begin(), asked.end(),
+                     [&known](const std::string& address) { return known.count(address) != 0; });
+}
+
 /// What is written must not come in again.
 void check_loop(const SinkOptions& sink, const Config& config, Report& report) {
   const window::WindowOptions* const window = window_of(sink, config);
   for (const source::SourceOptions& source : config.sources) {
     if (source.type != source::Type::kafka) continue;
-    if (source.kafka.brokers.text != sink.kafka.client.brokers.text) continue;
+    if (!share_broker(source.kafka.brokers, sink.kafka.client.brokers)) continue;
     for (const SourceText& topic : source.topics) {
       const auto reads = [&](const SourceText& written) {
         return ::fnmatch(topic.text.c_str(), written.text.c_str(), 0) == 0;

@@ -52,6 +52,17 @@ class Channel {
     co_return try_pop_batch(out, max);
   }
 
+  /// Any thread: lets the consumer look again at something of its own (pop_batch_or).
+  void notify_consumer() { consumer_->notify(); }
+  /// Consumer: as pop_batch, but also returns (with 0) when `other()` is true; whoever makes it so
+  /// calls notify_consumer() after.
+  template <class Other>
+  asio::awaitable<std::size_t> pop_batch_or(std::vector<T>& out, std::size_t max, Other other) {
+    const auto has_news = [this, &other] { return !empty() || closed() || other(); };
+    co_await consumer_->wait(has_news);
+    co_return try_pop_batch(out, max);
+  }
+
   /// Consumer: what is there now, at most `max`.
   std::size_t try_pop_batch(std::vector<T>& out, std::size_t max) {
     std::size_t count = 0;

@@ -71,7 +71,14 @@ Result<NewTopic> new_topic(const TopicOptions& topic) {
                                  std::to_string(topic.retention / kMillisecond).c_str());
   }
   if (topic.cleanup == Cleanup::compact) {
-    rd_kafka_NewTopic_set_config(made.get(), "cleanup.policy", "compact");
+    // In small segments, soon: what is superseded is read by whoever looks for the newest.
+    const std::pair<const char*, const char*> settings[] = {{"cleanup.policy", "compact"},
+                                                            {"segment.bytes", "1048576"},
+                                                            {"segment.ms", "600000"},
+                                                            {"min.cleanable.dirty.ratio", "0.1"}};
+    for (const auto& [name, value] : settings) {
+      rd_kafka_NewTopic_set_config(made.get(), name, value);
+    }
   }
   return made;
 }

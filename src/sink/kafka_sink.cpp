@@ -1,6 +1,8 @@
 #include "sink/kafka_sink.h"
 
 #include <algorithm>
+#include <charconv>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -32,6 +34,25 @@ constexpr Duration kRetryLongest = 10 * kSecond;
 /// librdkafka wants to be looked at now and then.
 constexpr Duration kIdle = kSecond;
 
+/// Random, so that a copy of the data directory has another.
+std::uint64_t new_writer() {
+  std::random_device device;
+  const std::uint64_t high = device();
+  return high << 32 | device() | 1;
+}
+
+bool read_hex(std::string_view text, std::uint64_t& out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out, 16);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+constexpr std::string_view kForeign =
+    "somebody else has delivered for the same log and sink: a copy of this data directory that "
+    "runs, or ran, or this one before it was put back from a backup (or has the topic of markers "
+    "been changed?). What of its own results was sent cannot be told any more. Let the other one "
+    "go on alone; or, to have everything sent from here on, some of it perhaps again, give this "
+    "sink another name";
+
 constexpr std::string_view kStates[] = {"connecting", "delivering", "waiting",
                                         "retrying",   "stopped",    "ended"};
 
@@ -48,6 +69,8 @@ KafkaSink::KafkaSink(SinkOptions options, Origin origin, store::Database& databa
       database_(database),
       executor_(std::move(executor)),
       metrics_(metrics),
+      writer_(new_writer()),
+      rows_max_(kRowsMax),
       sent_(metrics.counter("streamobs_sink_sent_total", "Results delivered by a sink.",
                             {{"sink", options_.name.text}})),
       refused_(metrics.counter("streamobs_sink_refused_total",
@@ -176,8 +199,17 @@ KafkaSink::Step KafkaSink::make_producer() {
     };
     handlers.on_delivery = [this](const rd_kafka_message_t& message) {
       if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-      // The transaction fails for it.
+      // Given up with the transaction, for another one's sake.
+      if (message.err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+          message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        return;
+      }
       count_error(message.err);
+      if (message.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE &&
+          rd_kafka_topic_name(message.rkt) == options_.topic.text) {
+        too_large_ = true;
+        return;
+      }
       say(rd_kafka_err2name(message.err), kafka::words_of(message.err),
           kafka::advice_on(message.err));
     };
@@ -204,43 +236,62 @@ KafkaSink::Step KafkaSink::read_marker() {
   const auto newest = kafka::newest_of(options_.kafka.client, options_.markers.text, marker_key(),
                                        kMarkerPatience, stopping);
   if (newest.has_error()) return again(newest.error());
-  std::optional<OutboxPlace> place;
+  std::optional<Marker> found;
   if (*newest) {
-    const Result<OutboxPlace> read = place_in(**newest);
-    if (read.has_error()) return stop(read.error().message);
-    place = *read;
+    const Result<Marker> marker = read(**newest);
+    if (marker.has_error()) return stop(marker.error().message);
+    found = *marker;
   }
-  if (marker_known_ && place != marker_ && place != attempted_) {
-    return stop(
-        "somebody else delivers for the same log and sink: is a copy of this data directory in "
-        "use, "
-        "or has the topic of markers been changed? End the other, and start this one again; if "
-        "both "
-        "are to go on, give one of them a data directory of its own");
-  }
-  if (!marker_known_ && place && place->position > origin_.end) {
-    return stop(fmt::format(
-        "results up to position {} have been delivered, and the log ended at {}: this data "
-        "directory is older than what was sent (from a backup?), and what it would send cannot be "
-        "told from what was. To have everything sent from here on, some of it perhaps again, give "
-        "the sink another name",
-        place->position, origin_.end));
+  if (!marker_known_) {
+    const Step taken = take_over(found);
+    if (taken != Step::more) return taken;
+  } else if (found != marker_ && found != attempted_) {
+    return disown(kForeign);
   }
   marker_known_ = true;
-  marker_ = place;
-  attempted_ = place;
-  if (place) {
-    const Result<> forgotten = database_.delivered(options_.name.text, *place);
+  marker_ = found;
+  attempted_ = found;
+  if (found) {
+    const Result<> forgotten = database_.delivered(options_.name.text, found->place);
     if (forgotten.has_error()) return again(forgotten.error());
   }
   marker_read_ = true;
   return Step::more;
 }
 
+/// The first marker that is read in a run: of an earlier run on this very database, or foreign.
+KafkaSink::Step KafkaSink::take_over(const std::optional<Marker>& found) {
+  const auto known = database_.sink_writers(options_.name.text);
+  if (known.has_error()) return again(known.error());
+  if (found && found->place.position > origin_.end) {
+    return disown(fmt::format(
+        "results up to position {} have been delivered, and the log ended at {}: this data "
+        "directory is older than what was sent (from a backup?), and what it would send cannot be "
+        "told from what was. To have everything sent from here on, some of it perhaps again, give "
+        "the sink another name",
+        found->place.position, origin_.end));
+  }
+  // A database that was made anew from the log knows of none.
+  if (found && *known && found->writer != (*known)->now && found->writer != (*known)->before) {
+    return disown(kForeign);
+  }
+  const auto set =
+      database_.set_sink_writers(options_.name.text, {writer_, found ? found->writer : 0});
+  if (set.has_error()) return again(set.error());
+  return *set ? Step::more : Step::again;
+}
+
+/// For good: from now on this database knows no writer whose marker it could go on from.
+KafkaSink::Step KafkaSink::disown(std::string_view message) {
+  const auto set = database_.set_sink_writers(options_.name.text, {});
+  if (set.has_error()) return again(set.error());
+  return *set ? stop(message) : Step::again;
+}
+
 KafkaSink::Step KafkaSink::deliver() {
   producer_->serve(0);
   const Result<std::vector<OutboxRow>> rows =
-      database_.read_outbox(options_.name.text, kRowsMax, kBytesMax);
+      database_.read_outbox(options_.name.text, rows_max_, kBytesMax);
   if (rows.has_error()) return again(rows.error());
   if (rows->empty()) {
     say_delivering();
@@ -250,10 +301,11 @@ KafkaSink::Step KafkaSink::deliver() {
   const auto started = Steady::now();
   if (const kafka::Failed failed = producer_->begin()) return again(*failed);
   const Step produced = produce(*rows);
-  if (produced != Step::more) return produced;
+  if (produced != Step::more) return deliver_less(*rows, produced);
   const OutboxPlace last = rows->back().place;
   const Step committed = commit(last);
-  if (committed != Step::more) return committed;
+  if (committed != Step::more) return deliver_less(*rows, committed);
+  rows_max_ = std::min(rows_max_ * 2, kRowsMax);
   seconds_.observe(std::chrono::duration<double>(Steady::now() - started).count());
   sent_.add(rows->size());
   say_delivering();
@@ -266,9 +318,32 @@ KafkaSink::Step KafkaSink::deliver() {
   return Step::more;
 }
 
+/// After a transaction that failed for the size of a message: the brokers refuse whole batches, and
+/// do not say for which of their messages.
+KafkaSink::Step KafkaSink::deliver_less(const std::vector<OutboxRow>& rows, Step failed) {
+  if (!std::exchange(too_large_, false)) return failed;
+  if (producer_ != nullptr) drop_producer();
+  if (rows.size() == 1) {
+    passed_over_ = rows.front().place;
+    pass_over(rows.front().value.size());
+  } else {
+    rows_max_ = rows.size() / 2;
+  }
+  return Step::more;
+}
+
+void KafkaSink::pass_over(std::size_t bytes) {
+  refused_.add();
+  log::error(
+      "a result is too large for a message, and is passed over (it stays in the database); raise "
+      "message.max.bytes in the sink's options, and max.message.bytes of the topic",
+      {{"sink", options_.name.text}, {"topic", options_.topic.text}, {"bytes", bytes}});
+}
+
 KafkaSink::Step KafkaSink::produce(const std::vector<OutboxRow>& rows) {
   failpoint("sink.before_produce");
   for (const OutboxRow& row : rows) {
+    if (row.place == passed_over_) continue;
     std::optional<std::string_view> key;
     if (row.key) key = *row.key;
     const Step done =
@@ -287,11 +362,7 @@ KafkaSink::Step KafkaSink::produce_one(const std::string& topic,
     const kafka::Failed failed = producer_->produce(topic, key, value, partition);
     if (!failed) return Step::more;
     if (failed->error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-      refused_.add();
-      log::error(
-          "a result is too large for a message, and is passed over (it stays in the database); "
-          "raise message.max.bytes in the sink's options, and max.message.bytes of the topic",
-          {{"sink", options_.name.text}, {"bytes", value.size()}});
+      pass_over(value.size());
       return Step::more;
     }
     if (!failed->again || gave_up()) return again(*failed);
@@ -301,7 +372,7 @@ KafkaSink::Step KafkaSink::produce_one(const std::string& topic,
 
 KafkaSink::Step KafkaSink::commit(const OutboxPlace& last) {
   failpoint("sink.before_commit");
-  attempted_ = last;
+  attempted_ = Marker{last, writer_};
   while (true) {
     const kafka::Failed failed = producer_->commit(kPatience);
     if (!failed) break;
@@ -310,13 +381,15 @@ KafkaSink::Step KafkaSink::commit(const OutboxPlace& last) {
     state_ = State::retrying;
   }
   failpoint("sink.after_commit");
-  marker_ = last;
+  marker_ = attempted_;
   return Step::more;
 }
 
 KafkaSink::Step KafkaSink::again(const kafka::ProduceFailure& failure) {
   count_error(failure.error);
-  if (failure.fenced()) {
+  if (too_large_) {
+    // deliver_less() gets over it.
+  } else if (failure.fenced()) {
     log::warn(
         "Kafka: the sink's producer was fenced: its transaction took too long, or another "
         "streamobs "
@@ -387,25 +460,30 @@ std::string KafkaSink::marker_of(const OutboxPlace& place) const {
   JsonWriter json(text);
   json.begin_object().field("version", 1).field("log", fmt::format("{:016x}", origin_.log_id));
   json.field("sink", options_.name.text).field("topic", options_.topic.text);
-  json.field("position", place.position).field("ordinal", place.ordinal).end_object();
+  json.field("position", place.position).field("ordinal", place.ordinal);
+  json.field("writer", fmt::format("{:016x}", writer_)).end_object();
   return text;
 }
 
-Result<OutboxPlace> KafkaSink::place_in(const std::string& marker) const {
+Result<KafkaSink::Marker> KafkaSink::read(const std::string& marker) const {
   simdjson::dom::parser parser;
   const simdjson::padded_string text(marker);
   const auto json = parser.parse(text);
   std::int64_t version = 0;
-  OutboxPlace place;
-  if (json["version"].get(version) != 0U || version != 1 ||
-      json["position"].get(place.position) != 0U || json["ordinal"].get(place.ordinal) != 0U) {
+  std::string_view writer;
+  Marker found;
+  const bool whole = json["version"].get(version) == 0U && version == 1 &&
+                     json["position"].get(found.place.position) == 0U &&
+                     json["ordinal"].get(found.place.ordinal) == 0U &&
+                     json["writer"].get(writer) == 0U && read_hex(writer, found.writer);
+  if (!whole) {
     return fail(ErrorCode::corrupt,
                 fmt::format("the newest message of key {} in topic {} is no marker of ours: who "
                             "writes there besides streamobs, or was it a newer one? Have it "
                             "removed, or choose another topic by markers = \"…\"",
                             marker_key(), options_.markers.text));
   }
-  return place;
+  return found;
 }
 
 }  // namespace streamobs::sink

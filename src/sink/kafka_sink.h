@@ -6,7 +6,10 @@
 // Then they are removed from the outbox. So after a crash at any moment, or an end of a transaction
 // that nobody knows, the marker says what has been delivered: a producer is made afresh (which ends
 // what the earlier one left open, and fences whoever else is at it), reads the marker, has the
-// outbox forget everything up to it, and goes on.
+// outbox forget everything up to it, and goes on. The marker also bears the number of the engine's
+// run that wrote it (its writer), and the database those that wrote for it: a marker of somebody
+// else's, who runs on a copy of the data directory or went on from where a backup was taken, stops
+// the sink for good, since which of its results are there cannot be told.
 //
 // One coroutine that lives on a thread that may block (flow/blocking_pool): librdkafka's
 // transactions do, and so does the database. Never in the way of ingest but by the outbox's bound.
@@ -78,10 +81,21 @@ class KafkaSink {
   Step connect();
   Step find_topics();
   Step make_producer();
+  /// What a transaction leaves in the topic of markers.
+  struct Marker {
+    store::OutboxPlace place;
+    std::uint64_t writer = 0;
+    friend bool operator==(const Marker&, const Marker&) = default;
+  };
+
   Step read_marker();
+  Step take_over(const std::optional<Marker>& found);
+  Step disown(std::string_view message);
   Step deliver();
   Step produce(const std::vector<store::OutboxRow>& rows);
   Step commit(const store::OutboxPlace& last);
+  Step deliver_less(const std::vector<store::OutboxRow>& rows, Step failed);
+  void pass_over(std::size_t bytes);
   Step produce_one(const std::string& topic, std::optional<std::string_view> key,
                    std::string_view value, std::int32_t partition);
 
@@ -94,24 +108,30 @@ class KafkaSink {
   void count_error(rd_kafka_resp_err_t error);
   std::string marker_key() const;
   std::string marker_of(const store::OutboxPlace& place) const;
-  Result<store::OutboxPlace> place_in(const std::string& marker) const;
+  Result<Marker> read(const std::string& marker) const;
 
   const SinkOptions options_;
   const Origin origin_;
   store::Database& database_;
   const asio::any_io_executor executor_;
   telemetry::Registry& metrics_;
+  const std::uint64_t writer_;  ///< Of this run; never 0.
 
   // The coroutine's.
   std::unique_ptr<kafka::Producer> producer_;
   bool topics_found_ = false;
   bool initialised_ = false;  ///< The producer has the transactional id.
   bool marker_read_ = false;  ///< Ready to deliver.
-  /// What the marker says as far as we know, and what it says if the last transaction was committed
-  /// without our hearing of it. None: nothing yet.
-  std::optional<store::OutboxPlace> marker_;
-  std::optional<store::OutboxPlace> attempted_;
+  /// The marker as far as we know, and as it is if the last transaction was committed without our
+  /// hearing of it. None: there is none yet.
+  std::optional<Marker> marker_;
+  std::optional<Marker> attempted_;
   bool marker_known_ = false;   ///< It has been read in this life.
+  /// The topic refused a message of the last transaction for its size: which one is found by
+  /// sending fewer at a time, and passed over once it is alone.
+  bool too_large_ = false;
+  std::size_t rows_max_;
+  std::optional<store::OutboxPlace> passed_over_;
   std::set<std::string> said_;  ///< Troubles that have been told and not yet been got over.
   asio::steady_timer* timer_ = nullptr;  ///< While it runs.
 

@@ -93,8 +93,8 @@ asio::awaitable<void> StoreSink::run() {
   maintained_at_ = clock_.now();
   while (true) {
     const bool any = co_await take();
-    if (!any) break;
-    const bool stored = co_await store();
+    if (!any && !std::exchange(tick_due_, false)) break;
+    const bool stored = !any || co_await store();
     if (!stored) {
       // Nobody can take results any more: let producers see it instead of waiting for ever.
       input_.close();
@@ -110,11 +110,13 @@ asio::awaitable<void> StoreSink::run() {
 }
 
 /// Takes what is there, so that under low load each cut is committed at once, and under high load
-/// several of them by themselves become one transaction. False: closed and drained.
+/// several of them by themselves become one transaction. False: nothing came; a tick is due, or the
+/// input is closed and drained.
 asio::awaitable<bool> StoreSink::take() {
   std::size_t rows = 0;
   taken_.clear();
-  std::size_t count = co_await input_.pop_batch(taken_, 1);
+  const auto tick_due = [this] { return tick_due_; };
+  std::size_t count = co_await input_.pop_batch_or(taken_, 1, tick_due);
   if (count == 0) co_return false;
   for (std::size_t records = 1; count != 0; ++records) {
     rows += rows_of(taken_.front());
@@ -298,6 +300,41 @@ asio::awaitable<bool> StoreSink::save(std::shared_ptr<CheckpointParts> parts) {
   log::warn("there is no checkpoint this time; the next start has more of the log to replay",
             {{"error", saved.error().message}});
   co_return true;
+}
+
+asio::awaitable<void> StoreSink::run_ticks() {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  timer_ = &timer;
+  while (ticking_) {
+    timer.expires_after(std::chrono::microseconds(kMaintainWhenBehind));
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    co_await timer.async_wait(token);
+    if (!ticking_) break;
+    if (behind_ || clock_.now() - maintained_at_ >= kMaintainEvery) {
+      tick_due_ = true;
+      input_.notify_consumer();
+    }
+  }
+  timer_ = nullptr;
+}
+
+void StoreSink::stop_ticking() {
+  ticking_ = false;
+  if (timer_ != nullptr) timer_->cancel();
+}
+
+asio::awaitable<void> StoreSink::keep_up() {
+  const auto step = [this] { return database_.keep_up(); };
+  while (!give_up_.load(std::memory_order_relaxed)) {
+    const Result<bool> more = co_await pool_.run(step);
+    if (more.has_error()) {
+      log::warn("windows could not all be merged; the next run goes on with it",
+                {{"error", more.error().message}});
+      co_return;
+    }
+    if (!*more) co_return;
+    steps_kept_up_.fetch_add(1, std::memory_order_relaxed);
+  }
 }
 
 /// False: the store cannot go on.

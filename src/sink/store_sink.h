@@ -54,6 +54,13 @@ class StoreSink {
 
   /// Runs until the input is closed and drained. The database has been bound to its log before.
   asio::awaitable<void> run();
+  /// Wakes it, so that the database is also tidied up while nothing comes, until stop_ticking().
+  /// Both on the strand of run().
+  asio::awaitable<void> run_ticks();
+  void stop_ticking();
+
+  /// Once run() has ended: merges and removes whatever is due, however much that is.
+  asio::awaitable<void> keep_up();
 
   /// Any thread: shutdown has waited long enough; a store that does not take anything now is left,
   /// and what it was given is lost (and said so by the caller).
@@ -65,6 +72,8 @@ class StoreSink {
 
   /// Rows taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
+  /// Steps of tidying up; any thread.
+  std::uint64_t steps_kept_up() const { return steps_kept_up_.load(std::memory_order_relaxed); }
 
  private:
   asio::awaitable<bool> take();
@@ -90,6 +99,9 @@ class StoreSink {
   std::size_t keep_bytes_max_;
   std::uint64_t applied_at_start_ = 0;
   Timestamp maintained_at_ = 0;
+  asio::steady_timer* timer_ = nullptr;  ///< While run_ticks() runs.
+  bool ticking_ = true;
+  bool tick_due_ = false;
   bool behind_ = true;  ///< Windows wait to be merged or removed; at the start they may.
 
   Records taken_;  ///< Just off the channel.
@@ -102,6 +114,7 @@ class StoreSink {
   std::size_t kept_at_cut_ = 0;  ///< How many of kept_ stand before it.
 
   std::atomic<std::uint64_t> pending_{0};
+  std::atomic<std::uint64_t> steps_kept_up_{0};
   std::atomic<bool> give_up_{false};
   std::atomic<bool> ignore_outboxes_{false};
   telemetry::Histogram& commit_seconds_;

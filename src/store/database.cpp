@@ -466,6 +466,37 @@ Result<> Database::Impl::remove_delivered() {
   return {};
 }
 
+Result<std::optional<SinkWriters>> Database::sink_writers(const std::string& sink) const {
+  const std::lock_guard lock(impl_->outbox_mutex);
+  Result<Statement> read = impl_->outbox_reader.prepare(
+      "SELECT writer, writer_before FROM streamobs_sink WHERE name = ?1");
+  if (read.has_error()) return read.error();
+  read->bind(1, std::string_view(sink));
+  const Result<bool> row = read->step();
+  if (row.has_error()) return row.error();
+  if (!*row) return std::optional<SinkWriters>();
+  return SinkWriters{static_cast<std::uint64_t>(read->int_at(0)),
+                     static_cast<std::uint64_t>(read->int_at(1))};
+}
+
+Result<bool> Database::set_sink_writers(const std::string& sink, SinkWriters writers) {
+  Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
+  if (impl.in_transaction) return false;
+  const auto set = [&]() -> Result<> {
+    Result<Statement> write =
+        impl.writer.prepare("INSERT OR REPLACE INTO streamobs_sink VALUES (?1, ?2, ?3)");
+    if (write.has_error()) return write.error();
+    write->bind(1, std::string_view(sink));
+    write->bind(2, static_cast<std::int64_t>(writers.now));
+    write->bind(3, static_cast<std::int64_t>(writers.before));
+    if (const Result<> done = write->run(); done.has_error()) return done;
+    return impl.writer.sync_journal();
+  };
+  if (const Result<> done = set(); done.has_error()) return impl.failed(done.error());
+  return true;
+}
+
 Result<> Database::drop_other_outboxes() {
   Impl& impl = *impl_;
   const std::lock_guard lock(impl.writer_mutex);

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -105,6 +106,11 @@ class Database {
   /// transaction that is just open. A failure says that it could not be now, and is with a later
   /// commit.
   Result<> delivered(const std::string& sink, OutboxPlace place);
+  /// Who has delivered for a sink; none: nobody has, as far as this database knows.
+  Result<std::optional<SinkWriters>> sink_writers(const std::string& sink) const;
+  /// Once it returns true this survives a power failure. False: a transaction is just open, try
+  /// again soon.
+  Result<bool> set_sink_writers(const std::string& sink, SinkWriters writers);
   /// Removes what waits for sinks that are none of `outboxes`: for an engine that runs by its
   /// config of now.
   Result<> drop_other_outboxes();

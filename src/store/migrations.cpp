@@ -68,12 +68,15 @@ ALTER TABLE dead_letter ADD COLUMN format INTEGER;
 ALTER TABLE dead_letter ADD COLUMN header BLOB;
 ALTER TABLE dead_letter ADD COLUMN replayed_at INTEGER;
 )sql",
-    // 5: results on their way to topics.
+    // 5: results on their way to topics, and whose notes a sink may find there (store/outbox.h).
     R"sql(
 CREATE TABLE outbox (
   sink TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
   made_at INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
   PRIMARY KEY (sink, position, ordinal)
+) WITHOUT ROWID;
+CREATE TABLE streamobs_sink (
+  name TEXT PRIMARY KEY, writer INTEGER NOT NULL, writer_before INTEGER NOT NULL
 ) WITHOUT ROWID;
 )sql",
     // 6: by table, the last row that is merged into its hours or days, and what has been removed.

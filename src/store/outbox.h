@@ -40,6 +40,14 @@ struct OutboxRow {
   std::string value;               ///< JSON, as event/result_json writes it.
 };
 
+/// Who has delivered for a sink from this database: an engine has another number each time it runs,
+/// so that the results of a copy of the database, or of what came after a backup of it, are told
+/// from its own. 0: nobody.
+struct SinkWriters {
+  std::uint64_t now = 0;     ///< Who may have delivered since …
+  std::uint64_t before = 0;  ///< … this one had, last.
+};
+
 struct OutboxStats {
   std::uint64_t rows = 0;     ///< Not delivered yet.
   std::uint64_t bytes = 0;    ///< Of keys and values.

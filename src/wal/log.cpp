@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "wal/log_recovery.h"
+#include "wal/pace.h"
 #include "wal/segment_sealer.h"
 
 namespace streamobs::wal {
@@ -15,9 +16,8 @@ namespace streamobs::wal {
 namespace {
 
 constexpr std::string_view kSpareName = "next.tmp";
-/// How much of a prepared segment is written and synced at once: little enough that a commit which
-/// has to wait for it on the disk waits for some milliseconds.
-constexpr std::uint64_t kPrepareBytes = std::uint64_t{1} << 20;
+/// How much of a prepared segment is written and synced at once: a commit may have to wait for it.
+constexpr std::uint64_t kPrepareBytes = std::uint64_t{256} << 10;
 constexpr std::array<char, kFrameAlignment> kZeros{};
 
 std::uint64_t payload_bytes(const LogRecord& record) {
@@ -326,7 +326,8 @@ Result<bool> Log::prepare_next() {
     prepared.file = *std::move(file);
     // First of all, so that a full disk is noticed before it is filled to the last byte.
     if (auto allocated = prepared.file->allocate(prepared.capacity); !allocated) return allocated;
-    for (std::uint64_t at = 0; at < prepared.capacity && !maintenance_ended_; at += kPrepareBytes) {
+    Pace pace(maintenance_ended_);
+    for (std::uint64_t at = 0; at < prepared.capacity && pace.go_on(); at += kPrepareBytes) {
       const auto length = std::min(kPrepareBytes, prepared.capacity - at);
       if (auto written = prepared.file->write_zeros(at, length); !written) return written;
       if (auto synced = prepared.file->sync_data(); !synced) return synced;
@@ -358,7 +359,8 @@ Result<bool> Log::seal_next() {
     }
   }
   if (number == 0) return false;
-  const auto sealed = seal_segment(files_, directory_, number, end_sequence, maintenance_ended_);
+  Pace pace(maintenance_ended_);
+  const auto sealed = seal_segment(files_, directory_, number, end_sequence, pace);
   if (!sealed && sealed.error().code == ErrorCode::unavailable) return false;
 
   const std::lock_guard lock(mutex_);

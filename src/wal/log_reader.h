@@ -25,7 +25,7 @@ struct LogEntry {
   std::uint64_t sequence = 0;
   std::string_view payload;
   /// Keeps the payload alive; copy it to hand the payload to another thread. It holds a block of
-  /// some 4 MiB, so do not keep many for long.
+  /// some 1 MiB, so do not keep many for long.
   std::shared_ptr<const void> keep;
   std::uint64_t segment = 0;  ///< Number of the segment it stands in …
   std::uint64_t offset = 0;   ///< … and where (of a sealed one: in its raw form).

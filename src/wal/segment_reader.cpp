@@ -14,7 +14,7 @@ namespace streamobs::wal {
 namespace {
 
 /// How much of a raw segment is read at once.
-constexpr std::size_t kReadBytes = std::size_t{4} << 20;
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 
 /// Bytes that many frames refer to; never changed once they do.
 struct Block {

@@ -24,13 +24,13 @@ struct Contents {
 };
 
 /// Hands each frame to `take` (Result<>(const Frame&)). `corrupt` unless the segment ends with the
-/// record before end_sequence; `unavailable` once `stop` is true.
+/// record before end_sequence; `unavailable` once `pace` says so.
 template <class Take>
 Result<Contents> read_all(SegmentReader& reader, std::uint64_t end_sequence,
-                          const std::atomic<bool>& stop, Take&& take) {
+                          Pace& pace, Take&& take) {
   Contents contents;
   for (Frame frame;;) {
-    if (stop.load(std::memory_order_relaxed)) {
+    if (!pace.go_on()) {
       return fail(ErrorCode::unavailable, "sealing was broken off: the process ends");
     }
     const auto outcome = reader.next(frame);
@@ -50,10 +50,10 @@ Result<Contents> read_all(SegmentReader& reader, std::uint64_t end_sequence,
 /// Reads a sealed segment's file, every byte of it.
 Result<Contents> check(FileSystem& files, const std::string& directory, const std::string& name,
                        std::uint64_t number, std::uint64_t end_sequence,
-                       const std::atomic<bool>& stop) {
+                       Pace& pace) {
   auto reader = open_segment_file(files, directory, name, number, SegmentForm::sealed);
   if (!reader) return reader.error();
-  auto contents = read_all(**reader, end_sequence, stop, [](const Frame&) { return Result<>{}; });
+  auto contents = read_all(**reader, end_sequence, pace, [](const Frame&) { return Result<>{}; });
   if (contents && !(*reader)->problem().empty()) {
     return damage_at((*reader)->name(), (*reader)->offset(), end_sequence, (*reader)->problem());
   }
@@ -114,6 +114,8 @@ class SealedWriter {
     const std::array<std::string_view, 2> pieces = {std::string_view(header.data(), header.size()),
                                                     compressed};
     if (auto written = file_.write_at(end_.file_bytes, pieces); !written) return written;
+    // All of it at the end would be a long write that the log's commits stand behind.
+    if (auto synced = file_.sync_data(); !synced) return synced;
     end_.file_bytes += header.size() + size;
     end_.raw_bytes += frames_.size();
     end_.records += chunk_.records;
@@ -133,12 +135,12 @@ class SealedWriter {
 };
 
 Result<Contents> write_sealed(FileSystem& files, const std::string& path, SegmentReader& raw,
-                              std::uint64_t end_sequence, const std::atomic<bool>& stop) {
+                              std::uint64_t end_sequence, Pace& pace) {
   auto file = files.create(path);
   if (!file) return file.error();
   SealedWriter writer(**file, raw.header());
   if (auto begun = writer.begin(raw.header()); !begun) return begun.error();
-  auto contents = read_all(raw, end_sequence, stop,
+  auto contents = read_all(raw, end_sequence, pace,
                            [&writer](const Frame& frame) { return writer.add(frame); });
   if (!contents) return contents;
   if (auto finished = writer.finish(); !finished) return finished.error();
@@ -148,14 +150,14 @@ Result<Contents> write_sealed(FileSystem& files, const std::string& path, Segmen
 
 /// Makes the sealed form from the raw one, checked and durable.
 Result<> make_sealed(FileSystem& files, const std::string& directory, std::uint64_t number,
-                     std::uint64_t end_sequence, const std::atomic<bool>& stop) {
+                     std::uint64_t end_sequence, Pace& pace) {
   const std::string name = sealed_name(number);
   const std::string unfinished = name + ".tmp";
   auto raw = open_segment(files, directory, number, SegmentForm::raw);
   if (!raw) return raw.error();
-  const auto written = write_sealed(files, directory + "/" + unfinished, **raw, end_sequence, stop);
+  const auto written = write_sealed(files, directory + "/" + unfinished, **raw, end_sequence, pace);
   if (!written) return written.error();
-  const auto read_back = check(files, directory, unfinished, number, end_sequence, stop);
+  const auto read_back = check(files, directory, unfinished, number, end_sequence, pace);
   if (!read_back) return read_back.error();
   if (*read_back != *written) {
     return damage_at(unfinished, 0, end_sequence, "read back, it is not what was written");
@@ -169,18 +171,18 @@ Result<> make_sealed(FileSystem& files, const std::string& directory, std::uint6
 
 Result<SealedSegment> seal_segment(FileSystem& files, const std::string& directory,
                                    std::uint64_t number, std::uint64_t end_sequence,
-                                   const std::atomic<bool>& stop) {
+                                   Pace& pace) {
   const std::string raw_path = directory + "/" + raw_name(number);
   const std::string sealed_path = directory + "/" + sealed_name(number);
   const auto there = files.exists(sealed_path);
   if (!there) return there.error();
   if (!*there) {
-    if (auto made = make_sealed(files, directory, number, end_sequence, stop); !made) {
+    if (auto made = make_sealed(files, directory, number, end_sequence, pace); !made) {
       (void)files.remove(sealed_path + ".tmp");  // If this fails, the next start does it.
       return made.error();
     }
   } else {
-    const auto good = check(files, directory, sealed_name(number), number, end_sequence, stop);
+    const auto good = check(files, directory, sealed_name(number), number, end_sequence, pace);
     if (!good) return good.error();
   }
   SealedSegment sealed;

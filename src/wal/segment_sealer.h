@@ -4,12 +4,12 @@
 // A plain function that blocks; any thread, one segment by one thread at a time.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 
 #include "base/file_system.h"
 #include "base/result.h"
+#include "wal/pace.h"
 
 namespace streamobs::wal {
 
@@ -22,9 +22,9 @@ struct SealedSegment {
 /// sealed form (a crash between its rename and the raw one's removal) is checked and kept.
 /// `corrupt` where either form cannot be read back; the raw one is only removed if the sealed one
 /// holds the same bytes.
-/// `unavailable` soon after `stop` has become true: nothing has changed.
+/// `unavailable` soon after `pace` has said to end: nothing has changed.
 Result<SealedSegment> seal_segment(FileSystem& files, const std::string& directory,
                                    std::uint64_t number, std::uint64_t end_sequence,
-                                   const std::atomic<bool>& stop);
+                                   Pace& pace);
 
 }  // namespace streamobs::wal

@@ -107,6 +107,10 @@ TEST_CASE("what a sink writes does not come in again") {
                  "topic: [source.in] reads \"results\""));
   CHECK(mentions(with("\"res*\"", "b:9092", "dead_letters"), "topic: [source.in] reads"));
   CHECK_FALSE(mentions(with("\"res*\"", "elsewhere:9092", "dead_letters"), "[source.in] reads"));
+  for (const char* same : {"b", "a:9092, B", "PLAINTEXT://b:9092"}) {
+    CHECK(mentions(with("\"res*\"", same, "dead_letters"), "topic: [source.in] reads"));
+  }
+  CHECK_FALSE(mentions(with("\"res*\"", "b:9093", "dead_letters"), "[source.in] reads"));
   CHECK(mentions(with("\"streamobs-*\"", "b:9092", "dead_letters"),
                  "is also the topic of markers of [sink.out]"));
   CHECK(mentions(with("\"results\"", "b:9092"), "topic: [source.in] reads \"results\""));

@@ -293,6 +293,10 @@ def test_a_database_made_anew_sends_nothing_again(broker):
     check(broker, "anew", orders)
 
 
+def sink_state(engine):
+    return engine.get("/api/v1/pipeline").json()["sinks"][0]["state"]
+
+
 def test_of_two_engines_with_one_log_one_stops(broker, tmp_path):
     broker.create("twins", partitions=1)
     orders = Orders(7)
@@ -306,15 +310,21 @@ def test_of_two_engines_with_one_log_one_stops(broker, tmp_path):
         shutil.copytree(engine.data_dir, copy)
         engine.start()
         with Streamobs(config(broker, "twins"), data_dir=copy) as twin:
-            more = orders.next()
-            assert post(twin, more) and post(twin, orders.next())
-            wait_for_outbox(twin)
-            assert post(engine, more) and post(engine, orders.next())
-            engine.wait(lambda: engine.get("/api/v1/pipeline").json()["sinks"][0]["state"]
-                        == "stopped", "the sink to stop", seconds=60)
-            assert "somebody else delivers for the same log" in engine.messages()
+            # The same events: the two have the same results at the same places.
+            for _ in range(2):
+                more = orders.next()
+                assert post(twin, more)
+                wait_for_outbox(twin)
+                assert post(engine, more)
+            engine.wait(lambda: sink_state(engine) == "stopped", "the sink to stop", seconds=60)
+            assert "somebody else has delivered for the same log" in engine.messages()
             assert twin.stop() == 0
+        # For good, and not just while the other one runs.
         assert engine.stop() == 0
+        engine.start()
+        engine.wait(lambda: sink_state(engine) == "stopped", "the sink to stop again", seconds=60)
+        assert engine.stop() == 0
+    check(broker, "twins", orders)
 
 
 def test_an_older_data_directory_is_told_so(broker, tmp_path):
@@ -332,8 +342,30 @@ def test_an_older_data_directory_is_told_so(broker, tmp_path):
         assert engine.stop() == 0
     with Streamobs(config(broker, "older"), data_dir=tmp_path / "backup") as engine:
         engine.wait(lambda: "is older than what was sent" in engine.messages(), "to be told")
-        assert post(engine, orders.next())  # All else goes on.
+        for _ in range(20):  # All else goes on, also past what was sent.
+            assert post(engine, orders.next())
         assert engine.stop() == 0
+        engine.start()
+        engine.wait(lambda: sink_state(engine) == "stopped", "the sink to stop again", seconds=60)
+        assert engine.stop() == 0
+
+
+def test_a_result_too_large_for_its_topic_is_passed_over(broker):
+    broker.create("small", max_message_bytes=2000)
+    orders = Orders(9)
+    with Streamobs(config(broker, "small")) as engine:
+        for i in range(30):
+            events = orders.next()
+            if i == 11:
+                events.append(dict(events[-1], id="large", shop="x" * 3000))
+            assert post(engine, events)
+        engine.wait(lambda: len(engine.closed("per_minute")) == len(orders.closed()) + 1,
+                    "the windows, the large one among them", seconds=60)
+        wait_for_outbox(engine, seconds=120)
+        assert "a result is too large for a message" in engine.messages()
+        assert engine.metric("streamobs_sink_refused_total") == 1
+        assert engine.stop() == 0
+    check(broker, "small", orders)
 
 
 def test_topics_are_listed_and_made(broker, tmp_path):

@@ -195,7 +195,7 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
   const std::string to_5 =
       "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; PRAGMA user_version = 5;";
-  const std::string to_4 = to_5 + "DROP TABLE outbox; PRAGMA user_version = 4;";
+  const std::string to_4 = to_5 + "DROP TABLE outbox; DROP TABLE streamobs_sink; PRAGMA user_version = 4;";
   const std::string to_3 =
       to_4 +
       "DROP VIEW dead_letters; ALTER TABLE dead_letter DROP COLUMN format;"
