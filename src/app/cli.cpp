@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unistd.h>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "config/config.h"
+#include "config/keys.h"
 #include "decode/time_text.h"
 #include "loadgen/cli.h"
 
@@ -55,11 +57,32 @@ Examples:
 Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.config/streamobs and
 /etc/streamobs.
 
-Exit codes: 0 done, 65 replay: not one event could be taken, 70 our fault, 71 out of memory, 74 disk
-or log damage, 75 try again, 78 bad config or arguments. docs/operations.md says more.)";
+Exit codes: 0 done, 65 replay: not one event could be taken, dlq replay: some are refused still,
+70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
+docs/operations.md says more.)";
 
 bool error_colour() {
   return ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+}
+
+/// For what was not expected on the command line: what there is that is spelt alike.
+void print_options_meant(const CLI::App& app) {
+  std::vector<std::string> names;
+  std::vector<const CLI::App*> commands{&app};
+  while (!commands.empty()) {
+    const CLI::App* const command = commands.back();
+    commands.pop_back();
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    for (const CLI::App* sub : command->get_subcommands()) commands.push_back(sub);
+  }
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  for (const std::string& unknown : app.remaining(true)) {
+    const std::string hint =
+        config::did_you_mean(std::string_view(unknown).substr(0, unknown.find('=')), known, "");
+    if (!hint.empty()) fmt::print(stderr, "{}: {}\n", unknown, hint);
+  }
 }
 
 std::optional<std::string> default_config() {
@@ -364,6 +387,7 @@ int run_cli(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) print_options_meant(app);
     return code == 0 ? 0 : kExitBadConfig;
   }
   if (*validating) return validate(arguments, deny_warnings);

@@ -148,13 +148,14 @@ Result<> show(const std::string& data_dir, const DlqArguments& arguments) {
   return {};
 }
 
-/// The engine's report in words; it is ours, so what is missing is not looked for.
-void print_report(const std::string& body) {
+/// The engine's report in words; it is ours, so what is missing is not looked for. False: some are
+/// refused still, or it ended early.
+bool print_report(const std::string& body) {
   simdjson::dom::parser parser;
   simdjson::dom::element report;
   if (parser.parse(body).get(report) != simdjson::SUCCESS) {
     fmt::print("{}\n", body);
-    return;
+    return false;
   }
   const auto count = [&report](const char* name) {
     std::uint64_t value = 0;
@@ -178,14 +179,20 @@ void print_report(const std::string& body) {
   std::string_view stopped;
   if (report["stopped"].get(stopped) == simdjson::SUCCESS) {
     fmt::print(stderr, "ended early: {}\n", stopped);
+    return false;
   }
   bool more = false;
   if (report["more"].get(more) == simdjson::SUCCESS && more) {
     fmt::print(stderr, "there are more: run it again, or with a higher --limit\n");
   }
+  return count("rejected") == 0;
 }
 
-Result<> replay(const DlqPlace& place, const DlqArguments& arguments) {
+/// What sysexits.h calls a data error.
+constexpr int kExitRefusedStill = 65;
+
+/// The exit code.
+Result<int> replay(const DlqPlace& place, const DlqArguments& arguments) {
   const Result<store::DeadLetterQuery> query = query_of(arguments);
   if (query.has_error()) return query.error();
   Result<ApiTarget> target = place.target();
@@ -206,8 +213,7 @@ Result<> replay(const DlqPlace& place, const DlqArguments& arguments) {
   if (arguments.id != 0) add("id", fmt::to_string(arguments.id));
   const Result<std::string> body = post_to_api(*target, path);
   if (body.has_error()) return body.error();
-  print_report(*body);
-  return {};
+  return print_report(*body) ? 0 : kExitRefusedStill;
 }
 
 void add_filter(CLI::App& command, DlqArguments& arguments) {
@@ -256,10 +262,13 @@ std::function<int(const DlqPlace&)> add_dlq_command(CLI::App& command) {
 
   return [arguments, listing, showing, replaying](const DlqPlace& place) {
     if (arguments->limit == 0) arguments->limit = *replaying ? 10'000 : 100;
+    if (*replaying) {
+      const Result<int> code = replay(place, *arguments);
+      return code.has_error() ? fail_with(code.error()) : *code;
+    }
     Result<> done;
     if (*listing) done = list(place.data_dir, *arguments);
     if (*showing) done = show(place.data_dir, *arguments);
-    if (*replaying) done = replay(place, *arguments);
     return done.has_error() ? fail_with(done.error()) : 0;
   };
 }

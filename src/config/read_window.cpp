@@ -243,26 +243,49 @@ store::WindowKeep default_keep(Duration size) {
   return keep;
 }
 
+/// What a window's rows are merged to.
+struct Merged {
+  std::string_view key;
+  Duration step;
+  std::string_view step_name;
+};
+
+bool fills(const WindowOptions& window, const Merged& merged) {
+  return window.gap == 0 && window.size < merged.step && merged.step % window.size == 0;
+}
+
 /// hourly = "365d", or false for none.
-void read_merged(const TableReader& table, std::string_view key, Duration& out) {
-  const Value* value = table.find(key);
-  if (value != nullptr && value->kind == Value::Kind::boolean && !value->boolean) {
+void read_merged(const TableReader& table, const Merged& merged, const WindowOptions& window,
+                 Duration& out) {
+  const Value& value = *table.find(merged.key);
+  if (value.kind == Value::Kind::boolean) {
+    if (value.boolean) {
+      table.error(merged.key, "true does not say for how long",
+                  fmt::format("{} = \"365d\", or remove it for what it is by default", merged.key));
+    }
     out = 0;
     return;
   }
-  table.duration(key, kHour, kKeepMax, out);
-}
-
-/// Sessions are of no length that would fill an hour.
-store::WindowKeep for_sessions(store::WindowKeep keep) {
-  keep.hourly = 0;
-  keep.daily = 0;
-  return keep;
+  table.duration(merged.key, kHour, kKeepMax, out);
+  if (fills(window, merged)) return;
+  const std::string what = window.gap != 0
+                               ? std::string("sessions do")
+                               : fmt::format("a window of {} does", window.size_text.text);
+  table.error(merged.key,
+              fmt::format("{} not fill {} together with others of its kind, so its rows cannot be "
+                          "merged",
+                          what, merged.step_name),
+              "remove it: raw says how long the rows themselves are kept");
 }
 
 /// keep = { raw = "90d", hourly = "365d", daily = "1095d" }
 store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out) {
-  store::WindowKeep keep = out.gap != 0 ? store::WindowKeep() : default_keep(out.size);
+  store::WindowKeep keep = default_keep(out.gap != 0 ? 0 : out.size);
+  const std::pair<Merged, Duration*> coarser[] = {{{"hourly", kHour, "an hour"}, &keep.hourly},
+                                                  {{"daily", kDay, "a day"}, &keep.daily}};
+  for (const auto& [merged, kept] : coarser) {
+    if (!fills(out, merged)) *kept = 0;
+  }
   const Value* value = window.find("keep");
   if (value == nullptr) return keep;
   if (value->kind != Value::Kind::table) {
@@ -272,8 +295,9 @@ store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out)
   }
   const TableReader table(*value, value->span, "[window.NAME.keep]", kWindowKeep, window.report());
   table.duration("raw", kHour, kKeepMax, keep.raw);
-  read_merged(table, "hourly", keep.hourly);
-  read_merged(table, "daily", keep.daily);
+  for (const auto& [merged, kept] : coarser) {
+    if (table.has(merged.key)) read_merged(table, merged, out, *kept);
+  }
   return keep;
 }
 
@@ -312,8 +336,7 @@ void read_window(const Entry& entry, Config& config, Report& report) {
     }
     out.emit_every = 0;
   }
-  const store::WindowKeep keep = read_keep(table, out);
-  config.store.keep[entry.key] = session ? for_sessions(keep) : keep;
+  config.store.keep[entry.key] = read_keep(table, out);
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),
                   [&](const WindowOptions& w) { return lower(w.name.text) == lower(entry.key); });

@@ -84,8 +84,16 @@ void CsvReader::read_header(std::string_view record) {
       header_fault_ = fmt::format("the header names {} twice", cell.text);
     }
     cell_slots_.push_back(slot);
-    if (p == end || *p != ',') return;
+    if (p == end || *p != ',') break;
     ++p;
+  }
+  const std::size_t other = record.find_first_of(";\t|");
+  if (cell_slots_.size() == 1 && cell_slots_[0] == FieldIndex::kNone &&
+      other != std::string_view::npos) {
+    header_fault_ = fmt::format(
+        "the header is one cell with {} in it, and cells are separated by commas: write the file "
+        "with commas",
+        record[other] == '\t' ? "tabs" : fmt::format("'{}'", record[other]));
   }
 }
 

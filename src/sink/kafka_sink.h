@@ -126,7 +126,7 @@ class KafkaSink {
   /// hearing of it. None: there is none yet.
   std::optional<Marker> marker_;
   std::optional<Marker> attempted_;
-  bool marker_known_ = false;   ///< It has been read in this life.
+  bool marker_known_ = false;  ///< It has been read in this life.
   /// The topic refused a message of the last transaction for its size: which one is found by
   /// sending fewer at a time, and passed over once it is alone.
   bool too_large_ = false;

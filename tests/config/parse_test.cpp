@@ -9,6 +9,31 @@
 #include "support/catch.h"
 
 namespace streamobs::config {
+TEST_CASE("rows are only merged to hours and days that they fill") {
+  const auto keep_of = [](const std::string& length, const std::string& keep = "") {
+    return parse_good(std::string(kMinimal) + "[window.w]\nfrom = \"s\"\n" + length +
+                      "\nselect = { n = \"count(*)\" }\n" + keep)
+        .store.keep.at("w");
+  };
+  CHECK(keep_of("size = \"5m\"").hourly == 365 * kDay);
+  CHECK(keep_of("size = \"5m\"", "keep.hourly = false\n").hourly == 0);
+  CHECK(keep_of("size = \"5m\"", "keep = { daily = \"30d\" }\n").daily == 30 * kDay);
+  CHECK(keep_of("size = \"7m\"").hourly == 0);
+  CHECK(keep_of("size = \"45m\"").daily == 1095 * kDay);
+  CHECK(keep_of("size = \"1h\"").hourly == 0);
+  CHECK(keep_of("gap = \"5m\"").daily == 0);
+  CHECK(keep_of("gap = \"5m\"", "keep.raw = \"2d\"\n").raw == 2 * kDay);
+  const auto said = [](const std::string& text) {
+    return messages(std::string(kMinimal) + "[window.w]\nfrom = \"s\"\n" + text +
+                    "\nselect = { n = \"count(*)\" }\n");
+  };
+  CHECK(mentions(said("size = \"7m\"\nkeep = { hourly = \"9d\" }"),
+                 "hourly: a window of 7m does not fill an hour"));
+  CHECK(mentions(said("size = \"1d\"\nkeep = { daily = \"9d\" }"), "a window of 1d does not fill"));
+  CHECK(mentions(said("gap = \"5m\"\nkeep = { daily = \"9d\" }"), "daily: sessions do not fill"));
+  CHECK(mentions(said("size = \"1m\"\nkeep = { daily = true }"), "true does not say for how long"));
+}
+
 TEST_CASE("a config without http or data_dir is complete") {
   const Config config = parse_good(std::string(kMinimal));
   CHECK(config.data_dir == "./data");

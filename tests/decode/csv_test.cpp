@@ -100,6 +100,8 @@ TEST_CASE("the header decides which cell is which field") {
   CHECK(with("n,t,n", "1,2024-01-01,2\n") == "!not_a_record\n");
   CHECK(with("n,\"t", "1,2024-01-01\n") == "!not_a_record\n");
   CHECK(with("n,name", "1,a\n") == "!missing_field\n");
+  CHECK(with("n;t;name", "1;2024-01-01;a\n") == "!not_a_record\n");
+  CHECK(with("t", "2024-01-01\n") == "null null null null null\n");
   CHECK(rows(shop(), "name,t\na,2024-01-01\nb,2024-01-02\n", nullptr) ==
         "\"a\" null null null null\n\"b\" null null null null\n");
 }

@@ -220,6 +220,13 @@ def test_only_the_top_help_has_the_examples():
     assert "checkpoints" in run("validate", "--help").stdout
 
 
+def test_what_was_meant_on_the_command_line_is_told():
+    done = run("validate", "--confg", "obs.toml", check=False)
+    assert done.returncode == 78 and 'did you mean "--config"?' in done.stderr
+    done = run("--data_dir=x", check=False)
+    assert done.returncode == 78 and 'did you mean "--data-dir"?' in done.stderr
+
+
 def test_numbers_of_log_lines_are_numbers():
     with Streamobs(CONFIG) as engine:
         engine.post("requests", [json.loads(GOOD)])

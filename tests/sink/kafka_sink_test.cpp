@@ -194,7 +194,9 @@ TEST_CASE("a marker of a copy of the data directory stops the sink", "[sink]") {
     // As where the copy was made before the last run.
     REQUIRE(*s.database->set_sink_writers("out", {writers->now + 2, writers->before}));
   }
-  SECTION("and of nobody's run it is none") { REQUIRE(*s.database->set_sink_writers("out", {})); }
+  SECTION("and of nobody's run it is none") {
+    REQUIRE(*s.database->set_sink_writers("out", {}));
+  }
   s.store(31, 10, 1);
   s.start();
   REQUIRE(s.wait_for([&] { return s.sink->state() == KafkaSink::State::stopped; }));
