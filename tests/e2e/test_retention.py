@@ -106,17 +106,12 @@ def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_pat
     # Twice: what has been merged and changes is merged anew, and counts once.
     for _ in range(2):
         run("replay", "--config", config, "--data-dir", data, file)
+        # It ends when all is merged and removed that is due.
+        assert oldest(data / "streamobs.db", "window_per_minute") == day(DAYS - 2)
+        assert oldest(data / "streamobs.db", "streamobs_hourly_per_minute") == day(DAYS - 5)
+        assert oldest(data / "streamobs.db", "streamobs_daily_per_minute") == day(0)
     with Streamobs(CONFIG, data_dir=data) as engine:
         end = MIDNIGHT + datetime.timedelta(days=DAYS)
-
-        def settled():
-            # Transactions are what the store tidies up behind.
-            engine.post("requests", [{"event_time": text(end), "service": "z"}])
-            return (oldest(data / "streamobs.db", "window_per_minute") == day(DAYS - 2)
-                    and oldest(data / "streamobs.db", "streamobs_hourly_per_minute") == day(DAYS - 5)
-                    and oldest(data / "streamobs.db", "streamobs_daily_per_minute") == day(0))
-
-        engine.wait(settled, "what is old to be merged and removed", seconds=120)
         days, hours = truth_of(events, 10), truth_of(events, 13)
         until = {"to": text(end), "limit": 100000}
 
@@ -156,6 +151,21 @@ def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_pat
             tables = {name for name, in connection.execute(
                 "SELECT name FROM sqlite_master WHERE name LIKE 'streamobs_hourly%'")}
         assert tables == {"streamobs_hourly_per_minute", "streamobs_hourly_hops"}
+
+
+def test_an_engine_that_nothing_comes_to_merges_and_removes(tmp_path):
+    events = list(history())
+    file = tmp_path / "old.ndjson"
+    file.write_bytes(ndjson(sorted(events, key=lambda e: e["event_time"])))
+    config = tmp_path / "obs.toml"
+    every_row = CONFIG.replace('raw = "2d"', 'raw = "90d"')
+    config.write_text(every_row)
+    data = tmp_path / "data"
+    run("replay", "--config", config, "--data-dir", data, file)
+    assert oldest(data / "streamobs.db", "window_per_minute") == day(0)
+    with Streamobs(CONFIG, data_dir=data) as engine:
+        engine.wait(lambda: oldest(data / "streamobs.db", "window_per_minute") == day(DAYS - 2),
+                    "what is old to be removed", seconds=60)
 
 
 def test_keep_is_checked(tmp_path):
