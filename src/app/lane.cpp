@@ -49,10 +49,7 @@ void note_format(const Block& block, EventBatch& batch) {
 }
 
 /// Set where these are events that a dead letter was of.
-ReplayedLetterPtr replay_of(const LaneWork& work) {
-  const auto* events = std::get_if<EventBatchPtr>(&work);
-  if (events == nullptr) return nullptr;
-  const EventBatch& batch = **events;
+ReplayedLetterPtr replay_of(const EventBatch& batch) {
   const std::optional<LetterId> letter = replayed_letter(batch.origin.request_key);
   if (!letter) return nullptr;
   return std::make_shared<const ReplayedLetter>(
@@ -204,6 +201,9 @@ Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
                            ? nullptr
                            : std::make_unique<window::StreamWindows>(plan.streams[id].windows,
                                                                      index, *admissions[id]));
+    const bool sent = durable && !plan.streams[id].outbound.empty();
+    outbound_.push_back(sent ? std::make_unique<Outbound>(plan.streams[id], in_flight.bytes)
+                             : nullptr);
   }
 }
 
@@ -295,13 +295,16 @@ void Lane::observe_state() {
   open_instances_.store(open, std::memory_order_relaxed);
 }
 
+void Lane::handle_batch(EventBatchPtr batch, Records& out) {
+  const std::uint32_t stream_id = batch->schema->stream_id;
+  if (ReplayedLetterPtr replayed = replay_of(*batch)) out.emplace_back(std::move(replayed));
+  if (outbound_[stream_id] != nullptr) outbound_[stream_id]->process(*batch, out);
+  if (DeadLettersPtr letters = count(std::move(batch))) out.emplace_back(std::move(letters));
+  work_done(stream_id);
+}
+
+/// Of all but batches.
 LaneOutput Lane::handle(LaneWork& work) {
-  if (auto* events = std::get_if<EventBatchPtr>(&work)) {
-    const std::uint32_t stream_id = (*events)->schema->stream_id;
-    DeadLettersPtr letters = count(std::move(*events));
-    work_done(stream_id);
-    return letters;
-  }
   if (auto* cut = std::get_if<CutWork>(&work)) {
     LaneCut reached{cut->position, std::move(cut->checkpoint), {}};
     if (reached.checkpoint == nullptr) return reached;
@@ -328,19 +331,23 @@ LaneOutput Lane::handle(LaneWork& work) {
 
 asio::awaitable<void> Lane::run_windows(flow::Channel<LaneOutput>& out) {
   std::vector<LaneWork> batch;
+  Records records;
   while (true) {
     batch.clear();
     const std::size_t count_popped = co_await work_.pop_batch(batch, 16);
     if (count_popped == 0) break;
     for (LaneWork& work : batch) {
-      if (ReplayedLetterPtr replayed = replay_of(work)) {
-        LaneOutput mark = std::move(replayed);
-        const bool taken = co_await out.push(std::move(mark));
-        if (!taken) co_return;
+      if (auto* events = std::get_if<EventBatchPtr>(&work)) {
+        records.clear();
+        handle_batch(std::move(*events), records);
+        for (Record& record : records) {
+          LaneOutput output = std::move(record);
+          const bool taken = co_await out.push(std::move(output));
+          if (!taken) co_return;
+        }
+        continue;
       }
       LaneOutput output = handle(work);
-      const auto* letters = std::get_if<DeadLettersPtr>(&output);
-      if (letters != nullptr && *letters == nullptr) continue;
       const bool taken = co_await out.push(std::move(output));
       if (!taken) co_return;
     }

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/outbound.h"
 #include "app/plan.h"
 #include "app/step.h"
 #include "decode/decoder.h"
@@ -72,8 +73,9 @@ struct LaneCut {
   std::shared_ptr<CheckpointParts> checkpoint;
   std::vector<window::PartialPtr> copies;  ///< With a checkpoint: by stream; may be null.
 };
-/// … or events it set aside, or one that had been set aside and was sent again.
-using LaneOutput = std::variant<LanePartial, LaneCut, DeadLettersPtr, ReplayedLetterPtr>;
+/// … or what needs no other lane's part: events it set aside, one that had been set aside and was
+/// sent again, events for sinks outside.
+using LaneOutput = std::variant<LanePartial, LaneCut, Record>;
 
 /// Counters shared by all lanes, by stream or window.
 struct LaneMetrics {
@@ -175,6 +177,7 @@ class Lane {
   EventBatchPtr take_batch();
   void recycle(EventBatchPtr batch);
   DeadLettersPtr count(EventBatchPtr batch);
+  void handle_batch(EventBatchPtr batch, Records& out);
   LaneOutput handle(LaneWork& work);
   void work_done(std::uint32_t stream_id);
   void observe_state();
@@ -189,7 +192,8 @@ class Lane {
   flow::Channel<LaneWork> work_;
   std::vector<std::unique_ptr<decode::Decoder>> decoders_;  ///< By stream.
   std::vector<std::unique_ptr<window::StreamWindows>>
-      windows_;  ///< By stream; null without windows.
+      windows_;                                      ///< By stream; null without windows.
+  std::vector<std::unique_ptr<Outbound>> outbound_;  ///< By stream; null where no sink is fed.
   wal::BatchEncoder encoder_;
   std::vector<EventBatchPtr> pool_;
   std::atomic<std::size_t> keys_{0};

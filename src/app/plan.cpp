@@ -126,12 +126,14 @@ class Planner {
   void warn_of_idle_streams() {
     for (const decode::StreamOptions& stream : plan_->config.streams) {
       const std::string& name = stream.name.text;
-      if (!windows_of(name).empty()) continue;
+      const auto sends_it = [&](const auto& sink) { return sink.from.text == name; };
+      const auto& sinks = plan_->config.sinks;
+      if (!windows_of(name).empty() || std::any_of(sinks.begin(), sinks.end(), sends_it)) continue;
       diagnostics_.push_back(
           {Diagnostic::Severity::warning, stream.name.place,
            "stream '" + name +
                "' has no window: its events are checked and counted, but nothing comes out of them",
-           "add [window.NAME] with from = \"" + name + "\"", ""});
+           "add [window.NAME] or [sink.NAME] with from = \"" + name + "\"", ""});
     }
   }
 
@@ -231,12 +233,29 @@ void plan_sources(Plan& plan) {
   for (const PlannedSource& source : plan.sources) plan.source_names.push_back(source.name);
 }
 
-store::OutboxOptions::From from_of(std::string_view name) {
+store::OutboxOptions::From from_of(const Plan& plan, std::string_view name) {
   using From = store::OutboxOptions::From;
+  if (plan.stream_id(name)) return From::stream;
   if (name == "anomalies") return From::anomalies;
   if (name == "incidents") return From::incidents;
   if (name == "dead_letters") return From::dead_letters;
   return From::window;
+}
+
+/// The key's names have been checked.
+PlannedOutbound outbound_of(PlannedStream& stream, const sink::SinkOptions& sink) {
+  PlannedOutbound out;
+  out.sink = sink.name.text;
+  for (const SourceText& key : sink.key) {
+    out.key.push_back(*stream.decode->schema.index_of(key.text));
+  }
+  if (stream.filter == nullptr && stream.decode->filter != nullptr) {
+    Diagnostics none;  // It has been compiled for the stream's windows, or is so here first.
+    expr::ProgramBuilder builder(stream.decode->scope);
+    builder.add(stream.decode->filter, stream.decode->options.filter, none, Kind::boolean);
+    stream.filter = builder.build();
+  }
+  return out;
 }
 
 /// What the store keeps for each sink.
@@ -244,7 +263,7 @@ void plan_outboxes(Plan& plan) {
   for (const sink::SinkOptions& sink : plan.config.sinks) {
     store::OutboxOptions out;
     out.sink = sink.name.text;
-    out.from = from_of(sink.from.text);
+    out.from = from_of(plan, sink.from.text);
     out.bytes_max = sink.outbox_bytes_max;
     out.required = sink.required;
     for (const PlannedWindow& window : plan.windows) {
@@ -258,6 +277,9 @@ void plan_outboxes(Plan& plan) {
         const auto found = std::find_if(keys.begin(), keys.end(), same);
         out.key.push_back(static_cast<std::size_t>(found - keys.begin()));
       }
+    }
+    if (const auto stream = plan.stream_id(sink.from.text)) {
+      plan.streams[*stream].outbound.push_back(outbound_of(plan.streams[*stream], sink));
     }
     plan.config.store.outboxes.push_back(std::move(out));
   }

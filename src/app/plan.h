@@ -33,12 +33,21 @@ struct PlannedSource {
   std::size_t partitions_max = 1;
 };
 
+/// A sink that is fed a stream's events.
+struct PlannedOutbound {
+  std::string sink;
+  std::vector<std::size_t> key;  ///< Columns of the stream's schema, joined by '|'; empty: no key.
+};
+
 struct PlannedStream {
   std::shared_ptr<const decode::StreamPlan> decode;
   std::shared_ptr<const window::StreamWindowsPlan> windows;  ///< Null: nothing reads the stream.
   std::vector<std::size_t> window_ids;  ///< Index of each of its windows in Plan::windows.
   std::uint32_t http_source = 0;
   std::uint32_t embedded_source = 0;
+  std::vector<PlannedOutbound> outbound;
+  /// The stream's filter, for them; null where there is none, of either.
+  std::shared_ptr<const expr::Program> filter;
 };
 
 struct PlannedWindow {

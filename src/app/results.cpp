@@ -104,17 +104,13 @@ void Results::spawn(flow::TaskGroup& tasks) {
   tasks.spawn(executor_, "fan out", run_fan_out());
 }
 
-/// Dead letters pass as they come, but never before a line that their lane has reached.
+/// Records of a lane's own pass as they come, but never before a line that it has reached.
 void Results::take_outputs(std::size_t lane, Records& out) {
   std::deque<LaneOutput>& waiting = rounds_[lane];
   while (!waiting.empty()) {
-    if (auto* letters = std::get_if<DeadLettersPtr>(&waiting.front())) {
-      out.emplace_back(std::move(*letters));
-    } else if (auto* replayed = std::get_if<ReplayedLetterPtr>(&waiting.front())) {
-      out.emplace_back(std::move(*replayed));
-    } else {
-      break;
-    }
+    auto* const record = std::get_if<Record>(&waiting.front());
+    if (record == nullptr) break;
+    out.push_back(std::move(*record));
     waiting.pop_front();
   }
 }

@@ -85,7 +85,7 @@ class Results {
   flow::Channel<Record> to_narrate_;
   flow::Channel<Record> to_fan_out_;
   flow::Channel<Record> to_store_;
-  /// What each lane has sent that the others have not sent their part of yet, and the dead letters
+  /// What each lane has sent that the others have not sent their part of yet, and its own records
   /// behind it. Bounded: every lane is asked the same things in the same order, through a bounded
   /// channel.
   std::vector<std::deque<LaneOutput>> rounds_;

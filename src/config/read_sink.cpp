@@ -60,17 +60,22 @@ void check_from(const SinkOptions& sink, const Config& config, Report& report) {
   const std::string& from = sink.from.text;
   std::vector<std::string_view> known;
   for (const window::WindowOptions& window : config.windows) known.push_back(window.name.text);
+  for (const decode::StreamOptions& stream : config.streams) known.push_back(stream.name.text);
   known.insert(known.end(), std::begin(kLists), std::end(kLists));
-  if (std::find(known.begin(), known.end(), from) != known.end()) return;
-  const bool stream = std::any_of(config.streams.begin(), config.streams.end(),
-                                  [&](const auto& s) { return s.name.text == from; });
-  if (stream) {
-    report.error(span_of(sink.from), fmt::format("from: \"{}\" is a stream", from),
-                 "a stream's events cannot be sent on yet; there are " + join_names(known));
-    return;
+  switch (std::count(known.begin(), known.end(), from)) {
+    case 0:
+      report.error(span_of(sink.from),
+                   fmt::format("from: there is no window or stream \"{}\"", from),
+                   did_you_mean(from, known, "there are " + join_names(known)));
+      return;
+    case 1:
+      return;
+    default:
+      report.error(span_of(sink.from),
+                   fmt::format("from: \"{}\" is the name of more than one thing", from),
+                   "it may be a window, a stream, or one of " + join_names(kLists) +
+                       ": give the one that is meant a name of its own");
   }
-  report.error(span_of(sink.from), fmt::format("from: there is no window \"{}\"", from),
-               did_you_mean(from, known, "there are " + join_names(known)));
 }
 
 const window::WindowOptions* window_of(const SinkOptions& sink, const Config& config) {
@@ -79,7 +84,30 @@ const window::WindowOptions* window_of(const SinkOptions& sink, const Config& co
   return found == config.windows.end() ? nullptr : &*found;
 }
 
+const decode::StreamOptions* stream_of(const SinkOptions& sink, const Config& config) {
+  const auto found = std::find_if(config.streams.begin(), config.streams.end(),
+                                  [&](const auto& s) { return s.name.text == sink.from.text; });
+  return found == config.streams.end() ? nullptr : &*found;
+}
+
+/// A stream's key is made of its fields as they come.
+void check_fields(const SinkOptions& sink, const decode::StreamOptions& stream, Report& report) {
+  std::vector<std::string_view> names = {stream.time.text};
+  for (const decode::FieldOptions& field : stream.fields) {
+    if (field.type.kind != Kind::map) names.push_back(field.name.text);
+  }
+  for (const SourceText& key : sink.key) {
+    if (std::find(names.begin(), names.end(), key.text) != names.end()) continue;
+    report.error(
+        span_of(key),
+        fmt::format("key: stream {} has no declared field \"{}\"", sink.from.text, key.text),
+        did_you_mean(key.text, names, "it has " + join_names(names)));
+  }
+}
+
 void check_key(const SinkOptions& sink, const Config& config, Report& report) {
+  const decode::StreamOptions* const stream = stream_of(sink, config);
+  if (stream != nullptr && !stream->names_missing) check_fields(sink, *stream, report);
   const window::WindowOptions* const window = window_of(sink, config);
   if (window == nullptr || window->names_missing) return;
   std::vector<std::string_view> names;
@@ -124,6 +152,7 @@ bool share_broker(const SourceText& one, const SourceText& other) {
 /// What is written must not come in again.
 void check_loop(const SinkOptions& sink, const Config& config, Report& report) {
   const window::WindowOptions* const window = window_of(sink, config);
+  const decode::StreamOptions* const stream = stream_of(sink, config);
   for (const source::SourceOptions& source : config.sources) {
     if (source.type != source::Type::kafka) continue;
     if (!share_broker(source.kafka.brokers, sink.kafka.client.brokers)) continue;
@@ -132,7 +161,10 @@ void check_loop(const SinkOptions& sink, const Config& config, Report& report) {
         return ::fnmatch(topic.text.c_str(), written.text.c_str(), 0) == 0;
       };
       // Events of another stream may well be made of these results.
-      const bool same_stream = window == nullptr || window->from.text == source.stream.text;
+      const std::string* const made_of = window != nullptr   ? &window->from.text
+                                         : stream != nullptr ? &stream->name.text
+                                                             : nullptr;
+      const bool same_stream = made_of == nullptr || *made_of == source.stream.text;
       if (same_stream && reads(sink.topic)) {
         report.error(
             span_of(sink.topic),

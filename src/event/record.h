@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -25,6 +26,21 @@ struct ReplayedLetter {
 };
 using ReplayedLetterPtr = std::shared_ptr<const ReplayedLetter>;
 
+/// Events of one batch for one sink outside.
+struct OutboundEvents {
+  struct Event {
+    std::optional<std::string> key;  ///< None: the message has no key.
+    std::string value;               ///< JSON.
+  };
+  std::uint64_t position = 0;
+  std::string sink;
+  std::vector<Event> events;
+  std::shared_ptr<const void> charge;  ///< Whoever bounds what is under way counts it by this.
+};
+using OutboundEventsPtr = std::shared_ptr<const OutboundEvents>;
+/// About what they take in memory.
+std::size_t bytes_of(const OutboundEvents& events);
+
 /// The whole state of the engine at one log position, gathered part by part as its barrier travels
 /// from the sequencer to the store: each operator adds its own under its name ("sequencer",
 /// "windows/STREAM", "detect", "narrate").
@@ -44,7 +60,7 @@ using CutPtr = std::shared_ptr<const Cut>;
 
 /// Shared and read-only: one record goes to detection, the store and every live reader.
 using Record = std::variant<WindowBatchPtr, AnomalyPtr, IncidentPtr, DeadLettersPtr,
-                            ReplayedLetterPtr, CutPtr>;
+                            ReplayedLetterPtr, OutboundEventsPtr, CutPtr>;
 
 /// The log position that gave rise to a record; 0: of none.
 std::uint64_t position_of(const Record& record);

@@ -154,7 +154,8 @@ LiveHub::~LiveHub() {
 
 void LiveHub::process(const Record& record) {
   if (std::holds_alternative<DeadLettersPtr>(record) ||
-      std::holds_alternative<ReplayedLetterPtr>(record)) {
+      std::holds_alternative<ReplayedLetterPtr>(record) ||
+      std::holds_alternative<OutboundEventsPtr>(record)) {
     return;
   }
   push(std::make_shared<Message>(record));

@@ -11,11 +11,12 @@ namespace streamobs::sink {
 
 struct SinkOptions {
   SourceText name;
-  /// A window, or "anomalies", "incidents", "dead_letters".
+  /// A window or a stream, or "anomalies", "incidents", "dead_letters".
   SourceText from;
   SourceText topic;
   bool key_given = false;
-  std::vector<SourceText> key;  ///< Of a window: which of its keys; not given: all.
+  /// Of a window: which of its keys; not given: all. Of a stream: which fields; not given: none.
+  std::vector<SourceText> key;
   kafka::ProducerOptions kafka;
   SourceText markers =
       SourceText("streamobs-markers");  ///< The topic that says how far it has come.

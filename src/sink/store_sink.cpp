@@ -26,6 +26,7 @@ std::size_t rows_of(const Record& record) {
     return (*window)->early ? 0 : (*window)->rows.size();  // Early rows are shown, never stored.
   }
   if (const auto* letters = std::get_if<DeadLettersPtr>(&record)) return (*letters)->size();
+  if (const auto* events = std::get_if<OutboundEventsPtr>(&record)) return (*events)->events.size();
   return 1;
 }
 
@@ -47,6 +48,8 @@ std::size_t bytes_of(const Record& record) {
     for (const DeadLetter& letter : **letters) {
       bytes += sizeof letter + letter.detail.size() + letter.payload.size();
     }
+  } else if (const auto* events = std::get_if<OutboundEventsPtr>(&record)) {
+    bytes = bytes_of(**events);
   } else {
     bytes = kOfOne;
   }

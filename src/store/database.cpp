@@ -307,6 +307,8 @@ Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
       done = records.write(**incident);
     } else if (const auto* replayed = std::get_if<ReplayedLetterPtr>(&record)) {
       done = records.write(**replayed);
+    } else if (const auto* events = std::get_if<OutboundEventsPtr>(&record)) {
+      written = (*events)->events.size();  // Only the outbox has them.
     } else {
       const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
       written = letters.size();

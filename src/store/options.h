@@ -13,7 +13,7 @@ namespace streamobs::store {
 
 /// A sink whose results the store keeps until they have been delivered.
 struct OutboxOptions {
-  enum class From : std::uint8_t { window, anomalies, incidents, dead_letters };
+  enum class From : std::uint8_t { window, stream, anomalies, incidents, dead_letters };
 
   std::string sink;
   From from = From::window;

@@ -148,6 +148,12 @@ Result<> Outbox::write(const Record& record, Timestamp now) {
         done = add(box, letter.sequence, now, std::nullopt, json_of(letter));
         if (done.has_error()) break;
       }
+    } else if (const auto* outbound = std::get_if<OutboundEventsPtr>(&record)) {
+      if ((*outbound)->sink != name) continue;
+      for (const OutboundEvents::Event& event : (*outbound)->events) {
+        done = add(box, (*outbound)->position, now, event.key, event.value);
+        if (done.has_error()) break;
+      }
     }
     if (done.has_error()) return done;
   }

@@ -72,9 +72,12 @@ TEST_CASE("a sink left to itself has every default") {
 }
 
 TEST_CASE("what a sink cannot be is told with the way out") {
-  CHECK(mentions(messages(sink("", "v")), "from: there is no window \"v\""));
+  CHECK(mentions(messages(sink("", "v")), "from: there is no window or stream \"v\""));
   CHECK(mentions(messages(sink("", "anomalys")), "did you mean \"anomalies\"?"));
-  CHECK(mentions(messages(sink("", "s")), "from: \"s\" is a stream"));
+  CHECK(mentions(messages(sink("key = [\"shopp\"]\n", "s")),
+                 "key: stream s has no declared field \"shopp\""));
+  CHECK(mentions(messages(sink("", "anomalies") + "[stream.anomalies]\ntime = \"t\"\n"),
+                 "is the name of more than one thing"));
   CHECK(mentions(messages(sink("key = [\"shopp\"]\n")), "did you mean \"shop\"?"));
   CHECK(mentions(messages(sink("key = [\"shop\"]\n", "incidents")),
                  "key: means nothing for incidents"));

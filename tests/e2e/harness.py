@@ -75,7 +75,7 @@ class Streamobs:
             [str(BINARY), "--config", str(self.directory / "obs.toml"), "--data-dir",
              str(self.data_dir), "--listen", self.listen, *self.arguments],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self.log)
-        self.wait(lambda: self.find_url() is not None, "the line 'listening on'", seconds=30)
+        self.wait(lambda: self.find_url() is not None, "the line 'listening on'")
         self.url = self.find_url()
 
     def find_url(self):
@@ -87,13 +87,13 @@ class Streamobs:
     def messages(self):
         return (self.directory / "stderr").read_bytes().decode("latin-1")
 
-    def stop(self, sent=signal.SIGTERM, seconds=30):
+    def stop(self, sent=signal.SIGTERM, seconds=60):
         self.process.send_signal(sent)
         code = self.process.wait(timeout=seconds)
         self.log.close()
         return code
 
-    def wait(self, condition, what, seconds=20):
+    def wait(self, condition, what, seconds=60):
         """Waits on a condition, never on a sleep alone."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -378,8 +378,9 @@ def test_a_batch_that_brings_the_process_down_each_time_is_set_aside(failpoint, 
                      "SELECT window_start, service, requests FROM per_minute WHERE service <> 'z'")
         assert sum(row["requests"] for row in rows) == sum(counted.values())
         assert sorted(row["requests"] for row in rows) == sorted(counted.values())
-        letters = query(f"{engine.data_dir}/streamobs.db",
-                        "SELECT count(*) AS n FROM dead_letter WHERE reason = 'late'")
+        # Those of record 6 may have been stored before it was deadly.
+        letters = query(f"{engine.data_dir}/streamobs.db", "SELECT count(*) AS n FROM dead_letter "
+                        "WHERE reason = 'late' AND sequence <> 6")
         assert letters == [{"n": late}]
         assert not (engine.data_dir / "replaying").exists()
 

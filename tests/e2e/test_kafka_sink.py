@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from harness import Streamobs, run
+from harness import Streamobs, ndjson, run
 from kafka_broker import Broker, free_ports
 
 CONFIG = """
@@ -271,6 +271,74 @@ def test_the_broker_comes_later_and_goes_for_a_while(broker):
         assert engine.messages().count("cannot deliver") <= 4  # Not once for each try.
         assert engine.stop() == 0
     check(broker, "later", orders)
+
+
+def test_a_streams_events_are_sent_each_once(broker):
+    """Neither what the filter leaves out nor repeats; in the order of the log; whoever dies when."""
+    broker.create("requests", partitions=1)
+    broker.create("answers", partitions=3)
+    rounds = int(os.environ.get("STREAMOBS_SINK_KILLS", 6))
+    draw = random.Random(12)
+    text = """
+[wal]
+checkpoint_every = "1s"
+[stream.llm_requests]
+time = "timestamp"
+id = "request_id"
+paths = ["/v1/llm/request"]
+fields = { request_id = "string", tenant_id = "string", route = "string", tokens = "int", "meta.trace" = "string" }
+filter = "route <> 'internal'"
+"""
+    for name, topic, key in (("all", "requests", ""), ("keyed", "answers",
+                                                       'key = ["tenant_id", "route"]')):
+        text += f"""
+[sink.{name}]
+type = "kafka"
+brokers = "{broker.address}"
+from = "llm_requests"
+topic = "{topic}"
+{key}
+"""
+    sent = []
+
+    def request(i):
+        return {"request_id": f"r{i}", "tenant_id": draw.choice("ab"), "timestamp": stamp(i),
+                "route": draw.choice(["chat", "internal", "search"]), "tokens": i,
+                "meta": {"trace": f"t{i}"}, "undeclared": 1}
+
+    with Streamobs(text) as engine:
+        for round_ in range(rounds):
+            for _ in range(draw.randrange(1, 5)):
+                events = [request(len(sent) + i) for i in range(draw.randrange(1, 40))]
+                body = ndjson(events + draw.sample(sent, min(3, len(sent))))
+                assert engine.request("POST", "/v1/llm/request", body,
+                                      {"Content-Type": "application/x-ndjson"}).status == 200
+                sent += events
+            if round_ == 1:
+                broker.kill()
+            time.sleep(draw.randrange(0, 300) / 1000)  # The moment is what is random.
+            kill(engine)
+            if round_ == 1:
+                broker.start()
+            engine.start()
+
+        def all_sent():
+            sinks = engine.get("/api/v1/pipeline").json()["sinks"]
+            return all(s["outbox_rows"] == 0 and s["state"] == "waiting" for s in sinks)
+        engine.wait(all_sent, "the outboxes to be empty", seconds=120)
+        assert engine.stop() == 0
+    wanted = [{k: v for k, v in event.items() if k != "undeclared"} for event in sent
+              if event["route"] != "internal"]
+
+    def as_sent(event):
+        return dict(event, timestamp=event["timestamp"].replace(".000000Z", "Z"))
+    assert [("", event) for event in wanted] == [
+        (key, as_sent(json.loads(value))) for key, value in read(broker, "requests")]
+    keyed = [(key, as_sent(json.loads(value))) for key, value in read(broker, "answers")]
+    for tenant_route in {f"{e['tenant_id']}|{e['route']}" for e in wanted}:
+        assert [e for key, e in keyed if key == tenant_route] == [
+            e for e in wanted if f"{e['tenant_id']}|{e['route']}" == tenant_route]
+    assert len(keyed) == len(wanted)
 
 
 def test_a_database_made_anew_sends_nothing_again(broker):

@@ -107,6 +107,27 @@ TEST_CASE("outbox: each kind of result goes to those that want it, as the API sh
   CHECK(letters_there[1].place == OutboxPlace{6, 2});
 }
 
+TEST_CASE("outbox: a stream's events go to the sink they were made for, as they are") {
+  const TempDir temp;
+  const auto database =
+      open_with(temp.database(), {of("out", OutboxOptions::From::stream),
+                                  of("other", OutboxOptions::From::stream), of_window("rows")});
+  const auto events_at = [](std::uint64_t position, std::vector<OutboundEvents::Event> events) {
+    auto made = std::make_shared<OutboundEvents>();
+    made->position = position;
+    made->sink = "out";
+    made->events = std::move(events);
+    return Record(OutboundEventsPtr(std::move(made)));
+  };
+  // From two lanes; and what is replayed has its old places.
+  write(*database, {events_at(4, {{"d", "4.1"}}), events_at(3, {{"a", "3.1"}, {{}, "3.2"}})}, 4);
+  write(*database, {events_at(4, {{"d", "4.1"}}), events_at(5, {{"e", "5.1"}})}, 5);
+  CHECK(keys_in(*database, "out") == std::vector<std::string>{"a", "(none)", "d", "e"});
+  CHECK(rows_in(*database, "out").at(1).value == "3.2");
+  CHECK(rows_in(*database, "other").empty());
+  CHECK(rows_in(*database, "rows").empty());
+}
+
 TEST_CASE("outbox: what is committed is read by position, whatever order it came in") {
   const TempDir temp;
   const auto database = open_with(temp.database(), {of_window("rows")});
