@@ -313,6 +313,7 @@ void Topology::add_routes() {
   context.live = live_.get();
   context.streams = view_->stream_infos();
   context.windows = view_->window_infos();
+  context.endpoints = plan_->config.endpoints;
   context.stream_states = [this] { return view_->stream_states(); };
   context.pipeline = [this] { return view_->pipeline(); };
   context.not_ready = [this]() -> std::optional<std::string> {

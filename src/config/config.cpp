@@ -39,9 +39,10 @@ void mark_mistaken(Config& config, const Report& report) {
 
 enum class Purpose { run, past };
 
-/// What refers to secrets, which need not be there any more.
-void leave_out_secrets(Value& root) {
-  std::erase_if(root.entries, [](const Entry& entry) { return entry.key == "http"; });
+/// What refers to secrets, which need not be there any more, and what is about those who ask now.
+void leave_out_present(Value& root) {
+  std::erase_if(root.entries,
+                [](const Entry& entry) { return entry.key == "http" || entry.key == "endpoint"; });
   for (Entry& section : root.entries) {
     if (section.key != "source" && section.key != "sink") continue;
     for (Entry& client : section.value.entries) {
@@ -62,7 +63,7 @@ Reading read_for(Purpose purpose, std::string_view toml, std::string file,
     config.file = source.name();
     config.text = toml;
     if (purpose == Purpose::past) {
-      leave_out_secrets(*root);
+      leave_out_present(*root);
     }
     read_top_level(*root, config, report);
     check_references(config, report);

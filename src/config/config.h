@@ -17,6 +17,7 @@
 #include "http/options.h"
 #include "kafka/options.h"
 #include "narrate/options.h"
+#include "serve/options.h"
 #include "sink/options.h"
 #include "source/options.h"
 #include "store/options.h"
@@ -46,6 +47,7 @@ struct Config {
   std::vector<detect::RuleOptions> rules;
   std::vector<sink::SinkOptions> sinks;
   std::vector<kafka::TopicOptions> topics;
+  std::vector<serve::EndpointOptions> endpoints;
 };
 
 /// What there is in a file, mistakes or not.
@@ -65,7 +67,8 @@ Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics);
 Reading read_file(const std::string& path, Diagnostics& diagnostics);
 
 /// Parses the config that was in force at an earlier time, to go through what was logged then. Its
-/// [http] and the options of Kafka are left out: neither secrets nor address need still be there.
+/// [http], endpoints and the options of Kafka are left out: neither secrets nor addresses need
+/// still be there.
 std::optional<Config> parse_past(std::string_view toml, std::string file, Diagnostics& diagnostics);
 
 /// Shows the line where a diagnostic about this config stands, for those from `first` on that show

@@ -11,8 +11,8 @@ namespace streamobs::config {
 namespace {
 
 constexpr std::string_view kTopLevelKeys[] = {
-    "data_dir",  "threads", "lanes",  "log",    "http", "store", "wal",
-    "incidents", "source",  "stream", "window", "rule", "sink",  "topic"};
+    "data_dir", "threads", "lanes",  "log",  "http", "store", "wal",     "incidents",
+    "source",   "stream",  "window", "rule", "sink", "topic", "endpoint"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -53,6 +53,8 @@ constexpr std::string_view kSinkKeys[] = {"type",    "from",        "brokers",  
                                           "key",     "compression", "outbox_max", "required",
                                           "markers", "options"};
 constexpr std::string_view kTopicKeys[] = {"partitions", "replication", "retention", "cleanup"};
+constexpr std::string_view kEndpointKeys[] = {"window", "required", "optional", "shape",
+                                              "order",  "windows",  "limit"};
 
 /// What people call a key elsewhere, and what is not there yet.
 struct Alias {
@@ -127,6 +129,11 @@ const Alias kAliases[] = {
     {&kWindow, "session", R"(sessions of a key are made by gap = "30m", in place of size)"},
     {&kWindow, "session_gap", R"(it is called "gap" here: gap = "30m")", "gap"},
     {&kWindow, "join", "joins come with a later release"},
+    {&kTopLevel, "endpoints", R"(here it is called [endpoint."GET /PATH"])", "endpoint"},
+    {&kTopLevel, "route", R"(here it is called [endpoint."GET /PATH"])"},
+    {&kEndpoint, "from", R"(it is called "window" here)", "window"},
+    {&kEndpoint, "parameters", "say which are required and which are optional"},
+    {&kEndpoint, "filters", "say which are required and which are optional"},
     {&kRule, "window", R"(it is called "on" here)", "on"},
     {&kRule, "from", R"(it is called "on" here)", "on"},
     {&kRule, "expr", R"(it is called "when" here)", "when"},
@@ -202,11 +209,12 @@ constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
 constinit const Section kRule{"[rule.NAME]", kRuleKeys};
 constinit const Section kSink{"[sink.NAME]", kSinkKeys};
 constinit const Section kTopic{"[topic.NAME]", kTopicKeys};
+constinit const Section kEndpoint{"[endpoint.NAME]", kEndpointKeys};
 
 std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
       &kTopLevel, &kLog,    &kHttp,       &kStore, &kWal,       &kWalKeep, &kSource, &kStream,
-      &kField,    &kWindow, &kWindowKeep, &kRule,  &kIncidents, &kSink,    &kTopic};
+      &kField,    &kWindow, &kWindowKeep, &kRule,  &kIncidents, &kSink,    &kTopic,  &kEndpoint};
   return kSections;
 }
 

@@ -28,6 +28,7 @@ extern const Section kWindowKeep;
 extern const Section kRule;
 extern const Section kSink;
 extern const Section kTopic;
+extern const Section kEndpoint;
 
 /// All of them, in the order of the documentation.
 std::span<const Section* const> sections();

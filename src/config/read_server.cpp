@@ -179,10 +179,13 @@ void read_top_level(const Value& root, Config& config, Report& report) {
   table.integer("threads", 0, kThreadsMax, config.threads);
   table.integer("lanes", 0, kThreadsMax, config.lanes);
 
-  static constexpr Named kNamed[] = {
-      {"source", "[source.NAME]", read_source}, {"stream", "[stream.NAME]", read_stream},
-      {"window", "[window.NAME]", read_window}, {"rule", "[rule.NAME]", read_rule},
-      {"sink", "[sink.NAME]", read_sink},       {"topic", "[topic.NAME]", read_topic}};
+  static constexpr Named kNamed[] = {{"source", "[source.NAME]", read_source},
+                                     {"stream", "[stream.NAME]", read_stream},
+                                     {"window", "[window.NAME]", read_window},
+                                     {"rule", "[rule.NAME]", read_rule},
+                                     {"sink", "[sink.NAME]", read_sink},
+                                     {"topic", "[topic.NAME]", read_topic},
+                                     {"endpoint", "[endpoint.\"GET /PATH\"]", read_endpoint}};
   struct Single {
     std::string_view key;
     void (*read)(const Entry&, Config&, Report&);

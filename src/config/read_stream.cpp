@@ -21,11 +21,6 @@ constexpr Choice<bool> kKeeps[] = {{"fields", false}, {"raw", true}};
 constexpr std::string_view kTypeHint =
     "types are string, int, float, bool, decimal(2), timestamp and map";
 
-/// HTTP paths the engine needs for itself. A path clashes if it is one of them or lies below one.
-constexpr std::string_view kReservedPaths[] = {"/api",     "/v1/events", "/metrics", "/livez",
-                                               "/readyz",  "/healthz",   "/health",  "/-",
-                                               "/version", "/assets"};
-
 /// True where `name` can stand for a field: anything a JSON key can be that people can read.
 bool is_field_name(std::string_view name) {
   return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) {
@@ -197,27 +192,7 @@ void check_checks(const StreamOptions& out, Report& report) {
 
 void read_paths(const TableReader& table, StreamOptions& out) {
   table.texts("paths", out.paths);
-  for (const SourceText& path : out.paths) {
-    const Span at = span_of(path);
-    if (!path.text.starts_with('/') || path.text.size() < 2 || path.text.ends_with('/') ||
-        path.text.find("//") != std::string::npos) {
-      table.report().error(at, fmt::format("paths: \"{}\" is not a path", path.text),
-                           "it begins with / and does not end with one: \"/v1/llm/request\"");
-      continue;
-    }
-    if (path.text.find_first_of("?#% \t\"\\{}*") != std::string::npos) {
-      table.report().error(
-          at, fmt::format("paths: \"{}\" has characters that mean something else", path.text),
-          "a path is taken letter for letter: no parameters, no wildcards");
-      continue;
-    }
-    for (const std::string_view reserved : kReservedPaths) {
-      if (path.text == reserved || path.text.starts_with(std::string(reserved) + "/")) {
-        table.report().error(at, fmt::format("paths: {} belongs to the engine", reserved),
-                             "choose a path outside of it; /v1/events/STREAM is there anyway");
-      }
-    }
-  }
+  for (const SourceText& path : out.paths) check_http_path(path, "paths", table.report());
 }
 
 /// id = "field": what tells a repeated event from a new one.

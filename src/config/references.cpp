@@ -20,29 +20,6 @@ std::vector<std::string_view> names_of(const std::vector<Options>& all) {
   return names;
 }
 
-/// Reports that `reference` names nothing there is, and is false then.
-bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
-                const std::vector<std::string_view>& known, Report& report) {
-  if (std::find(known.begin(), known.end(), reference.text) != known.end()) return true;
-  std::string hint;
-  if (known.empty()) {
-    hint = fmt::format("there is no {} at all: declare one with [{}.{}]", what, what,
-                       is_label(reference.text) ? reference.text : "NAME");
-  } else {
-    const std::string_view near = nearest(reference.text, known);
-    if (!near.empty()) hint = fmt::format("did you mean \"{}\"?", near);
-    if (known.size() > 1) {
-      hint += fmt::format("{}there are {}", near.empty() ? "" : " ", join_names(known));
-    } else if (near.empty()) {
-      hint = fmt::format("the only {} is \"{}\"", what, known.front());
-    }
-  }
-  report.error(span_of(reference),
-               fmt::format("{}: there is no {} \"{}\"", key, what, reference.text),
-               std::move(hint));
-  return false;
-}
-
 /// The stream a source or window belongs to: as said, or the only one.
 void resolve_stream(SourceText& stream, std::string_view key, std::string_view title,
                     const SourceText& owner, const std::vector<std::string_view>& streams,
@@ -160,6 +137,28 @@ void check_rules(Config& config, const std::vector<std::string_view>& windows, R
 
 }  // namespace
 
+bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
+                const std::vector<std::string_view>& known, Report& report) {
+  if (std::find(known.begin(), known.end(), reference.text) != known.end()) return true;
+  std::string hint;
+  if (known.empty()) {
+    hint = fmt::format("there is no {} at all: declare one with [{}.{}]", what, what,
+                       is_label(reference.text) ? reference.text : "NAME");
+  } else {
+    const std::string_view near = nearest(reference.text, known);
+    if (!near.empty()) hint = fmt::format("did you mean \"{}\"?", near);
+    if (known.size() > 1) {
+      hint += fmt::format("{}there are {}", near.empty() ? "" : " ", join_names(known));
+    } else if (near.empty()) {
+      hint = fmt::format("the only {} is \"{}\"", what, known.front());
+    }
+  }
+  report.error(span_of(reference),
+               fmt::format("{}: there is no {} \"{}\"", key, what, reference.text),
+               std::move(hint));
+  return false;
+}
+
 void check_references(Config& config, Report& report) {
   const std::vector<std::string_view> streams = names_of(config.streams);
   const std::vector<std::string_view> windows = names_of(config.windows);
@@ -176,6 +175,7 @@ void check_references(Config& config, Report& report) {
   check_access_logs(config, report);
   check_rules(config, windows, report);
   check_sinks(config, report);
+  check_endpoints(config, report);
   std::erase_if(config.incidents.evidence, [&](const SourceText& name) {
     return !check_name(name, "evidence", "window", windows, report);
   });

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/config.h"
 #include "config/document.h"
@@ -20,11 +21,15 @@ void read_window(const Entry& entry, Config& config, Report& report);
 void read_rule(const Entry& entry, Config& config, Report& report);
 void read_sink(const Entry& entry, Config& config, Report& report);
 void read_topic(const Entry& entry, Config& config, Report& report);
+void read_endpoint(const Entry& entry, Config& config, Report& report);
 
 /// Names that refer to other sections: found, defaulted where there is only one, unambiguous.
 void check_references(Config& config, Report& report);
 /// The part of it that is about sinks and topics; when the others are resolved.
 void check_sinks(const Config& config, Report& report);
+
+/// The part of it that is about endpoints.
+void check_endpoints(const Config& config, Report& report);
 
 /// True where the entry is a table; else an error that shows how the section is written.
 bool is_table(const Entry& entry, std::string_view example, Report& report);
@@ -39,6 +44,12 @@ void read_time_zone(const TableReader& table, std::string& out);
 void read_client(const TableReader& table, kafka::ClientOptions& out);
 /// False after an error: Kafka takes no such name (or pattern, where one may stand).
 bool check_topic(const SourceText& topic, std::string_view key, bool pattern, Report& report);
+
+/// False after an error: this is no path, or one that the engine needs for itself.
+bool check_http_path(const SourceText& path, std::string_view what, Report& report);
+/// Reports that `reference` names nothing there is, and is false then.
+bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
+                const std::vector<std::string_view>& known, Report& report);
 
 /// Whether a value is "env:NAME" or "file:PATH".
 bool is_reference(const Value& value);

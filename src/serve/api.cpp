@@ -7,6 +7,7 @@
 
 #include "serve/answers.h"
 #include "serve/dead_letters.h"
+#include "serve/endpoint.h"
 #include "serve/json.h"
 #include "serve/management.h"
 #include "serve/openapi.h"
@@ -108,6 +109,12 @@ asio::awaitable<void> window_rows(const ApiContext& context, http::Exchange& exc
     co_return;
   }
   co_await show_window(context, *info->schema, exchange);
+}
+
+asio::awaitable<void> endpoint_rows(const ApiContext& context, const EndpointOptions& endpoint,
+                                    http::Exchange& exchange) {
+  const WindowInfo* info = find_window(context, endpoint.window.text);
+  co_await show_endpoint(context, endpoint, *info->schema, exchange);
 }
 
 asio::awaitable<void> show_description(const ApiContext& context, http::Exchange& exchange) {
@@ -236,6 +243,11 @@ void add_api_routes(http::Router& router, ApiContext given) {
   }
   add(router, context, "/metrics", plain, show_metrics);
   add(router, context, "/version", plain, show_version);
+  for (const EndpointOptions& endpoint : context->endpoints) {
+    router.add("GET", endpoint.path, plain, [context, &endpoint](http::Exchange& exchange) {
+      return endpoint_rows(*context, endpoint, exchange);
+    });
+  }
 }
 
 }  // namespace streamobs::serve

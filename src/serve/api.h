@@ -14,6 +14,7 @@
 #include "serve/letter_replay.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
+#include "serve/options.h"
 #include "serve/queries.h"
 #include "serve/state.h"
 #include "telemetry/registry.h"
@@ -32,6 +33,7 @@ struct ApiContext {
 
   std::vector<StreamInfo> streams;
   std::vector<WindowInfo> windows;
+  std::vector<EndpointOptions> endpoints;  ///< Of windows there are.
 
   /// One for each stream; those that are missing are shown with nothing received.
   std::function<std::vector<StreamState>()> stream_states;

@@ -1,6 +1,8 @@
 #include "serve/openapi.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -112,6 +114,16 @@ void write_path_parameter(JsonWriter& json, std::string_view name,
   json.end_object().end_object();
 }
 
+void write_query_parameter(JsonWriter& json, std::string_view name, std::string_view meaning,
+                           std::string_view type, std::string_view example, bool required) {
+  json.begin_object().field("name", name).field("in", "query");
+  if (required) json.field("required", true);
+  json.field("description", meaning);
+  json.key("schema").begin_object().field("type", type).end_object();
+  if (!example.empty()) json.field("example", example);
+  json.end_object();
+}
+
 void write_parameters(JsonWriter& json, std::string_view path, const Operation& operation,
                       const ApiContext& context) {
   std::vector<std::string> streams;
@@ -123,11 +135,8 @@ void write_parameters(JsonWriter& json, std::string_view path, const Operation& 
   if (path.ends_with("/{name}")) write_path_parameter(json, "name", windows);
   for (const Parameter& parameter : kParameters) {
     if (!names(operation.parameters, parameter.name)) continue;
-    json.begin_object().field("name", shown_name(parameter)).field("in", "query");
-    json.field("description", parameter.meaning);
-    json.key("schema").begin_object().field("type", parameter.type).end_object();
-    if (!parameter.example.empty()) json.field("example", parameter.example);
-    json.end_object();
+    write_query_parameter(json, shown_name(parameter), parameter.meaning, parameter.type,
+                          parameter.example, false);
   }
   if (operation.keys) {
     json.begin_object().field("name", "keys").field("in", "query").field("style", "form");
@@ -150,6 +159,47 @@ void write_answer(JsonWriter& json, std::string_view status, std::string_view de
   json.end_object();
 }
 
+void write_answers(JsonWriter& json, std::string_view type) {
+  json.key("responses").begin_object();
+  write_answer(json, "200", "As docs/api.md describes it", type);
+  write_answer(json, "default", "What is wrong and what to do (RFC 9457)",
+               "application/problem+json");
+  json.end_object();
+}
+
+/// What GET /api/v1/windows/{name} says of the parameter; null: it is a key.
+const Parameter* window_parameter(std::string_view name) {
+  if (std::find(std::begin(kWindowParameters), std::end(kWindowParameters), name) ==
+      std::end(kWindowParameters)) {
+    return nullptr;
+  }
+  for (const Parameter& parameter : kParameters) {
+    if (parameter.name == name || (name == "windows" && parameter.name == "windows.count")) {
+      return &parameter;
+    }
+  }
+  return nullptr;
+}
+
+void write(JsonWriter& json, const EndpointOptions& endpoint) {
+  json.key("get").begin_object();
+  json.field("summary", "Rows of " + endpoint.window.text + ", as the config declares it");
+  json.key("parameters").begin_array();
+  for (const EndpointParameter& given : endpoint.parameters) {
+    const Parameter* of = window_parameter(given.of.text);
+    if (of != nullptr) {
+      write_query_parameter(json, given.name.text, of->meaning, of->type, of->example,
+                            given.required);
+    } else {
+      write_query_parameter(json, given.name.text, "The key " + given.of.text + ", as text",
+                            "string", "", given.required);
+    }
+  }
+  json.end_array();
+  write_answers(json, "application/json");
+  json.end_object();
+}
+
 void write(JsonWriter& json, std::string_view path, const Operation& operation,
            const ApiContext& context) {
   json.key(operation.method).begin_object().field("summary", operation.summary);
@@ -159,11 +209,35 @@ void write(JsonWriter& json, std::string_view path, const Operation& operation,
     json.key("application/json").begin_object().end_object();
     json.key("application/x-ndjson").begin_object().end_object().end_object().end_object();
   }
-  json.key("responses").begin_object();
-  write_answer(json, "200", "As docs/api.md describes it", operation.answer);
-  write_answer(json, "default", "What is wrong and what to do (RFC 9457)",
-               "application/problem+json");
-  json.end_object().end_object();
+  write_answers(json, operation.answer);
+  json.end_object();
+}
+
+/// Paths that the config declares: of streams, of endpoints, and of both.
+void write_declared(JsonWriter& json, const ApiContext& context) {
+  const auto write_endpoint_at = [&](std::string_view path) {
+    for (const EndpointOptions& endpoint : context.endpoints) {
+      if (endpoint.path == path) write(json, endpoint);
+    }
+  };
+  std::vector<std::string_view> of_streams;
+  for (const StreamInfo& stream : context.streams) {
+    for (const std::string& path : stream.paths) {
+      of_streams.push_back(path);
+      json.key(path).begin_object();
+      write(json, path, kEventsOperation, context);
+      write_endpoint_at(path);
+      json.end_object();
+    }
+  }
+  for (const EndpointOptions& endpoint : context.endpoints) {
+    if (std::find(of_streams.begin(), of_streams.end(), endpoint.path) != of_streams.end()) {
+      continue;
+    }
+    json.key(endpoint.path).begin_object();
+    write(json, endpoint);
+    json.end_object();
+  }
 }
 
 }  // namespace
@@ -176,18 +250,12 @@ std::string openapi_description(const ApiContext& context) {
   json.end_object();
   json.key("paths").begin_object();
   for (const Operation& operation : kOperations) {
-    // Each path has one method so far; two of one path stand behind each other.
+    // Each of these paths has one method so far; two of one path stand behind each other.
     json.key(operation.path).begin_object();
     write(json, operation.path, operation, context);
     json.end_object();
   }
-  for (const StreamInfo& stream : context.streams) {
-    for (const std::string& path : stream.paths) {
-      json.key(path).begin_object();
-      write(json, path, kEventsOperation, context);
-      json.end_object();
-    }
-  }
+  write_declared(json, context);
   json.end_object().end_object();
   return out;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -80,30 +81,26 @@ Result<> check_parameters(const QueryParameters& parameters,
 }
 
 Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
-                                             const WindowSchema& schema,
-                                             const std::vector<std::string>& further) {
+                                             const WindowSchema& schema) {
   constexpr std::string_view kKey = "key.";
-  std::vector<std::string> names = {"from", "to", "windows", "limit"};
-  names.insert(names.end(), further.begin(), further.end());
+  std::vector<std::string> names(std::begin(kWindowParameters), std::end(kWindowParameters));
   for (const ResultColumn& key : schema.keys) {
     const bool taken = std::find(names.begin(), names.end(), key.name) != names.end();
     names.push_back(taken ? std::string(kKey) + key.name : key.name);
   }
-  const auto is_further = [&further](std::string_view name) {
-    return std::find(further.begin(), further.end(), name) != further.end();
-  };
   if (const auto checked = check_parameters(parameters, names); !checked) return checked.error();
   store::WindowQuery query;
   query.window = schema.window;
   for (const auto& [name, value] : parameters) {
     const auto common = read_common(name, value, query);
     if (!common) return common.error();
-    if (*common || is_further(name)) continue;
+    if (*common) continue;
     if (name == "windows") {
       const auto windows = read_count(name, value);
       if (!windows) return windows.error();
       query.windows = *windows;
-    } else {
+    } else if (std::find(std::begin(kWindowParameters), std::end(kWindowParameters), name) ==
+               std::end(kWindowParameters)) {
       query.keys.emplace_back(name.starts_with(kKey) ? name.substr(kKey.size()) : name, value);
     }
   }

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "event/window_result.h"
+#include "serve/options.h"
 #include "store/query.h"
 
 namespace streamobs::serve {
@@ -16,14 +17,11 @@ namespace streamobs::serve {
 /// As decoded from the query string, in order.
 using QueryParameters = std::vector<std::pair<std::string_view, std::string_view>>;
 
-inline constexpr std::size_t kRowsMax = 100'000;
-
 /// from, to, windows, limit, and the window's keys by name (or, where one is called like a
-/// parameter, as key.NAME). Those of `further` are passed over; anything else is an error that
-/// lists what there is.
+/// parameter, as key.NAME). Others of kWindowParameters are passed over; anything else is an error
+/// that lists what there is.
 Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
-                                             const WindowSchema& schema,
-                                             const std::vector<std::string>& further = {});
+                                             const WindowSchema& schema);
 
 /// from, to, limit, and equality on `names`.
 Result<store::ListQuery> read_list_query(const QueryParameters& parameters,

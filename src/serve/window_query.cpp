@@ -152,15 +152,9 @@ MergeQuery all_merged(const WindowSchema& schema, const store::WindowQuery& rows
   return merge;
 }
 
-/// The schema and rows that are shown: the metrics asked for, and quantiles behind them.
-struct Shown {
-  WindowSchema schema;
-  std::vector<WindowRow> rows;
-};
-
-Shown shown(const WindowSchema& schema, const WindowQuestion& question,
-            std::vector<WindowRow> rows) {
-  Shown out;
+/// What is shown: the metrics asked for, and quantiles behind them.
+WindowAnswer shown(const WindowSchema& schema, const WindowQuestion& question, MergedRows merged) {
+  WindowAnswer out;
   out.schema.window = schema.window;
   std::vector<std::size_t> metrics = question.metrics;
   std::vector<ResultColumn> columns = schema.metrics;
@@ -174,37 +168,20 @@ Shown shown(const WindowSchema& schema, const WindowQuestion& question,
     }
   }
   for (const std::size_t metric : metrics) out.schema.metrics.push_back(columns[metric]);
-  for (WindowRow& row : rows) {
+  for (WindowRow& row : merged.rows) {
     std::vector<Value> values;
     for (const std::size_t metric : metrics) values.push_back(std::move(row.metrics[metric]));
     row.metrics = std::move(values);
   }
-  out.rows = std::move(rows);
+  out.rows = std::move(merged.rows);
+  out.resolutions = std::move(merged.resolutions);
   return out;
 }
 
-http::Response answer(const Shown& shown, const std::vector<store::Resolution>& resolutions,
-                      AnswerFormat format) {
-  http::Response response;
-  if (format == AnswerFormat::csv) {
-    response.content_type = "text/csv; charset=utf-8";
-    response.body = to_csv(shown.schema, shown.rows);
-    std::string names;
-    for (const store::Resolution resolution : resolutions) {
-      names += names.empty() ? "" : ", ";
-      names += store::to_text(resolution);
-    }
-    response.headers.emplace_back("Streamobs-Resolution", std::move(names));
-    return response;
-  }
-  response.body.reserve(64 + shown.rows.size() * 256);
-  JsonWriter json(response.body);
-  json.begin_object().field("window", shown.schema.window).key("rows").begin_array();
-  for (const WindowRow& row : shown.rows) write(json, shown.schema, row);
-  json.end_array().key("resolution").begin_array();
-  for (const store::Resolution resolution : resolutions) json.value(store::to_text(resolution));
-  json.end_array().end_object();
-  return response;
+void write_rows(JsonWriter& json, const WindowAnswer& answer) {
+  json.begin_array();
+  for (const WindowRow& row : answer.rows) write(json, answer.schema, row);
+  json.end_array();
 }
 
 }  // namespace
@@ -221,8 +198,7 @@ std::vector<std::string> sketches_of(const WindowSchema& schema) {
 Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
                                             const WindowSchema& schema) {
   WindowQuestion question;
-  Result<store::WindowQuery> rows =
-      read_window_query(parameters, schema, {"metrics", "step", "by", "quantile", "format"});
+  Result<store::WindowQuery> rows = read_window_query(parameters, schema);
   if (rows.has_error()) return rows.error();
   QueryParameters left = parameters;
   const Result<AnswerFormat> format = take_format(left, AnswerFormat::csv);
@@ -250,40 +226,86 @@ Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
   return question;
 }
 
-asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
-                                  http::Exchange& exchange) {
-  auto question = read_window_question(exchange.request().target.query, schema);
-  if (!question) {
-    exchange.respond(failed(question.error()));
-    co_return;
-  }
-  if (!question->merge) {
-    const Duration step = context.queries->step_for(question->rows);
-    if (step != 0) question->merge = all_merged(schema, question->rows, step);
+asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
+                                                      const WindowSchema& schema,
+                                                      const WindowQuestion& question) {
+  WindowQuestion asked = question;
+  if (!asked.merge) {
+    const Duration step = context.queries->step_for(asked.rows);
+    if (step != 0) asked.merge = all_merged(schema, asked.rows, step);
   }
   Result<MergedRows> rows = MergedRows();
-  if (question->merge) {
-    MergeQuery asked = *question->merge;
-    rows = co_await context.queries->merged_rows(std::move(asked));
+  if (asked.merge) {
+    MergeQuery merge = *asked.merge;
+    rows = co_await context.queries->merged_rows(std::move(merge));
   } else {
     // What is open is taken first: a row that closes in between is then seen twice, never not at
     // all.
-    std::vector<WindowRow> early = context.open_windows->rows(question->rows);
-    store::WindowQuery asked = question->rows;
-    auto stored = co_await context.queries->window_rows(std::move(asked));
+    std::vector<WindowRow> early = context.open_windows->rows(asked.rows);
+    store::WindowQuery query = asked.rows;
+    auto stored = co_await context.queries->window_rows(std::move(query));
     if (stored) {
-      rows->rows = merge_rows(std::move(*stored), std::move(early), question->rows);
+      rows->rows = merge_rows(std::move(*stored), std::move(early), asked.rows);
       rows->resolutions = {store::Resolution::raw};
     } else {
       rows = stored.error();
     }
   }
-  if (!rows) {
-    exchange.respond(failed(rows.error()));
+  Result<WindowAnswer> answer = WindowAnswer();
+  if (rows) {
+    answer = shown(schema, asked, std::move(*rows));
+  } else {
+    answer = rows.error();
+  }
+  co_return answer;
+}
+
+http::Response to_response(const WindowAnswer& answer, AnswerFormat format,
+                           EndpointOptions::Shape shape) {
+  http::Response response;
+  const bool csv = format == AnswerFormat::csv;
+  if (csv || shape == EndpointOptions::Shape::list) {
+    std::string names;
+    for (const store::Resolution resolution : answer.resolutions) {
+      names += names.empty() ? "" : ", ";
+      names += store::to_text(resolution);
+    }
+    response.headers.emplace_back("Streamobs-Resolution", std::move(names));
+  }
+  if (csv) {
+    response.content_type = "text/csv; charset=utf-8";
+    response.body = to_csv(answer.schema, answer.rows);
+    return response;
+  }
+  response.body.reserve(64 + answer.rows.size() * 256);
+  JsonWriter json(response.body);
+  if (shape == EndpointOptions::Shape::list) {
+    write_rows(json, answer);
+    return response;
+  }
+  json.begin_object().field("window", answer.schema.window).key("rows");
+  write_rows(json, answer);
+  json.key("resolution").begin_array();
+  for (const store::Resolution resolution : answer.resolutions) {
+    json.value(store::to_text(resolution));
+  }
+  json.end_array().end_object();
+  return response;
+}
+
+asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
+                                  http::Exchange& exchange) {
+  const auto question = read_window_question(exchange.request().target.query, schema);
+  if (!question) {
+    exchange.respond(failed(question.error()));
     co_return;
   }
-  exchange.respond(
-      answer(shown(schema, *question, std::move(rows->rows)), rows->resolutions, question->format));
+  const auto answer = co_await answer_question(context, schema, *question);
+  if (!answer) {
+    exchange.respond(failed(answer.error()));
+    co_return;
+  }
+  exchange.respond(to_response(*answer, question->format, EndpointOptions::Shape::object));
 }
 
 }  // namespace streamobs::serve

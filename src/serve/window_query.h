@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "serve/api.h"
+#include "serve/options.h"
 #include "serve/parameters.h"
 #include "serve/queries.h"
 
@@ -25,6 +26,20 @@ struct WindowQuestion {
 /// `invalid` names what is wrong and what there is.
 Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
                                             const WindowSchema& schema);
+
+/// Rows of an answer, and the columns they have.
+struct WindowAnswer {
+  WindowSchema schema;
+  std::vector<WindowRow> rows;
+  std::vector<store::Resolution> resolutions;  ///< What the rows were made of, the finest first.
+};
+
+/// Asks the store and what is still open.
+asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
+                                                      const WindowSchema& schema,
+                                                      const WindowQuestion& question);
+http::Response to_response(const WindowAnswer& answer, AnswerFormat format,
+                           EndpointOptions::Shape shape);
 
 asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
                                   http::Exchange& exchange);

@@ -445,7 +445,7 @@ select = { n = "count(*)" }
      R"~(obs.toml:3:18: error: paths: /api belongs to the engine
     3 | paths = ["/in", "/api/v1/x"]
       |                  ^^^^^^^^^
-      hint: choose a path outside of it; /v1/events/STREAM is there anyway
+      hint: choose a path outside of it; /v1/events/STREAM and /api/v1/windows/NAME are there anyway
 obs.toml:6:11: error: paths: /in is taken by stream a
     6 | paths = ["/in"]
       |           ^^^

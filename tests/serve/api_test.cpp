@@ -190,6 +190,20 @@ struct App {
     window.allowed_lateness = 10 * kSecond;
     window.emit_every = 2 * kSecond;
     context.windows = {window};
+    serve::EndpointOptions endpoint;
+    endpoint.path = "/v1/extra";
+    endpoint.window = SourceText("service_metrics");
+    endpoint.parameters = {{SourceText("svc"), SourceText("service"), true},
+                           {SourceText("last"), SourceText("windows"), false},
+                           {SourceText("format"), SourceText("format"), false}};
+    endpoint.shape = serve::EndpointOptions::Shape::list;
+    endpoint.windows = 60;
+    context.endpoints.push_back(endpoint);
+    endpoint.path = "/v1/latest";
+    endpoint.parameters.clear();
+    endpoint.shape = serve::EndpointOptions::Shape::object;
+    endpoint.order = serve::EndpointOptions::Order::oldest_first;
+    context.endpoints.push_back(endpoint);
     context.stream_states = [] {
       serve::StreamState state;
       state.stream = "requests";
@@ -359,6 +373,44 @@ TEST_CASE("the API's description and its routes are the same", "[serve]") {
   routed.insert("post /v1/extra");
   CHECK(described == routed);
   CHECK(answer.body.find("\"enum\":[\"service_metrics\"]") != std::string::npos);
+  // The parameters of an endpoint, with what they are required to be.
+  std::vector<std::string> parameters;
+  for (const auto parameter :
+       simdjson::dom::array(description["paths"]["/v1/extra"]["get"]["parameters"])) {
+    bool required = false;
+    [[maybe_unused]] const auto absent = parameter["required"].get(required);
+    parameters.push_back(std::string(std::string_view(parameter["name"])) + (required ? "!" : "") +
+                         " " + std::string(std::string_view(parameter["schema"]["type"])));
+  }
+  CHECK(parameters == std::vector<std::string>{"svc! string", "last integer", "format string"});
+}
+
+TEST_CASE("endpoints that the config declares answer with a window's rows", "[serve]") {
+  App app;
+  app.queries.rows = {row(kNoon + kMinute, "checkout", 11, true), row(kNoon, "a", 1, true),
+                      row(kNoon, "b", 2, true)};
+  const HttpResponse list = app.fetch("/v1/extra?svc=checkout");
+  CHECK(list.status == 200);
+  CHECK(list.body.starts_with(
+      R"([{"window_start":"2024-01-09T12:01:00Z","window_end":"2024-01-09T12:02:00Z",)"));
+  CHECK(list.body.ends_with("}]"));
+  CHECK(list.header("streamobs-resolution") == "raw");
+  CHECK(app.queries.window_query.windows == 60);
+  CHECK(app.queries.window_query.keys[0].first == "service");
+  CHECK(app.fetch("/v1/extra?svc=checkout&last=3").status == 200);
+  CHECK(app.queries.window_query.windows == 3);
+  CHECK(app.fetch("/v1/extra?svc=checkout&format=csv").body.starts_with("window_start,"));
+  CHECK(app.fetch("/v1/extra").status == 400);
+  CHECK(app.fetch("/v1/extra?svc=checkout&last=x").status == 400);
+
+  // The oldest window first; within one, the order stays.
+  const std::string body = app.fetch("/v1/latest").body;
+  CHECK(
+      body.starts_with(R"({"window":"service_metrics","rows":[{"window_start":"2024-01-09T12:00)"));
+  CHECK(body.find("\"service\":\"a\"") < body.find("\"service\":\"b\""));
+  CHECK(body.find("\"service\":\"b\"") < body.find("\"service\":\"checkout\""));
+  app.queries.fails = true;
+  CHECK(app.fetch("/v1/latest").status == 503);
 }
 
 TEST_CASE("dead letters are asked for by page, downloaded and replayed", "[serve]") {
