@@ -317,8 +317,9 @@ CLI::App* add_replay(CLI::App& app, ConfigArguments& arguments, ReplayOptions& o
   command->add_option("-s,--stream", options.stream,
                       "Whose events the files hold; the only stream by default");
   CLI::Option* const format =
-      command->add_option("--format", options.format, "ndjson, csv or access_log")
-          ->capture_default_str();
+      command->add_option("--format", options.format,
+                          "json, ndjson, csv, access_log, syslog, logfmt or pattern; that of the "
+                          "stream by default");
   CLI::Option* const files =
       command->add_option("files", options.files, "Files, .gz too; read in this order");
   CLI::Option* const from_log =

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "app/progress_bar.h"
 #include "app/replay_advice.h"
@@ -61,7 +62,9 @@ std::string other_format(const source::SourceOptions& source) {
   for (const SourceText& path : source.paths) {
     const std::optional<Format> looks_like = format_of(beginning_of(path.text));
     if (!looks_like || *looks_like == source.format) continue;
-    return fmt::format("--format {}; that is what {} looks like", word_of(*looks_like), path.text);
+    // Lines of words have commas in them without being CSV.
+    if (*looks_like == Format::csv && is_line_format(source.format)) continue;
+    return fmt::format("--format {}; that is what {} looks like", to_text(*looks_like), path.text);
   }
   return "";
 }
@@ -132,28 +135,45 @@ Result<std::string> stream_to_replay(const config::Config& config, const std::st
                           stream_names(config)));
 }
 
+namespace {
+
+/// --format, else what the stream says of itself.
+bool read_format(const std::string& word, const decode::StreamOptions& stream, Format& out,
+                 Diagnostics& diagnostics) {
+  const std::optional<Format> format = word.empty() ? stream.format : parse_format(word);
+  if (!format) {
+    add_error(diagnostics, fmt::format("--format {}: there is no such format", word),
+              fmt::format("one of {}", fmt::join(format_words(), ", ")));
+    return false;
+  }
+  if (*format == Format::pattern && stream.patterns.empty()) {
+    add_error(diagnostics,
+              fmt::format("--format pattern: [stream.{}] has no pattern", stream.name.text),
+              "give it one in the config: pattern = '{timestamp} [{level}] {message}'");
+    return false;
+  }
+  // Of files JSON is one object a line.
+  out = *format == Format::json ? Format::ndjson : *format;
+  return true;
+}
+
+}  // namespace
+
 bool prepare_replay(config::Config& config, const ReplayOptions& options,
                     Diagnostics& diagnostics) {
   source::SourceOptions source;
   source.name = SourceText("replay");
   source.type = source::Type::file;
-  if (options.format == "ndjson" || options.format == "json") {
-    source.format = Format::ndjson;
-  } else if (options.format == "csv") {
-    source.format = Format::csv;
-  } else if (options.format == "access_log") {
-    source.format = Format::access_log;
-  } else {
-    add_error(diagnostics, fmt::format("--format {}: there is no such format", options.format),
-              "ndjson, csv or access_log");
-    return false;
-  }
   const Result<std::string> stream = stream_to_replay(config, options.stream);
   if (stream.has_error()) {
     add_error(diagnostics, stream.error().message, "");
     return false;
   }
   source.stream = SourceText(*stream);
+  const decode::StreamOptions& declared =
+      *std::find_if(config.streams.begin(), config.streams.end(),
+                    [&](const decode::StreamOptions& s) { return s.name.text == *stream; });
+  if (!read_format(options.format, declared, source.format, diagnostics)) return false;
   for (const std::string& file : options.files) source.paths.emplace_back(file);
   leave_out_for_replay(config);
   config.sources = {source};

@@ -18,7 +18,7 @@ struct Totals;
 
 struct ReplayOptions {
   std::string stream;  ///< Empty: the config's only one.
-  std::string format = "ndjson";
+  std::string format;  ///< Empty: that of the stream.
   std::vector<std::string> files;
 };
 

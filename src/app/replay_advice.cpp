@@ -18,6 +18,30 @@ bool is_access_log(std::string_view line) {
          line.find(':') < close;
 }
 
+/// What a line of this format looks like.
+std::string advice_on_form(Format format, std::string_view stream) {
+  switch (format) {
+    case Format::access_log:
+      return "an access log is read in the common and in the combined format";
+    case Format::syslog:
+      return "a syslog line with a version behind its <priority> is RFC 5424 to the letter";
+    case Format::logfmt:
+      return "logfmt is key=value key=\"a value\"";
+    case Format::pattern:
+      return fmt::format("[stream.{}] pattern: several stand in a list and are tried in turn",
+                         stream);
+    default:
+      return "a CSV file begins with a line of names, and every line has as many values";
+  }
+}
+
+/// <34>Jan  9 …
+bool is_syslog(std::string_view line) {
+  const std::size_t close = line.find('>');
+  return line.front() == '<' && close >= 2 && close <= 4 &&
+         line.substr(1, close - 1).find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 }  // namespace
 
 std::optional<Format> format_of(std::string_view beginning) {
@@ -32,28 +56,16 @@ std::optional<Format> format_of(std::string_view beginning) {
     return byte >= 0x20 || byte == '\t';
   });
   if (!text) return std::nullopt;
+  if (is_syslog(line)) return Format::syslog;
   if (is_access_log(line)) return Format::access_log;
   if (line.find(',') != std::string_view::npos) return Format::csv;
   return std::nullopt;
 }
 
-std::string_view word_of(Format format) {
-  switch (format) {
-    case Format::csv:
-      return "csv";
-    case Format::access_log:
-      return "access_log";
-    default:
-      return "ndjson";
-  }
-}
-
 std::string advice_on(std::string_view reason, std::string_view stream, Format format) {
   if (reason == reason::not_json) return "each line must be one JSON object";
   if (reason == reason::not_a_record) {
-    return format == Format::csv ? "a CSV file begins with a line of names, and every line has as "
-                                   "many values"
-                                 : "an access log is read in the common and in the combined format";
+    return advice_on_form(format, stream);
   }
   if (reason == reason::missing_field) {
     return fmt::format(

@@ -19,7 +19,4 @@ std::optional<Format> format_of(std::string_view beginning);
 /// `format`. A reason that is not one of the engine's is the name of a check.
 std::string advice_on(std::string_view reason, std::string_view stream, Format format);
 
-/// --format as the command line has it.
-std::string_view word_of(Format format);
-
 }  // namespace streamobs::app

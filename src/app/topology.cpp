@@ -297,6 +297,7 @@ void Topology::add_routes() {
     route.stream = options.name.text;
     route.stream_id = id;
     route.source_id = plan_->streams[id].http_source;
+    route.format = options.format;
     for (const SourceText& path : options.paths) route.paths.push_back(path.text);
     routes.push_back(std::move(route));
   }

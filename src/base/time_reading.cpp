@@ -1,6 +1,8 @@
 #include "base/time_reading.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 #include "base/time_format.h"
 
@@ -36,12 +38,9 @@ class Cursor {
   /// Exactly `width` digits.
   template <class T>
   bool digits(int width, T& value) {
-    if (end_ - p_ < width) return false;
+    if (end_ - p_ < width || !std::all_of(p_, p_ + width, is_digit)) return false;
     value = 0;
-    for (int i = 0; i < width; ++i, ++p_) {
-      if (!is_digit(*p_)) return false;
-      value = value * 10 + static_cast<T>(*p_ - '0');
-    }
+    for (int i = 0; i < width; ++i, ++p_) value = value * 10 + static_cast<T>(*p_ - '0');
     return true;
   }
   bool word(std::string_view text) {
@@ -94,7 +93,8 @@ bool is_date(std::int64_t year, unsigned month, unsigned day) {
 
 bool read_iso(std::string_view text, Parts& r) {
   Cursor c(text);
-  if (!c.digits(4, r.year) || !c.take('-') || !c.digits(2, r.month) || !c.take('-') ||
+  const char between = text.size() > 4 && text[4] == '/' ? '/' : '-';
+  if (!c.digits(4, r.year) || !c.take(between) || !c.digits(2, r.month) || !c.take(between) ||
       !c.digits(2, r.day)) {
     return false;
   }
@@ -109,16 +109,49 @@ bool read_iso(std::string_view text, Parts& r) {
   return c.done() || c.zone(r.offset);
 }
 
-bool read_access_log(std::string_view text, Parts& r) {
+/// "Jan": the number of the month.
+bool month_name(Cursor& c, unsigned& month) {
   static constexpr std::string_view kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  for (month = 1; month <= 12; ++month) {
+    if (c.word(kMonths[month - 1])) return true;
+  }
+  return false;
+}
+
+bool weekday_name(Cursor& c) {
+  static constexpr std::string_view kDays[] = {"Mon ", "Tue ", "Wed ", "Thu ",
+                                               "Fri ", "Sat ", "Sun "};
+  return std::any_of(std::begin(kDays), std::end(kDays),
+                     [&c](std::string_view day) { return c.word(day); });
+}
+
+/// What is left of the year is `r.year` as it came.
+bool read_by_month(std::string_view text, Parts& r, bool& names_year) {
   Cursor c(text);
-  if (!c.digits(2, r.day) || !c.take('/')) return false;
-  r.month = 1;
-  while (r.month <= 12 && !c.word(kMonths[r.month - 1])) ++r.month;
-  return r.month <= 12 && c.take('/') && c.digits(4, r.year) && c.take(':') &&
-         c.digits(2, r.hour) && c.take(':') && c.digits(2, r.minute) && c.take(':') &&
-         c.digits(2, r.second) && c.take(' ') && c.zone(r.offset);
+  weekday_name(c);
+  if (!month_name(c, r.month) || !c.take(' ')) return false;
+  // "Jan  9", "Jan 09" and "Jan 9".
+  if (c.take(' ')) {
+    if (!c.digits(1, r.day)) return false;
+  } else if (!c.digits(2, r.day) && !c.digits(1, r.day)) {
+    return false;
+  }
+  if (!c.take(' ') || !c.digits(2, r.hour) || !c.take(':') || !c.digits(2, r.minute) ||
+      !c.take(':') || !c.digits(2, r.second)) {
+    return false;
+  }
+  if (c.take_any(".,") && !c.fraction(r.microsecond)) return false;
+  names_year = c.take(' ');
+  return (!names_year || c.digits(4, r.year)) && c.done();
+}
+
+bool read_access_log(std::string_view text, Parts& r) {
+  Cursor c(text);
+  return c.digits(2, r.day) && c.take('/') && month_name(c, r.month) && c.take('/') &&
+         c.digits(4, r.year) && c.take(':') && c.digits(2, r.hour) && c.take(':') &&
+         c.digits(2, r.minute) && c.take(':') && c.digits(2, r.second) && c.take(' ') &&
+         c.zone(r.offset);
 }
 
 std::optional<TimeReading> checked(Parts r) {
@@ -139,6 +172,15 @@ std::optional<TimeReading> checked(Parts r) {
 std::optional<TimeReading> read_iso_time(std::string_view text) {
   Parts parts;
   return read_iso(text, parts) ? checked(parts) : std::nullopt;
+}
+
+MonthTimeReading read_month_time(std::string_view text, std::int64_t year_if_none) {
+  MonthTimeReading reading;
+  Parts parts;
+  parts.year = year_if_none;
+  reading.fits = read_by_month(text, parts, reading.names_year);
+  if (reading.fits) reading.time = checked(parts);
+  return reading;
 }
 
 std::optional<TimeReading> read_access_log_time(std::string_view text) {

@@ -38,9 +38,9 @@ constexpr std::string_view kSourceKeys[] = {
     "scenario", "rate",   "seed",   "anomaly_share", "history",  "brokers",
     "topics",   "start",  "on_gap", "options",       "max_skew", "fields"};
 constexpr std::string_view kStreamKeys[] = {
-    "time",  "fields",   "required",   "derive",       "filter",
-    "check", "timezone", "max_future", "idle_timeout", "max_event_bytes",
-    "paths", "id",       "id_horizon", "max_ids",      "keep"};
+    "time",       "fields",     "required",     "derive",          "filter", "check",
+    "timezone",   "max_future", "idle_timeout", "max_event_bytes", "paths",  "id",
+    "id_horizon", "max_ids",    "keep",         "format",          "pattern"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kWindowKeys[] = {
     "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
@@ -99,6 +99,9 @@ const Alias kAliases[] = {
     {&kTopic, "replication_factor", R"(it is called "replication" here)", "replication"},
     {&kTopic, "retention_ms", R"(it is called "retention" here: retention = "7d")"},
     {&kTopic, "brokers", "the sources and sinks that use the topic say where it is"},
+    {&kStream, "patterns", R"(it is called "pattern" here; several stand in a list)", "pattern"},
+    {&kStream, "grok",
+     R"(there are no regular expressions: pattern = '{time} [{level}] {message}')"},
     {&kStream, "where", R"(it is called "filter" here)", "filter"},
     {&kStream, "timestamp", R"(it is called "time" here: time = "timestamp")", "time"},
     {&kStream, "schema", R"(it is called "fields" here)", "fields"},

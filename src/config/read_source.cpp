@@ -15,10 +15,6 @@ namespace {
 using source::SourceOptions;
 using source::Type;
 
-constexpr Choice<Format> kFormats[] = {{"json", Format::json},
-                                       {"ndjson", Format::ndjson},
-                                       {"csv", Format::csv},
-                                       {"access_log", Format::access_log}};
 /// What loadgen can play.
 constexpr std::string_view kScenarios[] = {"services", "transactions", "metrics", "logs", "llm"};
 constexpr std::string_view kTypes[] = {"file", "stdin", "demo", "kafka"};
@@ -33,7 +29,7 @@ struct TypedKey {
   std::string_view key;
   std::string_view types;  ///< Words of kTypes, as messages show them.
 };
-constexpr TypedKey kTypedKeys[] = {{"format", "file and stdin"},
+constexpr TypedKey kTypedKeys[] = {{"format", "file, stdin and kafka"},
                                    {"path", "file"},
                                    {"paths", "file"},
                                    {"follow", "file"},
@@ -179,7 +175,11 @@ void read_source(const Entry& entry, Config& config, Report& report) {
     if (out.type == Type::file) read_file(table, out);
     if (out.type == Type::demo) read_demo(table, out);
     if (out.type == Type::kafka) read_kafka(table, out);
-    table.choice("format", kFormats, out.format);
+    out.format_given = read_format(table, out.format);
+    if (out.type == Type::kafka && out.format == Format::csv) {
+      table.error("format", "a message has no header line, so it cannot be CSV",
+                  "json, or one of the formats of lines");
+    }
   }
   config.sources.push_back(std::move(out));
 }

@@ -228,6 +228,52 @@ void read_id(const TableReader& table, StreamOptions& out) {
 
 }  // namespace
 
+bool read_format(const TableReader& table, Format& out) {
+  SourceText word;
+  table.text("format", word);
+  if (word.empty()) return false;
+  const std::optional<Format> format = parse_format(word.text);
+  if (!format) {
+    table.error("format", fmt::format("there is no format \"{}\"", word.text),
+                did_you_mean(word.text, format_words(), "there are " + join_names(format_words())));
+    return false;
+  }
+  out = *format;
+  return true;
+}
+
+namespace {
+
+constexpr std::size_t kPatternsMax = 16;
+
+/// format and pattern: what the stream's lines look like.
+void read_lines(const TableReader& table, StreamOptions& out) {
+  if (read_format(table, out.format) && out.format == Format::csv) {
+    table.error("format", "CSV comes with a header line, so it is the format of a file",
+                "say so in [source.NAME]: format = \"csv\"");
+    out.format = Format::json;
+  }
+  const Value* pattern = table.find("pattern");
+  if (pattern != nullptr && pattern->kind == Value::Kind::array) {
+    table.texts("pattern", out.patterns);
+  } else if (pattern != nullptr) {
+    SourceText one;
+    table.text("pattern", one);
+    if (!one.empty()) out.patterns.push_back(std::move(one));
+  }
+  if (out.patterns.size() > kPatternsMax) {
+    table.error("pattern", fmt::format("{} are too many", out.patterns.size()),
+                fmt::format("at most {}; they are tried one after the other", kPatternsMax));
+    out.patterns.resize(kPatternsMax);
+  }
+  // A pattern that is there and wrong has been told.
+  if (out.format == Format::pattern && pattern == nullptr) {
+    table.missing("pattern", "pattern = '{timestamp} [{level}] {service}: {message}'");
+  }
+}
+
+}  // namespace
+
 void read_stream(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[stream.{}]", entry.key),
                           kStream, report);
@@ -262,6 +308,7 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   read_paths(table, out);
   read_id(table, out);
   table.choice("keep", kKeeps, out.keep_raw);
+  read_lines(table, out);
   config.streams.push_back(std::move(out));
 }
 

@@ -1,10 +1,13 @@
 // What one section says about another.
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/line_pattern.h"
 #include "config/keys.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
@@ -36,11 +39,34 @@ void resolve_stream(SourceText& stream, std::string_view key, std::string_view t
   }
 }
 
+/// A source that says no format has its stream's, which knows the patterns too.
+void take_format(const Config& config, source::SourceOptions& source, Report& report) {
+  const auto stream = std::find_if(
+      config.streams.begin(), config.streams.end(),
+      [&](const decode::StreamOptions& s) { return s.name.text == source.stream.text; });
+  if (stream == config.streams.end()) return;
+  if (!source.format_given) source.format = stream->format;
+  if (is_line_format(source.format) && !source.message_fields.empty()) {
+    report.error(span_of(source.message_fields.front().name),
+                 fmt::format("fields: a message of {} cannot be given further fields",
+                             to_text(source.format)),
+                 "they are put into JSON objects only; leave `fields` out");
+  }
+  if (source.format == Format::pattern && stream->patterns.empty() &&
+      !report.has_errors_in("stream", stream->name.text)) {
+    report.error(
+        span_of(source.name),
+        fmt::format("format = \"pattern\", but [stream.{}] has no pattern", stream->name.text),
+        "give it one: pattern = '{timestamp} [{level}] {service}: {message}'");
+  }
+}
+
 void check_sources(Config& config, const std::vector<std::string_view>& streams, Report& report) {
   const source::SourceOptions* standard_input = nullptr;
   for (source::SourceOptions& source : config.sources) {
     const Report::Within item(report, "source", source.name.text);
     resolve_stream(source.stream, "stream", "source", source.name, streams, report);
+    take_format(config, source, report);
     if (source.type != source::Type::standard_input) continue;
     if (standard_input != nullptr) {
       report.error(span_of(source.name),
@@ -66,53 +92,97 @@ void check_paths(const Config& config, Report& report) {
   }
 }
 
-/// Whether an access log has anything for this field.
-bool is_in_access_log(const decode::FieldOptions& field) {
-  const auto is_known = [](std::string_view path) {
-    return std::find(std::begin(decode::kAccessLogFields), std::end(decode::kAccessLogFields),
-                     path) != std::end(decode::kAccessLogFields);
+/// What lines of one format hold.
+struct LineFields {
+  std::string_view what;  ///< "an access log"
+  std::string_view time;  ///< The part that is the time; empty: any may be.
+  std::vector<std::string_view> names;
+  std::string_view prefix;  ///< Names that begin so are there too.
+
+  bool has(std::string_view path) const {
+    return std::find(names.begin(), names.end(), path) != names.end() ||
+           (!prefix.empty() && path.starts_with(prefix));
+  }
+  bool has(const decode::FieldOptions& field) const {
+    return has(field.path.empty() ? field.name.text : field.path) ||
+           std::any_of(field.aliases.begin(), field.aliases.end(),
+                       [this](const std::string& alias) { return has(alias); });
+  }
+};
+
+/// Nothing for a format in which anything may stand. `patterns` keeps the names.
+std::optional<LineFields> fields_of(Format format, const std::vector<LinePattern>& patterns) {
+  const auto all = [](const auto& names) {
+    return std::vector<std::string_view>(std::begin(names), std::end(names));
   };
-  return is_known(field.path.empty() ? field.name.text : field.path) ||
-         std::any_of(field.aliases.begin(), field.aliases.end(), is_known);
+  if (format == Format::access_log) {
+    return LineFields{"an access log", "time_local", all(decode::kAccessLogFields), ""};
+  }
+  if (format == Format::syslog) {
+    return LineFields{"a syslog line", "timestamp", all(decode::kSyslogFields),
+                      decode::kSyslogDataPrefix};
+  }
+  if (format != Format::pattern || patterns.empty()) return std::nullopt;
+  LineFields fields{"the pattern", "", {}, ""};
+  for (const LinePattern& pattern : patterns) {
+    fields.names.insert(fields.names.end(), pattern.names().begin(), pattern.names().end());
+  }
+  return fields;
 }
 
-/// A stream that only access logs feed (and HTTP, perhaps) can have the fields that those have.
-void check_access_log(const decode::StreamOptions& stream, Report& report) {
+/// A stream that only such lines feed (and JSON by HTTP, perhaps) can have the fields they have.
+void check_line_fields(const decode::StreamOptions& stream, const LineFields& lines,
+                       Report& report) {
   const Report::Within item(report, "stream", stream.name.text);
   bool time_declared = false;
   for (const decode::FieldOptions& field : stream.fields) {
     const bool is_time = field.name.text == stream.time.text;
     time_declared |= is_time;
-    if (is_in_access_log(field)) continue;
-    const std::string hint =
-        did_you_mean(field.path.empty() ? field.name.text : field.path, decode::kAccessLogFields,
-                     "it has " + join_names(decode::kAccessLogFields));
-    const std::string message = fmt::format("fields: an access log has no {}", field.name.text);
+    if (lines.has(field)) continue;
+    const std::string hint = did_you_mean(field.path.empty() ? field.name.text : field.path,
+                                          lines.names, "it has " + join_names(lines.names));
+    const std::string message = fmt::format("fields: {} has no {}", lines.what, field.name.text);
     if (field.required || is_time) {
       report.error(span_of(field.name), message + ", so that every line would be refused", hint);
     } else {
       report.warning(span_of(field.name), message + ": it will be NULL", hint);
     }
   }
-  const decode::FieldOptions time{stream.time, {}, "", {}, true};
-  if (!stream.time.empty() && !time_declared && !is_in_access_log(time)) {
+  if (!stream.time.empty() && !time_declared && !lines.has(stream.time.text)) {
     report.error(span_of(stream.time),
-                 fmt::format("time: an access log has no {}, so that every line would be refused",
+                 fmt::format("time: {} has no {}, so that every line would be refused", lines.what,
                              stream.time.text),
-                 "time = \"time_local\"");
+                 lines.time.empty() ? "it has " + join_names(lines.names)
+                                    : fmt::format("time = \"{}\"", lines.time));
   }
 }
 
-void check_access_logs(const Config& config, Report& report) {
+/// Whether everything that feeds the stream, but JSON by HTTP, is of one format: that one.
+std::optional<Format> only_format(const Config& config, const decode::StreamOptions& stream) {
+  std::optional<Format> only;
+  for (const source::SourceOptions& source : config.sources) {
+    if (source.stream.text != stream.name.text) continue;
+    if (source.type == source::Type::demo || (only && *only != source.format)) return std::nullopt;
+    only = source.format;
+  }
+  if (!only) only = stream.format;
+  if (stream.format != Format::json && *only != stream.format) return std::nullopt;
+  return only;
+}
+
+void check_lines(const Config& config, Report& report) {
   for (const decode::StreamOptions& stream : config.streams) {
-    std::size_t sources = 0;
-    std::size_t access_logs = 0;
-    for (const source::SourceOptions& source : config.sources) {
-      if (source.stream.text != stream.name.text) continue;
-      ++sources;
-      if (source.format == Format::access_log) ++access_logs;
+    const std::optional<Format> format = only_format(config, stream);
+    if (!format) continue;
+    LinePattern::Fault told_elsewhere;  // Where the stream is compiled.
+    std::vector<LinePattern> patterns;
+    for (const SourceText& source : stream.patterns) {
+      auto pattern = LinePattern::parse(source.text, told_elsewhere);
+      if (pattern) patterns.push_back(std::move(*pattern));
     }
-    if (access_logs != 0 && access_logs == sources) check_access_log(stream, report);
+    if (patterns.size() != stream.patterns.size()) continue;
+    const std::optional<LineFields> lines = fields_of(*format, patterns);
+    if (lines) check_line_fields(stream, *lines, report);
   }
 }
 
@@ -172,7 +242,7 @@ void check_references(Config& config, Report& report) {
     resolve_stream(window.from, "from", "window", window.name, streams, report);
   }
   check_paths(config, report);
-  check_access_logs(config, report);
+  check_lines(config, report);
   check_rules(config, windows, report);
   check_sinks(config, report);
   check_endpoints(config, report);

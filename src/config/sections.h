@@ -50,6 +50,8 @@ bool check_http_path(const SourceText& path, std::string_view what, Report& repo
 /// Reports that `reference` names nothing there is, and is false then.
 bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
                 const std::vector<std::string_view>& known, Report& report);
+/// Reads `format`; true where there was one.
+bool read_format(const TableReader& table, Format& out);
 
 /// Whether a value is "env:NAME" or "file:PATH".
 bool is_reference(const Value& value);

@@ -1,19 +1,13 @@
 #include "decode/access_log_reader.h"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
 
-#include "base/short_text.h"
-#include "decode/json_reader.h"
 #include "decode/options.h"
 #include "event/dead_letter.h"
 
 namespace streamobs::decode {
 
 namespace {
-
-constexpr std::size_t kPadding = ShortText::kMax;
 
 bool take(std::string_view& line, char c) {
   if (line.empty() || line.front() != c) return false;
@@ -25,45 +19,18 @@ bool take(std::string_view& line, char c) {
 
 AccessLogReader::AccessLogReader(const FieldIndex& index, BatchWriter& writer,
                                  EventCollector& collector)
-    : writer_(writer), collector_(collector), tokens_(index.slots()) {
-  for (std::size_t part = 0; part < kParts; ++part) {
-    slots_[part] = index.find(kAccessLogFields[part]).slot;
-  }
-}
-
-void AccessLogReader::read(const char* p, const char* end) {
-  while (p < end) {
-    const void* const found = std::memchr(p, '\n', static_cast<std::size_t>(end - p));
-    const char* const line_end = found != nullptr ? static_cast<const char*>(found) : end;
-    const char* const text_end = line_end > p && line_end[-1] == '\r' ? line_end - 1 : line_end;
-    if (std::string_view(p, static_cast<std::size_t>(text_end - p)).find_first_not_of(" \t") ==
-        std::string_view::npos) {
-      collector_.count_lines(1);
-    } else {
-      read_line(p, text_end);
-    }
-    p = line_end + 1;
-  }
-}
-
-void AccessLogReader::read_line(const char* begin, const char* end) {
-  const std::string_view line(begin, static_cast<std::size_t>(end - begin));
-  if (collector_.refuse_if_too_long(begin, end)) return;
-  if (line.find('\0') != std::string_view::npos || !is_utf8(line)) {
-    collector_.refuse(begin, end, reason::bad_utf8, "the line is not UTF-8, or has a NUL");
-    return;
-  }
-  for (Token& token : tokens_) token.kind = Token::Kind::absent;
-  if (!read_parts(line)) {
-    collector_.refuse(begin, end, reason::not_a_record,
-                      "expected: addr ident user [time] \"request\" status bytes \"referer\" "
-                      "\"user agent\"");
-    return;
-  }
-  collector_.take(tokens_.data(), begin, end);
+    : LineReader(index, writer, collector) {
+  for (std::size_t part = 0; part < kParts; ++part) slots_[part] = slot_of(kAccessLogFields[part]);
 }
 
 bool AccessLogReader::read_parts(std::string_view line) {
+  if (read_all(line)) return true;
+  return fault(reason::not_a_record,
+               "expected: addr ident user [time] \"request\" status bytes \"referer\" "
+               "\"user agent\"");
+}
+
+bool AccessLogReader::read_all(std::string_view line) {
   if (!word(line, remote_addr) || !take(line, ' ') || !word(line, ident) || !take(line, ' ') ||
       !word(line, remote_user) || !take(line, ' ') || !bracketed(line, time_local) ||
       !take(line, ' ') || !quoted(line, request) || !take(line, ' ') || !word(line, status) ||
@@ -80,7 +47,7 @@ bool AccessLogReader::read_parts(std::string_view line) {
 bool AccessLogReader::word(std::string_view& line, Part part) {
   const std::size_t size = std::min(line.find(' '), line.size());
   if (size == 0) return false;
-  set(part, line.substr(0, size));
+  set_part(part, line.substr(0, size));
   line.remove_prefix(size);
   return true;
 }
@@ -88,7 +55,7 @@ bool AccessLogReader::word(std::string_view& line, Part part) {
 bool AccessLogReader::bracketed(std::string_view& line, Part part) {
   const std::size_t size = line.find(']');
   if (!take(line, '[') || size == std::string_view::npos) return false;
-  set(part, line.substr(0, size - 1));
+  set_part(part, line.substr(0, size - 1));
   line.remove_prefix(size);
   return true;
 }
@@ -107,7 +74,7 @@ bool AccessLogReader::quoted(std::string_view& line, Part part) {
   std::string_view text = line.substr(0, size);
   line.remove_prefix(std::min(size + 1, line.size()));
   if (escaped) {
-    char* const plain = writer_.batch().text.allocate(text.size() + kPadding);
+    char* const plain = room_for(text);
     char* out = plain;
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == '"' || text[i + 1] == '\\')) {
@@ -117,7 +84,7 @@ bool AccessLogReader::quoted(std::string_view& line, Part part) {
     }
     text = {plain, static_cast<std::size_t>(out - plain)};
   }
-  set(part, text);
+  set_part(part, text);
   if (part == request) split_request(text);
   return true;
 }
@@ -128,17 +95,9 @@ void AccessLogReader::split_request(std::string_view text) {
   const std::size_t last = text.rfind(' ');
   if (first == std::string_view::npos || first == 0 || last == first) return;
   if (!text.substr(last + 1).starts_with("HTTP/")) return;
-  set(method, text.substr(0, first));
-  set(path, text.substr(first + 1, last - first - 1));
-  set(protocol, text.substr(last + 1));
-}
-
-void AccessLogReader::set(Part part, std::string_view text) {
-  if (slots_[part] == FieldIndex::kNone) return;
-  Token& token = tokens_[slots_[part]];
-  token = {};
-  token.kind = text == "-" || text.empty() ? Token::Kind::null : Token::Kind::text;
-  token.text = text;
+  set_part(method, text.substr(0, first));
+  set_part(path, text.substr(first + 1, last - first - 1));
+  set_part(protocol, text.substr(last + 1));
 }
 
 }  // namespace streamobs::decode

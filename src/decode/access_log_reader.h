@@ -13,20 +13,15 @@
 
 #include <array>
 #include <string_view>
-#include <vector>
 
-#include "decode/event_collector.h"
-#include "decode/field_index.h"
-#include "decode/token.h"
+#include "decode/line_reader.h"
 
 namespace streamobs::decode {
 
-class AccessLogReader {
+class AccessLogReader final : public LineReader {
  public:
   /// All of them outlive the reader.
   AccessLogReader(const FieldIndex& index, BatchWriter& writer, EventCollector& collector);
-
-  void read(const char* p, const char* end);
 
  private:
   enum Part {
@@ -44,18 +39,17 @@ class AccessLogReader {
     protocol,
     kParts
   };
-  void read_line(const char* begin, const char* end);
-  bool read_parts(std::string_view line);
+  bool read_parts(std::string_view line) override;
+  bool read_all(std::string_view line);
   bool word(std::string_view& line, Part part);
   bool bracketed(std::string_view& line, Part part);
   bool quoted(std::string_view& line, Part part);
   void split_request(std::string_view text);
-  void set(Part part, std::string_view text);
+  void set_part(Part part, std::string_view text) {
+    set(slots_[part], text == "-" ? std::string_view() : text);
+  }
 
-  BatchWriter& writer_;
-  EventCollector& collector_;
   std::array<std::uint32_t, kParts> slots_;
-  std::vector<Token> tokens_;
 };
 
 }  // namespace streamobs::decode

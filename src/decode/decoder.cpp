@@ -10,8 +10,11 @@
 #include "decode/field_index.h"
 #include "decode/json_block.h"
 #include "decode/json_reader.h"
+#include "decode/logfmt_reader.h"
+#include "decode/pattern_reader.h"
 #include "decode/row_reader.h"
 #include "decode/shapes.h"
+#include "decode/syslog_reader.h"
 #include "decode/time_text.h"
 
 namespace streamobs::decode {
@@ -30,7 +33,10 @@ struct Decoder::Impl {
         shapes(plan->schema, index, times, json, rows, writer, options.wide_loops),
         json_block(index, json, shapes, writer, collector, refusal, options.shapes),
         csv(index, writer, collector),
-        access_log(index, writer, collector) {}
+        access_log(index, writer, collector),
+        syslog(index, writer, collector),
+        logfmt(index, writer, collector),
+        pattern(plan->patterns, index, writer, collector) {}
 
   std::shared_ptr<const StreamPlan> plan;
   FieldIndex index;
@@ -44,6 +50,9 @@ struct Decoder::Impl {
   JsonBlock json_block;
   CsvReader csv;
   AccessLogReader access_log;
+  SyslogReader syslog;
+  LogfmtReader logfmt;
+  PatternReader pattern;
   std::size_t bytes_per_event = 128;  ///< Of the last block: the guess for the next one.
 };
 
@@ -73,6 +82,15 @@ void Decoder::decode(const Block& block, EventBatch& out) {
       break;
     case Format::access_log:
       d.access_log.read(begin, end);
+      break;
+    case Format::syslog:
+      d.syslog.read(begin, end);
+      break;
+    case Format::logfmt:
+      d.logfmt.read(begin, end);
+      break;
+    case Format::pattern:
+      d.pattern.read(begin, end);
       break;
   }
   d.collector.finish();

@@ -42,6 +42,7 @@ void EventCollector::begin(const Block& block, EventBatch& batch) {
   batch.block = block.bytes;
   other_lines_ = 0;
   row_lines_.clear();
+  rows_.set_arrival(block.origin.received_at);
   rows_.set_time_limit(add_saturating(block.origin.received_at, plan_.options.max_future));
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/source_text.h"
+#include "event/block.h"
 #include "event/data_type.h"
 
 namespace streamobs::decode {
@@ -17,6 +18,12 @@ namespace streamobs::decode {
 inline constexpr std::string_view kAccessLogFields[] = {
     "remote_addr", "ident",   "remote_user", "time_local", "request", "status",
     "bytes",       "referer", "user_agent",  "method",     "path",    "protocol"};
+
+/// The fields of a syslog line; beside them sd.ID.NAME for what its structured data holds.
+inline constexpr std::string_view kSyslogFields[] = {"priority",  "facility", "severity",
+                                                     "timestamp", "hostname", "app_name",
+                                                     "proc_id",   "msg_id",   "message"};
+inline constexpr std::string_view kSyslogDataPrefix = "sd.";
 
 struct FieldOptions {
   SourceText name;
@@ -35,6 +42,9 @@ struct NamedExpression {
 struct StreamOptions {
   SourceText name;
   SourceText time;  ///< The field that bears the event time.
+  /// Of what comes in: of sources that name none, and of requests of text/plain.
+  Format format = Format::json;
+  std::vector<SourceText> patterns;  ///< For Format::pattern: tried in this order.
   std::vector<FieldOptions> fields;
   std::vector<NamedExpression> derive;  ///< Further fields, computed from those above them.
   std::vector<NamedExpression>

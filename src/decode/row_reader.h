@@ -24,6 +24,8 @@ class RowReader {
 
   /// Events later than this are refused.
   void set_time_limit(Timestamp limit) { time_limit_ = limit; }
+  /// When the block came: it tells the year of times that name none.
+  void set_arrival(Timestamp arrival) { times_.set_arrival(arrival); }
   Timestamp time_limit() const { return time_limit_; }
 
   /// Sets every column of the writer's row from the tokens of its slots. False: the event is

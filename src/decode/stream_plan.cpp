@@ -29,6 +29,7 @@ class Compiler {
     add_fields();
     add_time();
     add_id();
+    add_patterns();
     check_limits();
     for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
     if (options_.names_missing) plan_->scope.set_incomplete();
@@ -165,6 +166,20 @@ class Compiler {
       return;
     }
     plan_->id_column = *index;
+  }
+
+  void add_patterns() {
+    for (const SourceText& source : options_.patterns) {
+      LinePattern::Fault fault;
+      if (auto pattern = LinePattern::parse(source.text, fault)) {
+        plan_->patterns.push_back(std::move(*pattern));
+        continue;
+      }
+      failed_ = true;
+      const auto at = static_cast<std::uint32_t>(fault.at);
+      diagnostics_.push_back(
+          expr::diagnose(source, {at, at + 1}, std::move(fault.message), std::move(fault.hint)));
+    }
   }
 
   void check_limits() {

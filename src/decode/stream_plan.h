@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/line_pattern.h"
 #include "base/source_text.h"
 #include "base/time_zone.h"
 #include "decode/options.h"
@@ -21,7 +22,9 @@ struct StreamPlan {
   StreamSchema schema;
   std::optional<std::size_t> id_column;  ///< Index of the `id` field in the schema: string or int.
   std::shared_ptr<const TimeZone> zone;  ///< Of times that name none.
-  expr::Scope scope;     ///< The schema's columns in order, then the derived fields.
+  std::vector<LinePattern> patterns;     ///< Of the options, compiled.
+  /// The schema's columns in order, then the derived fields.
+  expr::Scope scope;
   expr::NodePtr filter;  ///< Null where the stream takes everything. Applied by the window stage.
   std::vector<std::string> check_names;
   std::shared_ptr<const expr::Program>

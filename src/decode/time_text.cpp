@@ -3,6 +3,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/time_format.h"
 #include "base/time_reading.h"
 #include "decode/number_text.h"
 #include "decode/text_scan.h"
@@ -17,7 +18,10 @@ TimeParser::TimeParser(std::shared_ptr<const TimeZone> zone)
 
 std::optional<Timestamp> TimeParser::parse(std::string_view text) const {
   std::optional<TimeReading> reading;
-  if (text.size() > 4 && text[4] == '-') {
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z') {
+    return parse_by_month(text);
+  }
+  if (text.size() > 4 && (text[4] == '-' || text[4] == '/')) {
     reading = read_iso_time(text);
   } else if (text.size() > 2 && text[2] == '/') {
     reading = read_access_log_time(text);
@@ -25,7 +29,29 @@ std::optional<Timestamp> TimeParser::parse(std::string_view text) const {
     return parse_epoch(text);
   }
   if (!reading) return std::nullopt;
-  return reading->offset ? reading->clock - *reading->offset : zone_->to_utc(reading->clock);
+  return to_utc(*reading);
+}
+
+Timestamp TimeParser::to_utc(const TimeReading& reading) const {
+  return reading.offset ? reading.clock - *reading.offset : zone_->to_utc(reading.clock);
+}
+
+std::optional<Timestamp> TimeParser::parse_by_month(std::string_view text) const {
+  // A 29 February may be eight years away; two further ones for zones and clocks.
+  constexpr std::int64_t kYearsBack = 9;
+  const std::int64_t days = arrival_ / kDay - (arrival_ % kDay < 0 ? 1 : 0);
+  const std::int64_t latest = civil_from_days(days).year + 1;
+  for (std::int64_t year = latest; year > latest - kYearsBack; --year) {
+    const MonthTimeReading reading = read_month_time(text, year);
+    if (!reading.fits) return std::nullopt;
+    if (!reading.time) {
+      if (reading.names_year) return std::nullopt;
+      continue;
+    }
+    const Timestamp time = to_utc(*reading.time);
+    if (reading.names_year || time - kDay <= arrival_) return time;
+  }
+  return std::nullopt;
 }
 
 std::optional<Timestamp> TimeParser::parse_epoch(std::string_view text) {

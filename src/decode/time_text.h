@@ -2,9 +2,13 @@
 //
 //   ISO 8601      2024-01-09, 2024-01-09T12:34, 2024-01-09 12:34:56.789Z, …+02:00, …+0200, …+02
 //   access log    17/May/2015:10:05:03 +0000
+//   by month      Jan  9 12:34:56, Jan  9 12:34:56.789, Tue Jan 09 12:34:56 2024 (syslog, ctime)
+//   with slashes  2024/01/09 12:34:56 (nginx's error log, Go)
 //   epoch         1704803696.789 as number or text: s, ms, µs or ns by magnitude
 //
-// The first two are base/time_reading.h's; a time without zone is local to the stream's time zone.
+// All but the last are base/time_reading.h's; a time without zone is local to the stream's time
+// zone. One without a year is of the latest year in which it is no more than a day ahead of its
+// arrival: so December's lines that come in January are of the year before.
 // Epoch numbers: below 10^11 seconds, below 10^14 milliseconds, below 10^17 microseconds, else
 // nanoseconds; digits beyond microseconds are cut off there too.
 //
@@ -20,6 +24,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/time_reading.h"
 #include "base/time_zone.h"
 #include "decode/text_scan.h"
 
@@ -29,6 +34,9 @@ class TimeParser {
  public:
   /// `zone`: of times that name none; null is UTC.
   explicit TimeParser(std::shared_ptr<const TimeZone> zone);
+
+  /// When what is parsed next came.
+  void set_arrival(Timestamp arrival) { arrival_ = arrival; }
 
   /// Any of the forms above; null if it is none of them or there is no such time.
   std::optional<Timestamp> parse(std::string_view text) const;
@@ -63,9 +71,12 @@ class TimeParser {
   }
   /// What follows the minute.
   static const char* parse_seconds(const Minute& m, const char* p, Timestamp& time);
+  std::optional<Timestamp> parse_by_month(std::string_view text) const;
+  Timestamp to_utc(const TimeReading& reading) const;
   bool learn_minute(const char* p, Minute& minute) const;
 
   std::shared_ptr<const TimeZone> zone_;
+  Timestamp arrival_ = 0;
   Minutes minutes_;
 };
 

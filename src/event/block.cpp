@@ -5,6 +5,27 @@
 
 namespace streamobs {
 
+namespace {
+
+constexpr std::string_view kFormatWords[] = {"json",   "ndjson", "csv",    "access_log",
+                                             "syslog", "logfmt", "pattern"};
+
+}  // namespace
+
+std::string_view to_text(Format format) {
+  return kFormatWords[static_cast<std::size_t>(format)];
+}
+
+std::optional<Format> parse_format(std::string_view word) {
+  const auto found = std::find(std::begin(kFormatWords), std::end(kFormatWords), word);
+  if (found == std::end(kFormatWords)) return std::nullopt;
+  return static_cast<Format>(found - std::begin(kFormatWords));
+}
+
+std::span<const std::string_view> format_words() {
+  return kFormatWords;
+}
+
 std::uint64_t position_of(const BlockOrigin& origin, std::uint32_t event, std::uint64_t line) {
   if (origin.messages.empty()) return origin.first_line != 0 ? origin.first_line + line : event;
   const auto behind =

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/block_buffer.h"
@@ -18,8 +21,22 @@ enum class Format : std::uint8_t {
   ndjson = 1,      ///< One JSON object a line.
   csv = 2,         ///< RFC 4180; the header line is in Block::header.
   access_log = 3,  ///< Apache's and nginx's combined log format.
+  syslog = 4,      ///< RFC 5424 and RFC 3164, told apart line by line.
+  logfmt = 5,      ///< key=value key="a value".
+  pattern = 6,     ///< Lines cut by the stream's own patterns.
 };
-inline constexpr Format kLastFormat = Format::access_log;
+inline constexpr Format kLastFormat = Format::pattern;
+
+/// As config and command line have it: "access_log".
+std::string_view to_text(Format format);
+/// The reverse.
+std::optional<Format> parse_format(std::string_view word);
+/// Every format's word, in the order of the enum.
+std::span<const std::string_view> format_words();
+/// Formats of plain lines, one event each, that need nothing from outside the line.
+constexpr bool is_line_format(Format format) {
+  return format >= Format::access_log;
+}
 
 /// Where a source goes on after a block: enough to find the place again after a restart. Of Kafka
 /// it has a name and an offset only: "TOPIC/PARTITION", and that of the next message.

@@ -338,16 +338,20 @@ bool Connection::check_request(const Route& route) {
   }
   constexpr std::array<std::string_view, 4> kTypes = {"application/json", "application/x-ndjson",
                                                       "application/ndjson", "application/jsonl"};
-  const bool known = std::any_of(kTypes.begin(), kTypes.end(), [&](std::string_view t) {
-    return equals_ignoring_case(essence, t);
-  });
+  const bool lines = route.flags.plain_text && equals_ignoring_case(essence, "text/plain");
+  const bool known = lines || std::any_of(kTypes.begin(), kTypes.end(), [&](std::string_view t) {
+                       return equals_ignoring_case(essence, t);
+                     });
   const std::string_view coding = head.find("content-encoding").value_or("identity");
   const bool plain = equals_ignoring_case(coding, "identity");
   const bool gzip = equals_ignoring_case(coding, "gzip") || equals_ignoring_case(coding, "x-gzip");
   if (!known || (!plain && !gzip)) {
     const Refusal refusal{415,
                           known ? "Content-Encoding: only gzip and identity are taken"
-                                : "Content-Type must be application/json or application/x-ndjson"};
+                          : route.flags.plain_text
+                              ? "Content-Type must be application/json or application/x-ndjson, or "
+                                "text/plain for lines"
+                              : "Content-Type must be application/json or application/x-ndjson"};
     refuse(refusal, "content_type");
     return false;
   }

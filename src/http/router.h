@@ -24,8 +24,9 @@ using Handler = std::function<asio::awaitable<void>(Exchange&)>;
 struct RouteFlags {
   bool open = false;  ///< Served without the token: health, and the page that asks for the token.
   bool ingest =
-      false;          ///< Takes a body: JSON or NDJSON, plain or gzip. All other routes take none.
-  bool live = false;  ///< An answer without end; counted against live_connections_max.
+      false;  ///< Takes a body: JSON or NDJSON, plain or gzip. All other routes take none.
+  bool plain_text = false;  ///< Takes a body of text/plain as well: lines.
+  bool live = false;        ///< An answer without end; counted against live_connections_max.
 };
 
 struct Route {

@@ -56,7 +56,8 @@ http::Response answer(const IngestOutcome& outcome) {
     case IngestOutcome::Status::overloaded:
       return later(429, "the pipeline is full; send it again after Retry-After seconds", "1");
     case IngestOutcome::Status::starting:
-      return later(503, "the engine is recovering (/readyz says how far it is); send it again", "1");
+      return later(503, "the engine is recovering (/readyz says how far it is); send it again",
+                   "1");
     case IngestOutcome::Status::stopping:
       return later(503, "the engine is shutting down; send it again", "5");
     case IngestOutcome::Status::key_reused:
@@ -102,6 +103,13 @@ std::optional<std::string_view> read_key(const http::Request& request, std::stri
   return std::nullopt;
 }
 
+/// Whether the body is lines (text/plain); all else that is let in is JSON.
+bool is_plain_text(const http::Request& request) {
+  constexpr std::string_view kType = "text/plain";
+  const std::string_view type = request.head.find("content-type").value_or("");
+  return http::equals_ignoring_case(type.substr(0, kType.size()), kType);
+}
+
 asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
                            http::Exchange& exchange) {
   const http::Request& request = exchange.request();
@@ -111,7 +119,18 @@ asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
   }
   if (!request.body || request.body->empty()) {
     exchange.respond(http::problem(
-        400, "the body is empty; send a JSON object, an array of objects, or NDJSON"));
+        400, is_line_format(stream->format)
+                 ? "the body is empty; send lines as text/plain, or JSON as application/json"
+                 : "the body is empty; send a JSON object, an array of objects, or NDJSON"));
+    co_return;
+  }
+  const bool lines = is_plain_text(request);
+  if (lines && !is_line_format(stream->format)) {
+    exchange.respond(http::problem(
+        415, "stream " + stream->stream +
+                 " takes no lines: send JSON as application/json or application/x-ndjson, or give "
+                 "[stream." +
+                 stream->stream + "] a format such as \"syslog\""));
     co_return;
   }
   Block block;
@@ -123,7 +142,7 @@ asio::awaitable<void> take(const Ingest& ingest, const StreamRoute* stream,
     block.origin.request_digest = hash_bytes(request.body->view());
   }
   block.stream_id = stream->stream_id;
-  block.format = Format::json;
+  block.format = lines ? stream->format : Format::json;
   block.bytes = request.body;
   block.origin.source_id = stream->source_id;
   block.origin.received_at = request.received_at;
@@ -167,6 +186,7 @@ void add_ingest_routes(http::Router& router, std::vector<StreamRoute> streams, I
   const auto ingest = std::make_shared<const Ingest>(Ingest{std::move(streams), &port});
   http::RouteFlags flags;
   flags.ingest = true;
+  flags.plain_text = true;
   router.add("POST", "/v1/events/{stream}", flags, [ingest](http::Exchange& exchange) {
     return take(*ingest, find(*ingest, exchange.request().parameter("stream")), exchange);
   });

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "event/block.h"
 #include "http/router.h"
 #include "source/ingest_port.h"
 
@@ -18,6 +19,7 @@ struct StreamRoute {
   std::string stream;
   std::uint32_t stream_id = 0;
   std::uint32_t source_id = 0;     ///< What BlockOrigin::source_id says for its requests.
+  Format format = Format::json;    ///< Of bodies that are text/plain, if it is one of lines.
   std::vector<std::string> paths;  ///< Besides /v1/events/{stream}; each begins with "/".
 };
 

@@ -170,7 +170,8 @@ asio::awaitable<void> KafkaSource::look_on() {
 
 std::unique_ptr<KafkaSource::Partition> KafkaSource::make_partition(
     KafkaPartitions::Partition found) {
-  auto partition = std::make_unique<Partition>(MessageBlock(buffers_, setup_.block_bytes));
+  auto partition = std::make_unique<Partition>(
+      MessageBlock(buffers_, setup_.block_bytes, setup_.options.format));
   partition->next = partition->end_seen = found.first;
   partition->lag = &runtime_.metrics.gauge("streamobs_kafka_lag_messages",
                                            "Messages of a partition that have not been read yet.",

@@ -10,16 +10,16 @@ namespace {
 
 constexpr std::string_view kWhiteSpace = " \t\r\n";
 
-bool goes_alone(std::string_view message) {
-  return message.front() == '[' || message.find('\n') != std::string_view::npos;
-}
-
 }  // namespace
 
 std::string_view MessageBlock::trimmed(std::string_view message) {
   const std::size_t first = message.find_first_not_of(kWhiteSpace);
   if (first == std::string_view::npos) return {};
   return message.substr(first, message.find_last_not_of(kWhiteSpace) - first + 1);
+}
+
+bool MessageBlock::goes_alone(std::string_view message) const {
+  return (is_json_ && message.front() == '[') || message.find('\n') != std::string_view::npos;
 }
 
 bool MessageBlock::fits(std::string_view message) const {
@@ -43,7 +43,8 @@ void MessageBlock::add(std::string_view message, std::uint64_t offset) {
 
 Block MessageBlock::take() {
   Block block;
-  block.format = alone_ ? Format::json : Format::ndjson;
+  block.format = format_;
+  if (is_json_) block.format = alone_ ? Format::json : Format::ndjson;
   buffer_->resize(filled_);
   block.bytes = std::move(buffer_);
   block.origin.offset = runs_.front().offset;

@@ -22,7 +22,8 @@ class MessageBlock {
  public:
   /// `bytes_max`: a block is given away before it grows beyond; a message that is longer goes
   /// alone.
-  MessageBlock(BufferPool& pool, std::size_t bytes_max) : pool_(&pool), bytes_max_(bytes_max) {}
+  MessageBlock(BufferPool& pool, std::size_t bytes_max, Format format = Format::json)
+      : pool_(&pool), bytes_max_(bytes_max), is_json_(!is_line_format(format)), format_(format) {}
 
   bool empty() const { return events_ == 0; }
   std::size_t size() const { return filled_; }
@@ -38,8 +39,12 @@ class MessageBlock {
   static std::string_view trimmed(std::string_view message);
 
  private:
+  bool goes_alone(std::string_view message) const;
+
   BufferPool* pool_;
   std::size_t bytes_max_;
+  bool is_json_;
+  Format format_;
   std::shared_ptr<BlockBuffer> buffer_;
   std::size_t filled_ = 0;
   std::uint32_t events_ = 0;

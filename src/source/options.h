@@ -46,7 +46,8 @@ struct SourceOptions {
   SourceText name;
   Type type = Type::file;
   SourceText stream;
-  Format format = Format::json;
+  Format format = Format::json;  ///< Where it is not given: its stream's.
+  bool format_given = false;
 
   // file
   /// Files, in order; `*` and `?` match within one folder. `.gz` is inflated.

@@ -16,6 +16,8 @@ TEST_CASE("the beginning of a file tells its format") {
   CHECK(format_of("\"time [s]\",\"x\"\r\n1,2\r\n") == Format::csv);
   CHECK(format_of("1.2.3.4 - - [09/Jan/2026:12:34:56 +0000] \"GET /a,b HTTP/1.1\" 200 5\n") ==
         Format::access_log);
+  CHECK(format_of("<34>Jan  9 12:34:56 host app: a, b\n") == Format::syslog);
+  CHECK_FALSE(format_of("<html>"));
   CHECK_FALSE(format_of(""));
   CHECK_FALSE(format_of("\n \n"));
   CHECK_FALSE(format_of("one column\n1\n"));
@@ -37,11 +39,4 @@ TEST_CASE("there is advice on every reason, and it names the stream or the check
         "the events do not pass the check `positive` of [stream.orders]");
   CHECK(advice_on(reason::not_a_record, "orders", Format::csv) !=
         advice_on(reason::not_a_record, "orders", Format::access_log));
-}
-
-TEST_CASE("formats are called as on the command line") {
-  CHECK(word_of(Format::json) == "ndjson");
-  CHECK(word_of(Format::ndjson) == "ndjson");
-  CHECK(word_of(Format::csv) == "csv");
-  CHECK(word_of(Format::access_log) == "access_log");
 }

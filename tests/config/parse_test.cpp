@@ -182,6 +182,50 @@ TEST_CASE("an access log's stream can have what the format has") {
         "");
 }
 
+TEST_CASE("a stream says what its lines look like, and its sources may say otherwise") {
+  const std::string sources =
+      "[source.a]\ntype = \"file\"\npath = \"a\"\n"
+      "[source.b]\ntype = \"file\"\npath = \"b\"\nformat = \"json\"\n"
+      "[source.c]\ntype = \"kafka\"\nbrokers = \"x\"\ntopics = [\"t\"]\nformat = \"logfmt\"\n";
+  const auto config = parse_good(sources +
+                                 "[stream.s]\ntime = \"t\"\nfields = { m = \"string\" }\n"
+                                 "format = \"pattern\"\npattern = '{t} {m}'\n");
+  CHECK(config.streams[0].format == Format::pattern);
+  REQUIRE(config.streams[0].patterns.size() == 1);
+  CHECK(config.streams[0].patterns[0].text == "{t} {m}");
+  CHECK(config.sources[0].format == Format::pattern);
+  CHECK(config.sources[1].format == Format::json);
+  CHECK(config.sources[2].format == Format::logfmt);
+  const std::string of_lines = "[stream.s]\ntime = \"timestamp\"\nformat = ";
+  CHECK(parse_good(of_lines + "\"pattern\"\npattern = ['{timestamp} {a}', '{timestamp}:{b}']\n")
+            .streams[0]
+            .patterns.size() == 2);
+  parse_good(of_lines + "\"syslog\"\nfields = { sd.x.y = \"int\", app_name = \"string\" }\n");
+}
+
+TEST_CASE("what is wrong with formats of lines is told") {
+  const std::string stream = "[stream.s]\ntime = \"t\"\n";
+  CHECK(mentions(messages(stream + "format = \"syslgo\"\n"), "did you mean \"syslog\"?"));
+  CHECK(mentions(messages(stream + "format = \"csv\"\n"), "so it is the format of a file"));
+  CHECK(mentions(messages(stream + "format = \"pattern\"\n"), "pattern = '{timestamp} [{level}]"));
+  CHECK(mentions(
+      messages("[source.a]\ntype = \"file\"\npath = \"a\"\nformat = \"pattern\"\n" + stream),
+      "[stream.s] has no pattern"));
+  CHECK(mentions(messages("[source.a]\ntype = \"kafka\"\nbrokers = \"x\"\ntopics = [\"t\"]\n"
+                          "format = \"csv\"\n" +
+                          stream),
+                 "so it cannot be CSV"));
+  CHECK(mentions(messages("[source.a]\ntype = \"kafka\"\nbrokers = \"x\"\ntopics = [\"t\"]\n"
+                          "format = \"logfmt\"\nfields = { k = \"key\" }\n" +
+                          stream),
+                 "a message of logfmt cannot be given further fields"));
+  CHECK(mentions(messages(stream + "format = \"syslog\"\n"),
+                 "time: a syslog line has no t, so that every line would be refused"));
+  CHECK(mentions(messages(stream + "format = \"pattern\"\npattern = '{t} {m}'\n"
+                                   "fields = { msg = \"string\" }\n"),
+                 "warning: fields: the pattern has no msg: it will be NULL"));
+}
+
 TEST_CASE("every key reaches its option") {
   ::setenv("STREAMOBS_TEST_TOKEN", "0123456789abcdef0123", 1);
   const Config config = parse_good(R"~(

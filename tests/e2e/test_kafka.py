@@ -435,3 +435,15 @@ def test_validate_needs_no_broker(tmp_path, monkeypatch):
     assert validate(secret).returncode == 78
     monkeypatch.setenv("STREAMOBS_TEST_KAFKA", "pass word")
     assert validate(secret).returncode == 0
+
+
+def test_messages_of_lines(broker):
+    broker.create("lines")
+    broker.produce("lines", [b"t=%s shop=a n=1" % stamp(0).encode(), b"a line of words",
+                             b'[t]=1 t=%s shop="b c" n=2' % stamp(1).encode()])
+    broker.produce("lines", [b"t=%s shop=close n=0" % stamp(3600).encode()])
+    with Streamobs(config(broker, ["lines"], 'format = "logfmt"')) as engine:
+        wait_for(engine, {(stamp(0), "a"): [1, 1], (stamp(0), "b c"): [1, 2]})
+        letters = engine.get("/api/v1/dead-letters").json()["rows"]
+        assert [(row["origin"], row["position"], row["payload"]) for row in letters] == [
+            ("lines/0", 1, "a line of words")]

@@ -3,6 +3,7 @@
 // The first byte chooses format, stream and arrangement; the rest is the block, alone, or among
 // typical events, or many times over, so that many lines are read together. The shapes are learned
 // anew for each input, from typical events that stand in front of it.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +24,12 @@ StreamOptions stream(bool metrics) {
   if (!metrics) {
     o = services();
     o.keep_raw = true;
+    o.fields[0].aliases = {"app_name", "sd.a.service"};
+    o.fields[1].aliases = {"message"};
+    o.patterns = {"{service}: {+service} [{status_code}] {endpoint}",
+                  "{event_time} {_}={message}\""};
+    o.fields.push_back(field("timestamp", "timestamp"));
+    o.fields.push_back(field("severity", "int"));
     return o;
   }
   o.name = "metrics";
@@ -92,7 +99,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto header = std::make_shared<const std::string>(
       "event_time,service,endpoint,latency_ms,status_code,timestamp,serviceId,tags\n");
   const std::size_t which = data[0] & 1;
-  const auto format = static_cast<Format>(data[0] >> 1 & 3);
+  // Two bits, and a third elsewhere for the formats that came later.
+  const auto format = static_cast<Format>(
+      std::min((data[0] >> 1 & 3) | (data[0] >> 5 & 1) << 2, static_cast<int>(Format::pattern)));
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
 
   Decoder quick(plans[which], sources);

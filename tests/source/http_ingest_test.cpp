@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/hash.h"
 #include "support/catch.h"
 #include "support/http_fixture.h"
@@ -46,7 +48,12 @@ struct App {
     llm.stream_id = 4;
     llm.source_id = 8;
     llm.paths = {"/v1/llm/request", "/v1/llm/other"};
-    add_ingest_routes(router, {requests, llm}, port);
+    StreamRoute logs;
+    logs.stream = "logs";
+    logs.stream_id = 5;
+    logs.source_id = 9;
+    logs.format = Format::syslog;
+    add_ingest_routes(router, {requests, llm, logs}, port);
   }
   FakePort port;
   http::Router router;
@@ -94,6 +101,44 @@ TEST_CASE("a posted body becomes a block of its stream", "[source]") {
   for (std::size_t i = 1; i < 4; ++i) CHECK(app.port.blocks[i].stream_id == 4);
   // A connection stays on its lane.
   for (const std::size_t lane : app.port.lanes) CHECK(lane == app.port.lanes[0]);
+}
+
+TEST_CASE("a stream of lines takes lines, and JSON where the request says so", "[source]") {
+  App app;
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto ask = [&](std::string path, std::string type) {
+    const auto response = client.ask(fmt::format(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: 2\r\n\r\n{{}}",
+        path, type));
+    REQUIRE(response);
+    return response->status;
+  };
+  app.port.outcome = taken(1, 0);
+  const auto format_of = [&](std::string type) {
+    REQUIRE(ask("/v1/events/logs", std::move(type)) == 200);
+    return app.port.blocks.back().format;
+  };
+  CHECK(format_of("text/plain") == Format::syslog);
+  CHECK(format_of("Text/Plain; charset=utf-8") == Format::syslog);
+  CHECK(format_of("application/json") == Format::json);
+  CHECK(format_of("application/x-ndjson; charset=utf-8") == Format::json);
+  CHECK(ask("/v1/events/requests", "application/json") == 200);
+  CHECK(ask("/v1/events/requests", "text/plain") == 415);
+  CHECK(app.port.blocks.size() == 5);
+}
+
+TEST_CASE("a type that nobody takes is refused before the body is read", "[source]") {
+  App app;
+  TestServer server(app.router);
+  HttpClient client = server.connect();
+  const auto response = client.ask(
+      "POST /v1/events/logs HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/html\r\n"
+      "Content-Length: 2\r\n\r\n{}");
+  REQUIRE(response);
+  CHECK(response->status == 415);
+  CHECK(response->body.find("text/plain for lines") != std::string::npos);
+  CHECK(app.port.blocks.empty());
 }
 
 TEST_CASE("the client is told what became of its events", "[source]") {

@@ -54,6 +54,23 @@ TEST_CASE("message block: what may be several events goes alone") {
   }
 }
 
+TEST_CASE("message block: messages of lines are lines") {
+  BufferPool pool;
+  MessageBlock gathered(pool, 1000, Format::syslog);
+  gathered.add("[a] b", 1);
+  REQUIRE(gathered.fits("[c] d"));
+  gathered.add("[c] d", 2);
+  CHECK_FALSE(gathered.fits("e\nf"));
+  const Block block = gathered.take();
+  CHECK(block.format == Format::syslog);
+  CHECK(text_of(block) == "[a] b\n[c] d\n");
+  gathered.add("e\nf", 3);
+  CHECK_FALSE(gathered.fits("g"));
+  const Block lines = gathered.take();
+  CHECK(lines.format == Format::syslog);
+  CHECK(position_of(lines.origin, 1, 1) == 3);
+}
+
 TEST_CASE("message block: it is bounded, and a longer message still goes through") {
   BufferPool pool;
   MessageBlock gathered(pool, 10);
