@@ -52,8 +52,9 @@ def engine():
             events += [event(minute, "acme", "big", float(minute)),
                        event(minute, "acme", "small", 1.0), event(minute, "other", "big", 2.0)]
         engine.post("calls", events)
-        engine.wait(lambda: len(engine.windows("llm_metrics", windows=1)) == 3
-                    and len(engine.closed("llm_metrics")) == 3 * (MINUTES - 1), "the rows")
+        engine.wait(lambda: len(engine.windows("llm_metrics")) == 3 * MINUTES
+                    and len(engine.closed("llm_metrics")) == 3 * (MINUTES - 1),
+                    "the rows, those of the window that is open among them")
         yield engine
 
 
