@@ -201,13 +201,17 @@ std::uint32_t line_of_first(const SourceFile& file, std::uint32_t before, std::s
 }
 
 SyntaxError explain_duplicate(const SourceFile& file, Span at, std::string_view description) {
-  const std::string name = quoted_word(description);
   const std::string_view line = file.line(at.line);
   const std::string_view trimmed = trim(line);
   const bool header = trimmed.starts_with('[');
+  // toml++ garbles the names of tables that are written in quotes.
+  const std::size_t closed = trimmed.rfind(']');
+  const std::string name = header && closed != std::string_view::npos
+                               ? std::string(trimmed.substr(1, closed - 1))
+                               : quoted_word(description);
   const std::uint32_t first = name.empty() ? 0 : line_of_first(file, at.line, name, header);
   const std::string where = first == 0 ? "" : fmt::format(", on line {}", first);
-  if (trimmed.starts_with('[')) {
+  if (header) {
     return {{at.line, 1, static_cast<std::uint32_t>(trimmed.size())},
             name.empty() ? "this table is there already"
                          : fmt::format("the table {} is there already{}", name, where),

@@ -71,7 +71,8 @@ TEST_CASE("an endpoint's name is a method and a path of its own", "[config]") {
   CHECK(mentions(messages(endpoint(body, "GET /api/v1/mine")),
                  "test.toml:10:16: error: path: /api belongs to the engine"));
   CHECK(mentions(messages(endpoint(body, "GET /index.html")), "/index.html belongs to the engine"));
-  CHECK(mentions(messages(endpoint(body) + "[endpoint.\"GET /v1/calls\"]\n" + body), "twice"));
+  CHECK(mentions(messages(endpoint(body) + "[endpoint.\"GET /v1/calls\"]\n" + body),
+                 "the table endpoint.\"GET /v1/calls\" is there already, on line"));
 }
 
 TEST_CASE("an endpoint's window and parameters are there", "[config]") {
