@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "app/state_merging.h"
 #include "app/topology.h"
 #include "base/version.h"
 
@@ -175,6 +176,22 @@ std::vector<serve::WindowInfo> PipelineView::window_infos() const {
     infos.push_back({window.schema, window.options.allowed_lateness, window.options.emit_every});
   }
   return infos;
+}
+
+std::vector<serve::RowSource> PipelineView::views() const {
+  std::vector<serve::RowSource> views;
+  const Plan& plan = *topology_.plan_;
+  for (const store::ViewOptions& view : plan.config.store.views) {
+    serve::RowSource source;
+    source.name = view.name.text;
+    source.view = true;
+    for (std::size_t i = 0; i < view.windows.size(); ++i) {
+      const std::optional<WindowOfPlan> window = find_window(plan, view.windows[i].text);
+      source.members.push_back({window->window->schema, view.sizes[i]});
+    }
+    views.push_back(std::move(source));
+  }
+  return views;
 }
 
 std::vector<serve::StreamState> PipelineView::stream_states() const {

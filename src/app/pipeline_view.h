@@ -23,6 +23,7 @@ class PipelineView {
   void register_metrics();
   std::vector<serve::StreamInfo> stream_infos() const;
   std::vector<serve::WindowInfo> window_infos() const;
+  std::vector<serve::RowSource> views() const;
   std::vector<serve::StreamState> stream_states() const;
   serve::PipelineState pipeline() const;
   /// Events per second since the last call; one caller.

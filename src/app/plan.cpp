@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "app/view_columns.h"
 #include "config/keys.h"
 #include "expr/program.h"
 #include "expr/text_values.h"
@@ -30,6 +31,7 @@ class Planner {
     check_sources_and_sinks();
     for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
     if (!check_windows_without_stream()) warn_of_idle_streams();
+    check_views();
     plan_rules();
     check_evidence();
     return good_ &&
@@ -182,6 +184,28 @@ class Planner {
       if (!window.options.names_missing) known.push_back(window.schema);
     }
     return known;
+  }
+
+  /// The windows of a view have the same columns.
+  void check_views() {
+    const std::vector<std::shared_ptr<const WindowSchema>> known = known_schemas();
+    const auto find = [&](const SourceText& name) {
+      const auto found = std::find_if(known.begin(), known.end(),
+                                      [&](const auto& w) { return w->window == name.text; });
+      return found == known.end() ? nullptr : found->get();
+    };
+    for (const store::ViewOptions& view : plan_->config.store.views) {
+      const WindowSchema* first = nullptr;
+      for (const SourceText& name : view.windows) {
+        const WindowSchema* const window = find(name);
+        if (window == nullptr) continue;  // Which has been told.
+        if (first == nullptr) first = window;
+        std::optional<Difference> difference = difference_in_view(*first, *window);
+        if (!difference) continue;
+        diagnostics_.push_back({Diagnostic::Severity::error, name.place,
+                                "windows: " + difference->message, difference->hint, ""});
+      }
+    }
   }
 
   void plan_rules() {

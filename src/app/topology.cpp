@@ -314,6 +314,7 @@ void Topology::add_routes() {
   context.live = live_.get();
   context.streams = view_->stream_infos();
   context.windows = view_->window_infos();
+  context.views = view_->views();
   context.endpoints = plan_->config.endpoints;
   context.stream_states = [this] { return view_->stream_states(); };
   context.pipeline = [this] { return view_->pipeline(); };

@@ -11,8 +11,8 @@ namespace streamobs::config {
 namespace {
 
 constexpr std::string_view kTopLevelKeys[] = {
-    "data_dir", "threads", "lanes",  "log",  "http", "store", "wal",     "incidents",
-    "source",   "stream",  "window", "rule", "sink", "topic", "endpoint"};
+    "data_dir", "threads", "lanes",  "log",  "http", "store", "wal",  "incidents",
+    "source",   "stream",  "window", "rule", "sink", "topic", "view", "endpoint"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -46,6 +46,7 @@ constexpr std::string_view kWindowKeys[] = {
     "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
     "max_keys", "emit_every", "keep"};
 constexpr std::string_view kWindowKeepKeys[] = {"raw", "hourly", "daily"};
+constexpr std::string_view kViewKeys[] = {"windows"};
 constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",
                                           "severity", "metric",        "description",
                                           "warmup",   "baseline_over", "keep_firing_for"};
@@ -77,6 +78,9 @@ const Alias kAliases[] = {
     {&kTopLevel, "sources", "here it is called [source.NAME]", "source"},
     {&kTopLevel, "streams", "here it is called [stream.NAME]", "stream"},
     {&kTopLevel, "windows", "here it is called [window.NAME]", "window"},
+    {&kTopLevel, "views", "here it is called [view.NAME]", "view"},
+    {&kView, "from", R"(it is called "windows" here)", "windows"},
+    {&kView, "window", R"(it takes a list: windows = ["per_minute", "per_hour"])"},
     {&kTopLevel, "rules", "here it is called [rule.NAME]", "rule"},
     {&kTopLevel, "listen", "it belongs to [http]"},
     {&kHttp, "host", "the address and the port go into one key: listen = \"127.0.0.1:8080\""},
@@ -209,6 +213,7 @@ constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kField{"a field", kFieldKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
+constinit const Section kView{"[view.NAME]", kViewKeys};
 constinit const Section kRule{"[rule.NAME]", kRuleKeys};
 constinit const Section kSink{"[sink.NAME]", kSinkKeys};
 constinit const Section kTopic{"[topic.NAME]", kTopicKeys};
@@ -216,8 +221,9 @@ constinit const Section kEndpoint{"[endpoint.NAME]", kEndpointKeys};
 
 std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
-      &kTopLevel, &kLog,    &kHttp,       &kStore, &kWal,       &kWalKeep, &kSource, &kStream,
-      &kField,    &kWindow, &kWindowKeep, &kRule,  &kIncidents, &kSink,    &kTopic,  &kEndpoint};
+      &kTopLevel, &kLog,       &kHttp,  &kStore,  &kWal,        &kWalKeep,
+      &kSource,   &kStream,    &kField, &kWindow, &kWindowKeep, &kView,
+      &kRule,     &kIncidents, &kSink,  &kTopic,  &kEndpoint};
   return kSections;
 }
 

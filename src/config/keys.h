@@ -25,6 +25,7 @@ extern const Section kStream;
 extern const Section kField;  ///< A field given as a table: { type = "…", path = "…" }.
 extern const Section kWindow;
 extern const Section kWindowKeep;
+extern const Section kView;
 extern const Section kRule;
 extern const Section kSink;
 extern const Section kTopic;

@@ -90,9 +90,10 @@ void read_parameters(const TableReader& table, std::string_view key, bool requir
   }
 }
 
-/// What a parameter of an endpoint can stand for.
-std::vector<std::string> parameters_of(const window::WindowOptions& window) {
+/// What a parameter of an endpoint can stand for; `of_view`: of a view that the window is one of.
+std::vector<std::string> parameters_of(const window::WindowOptions& window, bool of_view) {
   std::vector<std::string> names;
+  if (of_view) names.emplace_back(store::kViewColumn);
   const auto& own = serve::kWindowParameters;
   for (const window::NamedExpression& by : window.by) {
     const bool taken = std::find(std::begin(own), std::end(own), by.name.text) != std::end(own);
@@ -104,16 +105,28 @@ std::vector<std::string> parameters_of(const window::WindowOptions& window) {
 
 void check_parameters(const EndpointOptions& endpoint, const window::WindowOptions& window,
                       Report& report) {
-  const std::vector<std::string> names = parameters_of(window);
+  const bool of_view = window.name.text != endpoint.window.text;
+  const std::vector<std::string> names = parameters_of(window, of_view);
   const std::vector<std::string_view> known(names.begin(), names.end());
   for (const EndpointParameter& parameter : endpoint.parameters) {
     if (std::find(known.begin(), known.end(), parameter.of.text) != known.end()) continue;
     report.error(
         span_of(parameter.of),
-        fmt::format("{}: window {} has no key \"{}\"", parameter.required ? "required" : "optional",
-                    window.name.text, parameter.of.text),
+        fmt::format("{}: {} {} has no key \"{}\"", parameter.required ? "required" : "optional",
+                    of_view ? "view" : "window", endpoint.window.text, parameter.of.text),
         did_you_mean(parameter.of.text, known, "there are " + join_names(known)));
   }
+}
+
+/// The window of that name, or one of the view's of that name, which all have the same keys.
+const window::WindowOptions* columns_of(std::string_view name, const Config& config) {
+  for (const store::ViewOptions& view : config.store.views) {
+    if (view.name.text == name && !view.windows.empty()) name = view.windows.front().text;
+  }
+  for (const window::WindowOptions& window : config.windows) {
+    if (window.name.text == name) return &window;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -139,14 +152,13 @@ void read_endpoint(const Entry& entry, Config& config, Report& report) {
 void check_endpoints(const Config& config, Report& report) {
   std::vector<std::string_view> windows;
   for (const window::WindowOptions& window : config.windows) windows.push_back(window.name.text);
+  for (const store::ViewOptions& view : config.store.views) windows.push_back(view.name.text);
   for (const EndpointOptions& endpoint : config.endpoints) {
     const Report::Within item(report, "endpoint", endpoint.name.text);
     if (endpoint.window.empty()) continue;
     if (!check_name(endpoint.window, "window", "window", windows, report)) continue;
-    const auto window = std::find_if(
-        config.windows.begin(), config.windows.end(),
-        [&](const window::WindowOptions& w) { return w.name.text == endpoint.window.text; });
-    if (!window->names_missing) check_parameters(endpoint, *window, report);
+    const window::WindowOptions* window = columns_of(endpoint.window.text, config);
+    if (window != nullptr && !window->names_missing) check_parameters(endpoint, *window, report);
   }
 }
 

@@ -185,6 +185,7 @@ void read_top_level(const Value& root, Config& config, Report& report) {
                                      {"rule", "[rule.NAME]", read_rule},
                                      {"sink", "[sink.NAME]", read_sink},
                                      {"topic", "[topic.NAME]", read_topic},
+                                     {"view", "[view.NAME]", read_view},
                                      {"endpoint", "[endpoint.\"GET /PATH\"]", read_endpoint}};
   struct Single {
     std::string_view key;

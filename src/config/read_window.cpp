@@ -30,31 +30,6 @@ constexpr Choice<Severity> kSeverities[] = {{"low", Severity::low},
                                             {"high", Severity::high},
                                             {"critical", Severity::critical}};
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
-void check_window_name(const Entry& entry, Report& report) {
-  const std::string name = lower(entry.key);
-  const bool reserved =
-      std::find(std::begin(kReservedViews), std::end(kReservedViews), name) !=
-          std::end(kReservedViews) ||
-      std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
-                  [&](std::string_view prefix) { return name.starts_with(prefix); });
-  if (!is_identifier(entry.key)) {
-    report.error(entry.key_span, fmt::format("\"{}\" cannot name a window", entry.key),
-                 "its results are an SQL view of this name: use letters, digits and _, and begin "
-                 "with a letter");
-  } else if (reserved) {
-    report.error(entry.key_span,
-                 fmt::format("the database keeps the name {} for itself", entry.key),
-                 "choose another name for the window");
-  }
-}
-
 /// Adds a key or a metric under a name that SQL takes as it is and that no other column has.
 void add_column(std::vector<NamedExpression>& out, const NamedExpression& column,
                 WindowOptions& window, std::string_view what, Report& report) {
@@ -303,12 +278,38 @@ store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out)
 
 }  // namespace
 
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+bool check_view_name(const Entry& entry, std::string_view what, Report& report) {
+  const std::string name = lower(entry.key);
+  const bool reserved =
+      std::find(std::begin(kReservedViews), std::end(kReservedViews), name) !=
+          std::end(kReservedViews) ||
+      std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),
+                  [&](std::string_view prefix) { return name.starts_with(prefix); });
+  if (!is_identifier(entry.key)) {
+    report.error(entry.key_span, fmt::format("\"{}\" cannot name a {}", entry.key, what),
+                 "its results are an SQL view of this name: use letters, digits and _, and begin "
+                 "with a letter");
+  } else if (reserved) {
+    report.error(entry.key_span,
+                 fmt::format("the database keeps the name {} for itself", entry.key),
+                 fmt::format("choose another name for the {}", what));
+  }
+  return is_identifier(entry.key) && !reserved;
+}
+
 void read_window(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[window.{}]", entry.key),
                           kWindow, report);
   WindowOptions out;
   out.name = SourceText(entry.key, report.file().place(entry.key_span));
-  check_window_name(entry, report);
+  check_view_name(entry, "window", report);
   table.text("from", out.from);
   const bool session = read_gap(table, out);
   const bool sized = session || read_size(table, out);

@@ -21,6 +21,7 @@ void read_window(const Entry& entry, Config& config, Report& report);
 void read_rule(const Entry& entry, Config& config, Report& report);
 void read_sink(const Entry& entry, Config& config, Report& report);
 void read_topic(const Entry& entry, Config& config, Report& report);
+void read_view(const Entry& entry, Config& config, Report& report);
 void read_endpoint(const Entry& entry, Config& config, Report& report);
 
 /// Names that refer to other sections: found, defaulted where there is only one, unambiguous.
@@ -28,6 +29,8 @@ void check_references(Config& config, Report& report);
 /// The part of it that is about sinks and topics; when the others are resolved.
 void check_sinks(const Config& config, Report& report);
 
+/// The part of it that is about views; when windows are resolved.
+void check_views(Config& config, Report& report);
 /// The part of it that is about endpoints.
 void check_endpoints(const Config& config, Report& report);
 
@@ -47,6 +50,11 @@ bool check_topic(const SourceText& topic, std::string_view key, bool pattern, Re
 
 /// False after an error: this is no path, or one that the engine needs for itself.
 bool check_http_path(const SourceText& path, std::string_view what, Report& report);
+/// False after an error: the database has no view of this name to give away. `what`: "window".
+bool check_view_name(const Entry& entry, std::string_view what, Report& report);
+/// Names and columns in small letters, as SQL compares them.
+std::string lower(std::string_view text);
+
 /// Reports that `reference` names nothing there is, and is false then.
 bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
                 const std::vector<std::string_view>& known, Report& report);

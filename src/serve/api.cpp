@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "serve/answers.h"
@@ -63,8 +64,13 @@ std::vector<std::string> window_names(const ApiContext& context) {
 }
 
 http::Response no_such_window(const ApiContext& context, int status, std::string_view name) {
-  return http::problem(status, "there is no window \"" + std::string(name) + "\"; there is " +
-                                   enumerate(window_names(context)));
+  // Views have rows to be asked for, but none that are sent as they come.
+  std::vector<std::string> names = window_names(context);
+  for (const RowSource& view : context.views) {
+    if (status == 404) names.push_back(view.name);
+  }
+  return http::problem(
+      status, "there is no window \"" + std::string(name) + "\"; there is " + enumerate(names));
 }
 
 StreamState state_of(const std::vector<StreamState>& states, std::string_view stream) {
@@ -98,23 +104,40 @@ asio::awaitable<void> list_windows(const ApiContext& context, http::Exchange& ex
     exchange.respond(failed(checked.error()));
     co_return;
   }
-  exchange.respond(json_response(rows_body(context.windows)));
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("rows").begin_array();
+  for (const WindowInfo& info : context.windows) write(json, info);
+  json.end_array().key("views").begin_array();
+  for (const RowSource& view : context.views) write(json, view);
+  json.end_array().end_object();
+  exchange.respond(json_response(std::move(body)));
+}
+
+/// The window or view of that name.
+std::optional<RowSource> find_rows(const ApiContext& context, std::string_view name) {
+  for (const RowSource& view : context.views) {
+    if (view.name == name) return view;
+  }
+  const WindowInfo* info = find_window(context, name);
+  if (info == nullptr) return std::nullopt;
+  return RowSource{info->schema->window, {{info->schema, ""}}, false};
 }
 
 asio::awaitable<void> window_rows(const ApiContext& context, http::Exchange& exchange) {
   const std::string_view name = exchange.request().parameter("name");
-  const WindowInfo* info = find_window(context, name);
-  if (info == nullptr) {
+  const std::optional<RowSource> source = find_rows(context, name);
+  if (!source) {
     exchange.respond(no_such_window(context, 404, name));
     co_return;
   }
-  co_await show_window(context, *info->schema, exchange);
+  co_await show_rows(context, *source, exchange);
 }
 
 asio::awaitable<void> endpoint_rows(const ApiContext& context, const EndpointOptions& endpoint,
                                     http::Exchange& exchange) {
-  const WindowInfo* info = find_window(context, endpoint.window.text);
-  co_await show_endpoint(context, endpoint, *info->schema, exchange);
+  const std::optional<RowSource> source = find_rows(context, endpoint.window.text);
+  co_await show_endpoint(context, endpoint, *source, exchange);
 }
 
 asio::awaitable<void> show_description(const ApiContext& context, http::Exchange& exchange) {

@@ -33,7 +33,8 @@ struct ApiContext {
 
   std::vector<StreamInfo> streams;
   std::vector<WindowInfo> windows;
-  std::vector<EndpointOptions> endpoints;  ///< Of windows there are.
+  std::vector<RowSource> views;
+  std::vector<EndpointOptions> endpoints;  ///< Of windows and views there are.
 
   /// One for each stream; those that are missing are shown with nothing received.
   std::function<std::vector<StreamState>()> stream_states;

@@ -35,9 +35,9 @@ Result<> check_given(const QueryParameters& given, const EndpointOptions& endpoi
 
 }  // namespace
 
-Result<WindowQuestion> read_endpoint_question(const QueryParameters& parameters,
-                                              const EndpointOptions& endpoint,
-                                              const WindowSchema& schema) {
+Result<RowsQuestion> read_endpoint_question(const QueryParameters& parameters,
+                                            const EndpointOptions& endpoint,
+                                            const RowSource& source) {
   if (const Result<> checked = check_given(parameters, endpoint); checked.has_error()) {
     return checked.error();
   }
@@ -52,7 +52,7 @@ Result<WindowQuestion> read_endpoint_question(const QueryParameters& parameters,
     const std::string& of = parameter->of.text;
     if (of != called) {
       // By itself, so that what is wrong with it is told under the name that the asker knows.
-      const auto alone = read_window_question({{of, value}}, schema);
+      const auto alone = read_rows_question({{of, value}}, source);
       if (alone.has_error()) {
         return fail(alone.error().code,
                     fmt::format("parameter \"{}\": {}", called, alone.error().message));
@@ -66,17 +66,17 @@ Result<WindowQuestion> read_endpoint_question(const QueryParameters& parameters,
   const std::string limit = std::to_string(endpoint.limit);
   if (!says_how_much && endpoint.windows != 0) asked.emplace_back("windows", windows);
   if (!says_limit) asked.emplace_back("limit", limit);
-  return read_window_question(asked, schema);
+  return read_rows_question(asked, source);
 }
 
 asio::awaitable<void> show_endpoint(const ApiContext& context, const EndpointOptions& endpoint,
-                                    const WindowSchema& schema, http::Exchange& exchange) {
-  const auto question = read_endpoint_question(exchange.request().target.query, endpoint, schema);
+                                    const RowSource& source, http::Exchange& exchange) {
+  const auto question = read_endpoint_question(exchange.request().target.query, endpoint, source);
   if (!question) {
     exchange.respond(failed(question.error()));
     co_return;
   }
-  auto answer = co_await answer_question(context, schema, *question);
+  auto answer = co_await answer_question(context, source, *question);
   if (!answer) {
     exchange.respond(failed(answer.error()));
     co_return;

@@ -10,11 +10,11 @@
 namespace streamobs::serve {
 
 /// `invalid`: a parameter is missing, given twice, none of the endpoint's, or makes no sense.
-Result<WindowQuestion> read_endpoint_question(const QueryParameters& parameters,
-                                              const EndpointOptions& endpoint,
-                                              const WindowSchema& schema);
+Result<RowsQuestion> read_endpoint_question(const QueryParameters& parameters,
+                                            const EndpointOptions& endpoint,
+                                            const RowSource& source);
 
 asio::awaitable<void> show_endpoint(const ApiContext& context, const EndpointOptions& endpoint,
-                                    const WindowSchema& schema, http::Exchange& exchange);
+                                    const RowSource& source, http::Exchange& exchange);
 
 }  // namespace streamobs::serve

@@ -85,6 +85,19 @@ void write(JsonWriter& json, const WindowInfo& info) {
   json.end_object();
 }
 
+void write(JsonWriter& json, const RowSource& view) {
+  json.begin_object().field("view", view.name).field("stream", view.columns().stream);
+  json.key("windows").begin_array();
+  for (const RowSource::Member& member : view.members) {
+    json.begin_object().field("window", member.schema->window);
+    json.field(store::kViewColumn, member.size).end_object();
+  }
+  json.end_array();
+  write_columns(json, "keys", view.columns().keys);
+  write_columns(json, "metrics", view.columns().metrics);
+  json.end_object();
+}
+
 void write(JsonWriter& json, const Pulse& pulse) {
   json.begin_object().field("events_per_second", pulse.events_per_second);
   json.field("events_total", pulse.events_total).field("rejected_total", pulse.rejected_total);

@@ -7,6 +7,7 @@
 #include "serve/letter_replay.h"
 #include "serve/state.h"
 #include "store/database.h"
+#include "store/options.h"
 
 namespace streamobs::serve {
 
@@ -14,6 +15,8 @@ void write(JsonWriter& json, const store::StoredDeadLetter& stored);
 void write(JsonWriter& json, const ReplayReport& report);
 void write(JsonWriter& json, const StreamInfo& info, const StreamState& state);
 void write(JsonWriter& json, const WindowInfo& info);
+/// Of a view.
+void write(JsonWriter& json, const RowSource& view);
 void write(JsonWriter& json, const Pulse& pulse);
 /// The members of /api/v1/pipeline that follow version and uptime; within an open object.
 void write_members(JsonWriter& json, const PipelineState& state);

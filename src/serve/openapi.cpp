@@ -130,6 +130,7 @@ void write_parameters(JsonWriter& json, std::string_view path, const Operation& 
   std::vector<std::string> windows;
   for (const StreamInfo& stream : context.streams) streams.push_back(stream.stream);
   for (const WindowInfo& window : context.windows) windows.push_back(window.schema->window);
+  for (const RowSource& view : context.views) windows.push_back(view.name);
   json.key("parameters").begin_array();
   if (path.ends_with("/{stream}")) write_path_parameter(json, "stream", streams);
   if (path.ends_with("/{name}")) write_path_parameter(json, "name", windows);
@@ -144,7 +145,7 @@ void write_parameters(JsonWriter& json, std::string_view path, const Operation& 
     json.field(
         "description",
         "KEY=VALUE for each key of the window, compared as text; key.KEY=VALUE where the key "
-        "is called like another parameter");
+        "is called like another parameter; of a view window_size=SIZE as well");
     json.key("schema").begin_object().field("type", "object");
     json.key("additionalProperties").begin_object().field("type", "string");
     json.end_object().end_object().end_object();

@@ -13,6 +13,9 @@ namespace streamobs::serve {
 
 namespace {
 
+/// Before a key that is called like a parameter.
+constexpr std::string_view kKey = "key.";
+
 Result<Timestamp> read_time(std::string_view name, std::string_view text) {
   const auto time = parse_time(text);
   if (time) return *time;
@@ -80,15 +83,19 @@ Result<> check_parameters(const QueryParameters& parameters,
   return {};
 }
 
-Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
-                                             const WindowSchema& schema) {
-  constexpr std::string_view kKey = "key.";
+std::vector<std::string> window_parameters(const WindowSchema& schema) {
   std::vector<std::string> names(std::begin(kWindowParameters), std::end(kWindowParameters));
   for (const ResultColumn& key : schema.keys) {
     const bool taken = std::find(names.begin(), names.end(), key.name) != names.end();
     names.push_back(taken ? std::string(kKey) + key.name : key.name);
   }
-  if (const auto checked = check_parameters(parameters, names); !checked) return checked.error();
+  return names;
+}
+
+Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
+                                             const WindowSchema& schema) {
+  const auto checked = check_parameters(parameters, window_parameters(schema));
+  if (!checked) return checked.error();
   store::WindowQuery query;
   query.window = schema.window;
   for (const auto& [name, value] : parameters) {

@@ -17,6 +17,9 @@ namespace streamobs::serve {
 /// As decoded from the query string, in order.
 using QueryParameters = std::vector<std::pair<std::string_view, std::string_view>>;
 
+/// What can be asked of a window: kWindowParameters and its keys (see below).
+std::vector<std::string> window_parameters(const WindowSchema& schema);
+
 /// from, to, windows, limit, and the window's keys by name (or, where one is called like a
 /// parameter, as key.NAME). Others of kWindowParameters are passed over; anything else is an error
 /// that lists what there is.

@@ -40,6 +40,19 @@ struct WindowInfo {
   Duration emit_every = 0;
 };
 
+/// What can be asked for rows: a window, or a view that unites several of the same columns.
+struct RowSource {
+  struct Member {
+    std::shared_ptr<const WindowSchema> schema;
+    std::string size;  ///< Of a view: what its rows have as window_size.
+  };
+  std::string name;
+  std::vector<Member> members;  ///< Of a window itself alone.
+  bool view = false;
+
+  const WindowSchema& columns() const { return *members.front().schema; }
+};
+
 struct StageState {
   std::string stage;
   std::uint64_t items = 0;

@@ -12,6 +12,7 @@
 #include "serve/answers.h"
 #include "serve/csv.h"
 #include "serve/json.h"
+#include "store/options.h"
 
 namespace streamobs::serve {
 
@@ -226,9 +227,42 @@ Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
   return question;
 }
 
-asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
-                                                      const WindowSchema& schema,
-                                                      const WindowQuestion& question) {
+namespace {
+
+/// Of the windows of a view those that are asked for; takes the parameter that says so.
+Result<std::vector<std::size_t>> take_members(QueryParameters& parameters,
+                                              const RowSource& source) {
+  std::vector<std::size_t> members;
+  const auto wanted = std::find_if(parameters.begin(), parameters.end(), [&](const auto& p) {
+    return source.view && p.first == store::kViewColumn;
+  });
+  std::vector<std::string> sizes;
+  for (std::size_t i = 0; i < source.members.size(); ++i) {
+    sizes.push_back(source.members[i].size);
+    if (wanted == parameters.end() || wanted->second == sizes.back()) members.push_back(i);
+  }
+  if (members.empty()) {
+    return fail(ErrorCode::invalid, fmt::format("{} = \"{}\": view {} has {}", store::kViewColumn,
+                                                wanted->second, source.name, enumerate(sizes)));
+  }
+  if (wanted != parameters.end()) parameters.erase(wanted);
+  return members;
+}
+
+/// The metrics of a member as the first one has them: their order may be another.
+std::vector<std::size_t> in_order_of(const WindowSchema& first, const WindowSchema& member) {
+  std::vector<std::size_t> metrics;
+  for (const ResultColumn& metric : first.metrics) {
+    const auto same = [&](const ResultColumn& other) { return other.name == metric.name; };
+    const auto found = std::find_if(member.metrics.begin(), member.metrics.end(), same);
+    metrics.push_back(static_cast<std::size_t>(found - member.metrics.begin()));
+  }
+  return metrics;
+}
+
+asio::awaitable<Result<WindowAnswer>> ask_window(const ApiContext& context,
+                                                 const WindowSchema& schema,
+                                                 const WindowQuestion& question) {
   WindowQuestion asked = question;
   if (!asked.merge) {
     const Duration step = context.queries->step_for(asked.rows);
@@ -258,6 +292,71 @@ asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
     answer = rows.error();
   }
   co_return answer;
+}
+
+/// Puts the rows of a view's window to those of the others.
+void unite(WindowAnswer& into, WindowAnswer part, const std::string& size) {
+  const ResultColumn column{std::string(store::kViewColumn), {Kind::string, 0}};
+  part.schema.metrics.insert(part.schema.metrics.begin(), column);
+  into.schema.keys = std::move(part.schema.keys);
+  into.schema.metrics = std::move(part.schema.metrics);
+  for (WindowRow& row : part.rows) {
+    row.metrics.insert(row.metrics.begin(), Value::of_string(size));
+    into.rows.push_back(std::move(row));
+  }
+  for (const store::Resolution resolution : part.resolutions) {
+    const auto at = std::lower_bound(into.resolutions.begin(), into.resolutions.end(), resolution);
+    if (at == into.resolutions.end() || *at != resolution) into.resolutions.insert(at, resolution);
+  }
+}
+
+}  // namespace
+
+Result<RowsQuestion> read_rows_question(const QueryParameters& parameters,
+                                        const RowSource& source) {
+  std::vector<std::string> names = window_parameters(source.columns());
+  if (source.view) names.emplace_back(store::kViewColumn);
+  if (const auto checked = check_parameters(parameters, names); !checked) return checked.error();
+  QueryParameters left = parameters;
+  const Result<std::vector<std::size_t>> members = take_members(left, source);
+  if (members.has_error()) return members.error();
+  const bool chosen =
+      std::any_of(left.begin(), left.end(), [](const auto& p) { return p.first == "metrics"; });
+  RowsQuestion question;
+  for (const std::size_t member : *members) {
+    const WindowSchema& schema = *source.members[member].schema;
+    Result<WindowQuestion> part = read_window_question(left, schema);
+    if (part.has_error()) return part.error();
+    if (!chosen) part->metrics = in_order_of(source.columns(), schema);
+    question.limit = part->rows.limit;
+    question.format = part->format;
+    question.parts.push_back({member, std::move(*part)});
+  }
+  return question;
+}
+
+asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
+                                                      const RowSource& source,
+                                                      const RowsQuestion& question) {
+  Result<WindowAnswer> all = WindowAnswer();
+  for (const RowsQuestion::Part& part : question.parts) {
+    const RowSource::Member& member = source.members[part.member];
+    auto answer = co_await ask_window(context, *member.schema, part.question);
+    if (!answer) {
+      all = answer.error();
+      co_return all;
+    }
+    if (source.view) {
+      unite(*all, std::move(*answer), member.size);
+    } else {
+      all = std::move(answer);
+    }
+  }
+  all->schema.window = source.name;
+  std::stable_sort(all->rows.begin(), all->rows.end(),
+                   [](const WindowRow& a, const WindowRow& b) { return a.start > b.start; });
+  if (all->rows.size() > question.limit) all->rows.resize(question.limit);
+  co_return all;
 }
 
 http::Response to_response(const WindowAnswer& answer, AnswerFormat format,
@@ -293,14 +392,14 @@ http::Response to_response(const WindowAnswer& answer, AnswerFormat format,
   return response;
 }
 
-asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
-                                  http::Exchange& exchange) {
-  const auto question = read_window_question(exchange.request().target.query, schema);
+asio::awaitable<void> show_rows(const ApiContext& context, const RowSource& source,
+                                http::Exchange& exchange) {
+  const auto question = read_rows_question(exchange.request().target.query, source);
   if (!question) {
     exchange.respond(failed(question.error()));
     co_return;
   }
-  const auto answer = co_await answer_question(context, schema, *question);
+  const auto answer = co_await answer_question(context, source, *question);
   if (!answer) {
     exchange.respond(failed(answer.error()));
     co_return;

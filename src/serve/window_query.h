@@ -27,6 +27,20 @@ struct WindowQuestion {
 Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
                                             const WindowSchema& schema);
 
+/// What is asked of a window, or of the windows of a view: the same of each.
+struct RowsQuestion {
+  struct Part {
+    std::size_t member = 0;  ///< Of the source.
+    WindowQuestion question;
+  };
+  std::vector<Part> parts;
+  std::size_t limit = 0;  ///< Rows of all parts together.
+  AnswerFormat format = AnswerFormat::json;
+};
+
+/// Of a view also `window_size`, of which windows only.
+Result<RowsQuestion> read_rows_question(const QueryParameters& parameters, const RowSource& source);
+
 /// Rows of an answer, and the columns they have.
 struct WindowAnswer {
   WindowSchema schema;
@@ -34,15 +48,16 @@ struct WindowAnswer {
   std::vector<store::Resolution> resolutions;  ///< What the rows were made of, the finest first.
 };
 
-/// Asks the store and what is still open.
+/// Asks the store and what is still open. Rows of a view have a column window_size before their
+/// metrics; of two windows that start together those of the one that it names first come first.
 asio::awaitable<Result<WindowAnswer>> answer_question(const ApiContext& context,
-                                                      const WindowSchema& schema,
-                                                      const WindowQuestion& question);
+                                                      const RowSource& source,
+                                                      const RowsQuestion& question);
 http::Response to_response(const WindowAnswer& answer, AnswerFormat format,
                            EndpointOptions::Shape shape);
 
-asio::awaitable<void> show_window(const ApiContext& context, const WindowSchema& schema,
-                                  http::Exchange& exchange);
+asio::awaitable<void> show_rows(const ApiContext& context, const RowSource& source,
+                                http::Exchange& exchange);
 
 /// What quantiles can be asked of: "latency_ms" of the accumulator sketch(latency_ms).
 std::vector<std::string> sketches_of(const WindowSchema& schema);

@@ -21,6 +21,7 @@
 #include "store/migrations.h"
 #include "store/record_tables.h"
 #include "store/sqlite.h"
+#include "store/united_view.h"
 #include "store/window_store.h"
 
 namespace streamobs::store {
@@ -155,6 +156,11 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     it->second = std::make_unique<WindowStore>(
         schema, merges ? std::optional<WindowKeep>(keep->second) : std::nullopt);
     if (const Result<> done = it->second->create(writer); done.has_error()) return done;
+  }
+  // Without windows this is only a look, after which the views are made under the right config.
+  if (!windows.empty()) {
+    const Result<> done = create_united_views(writer, options.views, windows);
+    if (done.has_error()) return done;
   }
   const std::string views = record_views_sql(windows);
   if (const Result<> done = writer.execute(views); done.has_error()) return done;

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/source_text.h"
 
 namespace streamobs::store {
 
@@ -32,6 +34,16 @@ struct WindowKeep {
   Duration daily = 3 * 365 * kDay;
 };
 
+/// [view.NAME]: the rows of several windows under one name. The windows are over one stream and
+/// have the same keys and metrics, which is checked where the plan is made.
+struct ViewOptions {
+  SourceText name;
+  std::vector<SourceText> windows;
+  std::vector<std::string> sizes;  ///< Of each window what its rows have as window_size: "5m".
+};
+/// The column that says which window a row of a view is of.
+inline constexpr std::string_view kViewColumn = "window_size";
+
 struct StoreOptions {
   std::string path;  ///< DATA_DIR/streamobs.db; a file, never ":memory:".
   std::size_t rows_per_transaction = 1'000;
@@ -40,6 +52,7 @@ struct StoreOptions {
   std::vector<OutboxOptions> outboxes;
   /// By window; the rows of one that is not in it are kept for ever.
   std::map<std::string, WindowKeep> keep = {};
+  std::vector<ViewOptions> views = {};
 };
 
 }  // namespace streamobs::store

@@ -81,6 +81,8 @@ TEST_CASE("names that people's queries hang on are as promised") {
                                                       "avg", "min", "max", "p50", "p95", "p99",
                                                       "rate"});
   }
+  CHECK(metrics.store.views.at(0).name.text == "metric_aggregates");
+  CHECK(metrics.store.views[0].sizes == std::vector<std::string>{"1m", "1m/10s", "5m", "15m"});
   const Config llm = preset("llm");
   CHECK(llm.streams.at(0).paths.at(0).text == "/v1/llm/request");
   CHECK(llm.streams.at(1).paths.at(0).text == "/v1/llm/response");

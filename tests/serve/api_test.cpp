@@ -190,6 +190,8 @@ struct App {
     window.allowed_lateness = 10 * kSecond;
     window.emit_every = 2 * kSecond;
     context.windows = {window};
+    // That both are the same window is enough to see what becomes of two.
+    context.views = {{"sizes", {{schema, "1m"}, {schema, "2m"}}, true}};
     serve::EndpointOptions endpoint;
     endpoint.path = "/v1/extra";
     endpoint.window = SourceText("service_metrics");
@@ -273,7 +275,11 @@ TEST_CASE("streams and windows are listed", "[serve]") {
         R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
         R"("allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
         R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
-        R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}]})j");
+        R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}],"views":[{"view":"sizes",)j"
+        R"("stream":"requests","windows":[{"window":"service_metrics","window_size":"1m"},)"
+        R"({"window":"service_metrics","window_size":"2m"}],"keys":[{"name":"service",)"
+        R"("type":"string"}],"metrics":[{"name":"request_count","type":"int"},)"
+        R"j({"name":"error_rate","type":"float"},{"name":"total","type":"decimal(2)"}]}]})j");
   CHECK(app.fetch("/api/v1/streams?x=1").status == 400);
 }
 
@@ -372,7 +378,7 @@ TEST_CASE("the API's description and its routes are the same", "[serve]") {
   routed.insert("post /v1/events/{stream}");
   routed.insert("post /v1/extra");
   CHECK(described == routed);
-  CHECK(answer.body.find("\"enum\":[\"service_metrics\"]") != std::string::npos);
+  CHECK(answer.body.find("\"enum\":[\"service_metrics\",\"sizes\"]") != std::string::npos);
   // The parameters of an endpoint, with what they are required to be.
   std::vector<std::string> parameters;
   for (const auto parameter :
@@ -383,6 +389,33 @@ TEST_CASE("the API's description and its routes are the same", "[serve]") {
                          " " + std::string(std::string_view(parameter["schema"]["type"])));
   }
   CHECK(parameters == std::vector<std::string>{"svc! string", "last integer", "format string"});
+}
+
+TEST_CASE("the rows of a view are those of its windows, the newest first", "[serve]") {
+  App app;
+  app.queries.rows = {row(kNoon + kMinute, "b", 4, true), row(kNoon, "a", 1, true)};
+  app.queries.rows[1].overflow = true;
+  const HttpResponse csv =
+      app.fetch("/api/v1/windows/sizes?format=csv&limit=3&metrics=request_count");
+  CHECK(csv.status == 200);
+  CHECK(csv.body ==
+        "window_start,window_end,closed,revision,service,window_size,request_count\r\n"
+        "2024-01-09T12:01:00Z,2024-01-09T12:02:00Z,true,0,b,1m,4\r\n"
+        "2024-01-09T12:01:00Z,2024-01-09T12:02:00Z,true,0,b,2m,4\r\n"
+        "2024-01-09T12:00:00Z,2024-01-09T12:01:00Z,true,0,__overflow__,1m,1\r\n");
+  const HttpResponse one = app.fetch("/api/v1/windows/sizes?window_size=2m&service=b");
+  CHECK(one.body.starts_with(R"({"window":"sizes","rows":[{)"));
+  CHECK(one.body.find("\"window_size\":\"2m\"") != std::string::npos);
+  CHECK(one.body.find("\"window_size\":\"1m\"") == std::string::npos);
+  app.queries.step = kHour;
+  CHECK(app.fetch("/api/v1/windows/sizes?from=2024-01-09")
+            .body.ends_with("\"resolution\":[\"raw\",\"hourly\"]}"));
+  app.queries.step = 0;
+  app.queries.fails = true;
+  CHECK(app.fetch("/api/v1/windows/sizes").status == 503);
+  CHECK(app.fetch("/api/v1/windows/sises").body.find("service_metrics and sizes") !=
+        std::string::npos);
+  CHECK(app.fetch("/api/v1/live?windows=sizes").status == 400);
 }
 
 TEST_CASE("endpoints that the config declares answer with a window's rows", "[serve]") {

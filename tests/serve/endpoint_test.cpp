@@ -7,13 +7,13 @@ using namespace streamobs::serve;
 
 namespace {
 
-WindowSchema calls() {
+RowSource calls() {
   WindowSchema schema;
   schema.window = "calls";
   schema.size = kMinute;
   schema.keys = {{"tenant_id", {Kind::string, 0}}, {"model", {Kind::string, 0}}};
   schema.metrics = {{"n", {Kind::integer, 0}}};
-  return schema;
+  return {"calls", {{std::make_shared<const WindowSchema>(schema), ""}}, false};
 }
 
 EndpointOptions metrics() {
@@ -29,8 +29,13 @@ EndpointOptions metrics() {
   return endpoint;
 }
 
-Result<WindowQuestion> ask(const QueryParameters& parameters) {
+Result<RowsQuestion> ask(const QueryParameters& parameters) {
   return read_endpoint_question(parameters, metrics(), calls());
+}
+
+const store::WindowQuery& rows(const Result<RowsQuestion>& asked) {
+  REQUIRE(asked->parts.size() == 1);
+  return asked->parts[0].question.rows;
 }
 
 }  // namespace
@@ -38,23 +43,23 @@ Result<WindowQuestion> ask(const QueryParameters& parameters) {
 TEST_CASE("an endpoint asks its window under other names", "[serve]") {
   const auto asked = ask({{"model", "m"}, {"tenant", "acme"}});
   REQUIRE(asked.has_value());
-  CHECK(asked->rows.window == "calls");
-  CHECK(asked->rows.keys ==
+  CHECK(rows(asked).window == "calls");
+  CHECK(rows(asked).keys ==
         std::vector<std::pair<std::string, std::string>>{{"model", "m"}, {"tenant_id", "acme"}});
-  CHECK(asked->rows.windows == 60);
-  CHECK(asked->rows.limit == 500);
+  CHECK(rows(asked).windows == 60);
+  CHECK(rows(asked).limit == 500);
 }
 
 TEST_CASE("who says how much it wants is given that much", "[serve]") {
   const auto some = ask({{"tenant", "acme"}, {"limit", "100"}});
   REQUIRE(some.has_value());
-  CHECK(some->rows.limit == 100);
-  CHECK_FALSE(some->rows.windows.has_value());
+  CHECK(rows(some).limit == 100);
+  CHECK_FALSE(rows(some).windows.has_value());
   const auto since = ask({{"tenant", "acme"}, {"since", "2024-01-09T12:00:00Z"}});
   REQUIRE(since.has_value());
-  CHECK(since->rows.from.has_value());
-  CHECK(since->rows.limit == 500);
-  CHECK_FALSE(since->rows.windows.has_value());
+  CHECK(rows(since).from.has_value());
+  CHECK(rows(since).limit == 500);
+  CHECK_FALSE(rows(since).windows.has_value());
 }
 
 TEST_CASE("what is wrong is told under the endpoint's names", "[serve]") {

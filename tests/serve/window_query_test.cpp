@@ -87,6 +87,50 @@ TEST_CASE("a question that makes no sense is answered with what would", "[serve]
   CHECK(ask({{"quantile", many}}).has_error());
 }
 
+TEST_CASE("a question for a view is put to each of its windows", "[serve]") {
+  WindowSchema five = per_minute();
+  five.window = "per_five";
+  five.size = 5 * kMinute;
+  std::swap(five.metrics[0], five.metrics[1]);
+  const RowSource view{"sizes",
+                       {{std::make_shared<const WindowSchema>(per_minute()), "1m"},
+                        {std::make_shared<const WindowSchema>(five), "5m"}},
+                       true};
+  const auto all = read_rows_question({{"service", "a"}, {"limit", "7"}, {"windows", "2"}}, view);
+  REQUIRE(all.has_value());
+  CHECK(all->limit == 7);
+  REQUIRE(all->parts.size() == 2);
+  CHECK(all->parts[0].question.rows.window == "per_minute");
+  CHECK(all->parts[1].question.rows.window == "per_five");
+  for (const RowsQuestion::Part& part : all->parts) {
+    CHECK(part.question.rows.keys.at(0).second == "a");
+    CHECK(part.question.rows.windows == 2);
+  }
+  // The metrics come as the first window has them.
+  CHECK(all->parts[0].question.metrics == std::vector<std::size_t>{0, 1});
+  CHECK(all->parts[1].question.metrics == std::vector<std::size_t>{1, 0});
+  const auto cost = read_rows_question({{"metrics", "cost"}, {"window_size", "5m"}}, view);
+  REQUIRE(cost.has_value());
+  REQUIRE(cost->parts.size() == 1);
+  CHECK(cost->parts[0].member == 1);
+  CHECK(cost->parts[0].question.metrics == std::vector<std::size_t>{0});
+
+  const std::vector<std::pair<QueryParameters, const char*>> wrong = {
+      {{{"window_size", "2m"}}, "window_size = \"2m\": view sizes has 1m and 5m"},
+      {{{"window_size", "1m"}, {"window_size", "1m"}}, "twice"},
+      {{{"size", "1m"}}, "key.format and window_size"},
+      {{{"step", "2m"}}, "windows of 5m do not fill it"}};
+  for (const auto& [parameters, words] : wrong) {
+    const auto asked = read_rows_question(parameters, view);
+    REQUIRE(asked.has_error());
+    CHECK_THAT(asked.error().message, Catch::Contains(words));
+  }
+  CHECK(read_rows_question({{"step", "2m"}, {"window_size", "1m"}}, view).has_value());
+  // One window has no sizes to tell apart.
+  const RowSource alone{"per_minute", {view.members[0]}, false};
+  CHECK(read_rows_question({{"window_size", "1m"}}, alone).has_error());
+}
+
 TEST_CASE("rows as CSV", "[serve]") {
   WindowSchema schema = per_minute();
   schema.keys[1].name = "a,b";
