@@ -143,7 +143,9 @@ Result<> show(const std::string& data_dir, const DlqArguments& arguments) {
   if (const std::string_view why = letter.not_replayable(); !why.empty()) {
     field("replay", fmt::format("not possible: {}", why));
   }
-  if (letter.header != nullptr) field("header", *letter.header);
+  if (letter.header != nullptr) {
+    field(letter.format == Format::pattern ? "patterns" : "header", *letter.header);
+  }
   fmt::print("payload\n{}\n", letter.payload);
   return {};
 }

@@ -38,13 +38,13 @@ std::uint64_t sequence_without_log(const DeadLetter& letter, bool from_file) {
 }
 
 /// What dead letters need besides to be replayed: how their payloads are to be read.
-void note_format(const Block& block, EventBatch& batch) {
-  const bool has_long_header =
-      block.header != nullptr && block.header->size() > DeadLetter::kMaxPayload;
-  if (has_long_header) return;
+void note_format(const Block& block, const decode::StreamPlan& plan, EventBatch& batch) {
+  std::shared_ptr<const std::string> header = block.header;
+  if (header == nullptr && block.format == Format::pattern) header = plan.pattern_text;
+  if (header != nullptr && header->size() > DeadLetter::kMaxPayload) return;
   for (DeadLetter& letter : batch.dead_letters) {
     letter.format = block.format;
-    letter.header = block.header;
+    letter.header = header;
   }
 }
 
@@ -226,7 +226,7 @@ Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::stri
 EventBatchPtr Lane::decode(const Block& block) {
   EventBatchPtr batch = take_batch();
   decoders_[block.stream_id]->decode(block, *batch);
-  note_format(block, *batch);
+  note_format(block, *plan_.streams[block.stream_id].decode, *batch);
   batch->lane = static_cast<std::uint32_t>(index_);
   metrics_.decoded_batches.add();
   in_flight_.remember(*batch);

@@ -165,6 +165,7 @@ std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
     info.fields = schema.fields;
     info.paths.push_back("/v1/events/" + schema.stream);
     for (const SourceText& path : plan.config.streams[id].paths) info.paths.push_back(path.text);
+    info.format = plan.config.streams[id].format;
     infos.push_back(std::move(info));
   }
   return infos;

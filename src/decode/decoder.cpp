@@ -90,7 +90,7 @@ void Decoder::decode(const Block& block, EventBatch& out) {
       d.logfmt.read(begin, end);
       break;
     case Format::pattern:
-      d.pattern.read(begin, end);
+      d.pattern.read(begin, end, block.header.get());
       break;
   }
   d.collector.finish();

@@ -4,6 +4,7 @@
 // Part of a decoder, on its strand.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,11 +20,21 @@ class PatternReader final : public LineReader {
   PatternReader(const std::vector<LinePattern>& patterns, const FieldIndex& index,
                 BatchWriter& writer, EventCollector& collector);
 
- private:
-  bool read_parts(std::string_view line) override;
+  /// `earlier`: patterns of before, one a line, for lines that none of the stream's own fits; null:
+  /// there are none.
+  void read(const char* p, const char* end, const std::string* earlier);
 
-  const std::vector<LinePattern>& patterns_;
-  std::vector<std::vector<std::uint32_t>> slots_;  ///< Of each pattern's names.
+ private:
+  struct Cutter {
+    LinePattern pattern;
+    std::vector<std::uint32_t> slots;  ///< Of the pattern's names.
+  };
+  bool read_parts(std::string_view line) override;
+  bool read_by(const std::vector<Cutter>& cutters, std::string_view line);
+  void add(LinePattern pattern, std::vector<Cutter>& cutters) const;
+
+  std::vector<Cutter> own_;
+  std::vector<Cutter> earlier_;  ///< Of the block that is read.
   std::vector<std::string_view> parts_;
 };
 

@@ -169,7 +169,10 @@ class Compiler {
   }
 
   void add_patterns() {
+    std::string text;
     for (const SourceText& source : options_.patterns) {
+      // There is no line break in a pattern.
+      text.append(source.text).append("\n");
       LinePattern::Fault fault;
       if (auto pattern = LinePattern::parse(source.text, fault)) {
         plan_->patterns.push_back(std::move(*pattern));
@@ -180,6 +183,7 @@ class Compiler {
       diagnostics_.push_back(
           expr::diagnose(source, {at, at + 1}, std::move(fault.message), std::move(fault.hint)));
     }
+    if (!text.empty()) plan_->pattern_text = std::make_shared<const std::string>(std::move(text));
   }
 
   void check_limits() {

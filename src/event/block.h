@@ -87,8 +87,10 @@ std::uint64_t position_of(const BlockOrigin& origin, std::uint32_t event, std::u
 struct Block {
   std::uint32_t stream_id = 0;
   Format format = Format::json;
-  std::shared_ptr<BlockBuffer> bytes;         ///< Ends at the end of an event, or of the input.
-  std::shared_ptr<const std::string> header;  ///< CSV: the file's first record; else null.
+  std::shared_ptr<BlockBuffer> bytes;  ///< Ends at the end of an event, or of the input.
+  /// CSV: the file's first record. Pattern, of a dead letter that is sent again: the patterns that
+  /// its stream had when it came, one a line. Else null.
+  std::shared_ptr<const std::string> header;
   BlockOrigin origin;
 };
 

@@ -63,6 +63,7 @@ void write(JsonWriter& json, const StreamInfo& info, const StreamState& state) {
   }
   json.end_array();
   write_strings(json, "paths", info.paths);
+  json.field("format", to_text(info.format));
   json.field("received", state.received).field("accepted", state.accepted);
   json.key("rejected").begin_object();
   for (const auto& [reason, count] : state.rejected) json.field(reason, count);

@@ -56,7 +56,8 @@ struct Operation {
 };
 
 constexpr Operation kEventsOperation = {
-    "post", "/v1/events/{stream}", "Take events: a JSON object, an array of them, or NDJSON", ""};
+    "post", "/v1/events/{stream}",
+    "Take events: a JSON object, an array of them, NDJSON, or lines of the stream's format", ""};
 
 constexpr Operation kOperations[] = {
     kEventsOperation,
@@ -201,15 +202,28 @@ void write(JsonWriter& json, const EndpointOptions& endpoint) {
   json.end_object();
 }
 
+/// Whether one of the streams that have events by this path takes lines.
+bool takes_lines(std::string_view path, const ApiContext& context) {
+  return std::any_of(context.streams.begin(), context.streams.end(), [&](const StreamInfo& stream) {
+    return is_line_format(stream.format) &&
+           (path == kEventsOperation.path ||
+            std::find(stream.paths.begin(), stream.paths.end(), path) != stream.paths.end());
+  });
+}
+
+void write_events_body(JsonWriter& json, std::string_view path, const ApiContext& context) {
+  json.key("requestBody").begin_object().field("required", true).key("content").begin_object();
+  json.key("application/json").begin_object().end_object();
+  json.key("application/x-ndjson").begin_object().end_object();
+  if (takes_lines(path, context)) json.key("text/plain").begin_object().end_object();
+  json.end_object().end_object();
+}
+
 void write(JsonWriter& json, std::string_view path, const Operation& operation,
            const ApiContext& context) {
   json.key(operation.method).begin_object().field("summary", operation.summary);
   write_parameters(json, path, operation, context);
-  if (operation.path == kEventsOperation.path) {
-    json.key("requestBody").begin_object().field("required", true).key("content").begin_object();
-    json.key("application/json").begin_object().end_object();
-    json.key("application/x-ndjson").begin_object().end_object().end_object().end_object();
-  }
+  if (operation.path == kEventsOperation.path) write_events_body(json, path, context);
   write_answers(json, operation.answer);
   json.end_object();
 }

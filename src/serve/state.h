@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "event/block.h"
 #include "event/schema.h"
 #include "event/window_result.h"
 
@@ -20,6 +21,7 @@ struct StreamInfo {
   std::string time_field;
   std::vector<Field> fields;
   std::vector<std::string> paths;  ///< HTTP paths that take its events.
+  Format format = Format::json;    ///< One of lines: requests may be text/plain, too.
 };
 
 /// A stream as it stands now.

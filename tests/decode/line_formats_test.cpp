@@ -183,6 +183,34 @@ TEST_CASE("the first pattern that fits a line says what its parts are") {
         "rubbish\n");
 }
 
+TEST_CASE("a dead letter's line is cut by the patterns of today, else by those it came with") {
+  const auto earlier =
+      std::make_shared<const std::string>("{time} <{level}> {message}\n{time} {service}\n");
+  const auto read = [&](const StreamOptions& options, std::string_view line) {
+    return decode_text(options, line, Format::pattern, earlier);
+  };
+  const StreamOptions today = cut_by({"{time} {message}"});
+  CHECK(row_of(read(today, "2024-01-09T12:34:56Z <INFO> up")) ==
+        "#0 2024-01-09T12:34:56Z null null \"<INFO> up\" \"2024-01-09T12:34:56Z\"");
+  const StreamOptions changed = cut_by({"[{time}] {message}"});
+  CHECK(row_of(read(changed, "2024-01-09T12:34:56Z <INFO> up")) ==
+        "#0 2024-01-09T12:34:56Z \"INFO\" null \"up\" \"2024-01-09T12:34:56Z\"");
+  CHECK(row_of(read(changed, "2024-01-09T12:34:56Z shop")) ==
+        "#0 2024-01-09T12:34:56Z null \"shop\" null \"2024-01-09T12:34:56Z\"");
+  CHECK(row_of(read(cut_by({}), "2024-01-09T12:34:56Z shop")) ==
+        "#0 2024-01-09T12:34:56Z null \"shop\" null \"2024-01-09T12:34:56Z\"");
+  CHECK(read(changed, "rubbish").find("!0 not_a_record") != std::string::npos);
+
+  // They are of one block only.
+  const std::vector<std::string> sources = {"test"};
+  Decoder decoder(compile(changed), sources);
+  EventBatch batch;
+  decoder.decode(block("2024-01-09T12:34:56Z shop", Format::pattern, earlier), batch);
+  CHECK(batch.rows == 1);
+  decoder.decode(block("2024-01-09T12:34:56Z shop", Format::pattern), batch);
+  CHECK(batch.rows == 0);
+}
+
 TEST_CASE("times of Apache's and nginx's error logs are read") {
   CHECK(row_of(decode_text(cut_by({"[{time}] [{level}] {message}"}),
                            "[Sun Dec 04 04:47:44 2005] [notice] workerEnv.init() ok",

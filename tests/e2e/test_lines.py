@@ -162,6 +162,64 @@ def test_refused_lines_are_replayed_once_a_pattern_fits_them():
             ("2024-01-09T12:34:00Z", "-", "INFO"): 1}, "both lines")
 
 
+def test_refused_lines_are_replayed_by_the_pattern_they_came_with():
+    """The lines of today look otherwise: what came before is cut as it was then."""
+    checked = PATTERN.replace("[window.levels]", "check = { known = \"service <> 'cart'\" }\n"
+                              "[window.levels]")
+    later = PATTERN.replace("['{time} {+time} [{level}] {service}: {message}', "
+                            "'{time} {+time} {level} {message}']", "'{level}|{time}|{message}'")
+    json_now = later.replace('format = "pattern"', "").replace(
+        "pattern = '{level}|{time}|{message}'", "")
+    assert len({PATTERN, checked, later, json_now}) == 4
+    with Streamobs(checked) as engine:
+        body = (b"2024-01-09 12:34:56,789 [WARNING] cart: slow\n"
+                b"2024-01-09 12:34:57,789 [E] cart: \xc3\xa9\n")
+        reply = engine.request("POST", "/v1/events/logs", body, {"Content-Type": "text/plain"})
+        assert reply.json()["rejected"] == 2, reply.body
+        engine.wait(lambda: len(engine.get("/api/v1/dead-letters").json()["rows"]) == 2, "them")
+        assert engine.stop() == 0
+        ids = [row["id"] for row in query(engine.data_dir / "streamobs.db",
+                                          "SELECT id FROM dead_letter ORDER BY event_index")]
+        shown = run("dlq", "--data-dir", engine.data_dir, "show", ids[0]).stdout
+        assert "patterns   {time} {+time} [{level}] {service}: {message}" in shown
+        for config, letter in ((later, ids[0]), (json_now, ids[1])):
+            (engine.directory / "obs.toml").write_text(config)
+            engine.start()
+            engine.wait(lambda: engine.get("/readyz").status == 200, "recovery")
+            reply = engine.request("POST", f"/api/v1/dead-letters/replay?id={letter}")
+            assert reply.json()["accepted"] == 1, reply.body
+            engine.stop()
+        engine.start()
+        engine.wait(lambda: counted(engine.windows("levels")) == {
+            ("2024-01-09T12:34:00Z", "cart", "WARN"): 1,
+            ("2024-01-09T12:34:00Z", "cart", "ERROR"): 1}, "both lines")
+
+
+def test_the_description_says_where_lines_are_taken():
+    config = SYSLOG.replace("idle_timeout", 'paths = ["/lines"]\nidle_timeout').replace(
+        "[window.levels]", "[window.levels]\nfrom = \"logs\"") + """
+[stream.json]
+time = "t"
+paths = ["/objects"]
+"""
+    with Streamobs(config) as engine:
+        assert {row["stream"]: row["format"] for row in engine.get("/api/v1/streams").json()["rows"]
+                } == {"logs": "syslog", "json": "json"}
+        paths = engine.get("/api/v1/openapi.json").json()["paths"]
+
+        def taken(path, kind):
+            return engine.request("POST", path, b"x", {"Content-Type": kind}).status != 415
+
+        for path in ("/v1/events/{stream}", "/lines", "/objects"):
+            told = set(paths[path]["post"]["requestBody"]["content"])
+            kinds = {"application/json", "application/x-ndjson", "text/plain", "text/csv"}
+            streams = ("logs", "json") if "{" in path else ("",)
+            assert told == {kind for kind in kinds
+                            if any(taken(path.replace("{stream}", s), kind) for s in streams)}
+        assert "text/plain" in paths["/lines"]["post"]["requestBody"]["content"]
+        assert "text/plain" not in paths["/objects"]["post"]["requestBody"]["content"]
+
+
 def test_a_wrong_pattern_is_told_with_its_place(tmp_path):
     config = tmp_path / "obs.toml"
     config.write_text(PATTERN.replace("{time} {+time} {level} {message}", "{time} {level}{message}"))

@@ -269,7 +269,7 @@ TEST_CASE("streams and windows are listed", "[serve]") {
   CHECK(
       app.fetch("/api/v1/streams").body ==
       R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
-      R"("type":"float","required":true}],"paths":["/v1/extra"],"received":5,"accepted":4,)"
+      R"("type":"float","required":true}],"paths":["/v1/extra"],"format":"json","received":5,"accepted":4,)"
       R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
   CHECK(app.fetch("/api/v1/windows").body ==
         R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
