@@ -195,7 +195,8 @@ class Sites {
   /// Keys that a section knows, as against names the user chose.
   static bool is_known_key(std::string_view path) {
     const auto depth = std::count(path.begin(), path.end(), '.');
-    for (const std::string_view named : {"source.", "stream.", "window.", "rule."}) {
+    for (const std::string_view named :
+         {"source.", "stream.", "window.", "view.", "rule.", "sink.", "topic.", "endpoint."}) {
       if (path.starts_with(named) && depth == 1) return false;
     }
     for (const std::string_view names : {".fields.", ".derive.", ".check.", ".select.", ".by."}) {
