@@ -1,5 +1,7 @@
 #include "window/row_finisher.h"
 
+#include <limits>
+
 namespace streamobs::window {
 
 namespace {
@@ -22,6 +24,13 @@ void append(Column& column, const Value& value) {
     default:
       column.ints.push_back(value.integer);
   }
+}
+
+/// A damaged snapshot may say anything of where a session begins.
+Duration length_of(const WindowRow& row) {
+  Duration length = 0;
+  const bool overflows = __builtin_sub_overflow(row.end, row.start, &length);
+  return overflows ? std::numeric_limits<Duration>::max() : length;
 }
 
 }  // namespace
@@ -53,8 +62,7 @@ void RowFinisher::finish(std::span<WindowRow> rows, std::span<const std::byte* c
     values.reserve(rows.size());
     for (std::size_t r = 0; r < rows.size(); ++r) {
       values.push_back(window::finish(aggregate.finish, a.kind, a.type, groups[r] + a.offset,
-                                      aggregate.parameter, rows[r].end - rows[r].start,
-                                      sums_over_));
+                                      aggregate.parameter, length_of(rows[r]), sums_over_));
       append(columns_[keys + i], values.back());
     }
   }
