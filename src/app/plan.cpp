@@ -334,7 +334,7 @@ std::shared_ptr<const Plan> make_plan(config::Reading reading, Diagnostics& diag
   Planner planner(std::move(*reading.config), diagnostics);
   const bool good = planner.plan();
   config::add_excerpts(planner.config(), diagnostics, first);
-  config::sort_by_place(diagnostics);
+  config::sort_by_place(planner.config(), diagnostics);
   if (!good || !reading.complete) return nullptr;
   std::shared_ptr<Plan> plan = planner.take();
   plan_sources(*plan);

@@ -1,19 +1,20 @@
 #include "config/config.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
+#include <deque>
 #include <iterator>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "config/document.h"
+#include "config/include.h"
 #include "config/listen.h"
 #include "config/sections.h"
 #include "config/source_file.h"
+#include "config/variables.h"
+#include "config/write_toml.h"
 
 namespace streamobs::config {
 
@@ -51,28 +52,76 @@ void leave_out_present(Value& root) {
   }
 }
 
+std::vector<ConfigFile> as_read(const std::deque<SourceFile>& files) {
+  std::vector<ConfigFile> all;
+  for (const SourceFile& file : files) all.push_back({file.name(), file.text()});
+  return all;
+}
+
+void sort_by_place(const std::vector<ConfigFile>& files, Diagnostics& diagnostics) {
+  // What is about no file of these (an argument, say) comes first.
+  const auto rank = [&files](const SourcePlace& place) {
+    const auto of = std::find_if(files.begin(), files.end(),
+                                 [&](const ConfigFile& file) { return file.name == place.file; });
+    return place.line == 0 || of == files.end() ? 0 : of - files.begin() + 1;
+  };
+  std::stable_sort(diagnostics.begin(), diagnostics.end(),
+                   [&rank](const Diagnostic& a, const Diagnostic& b) {
+                     return std::tuple(rank(a.place), a.place.line, a.place.column) <
+                            std::tuple(rank(b.place), b.place.line, b.place.column);
+                   });
+}
+
+/// The document with what it includes and refers to. `altered`: its text alone does not say as
+/// much.
+std::optional<Value> resolve(Value root, std::deque<SourceFile>& files, bool& altered,
+                             Report& report) {
+  std::optional<Value> whole = with_includes(std::move(root), files, report);
+  if (!whole) return std::nullopt;
+  altered = has_variables(*whole);
+  if (altered && !put_variables(*whole, report)) return std::nullopt;
+  altered = altered || files.size() > 1;
+  return whole;
+}
+
+/// A text that says by itself what the document does, which has no mistakes.
+std::string text_of(const Value& root, Report& report) {
+  std::string text = write_toml(root);
+  if (text.size() > kFileBytesMax) {
+    report.error({1, 1, 0}, fmt::format("with what it includes the config has {} bytes, more than "
+                                        "the {} it may have",
+                                        text.size(), kFileBytesMax));
+  }
+  return text;
+}
+
 Reading read_for(Purpose purpose, std::string_view toml, std::string file,
                  Diagnostics& diagnostics) {
   Diagnostics found;
-  const SourceFile source(toml.substr(0, kFileBytesMax), std::move(file));
-  Report report(source, found);
+  std::deque<SourceFile> files;
+  files.emplace_back(toml.substr(0, kFileBytesMax), std::move(file));
+  Report report(files.front(), found);
   Reading reading;
-  std::optional<Value> root = parse_toml(source, toml, report);
+  bool altered = false;
+  std::optional<Value> root = parse_toml(files.front(), toml, report);
+  if (root && purpose == Purpose::run) root = resolve(std::move(*root), files, altered, report);
   if (root) {
     Config& config = reading.config.emplace();
-    config.file = source.name();
+    config.file = files.front().name();
     config.text = toml;
+    config.files = as_read(files);
     if (purpose == Purpose::past) {
       leave_out_present(*root);
     }
     read_top_level(*root, config, report);
     check_references(config, report);
     set_data_dir(config, config.data_dir);
+    if (altered && !report.has_errors()) config.text = text_of(*root, report);
     report.finish();
     reading.complete = !report.has_errors();
     mark_mistaken(config, report);
   }
-  sort_by_place(found);
+  sort_by_place(as_read(files), found);
   std::move(found.begin(), found.end(), std::back_inserter(diagnostics));
   return reading;
 }
@@ -85,19 +134,18 @@ std::optional<Config> if_complete(Reading reading) {
 }  // namespace
 
 void add_excerpts(const Config& config, Diagnostics& diagnostics, std::size_t first) {
-  const SourceFile source(config.text, config.file);
-  for (std::size_t i = first; i < diagnostics.size(); ++i) {
-    Diagnostic& d = diagnostics[i];
-    if (d.place.line == 0 || !d.excerpt.empty()) continue;
-    d.excerpt = source.excerpt({d.place.line, d.place.column, 1});
+  for (const ConfigFile& file : config.files) {
+    const SourceFile source(file.text, file.name);
+    for (std::size_t i = first; i < diagnostics.size(); ++i) {
+      Diagnostic& d = diagnostics[i];
+      if (d.place.line == 0 || !d.excerpt.empty() || d.place.file != file.name) continue;
+      d.excerpt = source.excerpt({d.place.line, d.place.column, 1});
+    }
   }
 }
 
-void sort_by_place(Diagnostics& diagnostics) {
-  std::stable_sort(
-      diagnostics.begin(), diagnostics.end(), [](const Diagnostic& a, const Diagnostic& b) {
-        return std::tie(a.place.line, a.place.column) < std::tie(b.place.line, b.place.column);
-      });
+void sort_by_place(const Config& config, Diagnostics& diagnostics) {
+  sort_by_place(config.files, diagnostics);
 }
 
 Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics) {
@@ -114,19 +162,14 @@ std::optional<Config> parse_past(std::string_view toml, std::string file,
 }
 
 Reading read_file(const std::string& path, Diagnostics& diagnostics) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kFileBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!in.eof() && !in) {
-    const std::string why = errno != 0 ? std::generic_category().message(errno) : "it is no file";
-    diagnostics.push_back(file_problem(path, fmt::format("cannot read the config: {}", why),
-                                       "--config takes the path of a TOML file; config/obs.toml "
-                                       "is a good first one"));
+  const Result<std::string> text = read_text(path);
+  if (text.has_error()) {
+    diagnostics.push_back(file_problem(
+        path, fmt::format("cannot read the config: {}", text.error().message),
+        "--config takes the path of a TOML file; config/obs.toml is a good first one"));
     return {};
   }
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  return read(text, path, diagnostics);
+  return read(*text, path, diagnostics);
 }
 
 void set_data_dir(Config& config, std::string data_dir) {

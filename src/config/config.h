@@ -26,11 +26,19 @@
 
 namespace streamobs::config {
 
+/// A file as it stands.
+struct ConfigFile {
+  std::string name;
+  std::string text;
+};
+
 struct Config {
   std::string file;  ///< Where it was read from, for messages.
-  /// The text it was read from, as it stands in the file: what the log notes as the config in
-  /// force. Secrets are not in it, only where they are found.
+  /// What the log notes as the config in force: the text of the file as it stands, or, if others
+  /// are included or variables put in, one that says the same by itself. Secrets are not in it,
+  /// only where they are found.
   std::string text;
+  std::vector<ConfigFile> files;  ///< The given one first, then those that are included.
   std::string data_dir = "./data";
   std::size_t threads = 0;  ///< Threads that run the io_context; 0: one for each core.
   std::size_t lanes = 0;    ///< Decode and window lanes; 0: as many as threads.
@@ -66,7 +74,8 @@ Reading read(std::string_view toml, std::string file, Diagnostics& diagnostics);
 /// Reads and parses a file.
 Reading read_file(const std::string& path, Diagnostics& diagnostics);
 
-/// Parses the config that was in force at an earlier time, to go through what was logged then. Its
+/// Parses the config that was in force at an earlier time, Config::text, to go through what was
+/// logged then. It says everything by itself: "${" is nothing but these characters. Its
 /// [http], endpoints and the options of Kafka are left out: neither secrets nor addresses need
 /// still be there.
 std::optional<Config> parse_past(std::string_view toml, std::string file, Diagnostics& diagnostics);
@@ -75,8 +84,8 @@ std::optional<Config> parse_past(std::string_view toml, std::string file, Diagno
 /// none.
 void add_excerpts(const Config& config, Diagnostics& diagnostics, std::size_t first);
 
-/// Puts diagnostics about one file into the file's order; of one place, the order of finding stays.
-void sort_by_place(Diagnostics& diagnostics);
+/// Puts diagnostics about a config into its files' order; of one place, the order of finding stays.
+void sort_by_place(const Config& config, Diagnostics& diagnostics);
 
 /// Parses TOML text. Every mistake found is added to `diagnostics`, in the file's order; the config
 /// is returned only where none of them is an error. `file` is the name used in messages.

@@ -31,8 +31,8 @@ namespace {
 
 constexpr std::size_t kDescribedBytesMax = 80;
 
-Span span_of(const toml::source_region& region) {
-  Span span{region.begin.line, region.begin.column, 1};
+Span span_of(const toml::source_region& region, const SourceFile& file) {
+  Span span{region.begin.line, region.begin.column, 1, file.name()};
   if (region.end.line == region.begin.line && region.end.column > region.begin.column) {
     span.length = region.end.column - region.begin.column;
   }
@@ -41,7 +41,7 @@ Span span_of(const toml::source_region& region) {
 
 /// Where the first character of a string stands: behind its quotes, and behind the newline that
 /// TOML drops after three quotes.
-SourcePlace inside_quotes(const SourceFile& file, Span span) {
+SourcePlace inside_quotes(const SourceFile& file, const Span& span) {
   const std::string_view rest = file.from(span.line, span.column);
   SourcePlace place = file.place(span);
   for (const std::string_view quotes : {std::string_view("\"\"\""), std::string_view("'''")}) {
@@ -57,7 +57,7 @@ SourcePlace inside_quotes(const SourceFile& file, Span span) {
 /// Depth is bounded by find_hazard().
 Value convert(const toml::node& node, const SourceFile& file) {
   Value value;
-  value.span = span_of(node.source());
+  value.span = span_of(node.source(), file);
   switch (node.type()) {
     case toml::node_type::string:
       value.kind = Value::Kind::string;
@@ -84,7 +84,7 @@ Value convert(const toml::node& node, const SourceFile& file) {
       value.kind = Value::Kind::table;
       for (const auto& [key, child] : *node.as_table()) {
         value.entries.push_back(
-            {std::string(key.str()), span_of(key.source()), convert(child, file)});
+            {std::string(key.str()), span_of(key.source(), file), convert(child, file)});
       }
       // toml++ sorts keys; people expect their own order.
       std::sort(value.entries.begin(), value.entries.end(), [](const Entry& a, const Entry& b) {
@@ -110,14 +110,16 @@ const Value* Value::find(std::string_view key) const {
 
 std::optional<Value> parse_toml(const SourceFile& file, std::string_view text, Report& report) {
   if (text.size() > kFileBytesMax) {
-    report.error({1, 1, 0},
+    report.error({1, 1, 0, file.name()},
                  fmt::format("the file has {} bytes, more than the {} a config may have",
                              text.size(), kFileBytesMax),
                  "is this really a config? Events go in through [source.NAME] or HTTP");
     return std::nullopt;
   }
   if (const auto hazard = find_hazard(text)) {
-    report.error(hazard->at, hazard->message, hazard->hint);
+    Span at = hazard->at;
+    at.file = file.name();
+    report.error(at, hazard->message, hazard->hint);
     return std::nullopt;
   }
   const toml::parse_result result = toml::parse(text, std::string_view(file.name()));
@@ -126,7 +128,8 @@ std::optional<Value> parse_toml(const SourceFile& file, std::string_view text, R
     Span at{error.source().begin.line, error.source().begin.column, 1};
     at.line = std::max(at.line, 1u);
     at.column = std::max(at.column, 1u);
-    const SyntaxError plain = explain_syntax_error(file, at, error.description());
+    SyntaxError plain = explain_syntax_error(file, at, error.description());
+    plain.at.file = file.name();
     report.error(plain.at, plain.message, plain.hint);
     return std::nullopt;
   }

@@ -11,8 +11,8 @@ namespace streamobs::config {
 namespace {
 
 constexpr std::string_view kTopLevelKeys[] = {
-    "data_dir", "threads", "lanes",  "log",  "http", "store", "wal",  "incidents",
-    "source",   "stream",  "window", "rule", "sink", "topic", "view", "endpoint"};
+    "data_dir", "threads", "lanes", "log",  "http",  "store", "wal",      "incidents", "source",
+    "stream",   "window",  "rule",  "sink", "topic", "view",  "endpoint", "include"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -72,7 +72,6 @@ const Alias kAliases[] = {
      "a topic is a source or a sink: [source.NAME] or [sink.NAME] with type = \"kafka\""},
     {&kTopLevel, "llm",
      "the LLM narrator comes with a later release; incidents are explained by template"},
-    {&kTopLevel, "include", "one config is one file: include is not there yet"},
     {&kTopLevel, "server", "the server's section is called [http]", "http"},
     {&kTopLevel, "logging", "here it is called [log]", "log"},
     {&kTopLevel, "sources", "here it is called [source.NAME]", "source"},

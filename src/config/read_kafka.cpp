@@ -16,13 +16,6 @@ namespace {
 constexpr Choice<kafka::Cleanup> kCleanups[] = {{"delete", kafka::Cleanup::remove},
                                                 {"compact", kafka::Cleanup::compact}};
 
-bool sounds_secret(std::string_view name) {
-  constexpr std::string_view kWords[] = {"password", "secret", "key.pem", "token"};
-  return std::any_of(std::begin(kWords), std::end(kWords), [name](std::string_view word) {
-    return name.find(word) != std::string_view::npos;
-  });
-}
-
 /// The value of one of librdkafka's properties; false after an error.
 bool read_property(const Entry& entry, std::string& out, Report& report) {
   const Value& value = entry.value;
@@ -51,6 +44,13 @@ bool read_property(const Entry& entry, std::string& out, Report& report) {
 
 }  // namespace
 
+bool sounds_secret(std::string_view name) {
+  constexpr std::string_view kWords[] = {"password", "secret", "key.pem", "token"};
+  return std::any_of(std::begin(kWords), std::end(kWords), [name](std::string_view word) {
+    return name.find(word) != std::string_view::npos;
+  });
+}
+
 bool check_topic(const SourceText& topic, std::string_view key, bool pattern, Report& report) {
   constexpr std::size_t kTopicCharsMax = 249;
   const std::string_view others = pattern ? "._-*?" : "._-";
@@ -77,8 +77,7 @@ void read_client(const TableReader& table, kafka::ClientOptions& out) {
   }
   for (const Entry& entry : options->entries) {
     kafka::Property property;
-    property.name = SourceText(
-        entry.key, {table.report().file().name(), entry.key_span.line, entry.key_span.column});
+    property.name = SourceText(entry.key, table.report().file().place(entry.key_span));
     if (read_property(entry, property.value, table.report())) {
       out.properties.push_back(std::move(property));
     }

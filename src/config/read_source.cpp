@@ -113,7 +113,7 @@ void read_demo(const TableReader& table, SourceOptions& out) {
 }
 
 SourceText name_of(const Entry& entry, const Report& report) {
-  return SourceText(entry.key, {report.file().name(), entry.key_span.line, entry.key_span.column});
+  return SourceText(entry.key, report.file().place(entry.key_span));
 }
 
 /// fields = { NAME = "key", … }: what events are given of their message.

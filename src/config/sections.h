@@ -43,6 +43,8 @@ class TableReader;
 /// error.
 void read_time_zone(const TableReader& table, std::string& out);
 
+/// Whether one of librdkafka's properties holds a secret, by its name.
+bool sounds_secret(std::string_view name);
 /// Reads `brokers` and `options`.
 void read_client(const TableReader& table, kafka::ClientOptions& out);
 /// False after an error: Kafka takes no such name (or pattern, where one may stand).

@@ -105,7 +105,7 @@ std::string_view SourceFile::from(std::uint32_t number, std::uint32_t column) co
   return rest;
 }
 
-std::string SourceFile::excerpt(Span span) const {
+std::string SourceFile::excerpt(const Span& span) const {
   const std::vector<std::string> chars = characters(line_of(masked_, span.line));
   if (chars.empty()) return {};
   const std::size_t caret =
@@ -144,20 +144,20 @@ bool Report::has_errors_in(std::string_view section, std::string_view name) cons
   return bad_.contains(item_of(section, name));
 }
 
-void Report::error(Span at, std::string message, std::string hint) {
+void Report::error(const Span& at, std::string message, std::string hint) {
   add(Diagnostic::Severity::error, at, std::move(message), std::move(hint), true);
 }
 
-void Report::warning(Span at, std::string message, std::string hint) {
+void Report::warning(const Span& at, std::string message, std::string hint) {
   add(Diagnostic::Severity::warning, at, std::move(message), std::move(hint), true);
 }
 
-void Report::error_without_excerpt(Span at, std::string message, std::string hint) {
+void Report::error_without_excerpt(const Span& at, std::string message, std::string hint) {
   add(Diagnostic::Severity::error, at, std::move(message), std::move(hint), false);
 }
 
-void Report::add(Diagnostic::Severity severity, Span at, std::string message, std::string hint,
-                 bool with_excerpt) {
+void Report::add(Diagnostic::Severity severity, const Span& at, std::string message,
+                 std::string hint, bool with_excerpt) {
   if (severity == Diagnostic::Severity::error) {
     ++errors_;
     if (!item_.empty()) bad_.insert(item_);
@@ -172,7 +172,12 @@ void Report::add(Diagnostic::Severity severity, Span at, std::string message, st
   d.place = file_.place(at);
   d.message = std::move(message);
   d.hint = std::move(hint);
-  if (with_excerpt) d.excerpt = file_.excerpt(at);
+  if (with_excerpt) {
+    const auto of = std::find_if(included_.begin(), included_.end(), [&](const SourceFile* file) {
+      return file->name() == d.place.file;
+    });
+    d.excerpt = (of == included_.end() ? file_ : **of).excerpt(at);
+  }
   diagnostics_.push_back(std::move(d));
 }
 

@@ -22,6 +22,7 @@ struct Span {
   std::uint32_t line = 0;
   std::uint32_t column = 0;
   std::uint32_t length = 1;
+  std::string file = {};  ///< Its name; empty: the file that was given, not one that it includes.
 };
 
 class SourceFile {
@@ -37,9 +38,13 @@ class SourceFile {
   /// The text from a place to the end of its line.
   std::string_view from(std::uint32_t line, std::uint32_t column) const;
 
-  SourcePlace place(Span span) const { return {name_, span.line, span.column}; }
+  const std::string& text() const { return text_; }
+  /// Of a span that says another file, the place in that one.
+  SourcePlace place(const Span& span) const {
+    return {span.file.empty() ? name_ : span.file, span.line, span.column};
+  }
   /// The line and, below it, carets under the span. Long lines are cut around the caret.
-  std::string excerpt(Span span) const;
+  std::string excerpt(const Span& span) const;
 
  private:
   std::string_view line_of(const std::string& text, std::uint32_t number) const;
@@ -50,13 +55,16 @@ class SourceFile {
   std::vector<std::size_t> starts_;
 };
 
-/// Adds diagnostics about one file, at most kDiagnosticsMax of them.
+/// Adds diagnostics about one file and those that it includes, at most kDiagnosticsMax of them.
 class Report {
  public:
   static constexpr std::size_t kDiagnosticsMax = 100;
 
   Report(const SourceFile& file, Diagnostics& diagnostics)
       : file_(file), diagnostics_(diagnostics) {}
+
+  /// A further file, which outlives this: what is about it shows its lines.
+  void add_file(const SourceFile& file) { included_.push_back(&file); }
 
   /// While it lives, errors count as those of one item, "window.NAME".
   class Within {
@@ -71,20 +79,21 @@ class Report {
   };
   bool has_errors_in(std::string_view section, std::string_view name) const;
 
-  void error(Span at, std::string message, std::string hint = {});
-  void warning(Span at, std::string message, std::string hint = {});
+  void error(const Span& at, std::string message, std::string hint = {});
+  void warning(const Span& at, std::string message, std::string hint = {});
   /// For lines that may hold a secret: the place, but not the line.
-  void error_without_excerpt(Span at, std::string message, std::string hint = {});
+  void error_without_excerpt(const Span& at, std::string message, std::string hint = {});
   /// Says how many more there were than could be listed. The last call.
   void finish();
   const SourceFile& file() const { return file_; }
   bool has_errors() const { return errors_ > 0; }
 
  private:
-  void add(Diagnostic::Severity severity, Span at, std::string message, std::string hint,
+  void add(Diagnostic::Severity severity, const Span& at, std::string message, std::string hint,
            bool with_excerpt);
 
   const SourceFile& file_;
+  std::vector<const SourceFile*> included_;
   Diagnostics& diagnostics_;
   std::size_t errors_ = 0;
   std::size_t listed_ = 0;

@@ -320,7 +320,7 @@ Span span_of(const SourceText& text) {
       static_cast<std::uint32_t>(std::count_if(text.text.begin(), text.text.end(), [](char c) {
         return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
       }));
-  return {text.place.line, text.place.column, std::max(length, 1u)};
+  return {text.place.line, text.place.column, std::max(length, 1u), text.place.file};
 }
 
 }  // namespace streamobs::config
