@@ -63,8 +63,12 @@ std::string encode_answer(const EventBatch& batch) {
 }
 
 Ingest::Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing,
-               const Journal& journal, InFlight& in_flight)
-    : lanes_(lanes), sequencing_(sequencing), journal_(journal), in_flight_(in_flight) {}
+               const Journal& journal, InFlight& in_flight, HeldUp held_up)
+    : lanes_(lanes),
+      sequencing_(sequencing),
+      journal_(journal),
+      in_flight_(in_flight),
+      held_up_(std::move(held_up)) {}
 
 asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block block) {
   IngestOutcome outcome;
@@ -84,6 +88,7 @@ asio::awaitable<IngestOutcome> Ingest::submit(std::size_t lane_index, Block bloc
       in_flight_.bytes.load(std::memory_order_relaxed) > kInFlightBytesMax) {
     in_flight_.of(block.origin.source_id, 0).turned_away.store(true, std::memory_order_relaxed);
     outcome.status = IngestOutcome::Status::overloaded;
+    outcome.message = held_up_();
     co_return outcome;
   }
   block.origin.number = 0;  // Requests take their place by arrival.

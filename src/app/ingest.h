@@ -27,8 +27,12 @@ class Ingest final : public source::IngestPort {
   /// Bytes of decoded batches on their way to the windows beyond which clients are told to wait.
   static constexpr std::uint64_t kInFlightBytesMax = 64 << 20;
 
+  /// Why the pipeline's end takes nothing at the moment, for who is turned away; may be empty.
+  using HeldUp = std::function<std::string_view()>;
+
+  /// `held_up` is called on any lane's strand.
   Ingest(std::vector<std::unique_ptr<Lane>>& lanes, Sequencing& sequencing, const Journal& journal,
-         InFlight& in_flight);
+         InFlight& in_flight, HeldUp held_up);
 
   asio::awaitable<source::IngestOutcome> submit(std::size_t lane, Block block) override;
   /// Any thread: recovery is over, events are taken; of no effect after stop().
@@ -45,6 +49,7 @@ class Ingest final : public source::IngestPort {
   Sequencing& sequencing_;
   const Journal& journal_;
   InFlight& in_flight_;
+  HeldUp held_up_;
   enum class State : std::uint8_t { starting, open, stopping };
   std::atomic<State> state_{State::starting};
 };

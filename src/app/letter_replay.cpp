@@ -19,6 +19,15 @@ constexpr std::string_view kReplayOf = "replay of ";
 constexpr auto kPause = std::chrono::milliseconds(50);
 constexpr int kTriesWhenFull = 100;
 
+/// Lowers the flag whichever way its holder ends.
+struct Lowered {
+  explicit Lowered(std::atomic<bool>& raised) : flag(raised) {}
+  ~Lowered() { flag = false; }
+  Lowered(const Lowered&) = delete;
+  Lowered& operator=(const Lowered&) = delete;
+  std::atomic<bool>& flag;
+};
+
 /// Where the event stood when it came first, however often it has been replayed.
 std::string origin_of(const DeadLetter& letter) {
   if (letter.origin.starts_with(kReplayOf)) return letter.origin;
@@ -73,9 +82,9 @@ asio::awaitable<Result<ReplayReport>> LetterReplay::replay(std::size_t lane,
     co_return fail(ErrorCode::unavailable,
                    "dead letters are being replayed already; wait until that has ended");
   }
+  const Lowered at_the_end(under_way_);
   Run run(lane);
   const Result<> done = co_await replay_pages(run, std::move(which));
-  under_way_ = false;
   if (done.has_error()) co_return done.error();
   co_return std::move(run.report);
 }

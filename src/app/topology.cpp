@@ -93,7 +93,8 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   dispatcher_ = std::make_unique<Dispatcher>(*plan_, history_strand_, clock_, lanes_, admissions_,
                                              in_flight_, metrics_, options_.durable);
   results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);
-  ingest_ = std::make_unique<Ingest>(lanes_, *sequencing_, *journal_, in_flight_);
+  ingest_ = std::make_unique<Ingest>(lanes_, *sequencing_, *journal_, in_flight_,
+                                     [this] { return store_sink_->held_up(); });
   view_ = std::make_unique<PipelineView>(*this);
 }
 

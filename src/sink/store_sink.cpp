@@ -16,6 +16,13 @@ constexpr Duration kRetryFirst = 100 * kMillisecond;
 constexpr Duration kRetryLongest = 5 * kSecond;
 constexpr Duration kSayAgain = kMinute;
 constexpr Duration kOutboxLookEvery = 50 * kMillisecond;
+/// Told to whoever has to wait, and in the engine's log.
+constexpr const char* kStoreRefuses =
+    "the store cannot take results at the moment; nothing is lost, ingest waits. Free the disk, or "
+    "end the program that holds the database";
+constexpr const char* kOutboxFull =
+    "the outbox of a required sink is full: results wait, and ingest with them. Bring its brokers "
+    "back, give it a larger outbox_max, or do without required";
 constexpr Duration kMaintainEvery = kMinute;
 constexpr Duration kMaintainWhenBehind = kSecond;
 constexpr std::size_t kRecordsPerTake = 256;
@@ -195,7 +202,10 @@ asio::awaitable<bool> StoreSink::put(std::size_t count, const Cut* cut) {
         commit_seconds_.observe(
             std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
       }
-      if (said_at != kMinTimestamp) log::info("the store takes results again");
+      if (said_at != kMinTimestamp) {
+        held_up_.store(nullptr, std::memory_order_relaxed);
+        log::info("the store takes results again");
+      }
       co_return true;
     }
     written_ = 0;  // The whole transaction has been undone.
@@ -205,10 +215,8 @@ asio::awaitable<bool> StoreSink::put(std::size_t count, const Cut* cut) {
     const Timestamp now = clock_.now();
     if (said_at == kMinTimestamp || now - said_at >= kSayAgain) {
       said_at = now;
-      log::warn(
-          "the store cannot take results at the moment; nothing is lost, ingest waits. Free "
-          "the disk, or end the program that holds the database",
-          {{"error", done.error().message}});
+      held_up_.store(kStoreRefuses, std::memory_order_relaxed);
+      log::warn(kStoreRefuses, {{"error", done.error().message}});
     }
     pause.expires_after(std::chrono::microseconds(wait));
     const auto token = asio::as_tuple(asio::use_awaitable);
@@ -224,16 +232,17 @@ asio::awaitable<void> StoreSink::wait_for_outboxes() {
   while (database_.outbox_full() && !ignore_outboxes_.load(std::memory_order_relaxed) &&
          !give_up_.load(std::memory_order_relaxed)) {
     if (!said) {
-      log::warn(
-          "the outbox of a required sink is full: results wait, and ingest with them. Bring its "
-          "brokers back, give it a larger outbox_max, or do without required");
+      held_up_.store(kOutboxFull, std::memory_order_relaxed);
+      log::warn(kOutboxFull);
     }
     said = true;
     pause.expires_after(std::chrono::microseconds(kOutboxLookEvery));
     const auto token = asio::as_tuple(asio::use_awaitable);
     co_await pause.async_wait(token);
   }
-  if (said) log::info("the outboxes of required sinks have room again");
+  if (!said) co_return;
+  held_up_.store(nullptr, std::memory_order_relaxed);
+  log::info("the outboxes of required sinks have room again");
 }
 
 /// On the blocking pool, while the coroutine waits.

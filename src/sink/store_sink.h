@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "base/clock.h"
 #include "event/record.h"
@@ -70,6 +71,13 @@ class StoreSink {
   /// is queued comes, and where no sink takes anything out of them.
   void ignore_full_outboxes() { ignore_outboxes_.store(true, std::memory_order_relaxed); }
 
+  /// Any thread: why nothing is stored for the time being, and the way out; empty while all is
+  /// well.
+  std::string_view held_up() const {
+    const char* why = held_up_.load(std::memory_order_relaxed);
+    return why == nullptr ? std::string_view() : std::string_view(why);
+  }
+
   /// Rows taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
   /// Steps of tidying up; any thread.
@@ -116,6 +124,7 @@ class StoreSink {
   std::atomic<std::uint64_t> pending_{0};
   std::atomic<std::uint64_t> steps_kept_up_{0};
   std::atomic<bool> give_up_{false};
+  std::atomic<const char*> held_up_{nullptr};
   std::atomic<bool> ignore_outboxes_{false};
   telemetry::Histogram& commit_seconds_;
   telemetry::Counter& rows_written_;

@@ -54,7 +54,11 @@ http::Response answer(const IngestOutcome& outcome) {
       if (outcome.repeated) response.headers.emplace_back("Idempotency-Replayed", "true");
       return response;
     case IngestOutcome::Status::overloaded:
-      return later(429, "the pipeline is full; send it again after Retry-After seconds", "1");
+      return later(429,
+                   outcome.message.empty()
+                       ? "the pipeline is full; send it again after Retry-After seconds"
+                       : "the pipeline is full: " + outcome.message,
+                   "1");
     case IngestOutcome::Status::starting:
       return later(503, "the engine is recovering (/readyz says how far it is); send it again",
                    "1");

@@ -166,6 +166,9 @@ TEST_CASE("the client is told what became of its events", "[source]") {
   CHECK(full.status == 429);
   CHECK(full.header("retry-after") == "1");
   CHECK(full.header("content-type") == "application/problem+json");
+  const HttpResponse held = ask({IngestOutcome::Status::overloaded, "an outbox is full"});
+  CHECK(held.status == 429);
+  CHECK(held.body.find("an outbox is full") != std::string::npos);
   const HttpResponse stopping = ask({IngestOutcome::Status::stopping, ""});
   CHECK(stopping.status == 503);
   CHECK_FALSE(stopping.header("retry-after").empty());
