@@ -16,6 +16,7 @@
 
 #include "app/backup_command.h"
 #include "app/dlq_command.h"
+#include "app/explain.h"
 #include "app/kafka_command.h"
 #include "app/log_query.h"
 #include "app/log_replay.h"
@@ -153,7 +154,7 @@ Result<ApiTarget> target_of(const ConfigArguments& arguments) {
   return target;
 }
 
-int validate(const ConfigArguments& arguments, bool deny_warnings) {
+int validate(const ConfigArguments& arguments, bool deny_warnings, bool explained) {
   Diagnostics diagnostics;
   const std::shared_ptr<const Plan> plan =
       make_plan(read_config(arguments, diagnostics), diagnostics);
@@ -166,6 +167,7 @@ int validate(const ConfigArguments& arguments, bool deny_warnings) {
              counted(plan->streams.size(), "stream"), counted(plan->windows.size(), "window"),
              counted(plan->config.rules.size(), "rule"),
              counted(plan->config.sources.size(), "source"));
+  if (explained) fmt::print("\n{}", explain(*plan));
   return 0;
 }
 
@@ -348,6 +350,8 @@ int run_cli(int argc, char** argv) {
   bool deny_warnings = false;
   add_config_options(*validating, arguments);
   validating->add_flag("--deny-warnings", deny_warnings, "Exit 78 on a warning as well");
+  bool explained = false;
+  validating->add_flag("--explain", explained, "Say in plain words what the config means");
 
   ReplayOptions replay_options;
   LogReplayOptions log_replay_options;
@@ -391,7 +395,7 @@ int run_cli(int argc, char** argv) {
     if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) print_options_meant(app);
     return code == 0 ? 0 : kExitBadConfig;
   }
-  if (*validating) return validate(arguments, deny_warnings);
+  if (*validating) return validate(arguments, deny_warnings, explained);
   for (const auto& [name, run] : on_data_dir) {
     if (!app.got_subcommand(name)) continue;
     const std::optional<std::string> data_dir = data_dir_of(arguments);

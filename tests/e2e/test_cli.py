@@ -235,3 +235,14 @@ def test_numbers_of_log_lines_are_numbers():
     stopped = next(line for line in lines if line["message"] == "stopped")
     assert stopped["events"] == 1 and stopped["rejected"] == 0
     assert all(isinstance(line["message"], str) for line in lines)
+
+
+def test_validate_explains_what_each_preset_means():
+    for preset in sorted((ROOT / "config").glob("*.toml")):
+        done = run("validate", "--explain", "--config", preset)
+        assert done.returncode == 0, done.stderr
+        names = re.findall(r"^\[(?:stream|window|rule)\.(\w+)\]$", preset.read_text(), re.M)
+        assert names and all(f"  {name}" in done.stdout for name in names)
+        assert max(map(len, done.stdout.splitlines())) <= 110
+    absent = ROOT / "config" / "absent.toml"
+    assert run("validate", "--explain", "--config", absent, check=False).returncode == 78

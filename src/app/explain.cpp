@@ -1,0 +1,382 @@
+#include "app/explain.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/time_format.h"
+#include "base/wording.h"
+
+namespace streamobs::app {
+namespace {
+
+constexpr std::size_t kLineWidth = 100;
+
+/// Paragraphs with an indent, wrapped between words.
+class Page {
+ public:
+  void heading(std::string_view text) {
+    if (!out_.empty()) out_ += '\n';
+    out_ += text;
+    out_ += '\n';
+  }
+
+  /// Further lines of it stand two columns further in.
+  void line(std::size_t depth, std::string_view text) {
+    const std::string indent(2 * depth, ' ');
+    std::string current = indent;
+    bool begun = false;
+    while (!text.empty()) {
+      const std::size_t end = std::min(text.find(' '), text.size());
+      const std::string_view word = text.substr(0, end);
+      text.remove_prefix(std::min(end + 1, text.size()));
+      if (word.empty()) continue;
+      if (begun && current.size() + 1 + word.size() > kLineWidth) {
+        out_ += current + '\n';
+        current = indent + "  ";
+        begun = false;
+      }
+      if (begun) current += ' ';
+      current += word;
+      begun = true;
+    }
+    out_ += current + '\n';
+  }
+
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::string out_;
+};
+
+/// An expression on one line, however it stands in the file.
+std::string on_one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!space) {
+      out += c;
+    } else if (!out.empty() && out.back() != ' ') {
+      out += ' ';
+    }
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+/// "a, b and c".
+std::string listed(const std::vector<std::string>& items, std::string_view last = " and ") {
+  std::string out;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i != 0) out += i + 1 == items.size() ? last : std::string_view(", ");
+    out += items[i];
+  }
+  return out;
+}
+
+std::vector<std::string> texts_of(const std::vector<SourceText>& list) {
+  std::vector<std::string> out;
+  for (const SourceText& item : list) out.push_back(item.text);
+  return out;
+}
+
+std::string_view in_words(Format format) {
+  switch (format) {
+    case Format::json:
+    case Format::ndjson:
+      return "JSON";
+    case Format::csv:
+      return "CSV";
+    case Format::access_log:
+      return "lines of an access log";
+    case Format::syslog:
+      return "lines of syslog";
+    case Format::logfmt:
+      return "lines of logfmt";
+    case Format::pattern:
+      return "lines that one of its patterns fits";
+  }
+  return "events";
+}
+
+std::string bytes_in_words(std::uint64_t bytes) {
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  if (bytes % kMiB == 0) return fmt::format("{} MiB", bytes / kMiB);
+  if (bytes % 1'000'000 == 0) return fmt::format("{} MB", bytes / 1'000'000);
+  return fmt::format("{} bytes", bytes);
+}
+
+// --- where things are
+
+void explain_place(const Plan& plan, Page& page) {
+  const config::Config& config = plan.config;
+  page.heading("Where things are");
+  page.line(1, fmt::format("Everything is kept in {}: the log of all events, checkpoints, and the "
+                           "results in {} (SQLite).",
+                           config.data_dir, config.store.path));
+  const wal::WalOptions& wal = config.wal;
+  if (wal.durability == wal::Durability::sync) {
+    page.line(1,
+              "An event that was acknowledged is on disk: neither a crash nor a power cut loses "
+              "it.");
+  } else {
+    page.line(1, fmt::format("An event that was acknowledged survives a crash; a power cut may "
+                             "cost the last {}.",
+                             span_in_words(wal.sync_every)));
+  }
+  if (wal.keep_age != 0) {
+    page.line(1, fmt::format("Beyond what a restart needs, the log is kept for {} and up to {}, "
+                             "for replay.",
+                             span_in_words(wal.keep_age), bytes_in_words(wal.keep_bytes)));
+  }
+  const http::HttpOptions& http = config.http;
+  if (!http.enabled) {
+    page.line(1, "There is no HTTP: no dashboard, no API, no posted events.");
+    return;
+  }
+  page.line(
+      1, fmt::format("Dashboard, API and posted events: {}, {}.", http.listen.text,
+                     http.token.empty() ? "open to whoever reaches it" : "for who has the token"));
+}
+
+// --- how events come in
+
+std::string told_apart(const source::SourceOptions& source) {
+  switch (source.type) {
+    case source::Type::file:
+      return fmt::format("{} {}, {}", source.paths.size() == 1 ? "the file" : "the files",
+                         listed(texts_of(source.paths)),
+                         source.follow ? "and what is added to them" : "once");
+    case source::Type::standard_input:
+      return "standard input";
+    case source::Type::demo:
+      return fmt::format("made-up events of \"{}\", {} a second", source.scenario.text,
+                         number_in_words(source.rate));
+    case source::Type::kafka:
+      break;
+  }
+  return fmt::format("Kafka's topics {} at {}, from the {} message that has not been read",
+                     listed(texts_of(source.topics)), source.kafka.brokers.text,
+                     source.topic_start == source::TopicStart::latest ? "newest" : "first");
+}
+
+void explain_fields(const decode::StreamOptions& stream, Page& page) {
+  std::vector<std::string> required;
+  std::vector<std::string> optional;
+  for (const decode::FieldOptions& field : stream.fields) {
+    const std::string text = fmt::format("{} ({})", field.name.text, to_text(field.type));
+    if (field.name.text == stream.time.text) continue;
+    (field.required ? required : optional).push_back(text);
+  }
+  std::string must = fmt::format("An event has a time, `{}`", stream.time.text);
+  if (!required.empty()) must += ", and " + listed(required);
+  if (!optional.empty()) must += "; it may have " + listed(optional);
+  page.line(2, must + ".");
+  for (const decode::NamedExpression& derived : stream.derive) {
+    page.line(2, fmt::format("From them follows {} = {}", derived.name.text,
+                             on_one_line(derived.expression.text)));
+  }
+}
+
+void explain_stream(const Plan& plan, std::size_t index, Page& page) {
+  const decode::StreamOptions& stream = plan.config.streams[index];
+  page.line(1, fmt::format("{}:", stream.name.text));
+  if (plan.config.http.enabled) {
+    std::vector<std::string> paths = {"POST /v1/events/" + stream.name.text};
+    for (const SourceText& path : stream.paths) paths.push_back("POST " + path.text);
+    page.line(2, fmt::format("comes by {} ({})", listed(paths, " or "), in_words(stream.format)));
+  }
+  for (const PlannedSource& source : plan.sources) {
+    if (!source.configured || source.stream_id != index) continue;
+    const source::SourceOptions& options = plan.config.sources[*source.configured];
+    page.line(2, fmt::format("comes from {} [source.{}]", told_apart(options), source.name));
+  }
+  explain_fields(stream, page);
+  page.line(2, fmt::format("One that does not fit, or whose time is more than {} ahead of the "
+                           "clock, is set aside as a dead letter and counted.",
+                           span_in_words(stream.max_future)));
+  for (const decode::NamedExpression& check : stream.checks) {
+    page.line(2, fmt::format("So is one that fails \"{}\": {}", check.name.text,
+                             on_one_line(check.expression.text)));
+  }
+  if (!stream.filter.empty()) {
+    page.line(2, fmt::format("Only events with {} are looked at; others are counted as filtered.",
+                             on_one_line(stream.filter.text)));
+  }
+  if (stream.id.empty()) {
+    page.line(2,
+              "What is sent twice counts twice, unless it has an Idempotency-Key: there is no "
+              "`id`.");
+  } else {
+    page.line(2, fmt::format("An event is known again by {} for {} of event time, and counts once.",
+                             stream.id.text, span_in_words(stream.id_horizon)));
+  }
+  if (plan.streams[index].windows == nullptr) {
+    page.line(2, "No window reads it: its events are checked and logged, and nothing is computed.");
+  }
+}
+
+// --- what is computed
+
+/// "minute", "5 minutes".
+std::string each(Duration span) {
+  std::string out = span_in_words(span);
+  if (out.starts_with("1 ") && out.find(' ', 2) == std::string::npos) out.erase(0, 2);
+  return out;
+}
+
+std::string shape_of(const window::WindowOptions& window) {
+  if (window.gap != 0) {
+    return fmt::format("each session: events that follow one another within {}",
+                       span_in_words(window.gap));
+  }
+  std::string out = "each " + each(window.size);
+  if (window.hop != 0 && window.hop != window.size) {
+    out += fmt::format(" (a new one every {})", each(window.hop));
+  }
+  if (!window.timezone.empty()) out += fmt::format(" of the calendar of {}", window.timezone);
+  return out;
+}
+
+void explain_keep(const Plan& plan, const std::string& window, Page& page) {
+  const auto found = plan.config.store.keep.find(window);
+  if (found == plan.config.store.keep.end()) {
+    page.line(2, "Its rows are kept for ever.");
+    return;
+  }
+  std::vector<std::string> kept = {
+      fmt::format("{} as they closed", span_in_words(found->second.raw))};
+  if (found->second.hourly != 0) {
+    kept.push_back(fmt::format("{} merged to hours", span_in_words(found->second.hourly)));
+  }
+  if (found->second.daily != 0) {
+    kept.push_back(fmt::format("{} merged to days", span_in_words(found->second.daily)));
+  }
+  page.line(2, fmt::format("Its rows are kept for {}.", listed(kept)));
+}
+
+void explain_window(const Plan& plan, const PlannedWindow& planned, Page& page) {
+  const window::WindowOptions& window = planned.options;
+  std::vector<std::string> keys;
+  for (const window::NamedExpression& key : window.by) {
+    const std::string expression = on_one_line(key.expression.text);
+    keys.push_back(expression == key.name.text
+                       ? key.name.text
+                       : fmt::format("{} (= {})", key.name.text, expression));
+  }
+  std::string what =
+      fmt::format("{}: of {}, for {}", window.name.text, window.from.text, shape_of(window));
+  if (!keys.empty()) what += " and each " + listed(keys);
+  if (!window.where.empty()) what += ", where " + on_one_line(window.where.text);
+  page.line(1, what);
+  for (const window::NamedExpression& metric : window.select) {
+    page.line(2, fmt::format("{} = {}", metric.name.text, on_one_line(metric.expression.text)));
+  }
+  const decode::StreamOptions& stream = plan.config.streams[planned.stream_id];
+  page.line(
+      2, fmt::format("It closes once event time has passed its end{}, or after {} without "
+                     "events once the clock has; what comes later is late: set aside and "
+                     "counted.",
+                     window.allowed_lateness == 0 ? std::string()
+                                                  : " by " + span_in_words(window.allowed_lateness),
+                     span_in_words(stream.idle_timeout)));
+  if (!keys.empty()) {
+    page.line(2, fmt::format("Beyond {} keys in one window, further ones are counted together as "
+                             "__overflow__.",
+                             number_in_words(static_cast<double>(window.max_keys))));
+  }
+  explain_keep(plan, window.name.text, page);
+}
+
+// --- what is made of it
+
+void explain_rules(const Plan& plan, Page& page) {
+  page.heading("What counts as an anomaly");
+  if (plan.config.rules.empty()) {
+    page.line(1, "Nothing: there is no [rule.NAME].");
+    return;
+  }
+  for (const detect::RuleOptions& rule : plan.config.rules) {
+    page.line(1, fmt::format("{} ({}): a closed row of {} where {}", rule.name.text,
+                             to_text(rule.severity), rule.on.text, on_one_line(rule.when.text)));
+    if (rule.hold != 0) {
+      page.line(2, fmt::format("It must hold for {} without a break.", span_in_words(rule.hold)));
+    }
+    if (rule.when.text.find("baseline") != std::string::npos) {
+      page.line(2, fmt::format("A baseline says nothing before {} windows have closed.",
+                               rule.warmup_windows));
+    }
+    if (rule.keep_firing_for != 0) {
+      page.line(2, fmt::format("It is over once it has been quiet for {}.",
+                               span_in_words(rule.keep_firing_for)));
+    }
+  }
+  const narrate::IncidentOptions& incidents = plan.config.incidents;
+  page.line(1, fmt::format("Anomalies of one key within {} are one incident; it is resolved when "
+                           "its rules have been quiet for {}.",
+                           span_in_words(incidents.gap), span_in_words(incidents.resolve_after)));
+  if (!incidents.evidence.empty()) {
+    page.line(1,
+              fmt::format("What moved is looked up in {}.", listed(texts_of(incidents.evidence))));
+  }
+}
+
+void explain_sinks(const Plan& plan, Page& page) {
+  const config::Config& config = plan.config;
+  if (config.sinks.empty()) return;
+  page.heading("Where results go besides");
+  for (const sink::SinkOptions& sink : config.sinks) {
+    page.line(1, fmt::format("{}: {} to Kafka's topic {} at {}, each once for who reads "
+                             "read_committed.",
+                             sink.name.text, sink.from.text, sink.topic.text,
+                             sink.kafka.client.brokers.text));
+    page.line(
+        2, fmt::format("While its brokers are away, up to {} wait here; then {}.",
+                       bytes_in_words(sink.outbox_bytes_max),
+                       sink.required ? "ingest waits, too" : "the oldest are dropped and counted"));
+  }
+}
+
+void explain_asking(const Plan& plan, Page& page) {
+  const config::Config& config = plan.config;
+  page.heading("Where to look");
+  for (const PlannedWindow& window : plan.windows) {
+    const std::string& name = window.options.name.text;
+    page.line(1, fmt::format("SQL view {}{}", name,
+                             config.http.enabled ? ", GET /api/v1/windows/" + name : ""));
+  }
+  for (const store::ViewOptions& view : config.store.views) {
+    page.line(1, fmt::format("SQL view {}: {}, told apart by window_size", view.name.text,
+                             listed(texts_of(view.windows))));
+  }
+  if (!config.http.enabled) return;
+  for (const serve::EndpointOptions& endpoint : config.endpoints) {
+    std::vector<std::string> parameters;
+    for (const serve::EndpointParameter& parameter : endpoint.parameters) {
+      parameters.push_back(parameter.name.text + (parameter.required ? " (required)" : ""));
+    }
+    page.line(1, fmt::format("{}: rows of {}{}{}", endpoint.name.text, endpoint.window.text,
+                             parameters.empty() ? "" : " by ", listed(parameters)));
+  }
+}
+
+}  // namespace
+
+std::string explain(const Plan& plan) {
+  Page page;
+  explain_place(plan, page);
+  page.heading("How events come in");
+  for (std::size_t i = 0; i < plan.streams.size(); ++i) explain_stream(plan, i, page);
+  page.heading("What is computed");
+  if (plan.windows.empty()) page.line(1, "Nothing: there is no [window.NAME].");
+  for (const PlannedWindow& window : plan.windows) explain_window(plan, window, page);
+  explain_rules(plan, page);
+  explain_sinks(plan, page);
+  explain_asking(plan, page);
+  return page.take();
+}
+
+}  // namespace streamobs::app
