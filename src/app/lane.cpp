@@ -223,6 +223,10 @@ Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::stri
   return windows_[stream_id]->restore(snapshot);
 }
 
+void Lane::keep_closed(std::uint32_t stream_id, const std::vector<Timestamp>& closed_before) {
+  windows_[stream_id]->keep_closed(closed_before);
+}
+
 EventBatchPtr Lane::decode(const Block& block) {
   EventBatchPtr batch = take_batch();
   decoders_[block.stream_id]->decode(block, *batch);

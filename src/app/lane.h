@@ -158,6 +158,8 @@ class Lane {
 
   /// Before anything runs: takes over a stream's open windows from a checkpoint.
   Result<window::RestoredWindows> restore(std::uint32_t stream_id, std::string_view snapshot);
+  /// Before anything runs: what another lane has been told of them by restore().
+  void keep_closed(std::uint32_t stream_id, const std::vector<Timestamp>& closed_before);
 
   /// On the lane's strand: decodes one block into a batch of the lane's pool.
   EventBatchPtr decode(const Block& block);

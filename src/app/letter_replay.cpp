@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include <fmt/format.h>
@@ -76,6 +77,23 @@ struct LetterReplay::Run {
   flow::Signal ended;
 };
 
+/// One of those that send; counted however it ends.
+class LetterReplay::Worker {
+ public:
+  explicit Worker(Run& run) : run_(&run) { ++run.working; }
+  Worker(Worker&& other) noexcept : run_(std::exchange(other.run_, nullptr)) {}
+  Worker& operator=(Worker&&) = delete;
+  ~Worker() {
+    if (run_ == nullptr) return;
+    --run_->working;
+    run_->ended.notify();
+  }
+  Run& run() const { return *run_; }
+
+ private:
+  Run* run_;
+};
+
 asio::awaitable<Result<ReplayReport>> LetterReplay::replay(std::size_t lane,
                                                            store::DeadLetterQuery which) {
   if (under_way_.exchange(true)) {
@@ -135,13 +153,21 @@ void LetterReplay::choose(Run& run, std::vector<store::StoredDeadLetter> page) {
 
 asio::awaitable<void> LetterReplay::send_all(Run& run) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  run.working = std::min(kAtOnce, run.letters.size());
-  for (std::size_t n = run.working; n > 0; --n) tasks_.spawn(executor, "dead letters", work(run));
+  std::exception_ptr failed;
+  try {
+    for (std::size_t n = std::min(kAtOnce, run.letters.size()); n > 0; --n) {
+      tasks_.spawn(executor, "dead letters", work(Worker(run)));
+    }
+  } catch (...) {
+    failed = std::current_exception();  // Those that have begun refer to the run.
+  }
   const auto all_ended = [&run] { return run.working == 0; };
   co_await run.ended.wait(all_ended);
+  if (failed) std::rethrow_exception(failed);
 }
 
-asio::awaitable<void> LetterReplay::work(Run& run) {
+asio::awaitable<void> LetterReplay::work(Worker worker) {
+  Run& run = worker.run();
   while (run.next < run.letters.size() && run.report.stopped.empty()) {
     const store::StoredDeadLetter& stored = run.letters[run.next++];
     const IngestOutcome outcome = co_await send(run, stored.letter);
@@ -158,8 +184,6 @@ asio::awaitable<void> LetterReplay::work(Run& run) {
       }
     }
   }
-  run.working.fetch_sub(1);
-  run.ended.notify();
 }
 
 /// Where the pipeline is full, tries for a while.

@@ -33,10 +33,11 @@ class LetterReplay final : public serve::LetterReplay {
 
  private:
   struct Run;
+  class Worker;
   asio::awaitable<Result<>> replay_pages(Run& run, store::DeadLetterQuery which);
   void choose(Run& run, std::vector<store::StoredDeadLetter> page);
   asio::awaitable<void> send_all(Run& run);
-  asio::awaitable<void> work(Run& run);
+  asio::awaitable<void> work(Worker worker);
   asio::awaitable<source::IngestOutcome> send(const Run& run, const DeadLetter& letter);
   Block block_of(const DeadLetter& letter) const;
 

@@ -71,6 +71,15 @@ void explain_nothing(const Topology& topology, const Totals& totals, const PastE
                to_rfc3339(events.seen()->from), to_rfc3339(events.seen()->to));
     return;
   }
+  if (!events.any()) {
+    fmt::print(
+        stderr,
+        "error: nothing was counted: the log holds no event any more, only what a restart "
+        "needs\n"
+        "  try: [wal] keep = {{ age = \"7d\", bytes = \"10GB\" }}, which has it keep more from "
+        "now on\n");
+    return;
+  }
   const std::string reason = explain_refusals(topology, totals);
   if (!reason.empty()) {
     const std::vector<PlannedStream>& streams = topology.plan().streams;
@@ -130,6 +139,7 @@ int run_log_replay(const std::shared_ptr<const Plan>& plan, const LogReplayOptio
   TopologyOptions topology_options;
   topology_options.durable = false;
   topology_options.input = &events;
+  topology_options.range = *range;
   const auto started = SteadyClock::now();
   Topology topology(events.plan(), topology_options);
   if (const Result<> ready = topology.start(); ready.has_error()) return fail_with(ready.error());

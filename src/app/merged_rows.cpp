@@ -69,7 +69,11 @@ class Merging {
                               to_rfc3339(row.start), schema_.window));
     }
     Result<window::WindowState> state = window::WindowState::decode(row.state);
-    if (state.has_error()) return state.error();
+    if (state.has_error()) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("the window {} of {} cannot be read ({}); leave it out by from or to",
+                              to_rfc3339(row.start), schema_.window, state.error().message));
+    }
     WindowRow merged;
     merged.start = start_;
     merged.end = end_;
@@ -219,7 +223,14 @@ std::vector<Stretch> stretches_of(const store::Database& database, const serve::
     finer = resolution;
     to = until;
   }
-  stretches.push_back({finer, kMinTimestamp, to});
+  // Rows go by whole days, which a step may be longer than, or not divide: one that some are gone
+  // of is not told.
+  Timestamp from = kMinTimestamp;
+  const Timestamp removed = database.reach(query.rows.window, finer).removed_until;
+  if (query.step != 0 && removed != kMinTimestamp) {
+    from = store::floor_to(removed + query.step - 1, query.step);
+  }
+  stretches.push_back({finer, from, to});
   return stretches;
 }
 

@@ -152,6 +152,7 @@ Result<Replayed> PastEvents::translate(const wal::LogEntry& entry) {
   replayed.position = entry.sequence;
   const auto type = static_cast<wal::RecordType>(entry.type);
   if (type == wal::RecordType::batch) {
+    any_ = true;
     Result<wal::EventBatchPtr> batch = translate_batch(entry);
     if (batch.has_error()) return batch.error();
     if (*batch != nullptr) {

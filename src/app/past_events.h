@@ -36,6 +36,8 @@ class PastEvents : public ReplayInput {
   Result<std::vector<std::string>> unknown_fields();
   /// After the last read(): the rows that were not in the range, and the times that there were.
   std::uint64_t rows_outside() const { return rows_outside_; }
+  /// Whether there was any event, of whichever stream.
+  bool any() const { return any_; }
   const std::optional<TimeRange>& seen() const { return seen_; }
   /// PastLog::passed_over().
   std::string passed_over() const { return log_->passed_over(); }
@@ -81,6 +83,7 @@ class PastEvents : public ReplayInput {
   std::vector<std::unique_ptr<decode::Decoder>> decoders_;  ///< By stream of the plan.
   EventBatch then_;                                         ///< As it was.
   std::uint64_t rows_outside_ = 0;
+  bool any_ = false;
   std::optional<TimeRange> seen_;
 };
 

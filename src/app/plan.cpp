@@ -287,6 +287,8 @@ void plan_outboxes(Plan& plan) {
   for (const sink::SinkOptions& sink : plan.config.sinks) {
     store::OutboxOptions out;
     out.sink = sink.name.text;
+    out.feed = fmt::format("{}\n{}", sink.from.text, sink.topic.text);
+    out.target = fmt::format("{}\n{}", sink.kafka.client.brokers.text, sink.markers.text);
     out.from = from_of(plan, sink.from.text);
     out.bytes_max = sink.outbox_bytes_max;
     out.required = sink.required;

@@ -68,6 +68,12 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
   }
 }
 
+void Results::only(const TimeRange& range) {
+  for (const auto& merger : mergers_) {
+    if (merger != nullptr) merger->only(range.from, range.to);
+  }
+}
+
 Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t position) {
   for (std::size_t id = 0; id < mergers_.size(); ++id) {
     if (mergers_[id] == nullptr) continue;

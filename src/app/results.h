@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "app/lane.h"
+#include "app/past_log.h"
 #include "app/plan.h"
 #include "detect/detector.h"
 #include "event/record.h"
@@ -34,6 +35,9 @@ class Results {
   Results(const Plan& plan, asio::io_context& io, std::size_t lanes, const Clock& clock,
           telemetry::Registry& metrics);
 
+  /// Before spawn(): only events of this time are counted, and windows that reach beyond are not
+  /// whole.
+  void only(const TimeRange& range);
   /// Before spawn(): takes a checkpoint's parts over. What it has to say of rules and windows that
   /// the config does not have any more is logged, and their open anomalies are resolved as of
   /// `position`, the record by which the config of now takes effect.

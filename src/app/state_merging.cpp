@@ -23,7 +23,8 @@ Result<> StateMerging::merge(const WindowSchema& schema, WindowRow& into,
   std::optional<window::WindowState> sum;
   const auto add = [&sum](const std::string& bytes) -> Result<> {
     Result<window::WindowState> state = window::WindowState::decode(bytes);
-    if (state.has_error()) return state.error();
+    // The row's fault, not the database's: another version may have written it.
+    if (state.has_error()) return fail(ErrorCode::invalid, state.error().message);
     if (sum) return sum->merge(*state);
     sum = std::move(*state);
     return {};

@@ -93,6 +93,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   dispatcher_ = std::make_unique<Dispatcher>(*plan_, history_strand_, clock_, lanes_, admissions_,
                                              in_flight_, metrics_, options_.durable);
   results_ = std::make_unique<Results>(*plan_, io_, lanes, clock_, metrics_);
+  results_->only(options_.range);
   ingest_ = std::make_unique<Ingest>(lanes_, *sequencing_, *journal_, in_flight_,
                                      [this] { return store_sink_->held_up(); });
   view_ = std::make_unique<PipelineView>(*this);
@@ -182,7 +183,7 @@ Result<> Topology::make_sources() {
 Result<> Topology::make_sinks() {
   if (options_.past) store_sink_->ignore_full_outboxes();
   if (history_ == nullptr || options_.past) return {};
-  if (Result<> dropped = database_->drop_other_outboxes(); dropped.has_error()) return dropped;
+  if (Result<> dropped = database_->settle_outboxes(); dropped.has_error()) return dropped;
   if (plan_->config.sinks.empty()) return {};
   sink_threads_ = std::make_unique<flow::BlockingPool>(plan_->config.sinks.size());
   const sink::KafkaSink::Origin origin{history_->log_id(), history_->end()};

@@ -27,6 +27,7 @@
 #include "app/ingest.h"
 #include "app/journal.h"
 #include "app/lane.h"
+#include "app/past_log.h"
 #include "app/plan.h"
 #include "app/recovery.h"
 #include "app/results.h"
@@ -75,6 +76,8 @@ struct TopologyOptions {
   std::optional<Past> past;
   /// Replayed instead of taking events; then everything ends. Not durable. Outlives the topology.
   ReplayInput* input = nullptr;
+  /// With `input`: what it was asked for.
+  TimeRange range;
   /// replay: told how far the reading has come, about ten times a second, on some thread.
   std::function<void(std::uint64_t bytes_read, std::uint64_t bytes_total)> on_progress;
 };

@@ -167,8 +167,8 @@ asio::awaitable<void> Topology::watch_shutdown() {
 }
 
 std::uint64_t Topology::progress() const {
-  return database_->stats().rows_written + store_sink_->steps_kept_up() + lane_metrics_.windowed_batches.value() +
-         lane_metrics_.decoded_batches.value();
+  return database_->stats().rows_written + store_sink_->steps_kept_up() +
+         lane_metrics_.windowed_batches.value() + lane_metrics_.decoded_batches.value();
 }
 
 asio::awaitable<void> Topology::shut_down() {
@@ -205,7 +205,8 @@ asio::awaitable<void> Topology::shut_down() {
   store_sink_->ignore_full_outboxes();
   co_await stage_tasks_.join();
   // A run of its own over what there is leaves nothing for later.
-  if (options_.stop_when_input_ends) co_await store_sink_->keep_up();
+  const bool of_its_own = options_.stop_when_input_ends || options_.input != nullptr;
+  if (of_its_own) co_await store_sink_->keep_up();
   co_await finish_sinks();
 }
 

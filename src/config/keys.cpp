@@ -96,7 +96,7 @@ const Alias kAliases[] = {
     {&kSink, "bootstrap_servers", R"(it is called "brokers" here)", "brokers"},
     {&kSink, "topics", R"(a sink writes to one: topic = "service-metrics")"},
     {&kSink, "window", R"(it is called "from" here)", "from"},
-    {&kSink, "stream", "a stream's events cannot be sent on yet; from names a window"},
+    {&kSink, "stream", R"(it is called "from" here)", "from"},
     {&kSink, "partitions", "it belongs to the topic: [topic.NAME] partitions = 3"},
     {&kSink, "retention", "it belongs to the topic: [topic.NAME] retention = \"7d\""},
     {&kTopic, "replication_factor", R"(it is called "replication" here)", "replication"},

@@ -25,10 +25,11 @@ struct ResultColumn {
 
 /// The columns of a window's results. Made from the config, shared, never changed.
 struct WindowSchema {
-  std::string window;      ///< Its name in the config, of its view and in the API.
+  std::string window;  ///< Its name in the config, of its view and in the API.
   std::string stream;
-  Duration size = 0;       ///< Of one window; for calendar days, of a day without a clock change.
-  Duration hop = 0;        ///< From the start of one to that of the next; 0: of `size` (tumbling).
+  Duration size = 0;  ///< Of one window; for calendar days, of a day without a clock change.
+  Duration hop = 0;   ///< From the start of one to that of the next; 0: of `size` (tumbling).
+  Duration gap = 0;   ///< Not 0: sessions, which end when a key is silent for this long.
   Duration allowed_lateness = 0;  ///< A window closes this long after its end.
   std::vector<ResultColumn> keys;
   std::vector<ResultColumn> metrics;  ///< In the config's order.
@@ -46,20 +47,20 @@ struct WindowRow {
   Timestamp start = 0;  ///< Inclusive.
   Timestamp end = 0;    ///< Exclusive.
   bool closed = false;
-  bool overflow = false;      ///< The group of all keys beyond max_keys.
+  bool overflow = false;  ///< The group of all keys beyond max_keys.
   std::uint32_t revision = 0;
-  std::vector<Value> keys;    ///< As in the schema.
-  std::vector<Value> metrics; ///< As in the schema.
-  std::string state;          ///< The accumulators, serialised; empty for open windows.
+  std::vector<Value> keys;     ///< As in the schema.
+  std::vector<Value> metrics;  ///< As in the schema.
+  std::string state;           ///< The accumulators, serialised; empty for open windows.
 };
 
 struct WindowBatch {
   static constexpr std::size_t kMaxRows = 1024;
 
   std::shared_ptr<const WindowSchema> schema;
-  std::uint64_t position = 0;  ///< Log position that closed (or showed) the window.
-  Timestamp watermark = 0;     ///< Of the stream at that position.
-  std::vector<WindowRow> rows; ///< Ordered by start, then key.
+  std::uint64_t position = 0;   ///< Log position that closed (or showed) the window.
+  Timestamp watermark = 0;      ///< Of the stream at that position.
+  std::vector<WindowRow> rows;  ///< Ordered by start, then key.
   /// A view of windows that are still open: shown, never stored.
   bool early = false;
   /// The last batch of one round of closing: everything this position closed has been sent.

@@ -174,7 +174,11 @@ Result<std::optional<std::string>> newest_of(const ClientOptions& options, const
       break;
     }
     if (key == std::string_view(static_cast<const char*>(message->key), message->key_len)) {
-      found.emplace(static_cast<const char*>(message->payload), message->len);
+      // Without a value it says that what was there has been removed.
+      found.reset();
+      if (message->payload != nullptr) {
+        found.emplace(static_cast<const char*>(message->payload), message->len);
+      }
     }
   }
   rd_kafka_consume_stop(handle.get(), 0);

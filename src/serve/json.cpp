@@ -78,6 +78,12 @@ void write(JsonWriter& json, const WindowInfo& info) {
   json.begin_object().field("window", schema.window).field("stream", schema.stream);
   json.field("size", to_text(schema.size));
   json.field("size_seconds", static_cast<double>(schema.size) / kSecond);
+  const auto span_or_null = [&json](std::string_view name, Duration span) {
+    json.key(name);
+    span == 0 ? json.null() : json.value(to_text(span));
+  };
+  span_or_null("hop", schema.step() == schema.size ? 0 : schema.hop);
+  span_or_null("gap", schema.gap);
   json.field("allowed_lateness", to_text(info.allowed_lateness));
   json.field("emit_every", to_text(info.emit_every));
   write_columns(json, "keys", schema.keys);

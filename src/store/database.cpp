@@ -112,6 +112,7 @@ struct Database::Impl {
   std::mutex writer_mutex;  ///< Of the writing connection, and so of most of the above.
   Statement set_position;
   bool in_transaction = false;
+  std::string kept_up_last;         ///< Where the last keep_up() stopped: a name of `tables`.
   std::uint64_t rows_open = 0;      ///< Written in the open transaction.
   int journal_pages = 0;            ///< After the last commit.
   mutable std::mutex reader_mutex;  ///< Queries take turns; each is bounded in time.
@@ -505,10 +506,10 @@ Result<bool> Database::set_sink_writers(const std::string& sink, SinkWriters wri
   return true;
 }
 
-Result<> Database::drop_other_outboxes() {
+Result<> Database::settle_outboxes() {
   Impl& impl = *impl_;
   const std::lock_guard lock(impl.writer_mutex);
-  const Result<> dropped = impl.outbox.drop_others(impl.writer);
+  const Result<> dropped = impl.outbox.settle(impl.writer);
   if (dropped.has_error()) return impl.failed(dropped.error());
   return {};
 }
@@ -525,7 +526,12 @@ Result<bool> Database::keep_up() {
   Impl& impl = *impl_;
   if (impl.merger == nullptr) return false;
   std::size_t left = kKeepUpRows;
-  for (auto& [name, table] : impl.tables) {
+  // Each in its turn, from behind the one where the last call stopped.
+  auto next = impl.tables.upper_bound(impl.kept_up_last);
+  for (std::size_t n = 0; n < impl.tables.size() && left != 0; ++n, ++next) {
+    if (next == impl.tables.end()) next = impl.tables.begin();
+    auto& [name, table] = *next;
+    impl.kept_up_last = name;
     while (left != 0) {
       const std::size_t most = std::min(left, kKeepUpStep);
       const std::lock_guard lock(impl.writer_mutex);

@@ -111,9 +111,9 @@ class Database {
   /// Once it returns true this survives a power failure. False: a transaction is just open, try
   /// again soon.
   Result<bool> set_sink_writers(const std::string& sink, SinkWriters writers);
-  /// Removes what waits for sinks that are none of `outboxes`: for an engine that runs by its
-  /// config of now.
-  Result<> drop_other_outboxes();
+  /// Removes what waits for sinks that are none of `outboxes`, or are about something else now: for
+  /// an engine that runs by its config of now.
+  Result<> settle_outboxes();
   OutboxStats outbox_stats(const std::string& sink) const;
   /// Whether a required sink's outbox has as much as it may have, so that results had better wait.
   bool outbox_full() const;

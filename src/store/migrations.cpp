@@ -69,7 +69,9 @@ ALTER TABLE dead_letter ADD COLUMN header BLOB;
 ALTER TABLE dead_letter ADD COLUMN replayed_at INTEGER;
 )sql",
     // 5: results on their way to topics, and whose notes a sink may find there (store/outbox.h).
+    // A window may be called outbox; its view is made anew at each start.
     R"sql(
+DROP VIEW IF EXISTS outbox;
 CREATE TABLE outbox (
   sink TEXT NOT NULL, position INTEGER NOT NULL, ordinal INTEGER NOT NULL,
   made_at INTEGER NOT NULL, key BLOB, value BLOB NOT NULL,
@@ -88,6 +90,19 @@ CREATE TABLE streamobs_progress (
 CREATE TABLE streamobs_retention (
   name TEXT PRIMARY KEY COLLATE NOCASE, removed_until INTEGER NOT NULL
 ) WITHOUT ROWID;
+)sql",
+    // 7: a name that no window can have; what a sink was about when it last ran; the headers of
+    // dead letters, each once (in dead_letter.header stand those of earlier versions); whether a
+    // window hopped or was of sessions, '' where earlier versions did not say.
+    R"sql(
+ALTER TABLE outbox RENAME TO streamobs_outbox;
+CREATE TABLE streamobs_sink_target (
+  name TEXT PRIMARY KEY, feed TEXT NOT NULL, target TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE streamobs_header (id INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE);
+ALTER TABLE dead_letter ADD COLUMN header_id INTEGER;
+CREATE INDEX dead_letter_by_header ON dead_letter (header_id) WHERE header_id IS NOT NULL;
+ALTER TABLE streamobs_window ADD COLUMN shape TEXT NOT NULL DEFAULT '';
 )sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));

@@ -18,6 +18,8 @@ struct OutboxOptions {
   enum class From : std::uint8_t { window, stream, anomalies, incidents, dead_letters };
 
   std::string sink;
+  std::string feed;    ///< What goes to which topic, in a text that changes when that does.
+  std::string target;  ///< Likewise, at which brokers it is and where its markers are.
   From from = From::window;
   std::string window;            ///< With From::window: its name …
   std::vector<std::size_t> key;  ///< … and which of its keys, joined by '|', make the message's.

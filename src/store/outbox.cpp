@@ -73,23 +73,25 @@ Result<> Outbox::prepare(const Connection& connection) {
   constexpr std::string_view kRange =
       "WHERE sink = ?1 AND (position, ordinal) > (?2, ?3) AND (position, ordinal) <= (?4, ?5)";
   const std::pair<Statement*, std::string> statements[] = {
-      {&insert_, "INSERT OR IGNORE INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
-      {&measure_,
-       fmt::format("SELECT count(*), total(ifnull(length(key), 0) + length(value)) FROM outbox {}",
-                   kRange)},
-      {&remove_, fmt::format("DELETE FROM outbox {}", kRange)},
+      {&insert_, "INSERT OR IGNORE INTO streamobs_outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+      {&measure_, fmt::format("SELECT count(*), total(ifnull(length(key), 0) + length(value)) FROM "
+                              "streamobs_outbox {}",
+                              kRange)},
+      {&remove_, fmt::format("DELETE FROM streamobs_outbox {}", kRange)},
       {&sizes_,
-       "SELECT position, ordinal, ifnull(length(key), 0) + length(value) FROM outbox WHERE sink = "
+       "SELECT position, ordinal, ifnull(length(key), 0) + length(value) FROM streamobs_outbox "
+       "WHERE sink = "
        "?1 AND (position, ordinal) > (?2, ?3) ORDER BY position, ordinal"},
-      {&oldest_, "SELECT made_at FROM outbox WHERE sink = ?1 ORDER BY position, ordinal LIMIT 1"}};
+      {&oldest_,
+       "SELECT made_at FROM streamobs_outbox WHERE sink = ?1 ORDER BY position, ordinal LIMIT 1"}};
   for (const auto& [statement, sql] : statements) {
     if (const Result<> done = prepare(*statement, sql); done.has_error()) return done;
   }
   Statement all;
-  const Result<> prepared = prepare(
-      all,
-      "SELECT sink, count(*), total(ifnull(length(key), 0) + length(value)) FROM outbox GROUP BY "
-      "sink");
+  const Result<> prepared = prepare(all,
+                                    "SELECT sink, count(*), total(ifnull(length(key), 0) + "
+                                    "length(value)) FROM streamobs_outbox GROUP BY "
+                                    "sink");
   if (prepared.has_error()) return prepared;
   while (true) {
     const Result<bool> row = all.step();
@@ -107,23 +109,67 @@ Result<> Outbox::prepare(const Connection& connection) {
   return {};
 }
 
-Result<> Outbox::drop_others(const Connection& connection) {
+Result<> Outbox::settle(const Connection& connection) {
   std::string known;
   for (const auto& [name, box] : boxes_) known += (known.empty() ? "" : ", ") + quoted_text(name);
-  const std::string others = fmt::format("FROM outbox WHERE sink NOT IN ({})", known);
-  const Result<std::int64_t> rows = connection.query_int("SELECT count(*) " + others);
+  const Result<> others = drop(
+      connection, fmt::format("sink NOT IN ({})", known),
+      "the config does not have these sinks any more: what they had not delivered yet is dropped "
+      "(it stays in the database as results)");
+  if (others.has_error()) return others;
+  for (auto& [name, box] : boxes_) {
+    if (const Result<> done = settle(connection, *box); done.has_error()) return done;
+  }
+  return {};
+}
+
+/// A sink is known by its name; what it was about when it last ran says whether it is still the
+/// same.
+Result<> Outbox::settle(const Connection& connection, Box& box) {
+  const std::string name = quoted_text(box.options.sink);
+  const auto was = [&](const char* column) {
+    return connection.query_text(
+        fmt::format("SELECT coalesce((SELECT {} FROM streamobs_sink_target WHERE name = {}), '')",
+                    column, name));
+  };
+  const Result<std::string> feed = was("feed");
+  if (feed.has_error()) return feed.error();
+  const Result<std::string> target = was("target");
+  if (target.has_error()) return target.error();
+  if (!feed->empty() && *feed != box.options.feed) {
+    const Result<> dropped =
+        drop(connection, "sink = " + name,
+             "this sink has other results or another topic now: what it had not delivered yet is "
+             "dropped (it stays in the database as results)");
+    if (dropped.has_error()) return dropped;
+    box.open = {};
+    const std::lock_guard lock(mutex_);
+    box.stats = {};
+  }
+  std::string sql;
+  if (!target->empty() && *target != box.options.target) {
+    // Markers elsewhere are other markers: none of them is known yet.
+    sql = fmt::format("DELETE FROM streamobs_sink WHERE name = {};", name);
+  }
+  if (*feed != box.options.feed || *target != box.options.target) {
+    sql += fmt::format("INSERT OR REPLACE INTO streamobs_sink_target VALUES ({}, {}, {});", name,
+                       quoted_text(box.options.feed), quoted_text(box.options.target));
+  }
+  return sql.empty() ? Result<>() : connection.execute(sql);
+}
+
+Result<> Outbox::drop(const Connection& connection, std::string_view which,
+                      std::string_view message) {
+  const std::string from = fmt::format("FROM streamobs_outbox WHERE {}", which);
+  const Result<std::int64_t> rows = connection.query_int("SELECT count(*) " + from);
   if (rows.has_error()) return rows.error();
   if (*rows == 0) return {};
   const Result<std::string> names =
-      connection.query_text("SELECT group_concat(DISTINCT sink) " + others);
+      connection.query_text("SELECT group_concat(DISTINCT sink) " + from);
   if (names.has_error()) return names.error();
-  const Result<> dropped = connection.execute("DELETE " + others);
+  const Result<> dropped = connection.execute("DELETE " + from);
   if (dropped.has_error()) return dropped;
-  log::warn(
-      "the config does not have these sinks any more: what they had not delivered yet is dropped "
-      "(it "
-      "stays in the database as results)",
-      {{"sinks", *names}, {"undelivered", *rows}});
+  log::warn(message, {{"sinks", *names}, {"undelivered", *rows}});
   return {};
 }
 
@@ -145,6 +191,8 @@ Result<> Outbox::write(const Record& record, Timestamp now) {
     } else if (const auto* letters = std::get_if<DeadLettersPtr>(&record)) {
       if (box.options.from != From::dead_letters) continue;
       for (const DeadLetter& letter : **letters) {
+        // They come with the place of a batch that has had its results; see docs/config.md.
+        if (letter.reason == reason::set_aside) continue;
         done = add(box, letter.sequence, now, std::nullopt, json_of(letter));
         if (done.has_error()) break;
       }
@@ -345,7 +393,8 @@ Result<std::vector<OutboxRow>> read_outbox(const Connection& connection, const s
                                            OutboxPlace after, std::size_t rows_max,
                                            std::size_t bytes_max) {
   Result<Statement> read = connection.prepare(
-      "SELECT position, ordinal, key, value FROM outbox WHERE sink = ?1 AND (position, ordinal) > "
+      "SELECT position, ordinal, key, value FROM streamobs_outbox WHERE sink = ?1 AND (position, "
+      "ordinal) > "
       "(?3, ?4) ORDER BY position, ordinal LIMIT ?2");
   if (read.has_error()) return read.error();
   read->bind(1, std::string_view(sink));

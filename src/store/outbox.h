@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -61,9 +62,10 @@ class Outbox {
 
   /// Counts what is there. In a transaction of the caller's.
   Result<> prepare(const Connection& connection);
-  /// Removes what is there for other sinks, and says so: those that the config has no more. Between
-  /// transactions.
-  Result<> drop_others(const Connection& connection);
+  /// Removes what nobody is to have, and says so: what is there for sinks that the config has no
+  /// more, or that have other results or another topic now. Between transactions, before anything
+  /// is delivered.
+  Result<> settle(const Connection& connection);
 
   /// Adds what of a record is for sinks, within the open transaction.
   Result<> write(const Record& record, Timestamp now);
@@ -103,6 +105,9 @@ class Outbox {
     bool overflowing = false;  ///< It has been said.
   };
 
+  Result<> settle(const Connection& connection, Box& box);
+  static Result<> drop(const Connection& connection, std::string_view which,
+                       std::string_view message);
   Result<> add(Box& box, std::uint64_t position, Timestamp now, std::optional<std::string> key,
                const std::string& value);
   Result<> add_rows(Box& box, const WindowBatch& batch, Timestamp now);

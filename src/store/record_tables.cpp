@@ -214,9 +214,12 @@ Result<> RecordWriter::prepare(const Connection& connection) {
        "WHERE excluded.revision >= revision"},
       {&dead_letter_,
        "INSERT INTO dead_letter (reason, detail, stream, source, origin, position, \"window\", "
-       "received_at, payload, sequence, event_index, format, header) "
+       "received_at, payload, sequence, event_index, format, header_id) "
        "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) "
        "ON CONFLICT (sequence, event_index, \"window\") WHERE sequence <> 0 DO NOTHING"},
+      {&header_,
+       "INSERT INTO streamobs_header (text) VALUES (?1) ON CONFLICT (text) DO UPDATE SET text = "
+       "text RETURNING id"},
       {&replayed_,
        "UPDATE dead_letter SET replayed_at = ?1 WHERE sequence = ?2 AND event_index = ?3 AND "
        "sequence <> 0"},
@@ -228,6 +231,9 @@ Result<> RecordWriter::prepare(const Connection& connection) {
       {&expire_,
        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE received_at < ?1 "
        "ORDER BY received_at LIMIT ?2)"},
+      {&unused_headers_,
+       "DELETE FROM streamobs_header WHERE NOT EXISTS (SELECT 1 FROM dead_letter WHERE header_id = "
+       "streamobs_header.id)"},
   };
   for (const Wanted& wanted : all) {
     if (const Result<> done = prepare_one(*wanted.into, wanted.sql); done.has_error()) return done;
@@ -277,6 +283,8 @@ Result<> RecordWriter::write(const Incident& i) {
 
 Result<> RecordWriter::write(const DeadLetters& letters) {
   std::map<std::pair<std::string_view, std::string_view>, std::int64_t> counts;
+  const std::string* header = nullptr;  // The last one: most often those of a batch have the same.
+  std::int64_t header_id = 0;
   for (const DeadLetter& letter : letters) {
     dead_letter_.bind(1, std::string_view(letter.reason));
     dead_letter_.bind(2, std::string_view(letter.detail));
@@ -294,10 +302,16 @@ Result<> RecordWriter::write(const DeadLetters& letters) {
     } else {
       dead_letter_.bind_null(12);
     }
-    if (letter.header != nullptr) {
-      dead_letter_.bind_blob(13, *letter.header);
-    } else {
+    if (letter.header == nullptr) {
       dead_letter_.bind_null(13);
+    } else {
+      if (header == nullptr || *letter.header != *header) {
+        const Result<std::int64_t> id = id_of_header(*letter.header);
+        if (id.has_error()) return id.error();
+        header = letter.header.get();
+        header_id = *id;
+      }
+      dead_letter_.bind(13, header_id);
     }
     const Result<std::int64_t> added = dead_letter_.run_counted();
     if (added.has_error()) return added.error();
@@ -313,6 +327,16 @@ Result<> RecordWriter::write(const DeadLetters& letters) {
   return trim_.run();
 }
 
+/// That of the row that has it, made where there is none.
+Result<std::int64_t> RecordWriter::id_of_header(const std::string& header) {
+  header_.bind_blob(1, header);
+  const Result<bool> found = header_.step();
+  if (found.has_error()) return found.error();
+  const std::int64_t id = header_.int_at(0);
+  if (const Result<> ended = header_.run(); ended.has_error()) return ended.error();
+  return id;
+}
+
 Result<> RecordWriter::write(const ReplayedLetter& replayed) {
   replayed_.bind(1, replayed.at);
   replayed_.bind(2, static_cast<std::int64_t>(replayed.letter.sequence));
@@ -323,7 +347,10 @@ Result<> RecordWriter::write(const ReplayedLetter& replayed) {
 Result<std::int64_t> RecordWriter::expire_dead_letters(Timestamp before, std::int64_t step) {
   expire_.bind(1, before);
   expire_.bind(2, step);
-  return expire_.run_counted();
+  const Result<std::int64_t> removed = expire_.run_counted();
+  if (removed.has_error() || *removed == step) return removed;
+  if (const Result<> done = unused_headers_.run(); done.has_error()) return done.error();
+  return removed;
 }
 
 Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const ListQuery& query) {
@@ -472,7 +499,6 @@ StoredDeadLetter dead_letter_at(const Statement& row) {
   if (!row.is_null(12) && format >= 0 && format <= static_cast<std::int64_t>(kLastFormat)) {
     letter.format = static_cast<Format>(format);
   }
-  if (!row.is_null(13)) letter.header = std::make_shared<const std::string>(row.blob_at(13));
   letter.replayed_at = row.int_at(14);
   return stored;
 }
@@ -485,19 +511,39 @@ Result<std::vector<StoredDeadLetter>> read_dead_letters(const Connection& connec
   if (where.has_error()) return where.error();
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, reason, detail, stream, source, origin, position, \"window\", received_at, "
-      "payload, sequence, event_index, format, header, replayed_at FROM dead_letter WHERE {} "
+      "payload, sequence, event_index, format, header_id, replayed_at, header FROM dead_letter "
+      "WHERE {} "
       "ORDER BY id {} LIMIT {}",
       where->sql, query.oldest_first ? "ASC" : "DESC", row_limit(query.list.limit)));
   if (select.has_error()) return select.error();
   where->bind(*select);
+  Result<Statement> header = connection.prepare("SELECT text FROM streamobs_header WHERE id = ?1");
+  if (header.has_error()) return header.error();
+  std::map<std::int64_t, std::shared_ptr<const std::string>> headers;
   std::vector<StoredDeadLetter> rows;
   std::size_t bytes = 0;
   while (bytes < DeadLetterQuery::kPageBytesMax) {
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
     if (!*more) break;
-    rows.push_back(dead_letter_at(*select));
-    bytes += rows.back().letter.payload.size();
+    StoredDeadLetter& row = rows.emplace_back(dead_letter_at(*select));
+    bytes += row.letter.payload.size();
+    if (select->is_null(13)) {
+      if (select->is_null(15)) continue;
+      row.letter.header = std::make_shared<const std::string>(select->blob_at(15));
+      bytes += row.letter.header->size();
+      continue;
+    }
+    std::shared_ptr<const std::string>& known = headers[select->int_at(13)];
+    if (known == nullptr) {
+      header->bind(1, select->int_at(13));
+      const Result<bool> found = header->step();
+      if (found.has_error()) return found.error();
+      known = std::make_shared<const std::string>(*found ? header->blob_at(0) : std::string());
+      bytes += known->size();
+      header->reset();
+    }
+    row.letter.header = known;
   }
   return rows;
 }

@@ -31,17 +31,22 @@ class RecordWriter {
   Result<> write(const DeadLetters& letters);
   /// Notes when a letter's event was sent again, if it is still there.
   Result<> write(const ReplayedLetter& replayed);
-  /// Removes at most `step` dead letters that were received before `before`.
+  /// Removes at most `step` dead letters that were received before `before`; with the last of them
+  /// what only they needed.
   Result<std::int64_t> expire_dead_letters(Timestamp before, std::int64_t step);
 
  private:
   Statement anomaly_;
   Statement incident_;
+  Result<std::int64_t> id_of_header(const std::string& header);
+
   Statement dead_letter_;
+  Statement header_;
   Statement replayed_;
   Statement count_;
   Statement trim_;
   Statement expire_;
+  Statement unused_headers_;
 };
 
 Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const ListQuery& query);

@@ -42,6 +42,12 @@ std::string column_type(DataType type) {
   }
 }
 
+/// How windows of one size follow one another.
+std::string shape_of(const WindowSchema& schema) {
+  if (schema.gap != 0) return fmt::format("gap {}", schema.gap);
+  return fmt::format("step {}", schema.step());
+}
+
 void bind_value(Statement& statement, int i, const Value& value) {
   if (value.null) {
     statement.bind_null(i);
@@ -201,8 +207,9 @@ Result<std::vector<ResultColumn>> WindowTable::missing_metrics(const Connection&
   }
   // Windows of another size would stand among the old ones, and over those that start as they do.
   const Result<std::int64_t> other_size = connection.query_int(
-      fmt::format("SELECT count(*) FROM streamobs_window WHERE name = {} AND size <> {}",
-                  quoted_text(schema_->window), schema_->size));
+      fmt::format("SELECT count(*) FROM streamobs_window WHERE name = {} AND (size <> {} OR "
+                  "shape NOT IN ('', {}))",
+                  quoted_text(schema_->window), schema_->size, quoted_text(shape_of(*schema_))));
   if (other_size.has_error()) return other_size.error();
   if (*other_size != 0) fits = false;
   return missing;
@@ -223,7 +230,8 @@ Result<> WindowTable::keep_old(const Connection& connection) const {
     if (taken.has_error()) return taken.error();
     if (*taken) continue;
     log::warn(
-        "the keys, a type or the size of a window has changed; its earlier rows are kept in "
+        "the keys, a type or the size (hop, gap) of a window has changed; its earlier rows are "
+        "kept in "
         "a table of their own",
         {{"window", schema_->window}, {"table", name}});
     return connection.execute(
@@ -292,8 +300,9 @@ Result<> WindowTable::create(const Connection& connection) {
     }
   }
   if (resolution_ != Resolution::raw) return connection.execute(sql);
-  sql += fmt::format("INSERT OR REPLACE INTO streamobs_window (name, size) VALUES ({}, {});",
-                     quoted_text(schema_->window), schema_->size);
+  sql += fmt::format(
+      "INSERT OR REPLACE INTO streamobs_window (name, size, shape) VALUES ({}, {}, {});",
+      quoted_text(schema_->window), schema_->size, quoted_text(shape_of(*schema_)));
   return connection.execute(sql + create_view_sql());
 }
 
@@ -315,10 +324,15 @@ Result<> WindowTable::prepare(const Connection& connection) {
   }
   // The same row again changes nothing, a later revision replaces an earlier one, and what was
   // closed is not opened again by a row of the same revision.
-  const std::string sql = fmt::format(
-      "INSERT INTO {0} ({1}) VALUES ({2}) ON CONFLICT (window_start, _key) DO UPDATE SET {3} "
-      "WHERE (excluded.revision, excluded.closed) >= ({0}.revision, {0}.closed)",
+  std::string sql = fmt::format(
+      "INSERT INTO {0} ({1}) VALUES ({2}) ON CONFLICT (window_start, _key) DO UPDATE SET {3}",
       quoted(table()), names, values, updates);
+  // Merged rows are read, added to and written back: one that turns out to lack a part loses the
+  // figures it had.
+  if (resolution_ == Resolution::raw) {
+    sql += fmt::format(" WHERE (excluded.revision, excluded.closed) >= ({0}.revision, {0}.closed)",
+                       quoted(table()));
+  }
   Result<Statement> statement = connection.prepare(sql);
   if (statement.has_error()) return statement.error();
   upsert_ = std::move(*statement);

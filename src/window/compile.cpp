@@ -9,6 +9,7 @@
 #include "window/plan.h"
 #include "window/program_outputs.h"
 #include "window/select_compiler.h"
+#include "window/state.h"
 #include "window/window_plan.h"
 
 namespace streamobs::window {
@@ -54,10 +55,13 @@ class WindowCompiler {
     plan.definition = {{"from", stream.stream},
                        {"time", stream.time_field},
                        {"size", std::to_string(options_.size)},
-                       {"timezone", options_.timezone},
-                       {"allowed_lateness", std::to_string(options_.allowed_lateness)}};
+                       {"timezone", options_.timezone}};
     if (hops) plan.definition.emplace_back("hop", std::to_string(options_.hop));
-    if (options_.gap != 0) plan.definition.emplace_back("gap", std::to_string(options_.gap));
+    if (options_.gap != 0) {
+      plan.definition.emplace_back("gap", std::to_string(options_.gap));
+      // Sessions that have closed are told from those that go on by it.
+      plan.definition.emplace_back("allowed_lateness", std::to_string(options_.allowed_lateness));
+    }
     compile_time(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
@@ -76,11 +80,18 @@ class WindowCompiler {
       plan.first_time = add_time(plan, AccumulatorKind::min_int);
       plan.last_time = add_time(plan, AccumulatorKind::max_int);
     }
+    if (plan.accumulators.size() > WindowState::kAccumulatorsMax) {
+      complain(options_.name.place,
+               fmt::format("it needs {} accumulators, more than {}", plan.accumulators.size(),
+                           WindowState::kAccumulatorsMax),
+               "select less, or split it into several windows");
+    }
     auto schema = std::make_shared<WindowSchema>();
     schema->window = plan.name;
     schema->stream = stream.stream;
     schema->size = options_.size;
     schema->hop = hops ? options_.hop : 0;
+    schema->gap = options_.gap;
     schema->allowed_lateness = options_.allowed_lateness;
     for (const CompiledKey& key : keys) schema->keys.push_back({key.name, key.type});
     schema->metrics = std::move(metrics.columns);

@@ -59,7 +59,10 @@ using InstancePtr = std::unique_ptr<WindowInstance>;
 /// What the merger keeps of a hopping window: the panes that windows which have closed were made of
 /// and others will be.
 struct RetainedPanes {
-  Timestamp closed_to = kMinTimestamp;  ///< End of the last window that has closed.
+  /// Of any window but sessions: those that end by then have closed, whatever allowed_lateness is
+  /// by now, and stay closed.
+  Timestamp closed_before = kMinTimestamp;
+  Timestamp closed_to = kMinTimestamp;  ///< End of the last window with anything in it that closed.
   std::vector<InstancePtr> panes;       ///< By start; all end at `closed_to` or before.
 };
 

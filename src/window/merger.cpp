@@ -45,6 +45,14 @@ struct WindowMerger::Impl {
                    std::span<const std::byte* const> groups, const Round& round);
   void emit(Batches& batches, Records& out) const;
 
+  /// Whether events that are not counted cannot have been of it.
+  bool whole(const WindowPlan& window, const Interval& interval) const {
+    // A session's end lies behind its last event by the gap already.
+    return saturating_add(interval.start, -window.gap) >= counted.start &&
+           interval.end <= counted.end;
+  }
+
+  Interval counted{kMinTimestamp, kMaxTimestamp};
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<RowFinisher> finishers;
   std::vector<std::unique_ptr<WindowCloser>> closers;
@@ -58,6 +66,10 @@ WindowMerger::WindowMerger(std::shared_ptr<const StreamWindowsPlan> plan)
 
 WindowMerger::~WindowMerger() = default;
 
+void WindowMerger::only(Timestamp from, Timestamp to) {
+  impl_->counted = {from, to};
+}
+
 void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) const {
   std::vector<WindowInstance*> instances;
   for (const PartialPtr& copy : copies) {
@@ -69,7 +81,7 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
   }
   std::vector<KeptPanes> kept;
   for (const auto& closer : impl_->closers) {
-    kept.push_back({closer->closed_to(), {}});
+    kept.push_back({closer->closed_before(), closer->closed_to(), {}});
     for (const auto& [start, pane] : closer->panes()) kept.back().panes.push_back(pane.get());
   }
   encode_snapshot(*impl_->plan, instances, kept, out);
@@ -195,6 +207,7 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
     if (closed.table != nullptr) append_rows(*window, closed, round, batches);
   }
   if (round.closed) {
+    for (const auto& closer : closers) closer->pass(round.watermark);
     forget_closed(round.watermark);
     return;
   }
@@ -255,7 +268,7 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
           closed.sessions ? session_of(window, table.row(slot)) : closed.interval;
       row.start = interval.start;
       row.end = interval.end;
-      row.closed = round.closed;
+      row.closed = round.closed && whole(window, interval);
       row.overflow = table.key(slot).is_overflow();
       row.keys = decode_key(table.key(slot), window.key_types);
       rows.push_back(table.row(slot));

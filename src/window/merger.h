@@ -31,6 +31,9 @@ class WindowMerger {
   explicit WindowMerger(std::shared_ptr<const StreamWindowsPlan> plan);
   ~WindowMerger();
 
+  /// Events are counted only if their time is in [from, to): what reaches beyond is not whole, and
+  /// its rows say that it has not closed. Before the first round.
+  void only(Timestamp from, Timestamp to);
   /// One round: the partials of all lanes for the same log position (nulls allowed), in lane order.
   /// To be called for every mark, since windows may close for which no lane has anything. Rows come
   /// in WindowBatches of at most WindowBatch::kMaxRows, the last of each window marked.

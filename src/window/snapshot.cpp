@@ -16,8 +16,9 @@ namespace streamobs::window {
 namespace {
 
 /// 1: there were only tumbling windows, so nothing was kept at the merger, and each instance was
-/// due at its end.
-constexpr std::uint8_t kVersion = 2;
+/// due at its end. 2: only windows with something open were there, and nothing said what had
+/// closed.
+constexpr std::uint8_t kVersion = 3;
 /// What no config reaches; so that damaged bytes cannot ask for much memory.
 constexpr std::uint64_t kMaxItems = 1 << 16;
 
@@ -104,6 +105,7 @@ struct StoredWindow {
   std::vector<std::pair<std::string_view, std::string_view>> definition;
   std::uint64_t max_keys = 0;
   std::vector<StoredAccumulator> accumulators;
+  Timestamp closed_before = kMinTimestamp;
   Timestamp closed_to = kMinTimestamp;
   std::vector<StoredInstance> kept;
   std::vector<StoredInstance> instances;
@@ -155,11 +157,13 @@ bool read_window(ByteReader& in, std::uint8_t version, StoredWindow& out) {
     a.definition = in.text();
     out.accumulators.push_back(a);
   }
+  if (version >= 3) out.closed_before = in.signed_varint();
   if (version >= 2) {
     if (!read_instances(in, version, out.kept)) return false;
     if (!out.kept.empty()) out.closed_to = in.signed_varint();
   }
-  return read_instances(in, version, out.instances) && !(out.instances.empty() && out.kept.empty());
+  if (!read_instances(in, version, out.instances)) return false;
+  return out.closed_before != kMinTimestamp || !out.instances.empty() || !out.kept.empty();
 }
 
 /// What of the plan's window is not as it was when the snapshot was made.
@@ -172,6 +176,8 @@ std::vector<std::string> differences(const StoredWindow& stored, const WindowPla
     if (known == then.end() || known->second != text) altered.push_back(what);
     if (known != then.end()) then.erase(known);
   }
+  // What is open stays open for as long as is said now. (Versions before 3 had it in there.)
+  if (!plan.session()) then.erase("allowed_lateness");
   for (const auto& [what, text] : then) altered.emplace_back(what);
   if (!altered.empty()) return altered;
   // A time zone may have got new rules, and another midnight by them.
@@ -189,6 +195,8 @@ std::vector<std::string> differences(const StoredWindow& stored, const WindowPla
 bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
   const Assigner& assigner = plan.assigner;
   const auto is_end = [&](Timestamp t) { return assigner.at(t).start == t; };
+  const bool closed = stored.closed_before != kMinTimestamp;
+  if (closed && (plan.session() || !is_end(stored.closed_before))) return false;
   for (const StoredInstance& instance : stored.instances) {
     if (instance.due > assigner.last_end(instance.interval)) return false;
     if (plan.session() || instance.due == instance.interval.end) continue;
@@ -315,17 +323,29 @@ bool take_over(const std::vector<StoredInstance>& stored, const WindowPlan& plan
   return true;
 }
 
+/// Whether its rows go where those of before are.
+bool same_rows(const std::vector<std::string>& altered) {
+  constexpr std::string_view kIdentity[] = {"size", "hop", "gap", "timezone", "by"};
+  return std::none_of(altered.begin(), altered.end(), [&](const std::string& what) {
+    return std::find(std::begin(kIdentity), std::end(kIdentity), what) != std::end(kIdentity);
+  });
+}
+
 /// False where the stored groups are damaged.
 bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<InstancePtr>& open,
                RetainedPanes& retained, RestoredWindows& restored) {
   std::vector<std::string> altered = differences(stored, plan);
   AccumulatorMap accumulators = map_accumulators(stored, plan);
   std::move(accumulators.missing.begin(), accumulators.missing.end(), std::back_inserter(altered));
+  const bool anything = !stored.kept.empty() || !stored.instances.empty();
   if (!altered.empty()) {
-    restored.lost.push_back(lost(stored, std::move(altered)));
+    // A late event must not begin a window anew whose row is stored.
+    if (!plan.session() && same_rows(altered)) retained.closed_before = stored.closed_before;
+    if (anything) restored.lost.push_back(lost(stored, std::move(altered)));
     return true;
   }
   if (!in_place(stored, plan)) return false;
+  retained.closed_before = stored.closed_before;
   retained.closed_to = stored.closed_to;
   if (!take_over(stored.kept, plan, accumulators, retained.panes, restored) ||
       !take_over(stored.instances, plan, accumulators, open, restored)) {
@@ -351,7 +371,9 @@ void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInst
     windows[window.name].instances[place_of(*instance)].push_back(instance);
   }
   for (const WindowPlan& window : plan.windows) {
-    if (!kept[window.index].panes.empty()) windows[window.name].plan = &window;
+    const KeptPanes& of_window = kept[window.index];
+    const bool any = !of_window.panes.empty() || of_window.closed_before != kMinTimestamp;
+    if (any) windows[window.name].plan = &window;
   }
   put_u8(out, kVersion);
   put_text(out, plan.stream);
@@ -359,6 +381,7 @@ void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInst
   for (auto& [name, open] : windows) {
     put_window(*open.plan, out);
     const KeptPanes& panes = kept[open.plan->index];
+    put_signed(out, panes.closed_before);
     put_varint(out, panes.panes.size());
     for (const WindowInstance* pane : panes.panes) put_instance(*pane, out);
     if (!panes.panes.empty()) put_signed(out, panes.closed_to);
@@ -397,7 +420,8 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
         std::find_if(plan.windows.begin(), plan.windows.end(),
                      [&](const WindowPlan& candidate) { return candidate.name == stored.name; });
     if (window == plan.windows.end()) {
-      restored.lost.push_back(lost(stored, {}));
+      const bool anything = !stored.kept.empty() || !stored.instances.empty();
+      if (anything) restored.lost.push_back(lost(stored, {}));
     } else if (!take_over(stored, *window, open[window->index], retained[window->index],
                           restored)) {
       return corrupt(fmt::format("the groups of window {} are damaged", stored.name));

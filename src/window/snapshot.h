@@ -15,6 +15,7 @@ namespace streamobs::window {
 
 /// RetainedPanes that belong to somebody else.
 struct KeptPanes {
+  Timestamp closed_before = kMinTimestamp;
   Timestamp closed_to = kMinTimestamp;
   std::vector<const WindowInstance*> panes;  ///< By start.
 };

@@ -12,8 +12,6 @@ namespace streamobs::window {
 
 namespace {
 
-constexpr std::size_t kMaxAccumulators = 1024;
-
 void encode_entry(const AccumulatorOps& ops, DataType type, const std::byte* state,
                   std::string& out, std::string& scratch) {
   put_u8(out, static_cast<std::uint8_t>(ops.kind));
@@ -106,7 +104,7 @@ Result<WindowState> WindowState::decode(std::string_view bytes) {
   }
   const std::uint64_t definition = version == 1 ? 0 : in.u64();
   const std::uint64_t count = in.varint();
-  if (!in.ok() || count > kMaxAccumulators) return corrupt("bad number of accumulators");
+  if (!in.ok() || count > kAccumulatorsMax) return corrupt("bad number of accumulators");
 
   WindowState state;
   state.definition_ = definition;

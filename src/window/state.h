@@ -23,6 +23,7 @@ namespace streamobs::window {
 class WindowState {
  public:
   static constexpr std::uint8_t kVersion = 2;
+  static constexpr std::size_t kAccumulatorsMax = 1024;  ///< Of one window; more are refused.
 
   /// Refuses (corrupt) what is not a state of a version this code knows.
   static Result<WindowState> decode(std::string_view bytes);

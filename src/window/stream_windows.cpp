@@ -41,6 +41,12 @@ struct StreamWindows::Impl {
   PartialPtr copy_all() const;
   Result<RestoredWindows> restore(std::string_view snapshot);
 
+  void keep_closed(const std::vector<Timestamp>& closed_before);
+  /// What decides whether a row is late for this window.
+  Timestamp time_for(const WindowPlan& window, Timestamp watermark) const {
+    return std::max(watermark, closed_at[window.index]);
+  }
+
   /// What is known of the slice in hand.
   struct Slice {
     const EventBatch* batch = nullptr;
@@ -97,6 +103,7 @@ struct StreamWindows::Impl {
   };
   std::vector<WindowState> states;
   std::vector<WindowInstance*> with_large_map;  ///< The one used last stands last.
+  std::vector<Timestamp> closed_at;  ///< The watermark that closes what had closed at the start.
   std::vector<std::uint64_t> late_counts;
   std::vector<std::uint64_t> partly_late_counts;
 
@@ -124,6 +131,7 @@ StreamWindows::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std:
       resolver(admission, lane),
       open(plan->windows.size()),
       states(plan->windows.size()),
+      closed_at(plan->windows.size(), kMinTimestamp),
       late_counts(plan->windows.size()),
       partly_late_counts(plan->windows.size()) {
   for (std::size_t i = 0; i < kSliceRows; ++i) all_rows[i] = static_cast<std::uint16_t>(i);
@@ -205,7 +213,8 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
   const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
   const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
   const Stamp& stamp = slice.batch->stamp;
-  const auto due = window.due(first, watermark_at(stamp, slice.newest_after));
+  const Timestamp after = time_for(window, watermark_at(stamp, slice.newest_after));
+  const auto due = window.due(first, after);
   const bool as_one =
       window.session() ? due && due == window.due(first, watermark_at(stamp, slice.newest_before))
                        : due == first.end;
@@ -238,7 +247,7 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
     const Timestamp t = slice.times[row];
     if (!pane.contains(t)) pane = window.assigner.at(t);
     const Timestamp watermark = watermark_at(slice.batch->stamp, newest);
-    if (const std::optional<Timestamp> due = window.due(pane, watermark)) {
+    if (const auto due = window.due(pane, time_for(window, watermark))) {
       dues[row] = *due;
       partly_late_counts[window.index] += window.hopping() && *due != pane.end ? 1 : 0;
       on_time[n++] = row;
@@ -433,9 +442,20 @@ Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) 
   auto restored = decode_snapshot(snapshot, *plan, fresh, handed_over);
   if (!restored) return restored;
   open = std::move(fresh);
+  for (const RetainedPanes& panes : handed_over) {
+    restored->closed_before.push_back(panes.closed_before);
+  }
+  keep_closed(restored->closed_before);
   for (WindowState& state : states) state = {nullptr, true, 0};
   admission.restored();
   return restored;
+}
+
+void StreamWindows::Impl::keep_closed(const std::vector<Timestamp>& closed_before) {
+  for (const WindowPlan& window : plan->windows) {
+    const Timestamp end = closed_before.at(window.index);
+    closed_at[window.index] = end == kMinTimestamp ? kMinTimestamp : window.closes_at(end);
+  }
 }
 
 StreamWindows::StreamWindows(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lane,
@@ -468,6 +488,10 @@ PartialPtr StreamWindows::copy_all() const {
 
 Result<RestoredWindows> StreamWindows::restore(std::string_view snapshot) {
   return impl_->restore(snapshot);
+}
+
+void StreamWindows::keep_closed(const std::vector<Timestamp>& closed_before) {
+  impl_->keep_closed(closed_before);
 }
 
 std::size_t StreamWindows::open_instances() const {

@@ -7,7 +7,8 @@
 // What is late follows from the log alone: for each row the watermark is
 //   max(stamp.floor_time, min(stamp.others_time, max(stamp.partition_time, times of the rows before
 //   it)))
-// and the row is late for a window whose end + allowed_lateness ≤ that watermark. Each window it
+// and the row is late for a window whose end + allowed_lateness ≤ that watermark (or that had
+// closed under an earlier config). Each window it
 // would be in is judged for itself: of hopping windows, some may have closed and others not.
 //
 // Rows that the batch marks as excluded are in no count, neither late nor filtered. Their times
@@ -72,6 +73,8 @@ struct RestoredWindows {
   /// Windows taken over whose max_keys is another now. Groups stay as they are: a lower cap admits
   /// no new keys, a higher one admits keys whose earlier events remain in __overflow__.
   std::vector<std::string> recapped;
+  /// For each window of the plan, where windows that end by then have closed: for the other lanes.
+  std::vector<Timestamp> closed_before;
 };
 
 class StreamWindows {
@@ -108,6 +111,9 @@ class StreamWindows {
   /// before the first batch and with every lane made and at rest. Refuses (corrupt) bytes that are
   /// no snapshot of this stream's windows, and is then as it was.
   Result<RestoredWindows> restore(std::string_view snapshot);
+  /// On every other lane, with what restore() gave: what has closed stays closed, also where a
+  /// window waits for longer now.
+  void keep_closed(const std::vector<Timestamp>& closed_before);
 
   std::size_t open_instances() const;
   std::size_t keys() const;   ///< Groups held, over all open instances.

@@ -46,8 +46,15 @@ void WindowCloser::clear() {
 }
 
 void WindowCloser::restore(RetainedPanes retained) {
+  closed_before_ = retained.closed_before;
   closed_to_ = retained.closed_to;
   for (InstancePtr& pane : retained.panes) add(std::move(pane));
+}
+
+void WindowCloser::pass(Timestamp watermark) {
+  if (plan_.session() || watermark == kMinTimestamp || watermark == kMaxTimestamp) return;
+  const Timestamp passed = saturating_add(watermark, -plan_.wait());
+  closed_before_ = std::max(closed_before_, plan_.assigner.at(passed).start);
 }
 
 std::size_t WindowCloser::keys() const {

@@ -60,6 +60,10 @@ class WindowCloser {
 
   /// The end of the last window that has closed; means something while panes are kept.
   Timestamp closed_to() const { return closed_to_; }
+  /// All windows that end by then have closed, those with nothing in them too. Not of sessions.
+  Timestamp closed_before() const { return closed_before_; }
+  /// The watermark has come so far, and what it closes has been closed.
+  void pass(Timestamp watermark);
   /// By start.
   const std::map<Timestamp, InstancePtr>& panes() const { return panes_; }
   /// Goes on with panes as they were kept. On a fresh one only.
@@ -77,6 +81,7 @@ class WindowCloser {
   /// By due and start; the lanes' parts of one pane in their order.
   std::map<std::pair<Timestamp, Timestamp>, std::vector<InstancePtr>> handed_over_;
   Timestamp closed_to_ = kMinTimestamp;
+  Timestamp closed_before_ = kMinTimestamp;
   std::map<Timestamp, InstancePtr> panes_;
 };
 

@@ -217,3 +217,26 @@ def test_the_command_line():
         assert refused.returncode == 75 and "Is the engine running" in refused.stderr
     nowhere = run("dlq", "--data-dir", "/nonexistent", "list", check=False)
     assert nowhere.returncode != 0 and "no database" in nowhere.stderr
+
+
+def test_a_raised_lateness_leaves_what_has_closed_as_it_is():
+    def at(minute, second=10):
+        return {"event_time": f"2026-01-09T12:{minute:02d}:{second:02d}Z", "service": "checkout",
+                "latency_ms": 1.0}
+
+    with Streamobs(config()) as engine:
+        for minute, count in ((10, 100), (30, 7), (40, 7)):
+            assert engine.post("requests", [at(minute)] * count).status == 200
+        engine.wait(lambda: len(engine.closed("per_service")) == 2, "two windows to close")
+        assert engine.post("requests", [at(10, 30)] * 3).status == 200
+        engine.wait(lambda: len(letters(engine)) == 3, "the late events to be told")
+        restart_with(engine, config(lateness="1h"), signal.SIGKILL)
+        assert replay(engine, "?reason=late")["accepted"] == 3
+        # Late once more; and one for the minute that was open goes on where it was.
+        assert engine.post("requests", [at(10, 31), at(40)]).status == 200
+        engine.wait(lambda: len(letters(engine)) == 7, "all of them to be late again")
+        much_later = {**at(50), "event_time": "2026-01-09T14:00:00Z"}
+        assert engine.post("requests", [much_later]).status == 200
+        engine.wait(lambda: len(engine.closed("per_service")) == 3, "the last minute to close")
+        rows = {row["window_start"][14:16]: row["requests"] for row in engine.closed("per_service")}
+        assert rows == {"10": 100, "30": 7, "40": 8}

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import random
+import sqlite3
 import signal
 import subprocess
 
@@ -251,6 +252,11 @@ def test_only_what_was_asked_for_is_counted(tmp_path):
         inside = sum(event["at"] < end for event in events)
         assert f"accepted {inside}, " in part.stderr
         assert f"outside --from and --to {len(events) - inside}" in part.stderr
+        # What reaches beyond is not whole, and says so.
+        with sqlite3.connect(tmp_path / "part" / "streamobs.db") as database:
+            spans = database.execute("select unixepoch(window_start), unixepoch(window_end), closed "
+                                     "from per_minute").fetchall()
+        assert spans and all(closed == (stop <= end) for _, stop, closed in spans)
         none = replay(engine, config(), tmp_path / "none", "--from", "2031-01-01", check=False)
         assert none.returncode == 65 and "nothing was counted" in none.stderr
         assert "2025-01-01T00:00:19.9Z" in none.stderr

@@ -138,6 +138,16 @@ def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_pat
                 check(reply["rows"], groups, length, 86400 if length == 10 else 3600)
             assert sum(row["n"] for row in reply["rows"]) == sum(
                 e["event_time"] >= text(begin) for e in events)
+        # Steps that do not divide what is removed at a time: none that lacks a part is told.
+        for step, seconds in (("20m", 1200), ("5h", 18000), ("50h", 180000)):
+            reply = engine.get("/api/v1/windows/per_minute", step=step, **until).json()
+            sums = collections.Counter()
+            for event in events:
+                at = datetime.datetime.fromisoformat(event["event_time"]).timestamp()
+                sums[at // seconds * seconds, event["service"]] += 1
+            told = {(datetime.datetime.fromisoformat(row["window_start"]).timestamp(),
+                     row["service"]): row["n"] for row in reply["rows"] if row["closed"]}
+            assert told and all(sums[place] == n for place, n in told.items())
         # One key, and quantiles over all of it.
         row = engine.windows("per_minute", step="9d", by="service", service="search",
                              from_=text(MIDNIGHT), to=text(end), quantile="latency_ms:0.5")

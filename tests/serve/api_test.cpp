@@ -271,15 +271,16 @@ TEST_CASE("streams and windows are listed", "[serve]") {
       R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
       R"("type":"float","required":true}],"paths":["/v1/extra"],"format":"json","received":5,"accepted":4,)"
       R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
-  CHECK(app.fetch("/api/v1/windows").body ==
-        R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
-        R"("allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
-        R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
-        R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}],"views":[{"view":"sizes",)j"
-        R"("stream":"requests","windows":[{"window":"service_metrics","window_size":"1m"},)"
-        R"({"window":"service_metrics","window_size":"2m"}],"keys":[{"name":"service",)"
-        R"("type":"string"}],"metrics":[{"name":"request_count","type":"int"},)"
-        R"j({"name":"error_rate","type":"float"},{"name":"total","type":"decimal(2)"}]}]})j");
+  CHECK(
+      app.fetch("/api/v1/windows").body ==
+      R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
+      R"("hop":null,"gap":null,"allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
+      R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
+      R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}],"views":[{"view":"sizes",)j"
+      R"("stream":"requests","windows":[{"window":"service_metrics","window_size":"1m"},)"
+      R"({"window":"service_metrics","window_size":"2m"}],"keys":[{"name":"service",)"
+      R"("type":"string"}],"metrics":[{"name":"request_count","type":"int"},)"
+      R"j({"name":"error_rate","type":"float"},{"name":"total","type":"decimal(2)"}]}]})j");
   CHECK(app.fetch("/api/v1/streams?x=1").status == 400);
 }
 

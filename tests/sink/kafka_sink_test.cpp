@@ -130,10 +130,11 @@ TEST_CASE("what the marker says was delivered is not sent again", "[sink]") {
   {
     const store::Connection direct =
         *store::Connection::open(s.temp.database(), store::Connection::Mode::read_write, kSecond);
-    REQUIRE_FALSE(direct
-                      .execute("INSERT INTO outbox SELECT 'out', 3, value, 1, 'again', '{}' FROM "
-                               "json_each('[1,2,3,4,5,6,7,8,9,10]')")
-                      .has_error());
+    REQUIRE_FALSE(
+        direct
+            .execute("INSERT INTO streamobs_outbox SELECT 'out', 3, value, 1, 'again', '{}' FROM "
+                     "json_each('[1,2,3,4,5,6,7,8,9,10]')")
+            .has_error());
   }
   s.store(5, 10, 1);
   s.start();

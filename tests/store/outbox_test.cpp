@@ -180,11 +180,11 @@ TEST_CASE("outbox: what was delivered is gone, and does not come again with a re
   CHECK(stats.oldest_at > 0);
   CHECK(std::to_string(stats.bytes) ==
         shell(temp.database(),
-              "SELECT sum(length(key) + length(value)) FROM outbox WHERE sink = 'rows'"));
+              "SELECT sum(length(key) + length(value)) FROM streamobs_outbox WHERE sink = 'rows'"));
   // That a database is opened without a sink does not make it lose what is for it.
-  const std::string others = "SELECT count(*) FROM outbox WHERE sink = 'others'";
+  const std::string others = "SELECT count(*) FROM streamobs_outbox WHERE sink = 'others'";
   CHECK(shell(temp.database(), others) == "6");
-  REQUIRE_FALSE(database->drop_other_outboxes().has_error());
+  REQUIRE_FALSE(database->settle_outboxes().has_error());
   CHECK(shell(temp.database(), others) == "0");
   CHECK(keys_in(*database, "rows") == Keys{"beyond", "e"});
 }
@@ -263,4 +263,54 @@ TEST_CASE("outbox: what a reader takes and says delivered is everything, once an
     for (const OutboxRow& row : rows_in(**database, "rows")) got.push_back(*row.key);
     CHECK(got == expected);
   }
+}
+
+TEST_CASE("outbox: a sink that is about something else now begins with nothing in it") {
+  const TempDir temp;
+  OutboxOptions sink = of_window("out");
+  sink.feed = "service_metrics to results";
+  sink.target = "here";
+  const auto reopened = [&] {
+    auto database = open_with(temp.database(), {sink});
+    REQUIRE(database->settle_outboxes().has_value());
+    return database;
+  };
+  {
+    const auto database = reopened();
+    write(*database, {row_at(3, "a"), row_at(4, "b")}, 4);
+    REQUIRE(database->set_sink_writers("out", {11, 12}).value());
+  }
+  CHECK(keys_in(*reopened(), "out") == Keys{"a", "b"});
+  CHECK(reopened()->sink_writers("out").value()->now == 11);
+  sink.target = "elsewhere";
+  {
+    const auto database = reopened();
+    CHECK(keys_in(*database, "out") == Keys{"a", "b"});
+    CHECK_FALSE(database->sink_writers("out").value());
+  }
+  sink.feed = "service_metrics to another topic";
+  {
+    const auto database = reopened();
+    CHECK(keys_in(*database, "out").empty());
+    CHECK(database->outbox_stats("out").rows == 0);
+    write(*database, {row_at(5, "c")}, 5);
+    CHECK(database->outbox_stats("out").rows == 1);
+  }
+  CHECK(keys_in(*reopened(), "out") == Keys{"c"});
+}
+
+TEST_CASE("outbox: letters of batches that were set aside stay in the database") {
+  const TempDir temp;
+  const auto database =
+      open_with(temp.database(), {of("refused", OutboxOptions::From::dead_letters)});
+  DeadLetter told = letter("requests", "late", kNoon);
+  told.sequence = 6;
+  DeadLetter aside = letter("requests", std::string(reason::set_aside), kNoon);
+  aside.sequence = 6;
+  aside.event_index = 1;
+  write(*database, {letters({aside, told})}, 7);
+  const auto rows = rows_in(*database, "refused");
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].place == OutboxPlace{6, 1});
+  CHECK(database->dead_letters({})->size() == 2);
 }

@@ -211,6 +211,25 @@ TEST_CASE("what cannot be merged is left as it is, and its hour without figures"
   CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_1;") == "4");
 }
 
+TEST_CASE("an hour that turns out to lack a part loses the figures it had", "[store]") {
+  const TempDir temp;
+  const auto database = open_keeping(temp.database(), {});
+  write(*database, {batch(minutes(), {row_of(kDayOne, "k", 5), row_of(kDayOne, "good", 7)})});
+  keep_up(*database);
+  CHECK(stored(*database, Resolution::hourly) == Sums{{{kDayOne, "good"}, 7}, {{kDayOne, "k"}, 5}});
+  WindowRow other = row_of(kDayOne + kMinute, "k", 1);
+  other.state = "x";
+  write(*database, {batch(minutes(), {other, row_of(kDayOne + 2 * kMinute, "k", 9),
+                                      row_of(kDayOne + kDay, "good", 1)})});
+  keep_up(*database);
+  const Sums good{{{kDayOne, "good"}, 7}};
+  CHECK(stored(*database, Resolution::daily) == good);
+  CHECK(shell(temp.database(),
+              "SELECT closed, n IS NULL FROM streamobs_hourly_w WHERE \"key.k\" = "
+              "'k' AND window_start = " +
+                  std::to_string(kDayOne) + ";") == "0|1");
+}
+
 TEST_CASE("windows that do not divide an hour, or are not to be merged, are not", "[store]") {
   for (const Duration size : {7 * kMinute, 2 * kHour, kDay}) {
     const TempDir temp;

@@ -193,12 +193,19 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 }
 
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
-  const std::string to_5 =
-      "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; PRAGMA user_version = 5;";
-  const std::string to_4 = to_5 + "DROP TABLE outbox; DROP TABLE streamobs_sink; PRAGMA user_version = 4;";
+  const std::string to_6 =
+      "ALTER TABLE streamobs_outbox RENAME TO outbox; DROP TABLE streamobs_sink_target;"
+      "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
+      "ALTER TABLE dead_letter DROP COLUMN header_id;"
+      "ALTER TABLE streamobs_window DROP COLUMN shape; PRAGMA user_version = 6;";
+  const std::string to_5 = to_6 +
+                           "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention;"
+                           "PRAGMA user_version = 5;";
+  const std::string to_4 =
+      to_5 + "DROP TABLE outbox; DROP TABLE streamobs_sink; PRAGMA user_version = 4;";
   const std::string to_3 =
       to_4 +
-      "DROP VIEW dead_letters; ALTER TABLE dead_letter DROP COLUMN format;"
+      "ALTER TABLE dead_letter DROP COLUMN format;"
       "ALTER TABLE dead_letter DROP COLUMN header; ALTER TABLE dead_letter DROP COLUMN replayed_at;"
       "PRAGMA user_version = 3;";
   const std::string to_2 = to_3 +
@@ -207,14 +214,14 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
                            "ALTER TABLE dead_letter DROP COLUMN event_index;"
                            "DROP TABLE streamobs_log; PRAGMA user_version = 2;";
   const std::string to_1 = to_2 + "DROP TABLE streamobs_window; PRAGMA user_version = 1;";
-  for (const std::string& back : {to_5, to_4, to_3, to_2, to_1}) {
+  for (const std::string& back : {to_6, to_5, to_4, to_3, to_2, to_1}) {
     const TempDir temp;
     write(*open(temp.database(), {services()}),
           {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
            letters({letter("requests", "late", kNoon), letter("requests", "late", kNoon)})});
     CHECK(shell(temp.database(), back).empty());
     const auto database = open(temp.database(), {services()});
-    CHECK(shell(temp.database(), "PRAGMA user_version;") == "6");
+    CHECK(shell(temp.database(), "PRAGMA user_version;") == "7");
     CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
     const auto kept = database->dead_letters({}).value();
     REQUIRE(kept.size() == 2);
@@ -224,6 +231,46 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
     CHECK(database->applied_position() == 0);
     CHECK_FALSE(database->begun_anew());
   }
+}
+
+TEST_CASE("a window of a database from before there were outboxes may be called outbox",
+          "[store]") {
+  const TempDir temp;
+  const SchemaPtr outbox = schema("outbox", {{"k", kText}}, {{"n", kInteger}});
+  open(temp.database(), {outbox});
+  shell(temp.database(),
+        "DROP TABLE streamobs_outbox; DROP TABLE streamobs_sink; DROP TABLE streamobs_sink_target;"
+        "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
+        "ALTER TABLE dead_letter DROP COLUMN header_id;"
+        "ALTER TABLE streamobs_window DROP COLUMN shape;"
+        "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; PRAGMA user_version = 4;");
+  const auto database = open(temp.database(), {outbox});
+  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n7");
+}
+
+TEST_CASE("rows of windows that hopped are kept apart from those that do not any more", "[store]") {
+  const auto shaped = [](Duration hop, Duration gap) {
+    WindowSchema made = *schema("w", {{"k", kText}}, {{"n", kInteger}});
+    made.hop = hop;
+    made.gap = gap;
+    return std::make_shared<const WindowSchema>(made);
+  };
+  const TempDir temp;
+  const auto rows = [&temp] { return shell(temp.database(), "SELECT count(*) FROM w;"); };
+  WindowRow row;
+  row.start = kNoon;
+  row.end = kNoon + kMinute;
+  row.closed = true;
+  row.keys = {Value::of_string("a")};
+  row.metrics = {Value::of_int(1)};
+  write(*open(temp.database(), {shaped(10 * kSecond, 0)}), {batch(shaped(0, 0), {row})});
+  open(temp.database(), {shaped(10 * kSecond, 0)});
+  CHECK(rows() == "1");
+  open(temp.database(), {shaped(0, 0)});
+  CHECK(rows() == "0");
+  CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_1;") == "1");
+  open(temp.database(), {shaped(0, kMinute)});
+  CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_2;") == "0");
 }
 
 TEST_CASE("a newer database is refused in words and not touched", "[store]") {

@@ -339,6 +339,14 @@ TEST_CASE("a dead letter has what it needs to be replayed, and is marked when it
   CHECK(all[0].letter.not_replayable().empty());
   CHECK_FALSE(all[3].letter.not_replayable().empty());
   CHECK(all[3].letter.header == nullptr);
+  // It is there once, also in memory.
+  CHECK(all[0].letter.header == all[2].letter.header);
+  CHECK(shell(temp.database(), "SELECT count(*), max(text) FROM streamobs_header;") == "1|a,b");
+  // As versions before 7 had it.
+  shell(temp.database(),
+        "UPDATE dead_letter SET header = 'c,d', header_id = NULL WHERE event_index = 0 AND "
+        "sequence = 7;");
+  CHECK(*database->dead_letters(query)->front().letter.header == "c,d");
   std::vector<Timestamp> marks;
   for (const StoredDeadLetter& stored : all) marks.push_back(stored.letter.replayed_at);
   CHECK(marks == std::vector<Timestamp>{0, kNoon + 5, kNoon + 5, 0});
@@ -405,6 +413,8 @@ TEST_CASE("old dead letters go in bounded steps", "[store]") {
   const auto database = open(temp.database(), {});
   const Duration keep = StoreOptions().keep_dead_letters;
   DeadLetters old(25'000, letter("requests", "late", kNoon));
+  old[0].header = std::make_shared<const std::string>("a,b");
+  old[24'000].header = std::make_shared<const std::string>("c,d");
   old.push_back(letter("requests", "late", kNoon + kMinute));
   write(*database, {letters(old)});
   CHECK(database->maintain(kNoon + keep).value() == 0);
@@ -413,6 +423,7 @@ TEST_CASE("old dead letters go in bounded steps", "[store]") {
   CHECK(database->maintain(later).value() == 10'000);
   CHECK(database->maintain(later).value() == 5'000);
   CHECK(database->maintain(later).value() == 0);
+  CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_header;") == "0");
   CHECK(database->dead_letters({})->size() == 1);
   CHECK(database->maintain(later + kMinute).value() == 1);
   // Ids are never given twice.

@@ -1,4 +1,7 @@
 // A checkpoint of open windows under another config: what is lost is named, the rest goes on.
+#include <map>
+#include <variant>
+
 #include "base/bytes.h"
 #include "support/catch.h"
 #include "window/support.h"
@@ -77,9 +80,6 @@ TEST_CASE("a window that is gone or defined differently is named, with what was 
     o.size = 2 * kMinute;
     REQUIRE(altered(o) == Texts{"size"});
     o = minutes;
-    o.allowed_lateness = 0;
-    REQUIRE(altered(o) == Texts{"allowed_lateness"});
-    o = minutes;
     o.by = {{"service", "upper(service)"}};
     REQUIRE(altered(o) == Texts{"by"});
     o = minutes;
@@ -109,6 +109,15 @@ TEST_CASE("a window that is gone or defined differently is named, with what was 
     REQUIRE(batch->rows[1].metrics[0].integer == 600);  // 100 + 500 cents
     REQUIRE(batch->rows[1].metrics[1].floating == 3);
   }
+  SECTION("what is open stays open for as long as is said now") {
+    WindowOptions o = minutes;
+    for (const Duration lateness : {Duration{0}, kHour}) {
+      o.allowed_lateness = lateness;
+      const RestoredWindows restored = restored_under(checkpoint, {hours, o});
+      REQUIRE(restored.lost.empty());
+      REQUIRE(restored.rows == 5);
+    }
+  }
   SECTION("another max_keys") {
     WindowOptions o = minutes;
     o.max_keys = 2;
@@ -131,6 +140,70 @@ TEST_CASE("a window that is gone or defined differently is named, with what was 
       REQUIRE(batch->rows.size() == 5);
       REQUIRE(batch->rows[4].overflow);
       REQUIRE(batch->rows[0].metrics[0].integer == 3);
+    }
+  }
+}
+
+TEST_CASE("what has closed stays closed where a window waits for longer now",
+          "[window][snapshot]") {
+  const Timestamp begin = Timestamp{1'699'999'980} * kSecond;  // A whole minute.
+  const auto at = [&](Duration after) {
+    Event e = few_events()[0];
+    e.time = begin + after;
+    return e;
+  };
+  for (const Duration hop : {kMinute, 20 * kSecond}) {
+    WindowOptions o = options("w", {}, {{"n", "count(*)"}}, kMinute, 10 * kSecond);
+    o.hop = hop;
+    std::vector<Event> events;
+    for (int second = 0; second < 400; ++second) events.push_back(at(second * kSecond));
+    const Engine::Checkpoint checkpoint = checkpoint_of(compile({o}), events);
+    o.allowed_lateness = kHour;
+    WindowOptions with_more = o;
+    with_more.select.push_back({"most", "max(latency_ms)"});
+    for (const WindowOptions& changed : {o, with_more}) {
+      for (const std::size_t lanes : {1, 3}) {
+        INFO("hop " << hop << ", lanes " << lanes << ", metrics " << changed.select.size());
+        const Compiled compiled = compile({changed});
+        Engine engine(compiled, lanes, 1, 1);
+        REQUIRE(engine.restore(checkpoint).has_value());
+        // One for windows that have all closed, one for some that have, one for those that are
+        // open.
+        for (const int second : {30, 359, 399}) {
+          const Event e = at(second * kSecond);
+          engine.push(&e, 1);
+        }
+        engine.checkpoint();
+        engine.drain();
+        // It is kept over the next restart, too.
+        Engine next(compiled, lanes, 1, 1);
+        REQUIRE(next.restore(engine.checkpoints.at(0)).has_value());
+        const Event e = at(30 * kSecond);
+        next.push(&e, 1);
+        next.finish();
+        REQUIRE(engine.late_counts[0] == (hop == kMinute ? 2 : 1));
+        REQUIRE(next.late_counts[0] == 1);
+        std::map<Timestamp, std::int64_t> rows;
+        for (const Record& record : next.records) {
+          for (const WindowRow& row : std::get<WindowBatchPtr>(record)->rows) {
+            rows[row.start] = row.metrics[0].integer;
+          }
+        }
+        // Seconds 0 to 399 had come, so that what ended by 389 had closed.
+        std::map<Timestamp, std::int64_t> wanted;
+        for (Timestamp start = begin; start < begin + 400 * kSecond; start += hop) {
+          const auto in = [&](int second) {
+            const Timestamp t = begin + second * kSecond;
+            return t >= start && t < start + kMinute ? 1 : 0;
+          };
+          if (start + kMinute <= begin + 389 * kSecond) continue;
+          std::int64_t n = in(359) + in(399);
+          // Of a window that counts something else now, only what has come since.
+          for (int s = 0; s < 400 && changed.select.size() == 1; ++s) n += in(s);
+          if (n != 0) wanted[start] = n;
+        }
+        REQUIRE(rows == wanted);
+      }
     }
   }
 }
@@ -192,17 +265,22 @@ TEST_CASE("a snapshot of version 1, from before windows could hop, is read", "[w
   const Timestamp start = Timestamp{1'699'999'980} * kSecond;
   const Timestamp end = start + kMinute;
   std::string later;
+  put_signed(later, start);  // What has closed.
   put_varint(later, 0);
+  std::string unknown;
+  put_signed(unknown, kMinTimestamp);
+  put_varint(unknown, 0);
   std::string before;
-  for (std::string* bytes : {&later, &before}) {
+  for (std::string* bytes : {&later, &unknown, &before}) {
     put_varint(*bytes, 1);
     put_signed(*bytes, start);
     put_signed(*bytes, end);
   }
   put_signed(later, end);
+  put_signed(unknown, end);
   const std::size_t at = now.windows.find(later);
   REQUIRE(at != std::string::npos);
-  REQUIRE(now.windows[0] == 2);
+  REQUIRE(now.windows[0] == 3);
   Engine::Checkpoint old = now;
   old.windows.replace(at, later.size(), before);
   old.windows[0] = 1;
@@ -215,5 +293,7 @@ TEST_CASE("a snapshot of version 1, from before windows could hop, is read", "[w
   REQUIRE(restored->rows == 4);
   engine.checkpoint();
   engine.drain();
-  REQUIRE(engine.checkpoints.at(0).windows == now.windows);
+  std::string same = now.windows;
+  same.replace(at, later.size(), unknown);
+  REQUIRE(engine.checkpoints.at(0).windows == same);
 }

@@ -106,6 +106,14 @@ TEST_CASE("names that clash or are reserved are refused", "[window][compile]") {
   REQUIRE(contains(refused(options("w", {{"limit", "user_id"}}, {{"n", "count(*)"}})), "taken"));
   REQUIRE(contains(refused(options("w", {{"k", "null"}}, {{"n", "count(*)"}})), "always NULL"));
   REQUIRE(contains(refused(options("w", {}, {})), "selects nothing"));
+  std::vector<NamedExpression> many;
+  for (int i = 0; i < 1'025; ++i) {
+    many.push_back(
+        {fmt::format("n{}", i), fmt::format("count(*) filter (where latency_ms > {})", i)});
+  }
+  REQUIRE(contains(refused(options("w", {}, many)), "1025 accumulators, more than 1024"));
+  many.pop_back();
+  REQUIRE(compile({options("w", {}, many)}).plan != nullptr);
 }
 
 TEST_CASE("all mistakes are told at once", "[window][compile]") {

@@ -256,7 +256,10 @@ class Engine {
     watermark_ = from.watermark;
     sequence_ = from.sequence;
     if (Result<> kept = merger_.restore(from.windows); kept.has_error()) return kept.error();
-    return lanes_[random_() % lanes_.size()]->restore(from.windows);
+    auto restored = lanes_[random_() % lanes_.size()]->restore(from.windows);
+    if (!restored) return restored;
+    for (auto& lane : lanes_) lane->keep_closed(restored->closed_before);
+    return restored;
   }
 
   void finish() {

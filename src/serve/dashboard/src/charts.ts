@@ -493,7 +493,7 @@ function unit_label(unit: Unit): string {
     case "integer":
       return "";
     default:
-      return unit;
+      return unit.startsWith("decimal:") ? "" : unit;
   }
 }
 

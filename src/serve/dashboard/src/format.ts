@@ -63,11 +63,11 @@ export function guess_unit(name: string, type: string, largest: number): Unit {
   if (/_(ms|millis|milliseconds)$/.test(n)) return "ms";
   if (/_(us|micros|microseconds)$/.test(n)) return "us";
   if (/_(ns|nanos|nanoseconds)$/.test(n)) return "ns";
+  if (/(_|^)(per_second|per_sec|per_s|rps|qps|eps)$/.test(n)) return "per_second";
   if (/(_|^)(seconds|secs?|s)$/.test(n)) return "s";
   if (/_usd(_|$)/.test(n)) return "usd";
   if (/_eur(_|$)/.test(n)) return "eur";
   if (/_bytes$|^bytes(_|$)/.test(n)) return "bytes";
-  if (/_(per_second|per_s|rps|qps|eps)$/.test(n)) return "per_second";
   if (/_(rate|ratio|share|fraction)$/.test(n) && largest <= 1) return "percent";
   // Money is shown to its last digit, not rounded to be read at a glance.
   const decimal = /^decimal\((\d+)\)$/.exec(type);

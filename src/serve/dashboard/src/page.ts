@@ -41,7 +41,7 @@ import type { State } from "./state";
 import { show_table } from "./table";
 import { group_label, kSeriesMax, type Group } from "./store";
 import { current_theme, toggle_theme } from "./theme";
-import type { Incident, Scalar } from "./types";
+import type { Incident, Scalar, WindowInfo } from "./types";
 
 const kTableRows = 48;
 const kBuckets = 24;
@@ -178,7 +178,7 @@ export class Page {
       by_id("window-about"),
       !info
         ? ""
-        : `${info.size} windows over ${info.stream}${
+        : `${kind_of(info)} over ${info.stream}${
             info.keys.length > 0 ? `, by ${info.keys.map((key) => key.name).join(", ")}` : ""
           }; dashed: still open; times in ${zone_name()}`,
     );
@@ -419,4 +419,9 @@ export class Page {
     show_letters(by_id("letters"), letters.rows, now);
     by_id("letters-empty").hidden = letters.rows.length > 0;
   }
+}
+
+function kind_of(info: WindowInfo): string {
+  if (info.gap !== null) return `Sessions (${info.gap} apart)`;
+  return info.hop === null ? `${info.size} windows` : `${info.size} windows, one every ${info.hop},`;
 }

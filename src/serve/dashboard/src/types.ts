@@ -12,6 +12,10 @@ export interface WindowInfo {
   stream: string;
   size: string;
   size_seconds: number;
+  /** Not null: a new window begins each so often. */
+  hop: string | null;
+  /** Not null: sessions. */
+  gap: string | null;
   keys: Column[];
   metrics: Column[];
 }

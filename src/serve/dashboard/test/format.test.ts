@@ -56,6 +56,8 @@ test("units are guessed from names", () => {
   assert.equal(guess_unit("received_bytes", "int", 1), "bytes");
   assert.equal(guess_unit("request_count", "int", 1), "integer");
   assert.equal(guess_unit("wait_seconds", "float", 1), "s");
+  assert.equal(guess_unit("per_s", "float", 16.7), "per_second");
+  assert.equal(guess_unit("events_per_second", "float", 16.7), "per_second");
   assert.equal(guess_unit("status", "int", 1), "integer", "a name that only ends in s is no time");
 });
 

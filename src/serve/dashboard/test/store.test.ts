@@ -13,6 +13,8 @@ const info: WindowInfo = {
   stream: "s",
   size: "1m",
   size_seconds: 60,
+  hop: null,
+  gap: null,
   keys: [{ name: "service", type: "string" }],
   metrics: [
     { name: "request_count", type: "int" },
