@@ -46,13 +46,17 @@ class Merging {
   Result<std::vector<WindowRow>> finish() {
     if (!error_ && !groups_.empty() && !full()) finish_window();
     if (error_) return *error_;
+    // Where nothing at all can be told, at least why.
+    if (told_ == 0 && !why_lacking_.empty()) return fail(ErrorCode::invalid, why_lacking_);
     return std::move(rows_);
   }
 
  private:
   struct Group {
     WindowRow row;
-    window::WindowState state;
+    std::optional<window::WindowState> state;  ///< None: it lacks a part, so it has no figures.
+    std::vector<Value> stored;                 ///< Metrics of its only row, as they stand there.
+    std::size_t parts = 1;
   };
 
   bool full() const {
@@ -60,20 +64,29 @@ class Merging {
            (query_.rows.windows && windows_ >= *query_.rows.windows);
   }
 
-  Result<> add(const WindowRow& row) {
+  /// The row's accumulators; none where it cannot be merged, which is noted.
+  std::optional<window::WindowState> state_of(const WindowRow& row) {
     if (row.state.empty() || !row.closed) {
-      return fail(ErrorCode::invalid,
-                  fmt::format("the window {} of {} is not whole (stored before it had closed, or "
-                              "counted under several configs) and cannot be merged; leave it out "
-                              "by from or to, or ask without step, by and quantile",
-                              to_rfc3339(row.start), schema_.window));
+      lacking(
+          fmt::format("the window {} of {} is not whole (stored before it had closed, or "
+                      "counted under several configs) and cannot be merged; leave it out by "
+                      "from or to, or ask without step, by and quantile",
+                      to_rfc3339(row.start), schema_.window));
+      return std::nullopt;
     }
     Result<window::WindowState> state = window::WindowState::decode(row.state);
-    if (state.has_error()) {
-      return fail(ErrorCode::invalid,
-                  fmt::format("the window {} of {} cannot be read ({}); leave it out by from or to",
-                              to_rfc3339(row.start), schema_.window, state.error().message));
-    }
+    if (state.has_value()) return std::move(*state);
+    lacking(fmt::format("the window {} of {} cannot be read ({}); leave it out by from or to",
+                        to_rfc3339(row.start), schema_.window, state.error().message));
+    return std::nullopt;
+  }
+
+  void lacking(std::string why) {
+    if (why_lacking_.empty()) why_lacking_ = std::move(why);
+  }
+
+  Result<> add(const WindowRow& row) {
+    std::optional<window::WindowState> state = state_of(row);
     WindowRow merged;
     merged.start = start_;
     merged.end = end_;
@@ -92,18 +105,23 @@ class Merging {
                                 "fewer of them",
                                 kMergedGroupsMax));
       }
-      groups_.emplace(std::move(identity), Group{std::move(merged), std::move(*state)});
+      groups_.emplace(std::move(identity),
+                      Group{std::move(merged), std::move(state), row.metrics, 1});
       return {};
     }
     Group& group = found->second;
+    ++group.parts;
     group.row.revision = std::max(group.row.revision, merged.revision);
     group.row.closed = group.row.closed && merged.closed;
-    if (group.state.merge(*state).has_value()) return {};
-    return fail(ErrorCode::invalid,
-                fmt::format("the rows of window {} up to {} were counted under a config with other "
-                            "aggregates and cannot be merged with later ones; ask for the time "
-                            "behind it, by from, or before it, by to",
-                            schema_.window, to_rfc3339(row.start)));
+    if (!group.state) return {};
+    if (state && group.state->merge(*state).has_value()) return {};
+    group.state.reset();
+    lacking(
+        fmt::format("the rows of window {} up to {} were counted under a config with other "
+                    "aggregates and cannot be merged with later ones; ask for the time "
+                    "behind it, by from, or before it, by to",
+                    schema_.window, to_rfc3339(row.start)));
+    return {};
   }
 
   void finish_window() {
@@ -132,26 +150,45 @@ class Merging {
   }
 
   /// The metrics and quantiles of a group.
-  Result<> read(Group& group) const {
+  Result<> read(Group& group) {
     std::vector<Value> keys;
     for (const ResultColumn& key : schema_.keys) keys.push_back(Value::of_null(key.type));
     for (std::size_t i = 0; i < query_.by.size(); ++i) keys[query_.by[i]] = group.row.keys[i];
-    Result<std::vector<Value>> metrics =
-        group.state.metrics(plan_, window_, keys, group.row.start, group.row.end);
-    if (metrics.has_error()) {
-      return fail(ErrorCode::invalid,
-                  fmt::format("the rows of window {} at {} were counted under a config with other "
-                              "aggregates and cannot be read by this one; ask for the time behind "
-                              "it, by from, or without step, by and quantile",
-                              schema_.window, to_rfc3339(group.row.start)));
+    Result<std::vector<Value>> metrics = fail(ErrorCode::invalid, "");
+    if (group.state) {
+      metrics = group.state->metrics(plan_, window_, keys, group.row.start, group.row.end);
     }
+    const bool as_it_is =
+        group.parts == 1 && query_.quantiles.empty() && query_.by.size() == schema_.keys.size();
+    if (metrics.has_error() && group.state && as_it_is) metrics = std::move(group.stored);
+    if (metrics.has_error()) {
+      lacking(
+          fmt::format("the rows of window {} at {} were counted under a config with other "
+                      "aggregates and cannot be read by this one; ask for the time behind "
+                      "it, by from, or without step, by and quantile",
+                      schema_.window, to_rfc3339(group.row.start)));
+      return without_figures(group);
+    }
+    ++told_;
     group.row.metrics = std::move(*metrics);
     for (const serve::MergeQuery::Quantile& quantile : query_.quantiles) {
-      Result<Value> value =
-          group.state.finish(quantile.accumulator, window::Finish::quantile, quantile.parameter, 0);
+      Result<Value> value = group.state->finish(quantile.accumulator, window::Finish::quantile,
+                                                quantile.parameter, 0);
       if (value.has_error()) return value.error();
       group.row.metrics.push_back(std::move(*value));
     }
+    return {};
+  }
+
+  /// Those of a part would pass for the whole.
+  Result<> without_figures(Group& group) const {
+    group.row.closed = false;
+    group.row.metrics.clear();
+    for (const ResultColumn& metric : schema_.metrics) {
+      group.row.metrics.push_back(Value::of_null(metric.type));
+    }
+    const Value none = Value::of_null({Kind::floating, 0});
+    group.row.metrics.insert(group.row.metrics.end(), query_.quantiles.size(), none);
     return {};
   }
 
@@ -164,6 +201,8 @@ class Merging {
   Timestamp start_ = 0;
   Timestamp end_ = 0;
   std::size_t windows_ = 0;
+  std::size_t told_ = 0;     ///< Groups with figures.
+  std::string why_lacking_;  ///< Of the first that has none.
   std::vector<WindowRow> rows_;
   std::optional<Error> error_;
 };

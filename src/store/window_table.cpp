@@ -411,29 +411,38 @@ WindowRow WindowTable::row_at(const Statement& select) const {
   return row;
 }
 
+std::string WindowTable::metric_columns() const {
+  std::string columns;
+  for (const ResultColumn& metric : schema_->metrics) columns += ", " + quoted(metric.name);
+  return columns;
+}
+
+/// Where metric_columns() are what stands behind.
+void WindowTable::read_metrics(const Statement& select, WindowRow& row) const {
+  int column = kFixedColumns + static_cast<int>(schema_->keys.size());
+  for (const ResultColumn& metric : schema_->metrics) {
+    row.metrics.push_back(value_at(select, column++, metric.type));
+  }
+}
+
 Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
                                                  const WindowQuery& query) const {
   const Result<Condition> condition = condition_of(query);
   if (condition.has_error()) return condition.error();
-  // The state stays where it is: nobody who reads rows needs it.
-  std::string columns;
-  for (const ResultColumn& metric : schema_->metrics) columns += ", " + quoted(metric.name);
   std::string order = "ORDER BY window_start DESC, overflow";
   for (const ResultColumn& key : schema_->keys) order += ", " + key_column(key);
-  Result<Statement> select = this->select(
-      connection, columns, *condition, fmt::format("{} LIMIT {}", order, row_limit(query.limit)));
+  // The state stays where it is: nobody who reads rows needs it.
+  Result<Statement> select =
+      this->select(connection, metric_columns(), *condition,
+                   fmt::format("{} LIMIT {}", order, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   std::vector<WindowRow> rows;
   while (true) {
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
     if (!*more) return rows;
-    WindowRow row = row_at(*select);
-    int column = kFixedColumns + static_cast<int>(schema_->keys.size());
-    for (const ResultColumn& metric : schema_->metrics) {
-      row.metrics.push_back(value_at(*select, column++, metric.type));
-    }
-    rows.push_back(std::move(row));
+    rows.push_back(row_at(*select));
+    read_metrics(*select, rows.back());
   }
 }
 
@@ -444,15 +453,17 @@ Result<> WindowTable::scan(const Connection& connection, const WindowQuery& quer
   const Result<Condition> condition = condition_of(of_all);
   if (condition.has_error()) return condition.error();
   // In the primary key's own order, so that nothing is sorted and little is in memory.
-  Result<Statement> select =
-      this->select(connection, ", state", *condition, "ORDER BY window_start DESC, _key DESC");
+  Result<Statement> select = this->select(connection, metric_columns() + ", state", *condition,
+                                          "ORDER BY window_start DESC, _key DESC");
   if (select.has_error()) return select.error();
-  const int state = kFixedColumns + static_cast<int>(schema_->keys.size());
+  const int state =
+      kFixedColumns + static_cast<int>(schema_->keys.size() + schema_->metrics.size());
   while (true) {
     const Result<bool> more = select->step();
     if (more.has_error()) return more.error();
     if (!*more) return {};
     WindowRow row = row_at(*select);
+    read_metrics(*select, row);
     row.state = select->blob_at(state);
     if (!on_row(row)) return {};
   }

@@ -66,6 +66,8 @@ class WindowTable {
   Result<Condition> condition_of(const WindowQuery& query) const;
   Result<Statement> select(const Connection& connection, const std::string& columns,
                            const Condition& condition, const std::string& behind) const;
+  std::string metric_columns() const;
+  void read_metrics(const Statement& select, WindowRow& row) const;
   WindowRow row_at(const Statement& select) const;
   /// Of a select() whose further column is the state.
   Result<std::vector<WindowRow>> rows_with_state(Statement& select) const;

@@ -248,6 +248,14 @@ def test_rows_of_another_config_are_not_merged(engine):
         reply = other.get("/api/v1/windows/per_minute", step="1h")
         assert reply.status == 400 and "other aggregates" in reply.json()["detail"]
         assert other.windows("per_minute", step="1m", by="", from_=at(300))
+        # Those that are whole are told all the same, and single rows as they were stored.
+        # (Minute 4 was open when the config changed, and began anew.)
+        rows = {row["window_start"][14:16]: (row["n"], row["closed"])
+                for row in other.windows("per_minute", step="2m", to=at(480))}
+        assert rows == {"00": (None, False), "02": (None, False), "04": (1, True), "06": (2, True)}
+        single = other.windows("per_minute", step="1m")
+        assert len(single) >= 7 and all(row["n"] == 1 for row in single)
+        assert {row["extra"] for row in single} == {None, 1.0}
 
 
 def test_the_description_has_every_parameter_there_is(engine):
