@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=build/release/bench
 mkdir -p bench/results
-for bench in engine decode window http log codec window_state durability acknowledge; do
+for bench in engine decode window http log codec window_state templates durability acknowledge; do
   [ -x "$bin/bench_$bench" ] || continue
   echo "== $bench"
   "$bin/bench_$bench" | tee "bench/results/$bench.txt"

@@ -118,6 +118,8 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
         &r.counter("streamobs_events_too_old_total",
                    "Events not counted, because they are older than ids are remembered.",
                    {{"stream", name}}),
+        &r.counter("streamobs_templates_new_total",
+                   "Messages that were the first of their template.", {{"stream", name}}),
         {},
         {}};
     for (const std::size_t window : plan.streams[id].window_ids) {

@@ -89,7 +89,14 @@ class RowFilter {
     if (node == nullptr || !builder.add(node, source, diagnostics, Kind::boolean)) {
       return fail(ErrorCode::invalid, config::to_text(diagnostics, false));
     }
-    filter.evaluator_ = std::make_unique<expr::Evaluator>(builder.build());
+    std::shared_ptr<const expr::Program> program = builder.build();
+    for (const std::size_t input : program->inputs_used()) {
+      if (input < stream.schema.fields.size()) continue;
+      return fail(ErrorCode::invalid,
+                  "--where: the log holds no templates, they are mined anew from it; "
+                  "filter by the field they come from");
+    }
+    filter.evaluator_ = std::make_unique<expr::Evaluator>(std::move(program));
     return filter;
   }
 

@@ -73,7 +73,7 @@ void Outbound::select(const EventBatch& batch) {
     const ColumnView* wanted = nullptr;
     if (filter_) {
       inputs_.clear();
-      for (const Column& column : batch.columns) inputs_.push_back(column.view().slice(begin));
+      batch.append_views(begin, inputs_);
       filter_->run(inputs_, count, batch.origin.received_at);
       wanted = &filter_->output(0);
     }

@@ -55,6 +55,10 @@ std::string part::deduplication(const std::string& stream) {
   return "deduplication/" + stream;
 }
 
+std::string part::templates(const std::string& stream) {
+  return "templates/" + stream;
+}
+
 std::string part::windows(const std::string& stream) {
   return "windows/" + stream;
 }

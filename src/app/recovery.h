@@ -37,6 +37,7 @@ inline constexpr const char* request_keys = "request_keys";
 inline constexpr const char* detect = "detect";
 inline constexpr const char* narrate = "narrate";
 std::string deduplication(const std::string& stream);
+std::string templates(const std::string& stream);
 std::string windows(const std::string& stream);
 }  // namespace part
 

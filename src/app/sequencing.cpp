@@ -84,6 +84,13 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       ids.max_ids = options.ids_max;
       deduplicators_.back() = std::make_unique<window::Deduplicator>(stream.schema, ids);
     }
+    templates_.push_back(nullptr);
+    if (stream.template_column) {
+      const decode::TemplateOptions& declared = plan.config.streams[id].templates;
+      templates_.back() = std::make_unique<window::TemplateColumn>(
+          stream.schema,
+          window::TemplateOptions{*stream.template_column, declared.templates_max, declared.learn});
+    }
     for (std::size_t i = 0; i < plan.streams[id].window_ids.size(); ++i) {
       const Duration every = plan.windows[plan.streams[id].window_ids[i]].options.emit_every;
       if (every == 0) continue;
@@ -121,8 +128,24 @@ Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
           {{"stream", stream}, {"was", restored->altered}});
     }
   }
+  if (Result<> restored = restore_templates(checkpoint); restored.has_error()) return restored;
   checkpoint_position_ = checkpoint.position;
   publish_times();
+  return {};
+}
+
+Result<> Sequencing::restore_templates(const CheckpointParts& checkpoint) {
+  for (std::size_t id = 0; id < templates_.size(); ++id) {
+    const std::string& stream = plan_.config.streams[id].name.text;
+    const std::string* bytes = find_part(checkpoint, part::templates(stream));
+    if (bytes == nullptr || templates_[id] == nullptr) continue;
+    const Result<std::string> was = templates_[id]->restore(*bytes);
+    if (was.has_error()) return was.error();
+    if (!was->empty()) {
+      log::warn("the stream's templates come from another field now: those known are forgotten",
+                {{"stream", stream}, {"was", *was}});
+    }
+  }
   return {};
 }
 
@@ -243,7 +266,19 @@ void Sequencing::settle(EventBatch& batch) {
   if (refused_max_ != 0) look_for_hope(batch);
   if (!batch.counted_before) lane_metrics_.count_taken(batch);
   if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
-  if (deduplicators_[stream_id] == nullptr || batch.rows == 0) return;
+  if (batch.rows == 0) return;
+  if (deduplicators_[stream_id] != nullptr) deduplicate(batch);
+  if (templates_[stream_id] != nullptr) mine_templates(batch);
+}
+
+void Sequencing::mine_templates(EventBatch& batch) {
+  const std::uint32_t stream_id = batch.schema->stream_id;
+  const std::uint64_t new_ones = templates_[stream_id]->process(batch);
+  if (!batch.counted_before) lane_metrics_.streams[stream_id].new_templates->add(new_ones);
+}
+
+void Sequencing::deduplicate(EventBatch& batch) {
+  const std::uint32_t stream_id = batch.schema->stream_id;
   DeadLetters too_old;
   const window::DeduplicationCounts counts = deduplicators_[stream_id]->process(batch, too_old);
   if (!batch.counted_before) {
@@ -364,6 +399,11 @@ asio::awaitable<void> Sequencing::ask_for_checkpoint() {
     if (deduplicators_[id] == nullptr) continue;
     const std::string& stream = plan_.config.streams[id].name.text;
     deduplicators_[id]->snapshot(checkpoint->parts[part::deduplication(stream)]);
+  }
+  for (std::size_t id = 0; id < templates_.size(); ++id) {
+    if (templates_[id] == nullptr) continue;
+    const std::string& stream = plan_.config.streams[id].name.text;
+    templates_[id]->snapshot(checkpoint->parts[part::templates(stream)]);
   }
   checkpoint_under_way_.store(true, std::memory_order_release);
   checkpoint_asked_at_ = std::chrono::steady_clock::now();

@@ -3,8 +3,9 @@
 // Takes batches from every lane, and the ends of bounded sources, and hands them on to the journal
 // in one order, with what follows from them: marks, checkpoints' barriers, looks at open windows.
 // What a batch's place decides is decided here too: whether its request came before (by its key)
-// and which of its events did (by their ids). At the start it replays the tail of the log through
-// the very same way. One strand, lives as long as the topology.
+// and which of its events did (by their ids), and which templates its messages follow. At the start
+// it replays the tail of the log through the very same way. One strand, lives as long as the
+// topology.
 #pragma once
 
 #include <atomic>
@@ -29,6 +30,7 @@
 #include "wal/request_keys.h"
 #include "wal/sequencer.h"
 #include "window/deduplicator.h"
+#include "window/template_column.h"
 
 namespace streamobs::app {
 
@@ -114,6 +116,9 @@ class Sequencing {
   void settle_block(const BlockOrigin& origin);
   bool answer_by_key(Decoded& decoded, Step& step) const;
   void settle(EventBatch& batch);
+  void deduplicate(EventBatch& batch);
+  void mine_templates(EventBatch& batch);
+  Result<> restore_templates(const CheckpointParts& checkpoint);
   void look_for_hope(EventBatch& batch);
   asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
   asio::awaitable<void> tick(Timestamp now);
@@ -137,6 +142,7 @@ class Sequencing {
   wal::Sequencer sequencer_;
   wal::RequestKeys request_keys_;
   std::vector<std::unique_ptr<window::Deduplicator>> deduplicators_;  ///< By stream; null: no ids.
+  std::vector<std::unique_ptr<window::TemplateColumn>> templates_;    ///< The same; null: none.
   std::vector<wal::Sequenced> sequenced_;  ///< What the sequencer has just said.
   /// Blocks of sources that came while the log's disk was full. Bounded: a source sends no more
   /// while it is.

@@ -38,9 +38,10 @@ constexpr std::string_view kSourceKeys[] = {
     "scenario", "rate",   "seed",   "anomaly_share", "history",  "brokers",
     "topics",   "start",  "on_gap", "options",       "max_skew", "fields"};
 constexpr std::string_view kStreamKeys[] = {
-    "time",       "fields",     "required",     "derive",          "filter", "check",
-    "timezone",   "max_future", "idle_timeout", "max_event_bytes", "paths",  "id",
-    "id_horizon", "max_ids",    "keep",         "format",          "pattern"};
+    "time",       "fields",     "required",     "derive",          "filter",  "check",
+    "timezone",   "max_future", "idle_timeout", "max_event_bytes", "paths",   "id",
+    "id_horizon", "max_ids",    "keep",         "format",          "pattern", "template"};
+constexpr std::string_view kTemplateKeys[] = {"from", "as", "max", "learn"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kWindowKeys[] = {
     "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
@@ -209,6 +210,7 @@ constinit const Section kWalKeep{"[wal.keep]", kWalKeepKeys};
 constinit const Section kIncidents{"[incidents]", kIncidentsKeys};
 constinit const Section kSource{"[source.NAME]", kSourceKeys};
 constinit const Section kStream{"[stream.NAME]", kStreamKeys};
+constinit const Section kTemplate{"template", kTemplateKeys};
 constinit const Section kField{"a field", kFieldKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
@@ -222,7 +224,7 @@ std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
       &kTopLevel, &kLog,       &kHttp,  &kStore,  &kWal,        &kWalKeep,
       &kSource,   &kStream,    &kField, &kWindow, &kWindowKeep, &kView,
-      &kRule,     &kIncidents, &kSink,  &kTopic,  &kEndpoint};
+      &kRule,     &kIncidents, &kSink,  &kTopic,  &kEndpoint,   &kTemplate};
   return kSections;
 }
 

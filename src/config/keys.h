@@ -22,7 +22,8 @@ extern const Section kWalKeep;
 extern const Section kIncidents;
 extern const Section kSource;
 extern const Section kStream;
-extern const Section kField;  ///< A field given as a table: { type = "…", path = "…" }.
+extern const Section kTemplate;  ///< Of a stream: template = { from = "message" }.
+extern const Section kField;     ///< A field given as a table: { type = "…", path = "…" }.
 extern const Section kWindow;
 extern const Section kWindowKeep;
 extern const Section kView;

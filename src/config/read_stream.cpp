@@ -272,6 +272,28 @@ void read_lines(const TableReader& table, StreamOptions& out) {
   }
 }
 
+/// template = { from = "message", as = "template", max = 5000, learn = "1h" }
+void read_template(const TableReader& stream, StreamOptions& out) {
+  const Value* value = stream.find("template");
+  if (value == nullptr) return;
+  if (value->kind != Value::Kind::table) {
+    stream.error("template", "expected a table, found " + describe(*value),
+                 "write template = { from = \"message\" }");
+    return;
+  }
+  const TableReader table(*value, value->span, "template", kTemplate, stream.report());
+  table.text("from", out.templates.from);
+  if (!table.has("from")) {
+    table.missing("from", "which field holds the messages? template = { from = \"message\" }");
+  }
+  table.text("as", out.templates.as);
+  if (!is_field_name(out.templates.as.text)) {
+    table.error("as", "templates need a name", "leave it out for \"template\"");
+  }
+  table.integer("max", 10, 100'000, out.templates.templates_max);
+  table.duration("learn", 0, 366 * kDay, out.templates.learn);
+}
+
 }  // namespace
 
 void read_stream(const Entry& entry, Config& config, Report& report) {
@@ -309,6 +331,7 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   read_id(table, out);
   table.choice("keep", kKeeps, out.keep_raw);
   read_lines(table, out);
+  read_template(table, out);
   config.streams.push_back(std::move(out));
 }
 

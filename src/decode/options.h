@@ -39,6 +39,14 @@ struct NamedExpression {
   SourceText expression;
 };
 
+/// template = { from = "message" }: which kind of message an event bears, as columns of the stream.
+struct TemplateOptions {
+  SourceText from;                         ///< A string field; empty: the stream has no templates.
+  SourceText as = SourceText("template");  ///< The text; also as_id (int) and as_is_new (bool).
+  std::size_t templates_max = 5'000;       ///< Kept at a time; then the one used longest ago goes.
+  Duration learn = 0;  ///< Of the stream's first time by which nothing is called new.
+};
+
 struct StreamOptions {
   SourceText name;
   SourceText time;  ///< The field that bears the event time.
@@ -62,6 +70,7 @@ struct StreamOptions {
   SourceText id;
   /// How far (in event time, behind the stream's newest) ids are remembered. Older events are late.
   Duration id_horizon = kHour;
+  TemplateOptions templates;
   std::size_t ids_max = 1'000'000;  ///< Ids remembered at a time; beyond it the horizon shrinks.
 
   /// Mistakes in this section have been told, and it is only looked through for further ones: a

@@ -32,6 +32,7 @@ class Compiler {
     add_patterns();
     check_limits();
     for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
+    add_templates();
     if (options_.names_missing) plan_->scope.set_incomplete();
     add_derived();
     add_checks();
@@ -199,6 +200,51 @@ class Compiler {
     at_least("max_ids", static_cast<std::int64_t>(options_.ids_max), 1);
   }
 
+  /// The columns that window/template_column fills, in its order.
+  void add_templates() {
+    const TemplateOptions& templates = options_.templates;
+    if (templates.from.empty()) return;
+    const std::string& from = templates.from.text;
+    const auto index = plan_->schema.index_of(from);
+    if (!index || plan_->schema.fields[*index].type.kind != Kind::string) {
+      error_unless_told(templates.from.place,
+                        stream() + fmt::format("templates are mined from {}, which is no string "
+                                               "field",
+                                               from),
+                        fmt::format("declare it: fields = {{ {} = \"string\" }}", from));
+      return;
+    }
+    plan_->template_column = *index;
+    const std::string& name = templates.as.text;
+    const std::pair<std::string, Kind> columns[] = {
+        {name, Kind::string}, {name + "_id", Kind::integer}, {name + "_is_new", Kind::boolean}};
+    for (const auto& [column, kind] : columns) {
+      if (plan_->scope.column(column)) {
+        error(templates.as.place.line != 0 ? templates.as.place : templates.from.place,
+              stream() + fmt::format("template: there is a field {} already", column),
+              "give the templates another name: as = \"kind\"");
+      }
+      plan_->scope.add_column(column, {kind, 0});
+    }
+  }
+
+  /// A check is made when an event comes, before it has its place in the log.
+  void refuse_templates_in(const expr::NodePtr& node, const SourceText& source) {
+    if (options_.templates.from.empty()) return;
+    Diagnostics told;
+    expr::ProgramBuilder one(plan_->scope);
+    if (!one.add(node, source, told)) return;
+    for (const std::size_t input : one.build()->inputs_used()) {
+      if (input < plan_->schema.fields.size()) continue;
+      diagnostics_.push_back(
+          expr::diagnose(source, node->span,
+                         "a check knows no templates: it is made before the event has its place",
+                         "leave such events out with filter = \"…\", or count them in a window"));
+      failed_ = true;
+      return;
+    }
+  }
+
   /// The tree of an expression, null after a mistake; an empty one is what is left of a mistake.
   expr::NodePtr parse(const SourceText& source) {
     expr::NodePtr node;
@@ -264,6 +310,8 @@ class Compiler {
       const auto node = parse(check.expression);
       if (!node || !builder.add(node, check.expression, diagnostics_, Kind::boolean)) {
         failed_ = true;
+      } else {
+        refuse_templates_in(node, check.expression);
       }
     }
     if (!failed_) plan_->checks = builder.build();

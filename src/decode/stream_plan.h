@@ -21,11 +21,12 @@ struct StreamPlan {
   StreamOptions options;
   StreamSchema schema;
   std::optional<std::size_t> id_column;  ///< Index of the `id` field in the schema: string or int.
-  std::shared_ptr<const TimeZone> zone;  ///< Of times that name none.
-  std::vector<LinePattern> patterns;     ///< Of the options, compiled.
+  std::optional<std::size_t> template_column;  ///< Index of the field whose templates are mined.
+  std::shared_ptr<const TimeZone> zone;        ///< Of times that name none.
+  std::vector<LinePattern> patterns;           ///< Of the options, compiled.
   /// The patterns' text, one a line, as dead letters keep it; null where there are none.
   std::shared_ptr<const std::string> pattern_text;
-  /// The schema's columns in order, then the derived fields.
+  /// The schema's columns in order, then those of EventBatch::mined, then the derived fields.
   expr::Scope scope;
   expr::NodePtr filter;  ///< Null where the stream takes everything. Applied by the window stage.
   std::vector<std::string> check_names;

@@ -39,10 +39,16 @@ void TextArena::clear() {
   used_ = 0;
 }
 
+void EventBatch::append_views(std::size_t begin, std::vector<ColumnView>& out) const {
+  for (const Column& column : columns) out.push_back(column.view().slice(begin));
+  for (const Column& column : mined) out.push_back(column.view().slice(begin));
+}
+
 void EventBatch::clear() {
   rows = 0;
   time.clear();
   for (Column& column : columns) column.clear();
+  for (Column& column : mined) column.clear();
   event_index.clear();
   raw.clear();
   excluded.clear();

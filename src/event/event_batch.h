@@ -59,8 +59,11 @@ struct EncodedBatch {
 struct EventBatch {
   const StreamSchema* schema = nullptr;  ///< Owned by the plan, which outlives every batch.
   std::size_t rows = 0;
-  PodVector<Timestamp> time;             ///< Event time of each row.
-  std::vector<Column> columns;           ///< One for each field of the schema.
+  PodVector<Timestamp> time;    ///< Event time of each row.
+  std::vector<Column> columns;  ///< One for each field of the schema.
+  /// What the batch's place in history adds to each row (window/template_column), behind the
+  /// schema's columns in the order of the stream's scope. Not in the log: it follows from the log.
+  std::vector<Column> mined;
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
   /// Empty, or one for each row: the event's text as it came, without the end of its line. Only of
   /// streams that keep it. Points into `block` or `text`.
@@ -84,6 +87,10 @@ struct EventBatch {
   std::shared_ptr<BlockBuffer> block;
   TextArena text;
   EncodedBatch encoded;  ///< Made by the lane that decoded it; empty where there is no log.
+
+  /// Appends what expressions see of the rows from `begin` on: `columns`, then `mined`, as in the
+  /// stream's scope.
+  void append_views(std::size_t begin, std::vector<ColumnView>& out) const;
 
   void clear();
 };

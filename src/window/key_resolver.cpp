@@ -48,8 +48,10 @@ std::uint32_t KeyResolver::find_or_admit(WindowInstance& instance, const GroupKe
 }
 
 std::shared_ptr<const Dictionary> KeyResolver::owner_of(const Dictionary* dictionary) const {
-  for (const Column& column : batch_->columns) {
-    if (column.dictionary.get() == dictionary) return column.dictionary;
+  for (const std::vector<Column>* columns : {&batch_->columns, &batch_->mined}) {
+    for (const Column& column : *columns) {
+      if (column.dictionary.get() == dictionary) return column.dictionary;
+    }
   }
   return nullptr;
 }

@@ -54,4 +54,11 @@ struct DeduplicationOptions {
   std::size_t max_ids = 1'000'000;  ///< Known at a time; beyond, the oldest are forgotten early.
 };
 
+/// [stream.NAME] template: whose templates are columns of the stream.
+struct TemplateOptions {
+  std::size_t field = 0;              ///< Index of the message among the schema's fields.
+  std::size_t templates_max = 5'000;  ///< Kept at a time; beyond, the one used longest ago goes.
+  Duration learn = 0;  ///< Up to this long behind the first message's time nothing is called new.
+};
+
 }  // namespace streamobs::window

@@ -147,7 +147,7 @@ ProcessCounts StreamWindows::Impl::process(const EventBatch& batch, DeadLetters&
   letters_left = kMaxDeadLetters;
   resolver.begin(batch);
   views.clear();
-  for (const Column& column : batch.columns) views.push_back(column.view());
+  batch.append_views(0, views);
   inputs.resize(views.size());
 
   Slice slice;

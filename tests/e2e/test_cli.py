@@ -81,7 +81,7 @@ def test_arguments_are_checked_in_the_same_round(tmp_path):
 def examples():
     """The configs in the docs that are whole ones."""
     found = []
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for i, text in enumerate(re.findall(r"^```toml\n(.*?)^```", document.read_text(),
                                             re.S | re.M)):
             if "[stream." in text and "[window." in text and "fields" in text:

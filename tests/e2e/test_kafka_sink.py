@@ -341,6 +341,29 @@ topic = "{topic}"
     assert len(keyed) == len(wanted)
 
 
+def test_a_filter_by_template_is_that_of_a_stream_s_sink_too(broker):
+    broker.create("by-template", partitions=1)
+    text = f"""
+[stream.logs]
+time = "t"
+fields = {{ message = "string" }}
+template = {{ from = "message" }}
+filter = "template <> 'tick <*>'"
+[sink.out]
+type = "kafka"
+brokers = "{broker.address}"
+from = "logs"
+topic = "by-template"
+"""
+    messages = [f"{'tick' if i % 3 == 0 else 'order'} {i}" for i in range(3000)]
+    with Streamobs(text) as engine:
+        engine.post("logs", [{"t": stamp(i), "message": m} for i, m in enumerate(messages)])
+        engine.wait(lambda: engine.metric("streamobs_sink_sent_total", sink="out") == 2000,
+                    "the orders", seconds=60)
+    assert [json.loads(value)["message"] for _, value in read(broker, "by-template")] == [
+        m for m in messages if m.startswith("order")]
+
+
 def test_a_database_made_anew_sends_nothing_again(broker):
     broker.create("anew", partitions=1)
     orders = Orders(6)
