@@ -163,6 +163,20 @@ std::string told_apart(const source::SourceOptions& source) {
                      source.topic_start == source::TopicStart::latest ? "newest" : "first");
 }
 
+void explain_templates(const decode::TemplateOptions& templates, Page& page) {
+  const std::string& name = templates.as.text;
+  std::string text = fmt::format(
+      "Which kind of {} it bears is {} (<*> stands for what varies), {}_id and {}_is_new; {} kinds "
+      "are known at a time",
+      templates.from.text, name, name, name,
+      number_in_words(static_cast<double>(templates.templates_max)));
+  if (templates.learn != 0) {
+    text += fmt::format(", and none is called new within {} of the first message",
+                        span_in_words(templates.learn));
+  }
+  page.line(2, text + ".");
+}
+
 void explain_fields(const decode::StreamOptions& stream, Page& page) {
   std::vector<std::string> required;
   std::vector<std::string> optional;
@@ -175,6 +189,7 @@ void explain_fields(const decode::StreamOptions& stream, Page& page) {
   if (!required.empty()) must += ", and " + listed(required);
   if (!optional.empty()) must += "; it may have " + listed(optional);
   page.line(2, must + ".");
+  if (!stream.templates.from.empty()) explain_templates(stream.templates, page);
   for (const decode::NamedExpression& derived : stream.derive) {
     page.line(2, fmt::format("From them follows {} = {}", derived.name.text,
                              on_one_line(derived.expression.text)));

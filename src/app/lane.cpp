@@ -120,6 +120,8 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
                    {{"stream", name}}),
         &r.counter("streamobs_templates_new_total",
                    "Messages that were the first of their template.", {{"stream", name}}),
+        &r.counter("streamobs_templates_forgotten_total", "Templates that had to go for new ones.",
+                   {{"stream", name}}),
         {},
         {}};
     for (const std::size_t window : plan.streams[id].window_ids) {

@@ -87,7 +87,8 @@ struct LaneMetrics {
     telemetry::Counter* overflow_rows;
     telemetry::Counter* duplicates;
     telemetry::Counter* too_old;
-    telemetry::Counter* new_templates;
+    telemetry::Counter* templates_new;
+    telemetry::Counter* templates_forgotten;
     std::vector<telemetry::Counter*> late;         ///< By window of the stream.
     std::vector<telemetry::Counter*> partly_late;  ///< Likewise; null where tumbling.
   };

@@ -273,8 +273,10 @@ void Sequencing::settle(EventBatch& batch) {
 
 void Sequencing::mine_templates(EventBatch& batch) {
   const std::uint32_t stream_id = batch.schema->stream_id;
-  const std::uint64_t new_ones = templates_[stream_id]->process(batch);
-  if (!batch.counted_before) lane_metrics_.streams[stream_id].new_templates->add(new_ones);
+  const window::TemplateCounts counts = templates_[stream_id]->process(batch);
+  if (batch.counted_before) return;
+  lane_metrics_.streams[stream_id].templates_new->add(counts.called_new);
+  lane_metrics_.streams[stream_id].templates_forgotten->add(counts.forgotten);
 }
 
 void Sequencing::deduplicate(EventBatch& batch) {

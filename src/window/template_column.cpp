@@ -33,7 +33,7 @@ TemplateColumn::TemplateColumn(const StreamSchema& schema, const TemplateOptions
   }
 }
 
-std::uint64_t TemplateColumn::process(EventBatch& batch) {
+TemplateCounts TemplateColumn::process(EventBatch& batch) {
   batch.mined.resize(kPlaces);
   for (Column& column : batch.mined) {
     column.clear();
@@ -51,7 +51,8 @@ std::uint64_t TemplateColumn::process(EventBatch& batch) {
   is_new.bools.resize(batch.rows, 0);
 
   const ColumnView messages = batch.columns.at(options_.field).view();
-  std::uint64_t new_ones = 0;
+  const std::uint64_t forgotten = miner_.forgotten();
+  TemplateCounts counts;
   for (std::size_t row = 0; row < batch.rows; ++row) {
     const bool excluded = !batch.excluded.empty() && batch.excluded[row] != 0;
     TemplateMiner::Found found;
@@ -67,12 +68,13 @@ std::uint64_t TemplateColumn::process(EventBatch& batch) {
     if (first_time_ == kMaxTimestamp) first_time_ = batch.time[row];
     const bool called_new = found.is_new && is_known_for(batch.time[row], options_.learn);
     is_new.bools[row] = called_new ? 1 : 0;
-    new_ones += called_new ? 1 : 0;
+    counts.called_new += called_new ? 1 : 0;
     set_text(batch, texts, row, found.text);
   }
   if (grown_ != nullptr) texts_ = std::exchange(grown_, nullptr);
   if (texts.dictionary != nullptr) texts.dictionary = texts_;
-  return new_ones;
+  counts.forgotten = miner_.forgotten() - forgotten;
+  return counts;
 }
 
 /// Whether the stream's messages have been looked at for so long by then.

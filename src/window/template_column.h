@@ -20,13 +20,18 @@
 
 namespace streamobs::window {
 
+struct TemplateCounts {
+  std::uint64_t called_new = 0;
+  std::uint64_t forgotten = 0;  ///< Templates that had to go.
+};
+
 class TemplateColumn {
  public:
   /// `schema` must outlive it; the field is a string.
   TemplateColumn(const StreamSchema& schema, const TemplateOptions& options);
 
-  /// Fills `batch.mined`. Returns how many rows were called new.
-  std::uint64_t process(EventBatch& batch);
+  /// Fills `batch.mined`.
+  TemplateCounts process(EventBatch& batch);
 
   const TemplateMiner& miner() const { return miner_; }
 

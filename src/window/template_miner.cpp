@@ -21,6 +21,8 @@ constexpr std::uint8_t kVersion = 1;
 /// A message joins a template with which it shares kSharedParts of kParts of its words.
 constexpr std::size_t kSharedParts = 3;
 constexpr std::size_t kParts = 5;
+/// Numbers are columns of whole numbers.
+constexpr std::uint64_t kNextIdMax = std::uint64_t{1} << 62;
 constexpr std::size_t kWordsMax = TemplateText::kMaxWords + 1;
 
 /// A word that says which kind of message it is: no value, and not only punctuation.
@@ -45,6 +47,9 @@ void set_key(std::string& key, const std::string& parent, std::string_view word)
   put_text(key, word);
 }
 
+constexpr std::uint8_t kFirstOfOthers = 1;
+constexpr std::uint8_t kSecondOfOthers = 2;
+
 }  // namespace
 
 struct TemplateMiner::Impl {
@@ -55,8 +60,9 @@ struct TemplateMiner::Impl {
 
   struct Template {
     std::uint64_t id = 0;
-    std::string branch;  ///< Number of words and first word, as a key.
-    std::string group;   ///< The same and the second word.
+    /// Whether it stands with the others, for which there was no room by first or by second word.
+    bool first_of_others = false;
+    bool second_of_others = false;
     std::vector<std::string> words;
     std::vector<std::uint64_t> hashes;  ///< Of the words.
     std::size_t wildcards = 0;          ///< Words that are nothing else.
@@ -73,11 +79,17 @@ struct TemplateMiner::Impl {
     }
   };
 
+  /// Where a template stands: by its number of words, its first word too, its second word too.
+  struct Place {
+    std::string root, branch, group;
+  };
+
   explicit Impl(std::size_t max) : templates_max(std::max<std::size_t>(max, 1)) {}
 
   Found add(std::string_view message);
   Template* find(const std::vector<std::string_view>& message_words);
-  void choose_group(const std::vector<std::string_view>& message_words);
+  void choose_group(Template& made) const;
+  static Place place_of(const Template& of);
   Template* most_alike(Group& group);
   void generalise(Template& found);
   Template& make(const std::vector<std::string_view>& message_words);
@@ -136,21 +148,29 @@ TemplateMiner::Impl::Template* TemplateMiner::Impl::find(
   return nullptr;
 }
 
-/// Sets the keys of the group that a new template goes into.
-void TemplateMiner::Impl::choose_group(const std::vector<std::string_view>& message_words) {
-  const auto append = [this](const std::string& parent, std::string_view word, std::size_t most,
-                             std::string& key) {
-    set_key(key, parent, key_of(word));
-    if (children.contains(key) || groups.contains(key)) return;
+/// Puts a new template with the others where there is no room for one more first or second word.
+void TemplateMiner::Impl::choose_group(Template& made) const {
+  const auto is_full = [this](const std::string& parent, std::size_t most) {
     const auto siblings = children.find(parent);
-    if (siblings == children.end() || siblings->second < most) return;
-    set_key(key, parent, kOthers);
+    return siblings != children.end() && siblings->second >= most;
   };
-  root_key.clear();
-  put_varint(root_key, message_words.size());
-  append(root_key, message_words[0], kFirstWordsMax, branch_key);
-  append(branch_key, message_words.size() > 1 ? message_words[1] : kWildcard, kSecondWordsMax,
-         group_key);
+  const Place by_first = place_of(made);
+  made.first_of_others =
+      !children.contains(by_first.branch) && is_full(by_first.root, kFirstWordsMax);
+  const Place by_second = place_of(made);
+  made.second_of_others =
+      !groups.contains(by_second.group) && is_full(by_second.branch, kSecondWordsMax);
+}
+
+/// It follows from what is kept of the template, for as long as that lives: a word that is part of
+/// its place is the same in all of its messages, or none that tells.
+TemplateMiner::Impl::Place TemplateMiner::Impl::place_of(const Template& of) {
+  Place place;
+  put_varint(place.root, of.words.size());
+  set_key(place.branch, place.root, of.first_of_others ? kOthers : key_of(of.words[0]));
+  const std::string_view second = of.words.size() > 1 ? key_of(of.words[1]) : kWildcard;
+  set_key(place.group, place.branch, of.second_of_others ? kOthers : second);
+  return place;
 }
 
 /// Null where none is alike enough. Of equally good ones the one with more wildcards, then the
@@ -190,18 +210,16 @@ void TemplateMiner::Impl::generalise(Template& found) {
 TemplateMiner::Impl::Template& TemplateMiner::Impl::make(
     const std::vector<std::string_view>& message_words) {
   if (templates.size() >= templates_max) forget(templates.begin());
-  choose_group(message_words);
-  const auto group = groups.find(group_key);
+  Template made;
+  made.id = next_id++;
+  made.words.assign(message_words.begin(), message_words.end());
+  made.used = messages;
+  choose_group(made);
+  const auto group = groups.find(place_of(made).group);
   if (group != groups.end() && group->second.size() >= kGroupMax) {
     forget(*std::min_element(group->second.begin(), group->second.end(),
                              [](const auto& a, const auto& b) { return a->used < b->used; }));
   }
-  Template made;
-  made.id = next_id++;
-  made.branch = branch_key;
-  made.group = group_key;
-  made.words.assign(message_words.begin(), message_words.end());
-  made.used = messages;
   insert(std::move(made));
   return templates.back();
 }
@@ -216,27 +234,22 @@ void TemplateMiner::Impl::insert(Template&& made) {
   }
   made.set_text();
   templates.push_back(std::move(made));
-  const Templates::iterator place = std::prev(templates.end());
-  place->bytes = sizeof(Template) + place->text.size() * 2 + place->group.size() * 3 +
-                 place->words.size() * (sizeof(std::string) + sizeof(std::uint64_t));
-  bytes += place->bytes;
-  Group& group = groups[place->group];
-  if (group.empty()) {
-    std::size_t& groups_of_branch = children[place->branch];
-    if (groups_of_branch++ == 0) {
-      std::string root;
-      put_varint(root, place->words.size());
-      ++children[root];
-    }
-  }
+  const Templates::iterator kept = std::prev(templates.end());
+  const Place place = place_of(*kept);
+  kept->bytes = sizeof(Template) + kept->text.size() * 2 + place.group.size() +
+                kept->words.size() * (sizeof(std::string) + sizeof(std::uint64_t));
+  bytes += kept->bytes;
+  Group& group = groups[place.group];
+  if (group.empty() && children[place.branch]++ == 0) ++children[place.root];
   const auto behind = std::upper_bound(
-      group.begin(), group.end(), place,
+      group.begin(), group.end(), kept,
       [](const Templates::iterator& a, const Templates::iterator& b) { return a->id < b->id; });
-  group.insert(behind, place);
+  group.insert(behind, kept);
 }
 
 void TemplateMiner::Impl::forget(Templates::iterator which) {
-  const auto group = groups.find(which->group);
+  const Place place = place_of(*which);
+  const auto group = groups.find(place.group);
   group->second.erase(std::find(group->second.begin(), group->second.end(), which));
   const auto one_less = [this](const std::string& key) {
     const auto parent = children.find(key);
@@ -246,9 +259,7 @@ void TemplateMiner::Impl::forget(Templates::iterator which) {
   };
   if (group->second.empty()) {
     groups.erase(group);
-    std::string root;
-    put_varint(root, which->words.size());
-    if (one_less(which->branch)) one_less(root);
+    if (one_less(place.branch)) one_less(place.root);
   }
   bytes -= which->bytes;
   templates.erase(which);
@@ -283,8 +294,8 @@ void TemplateMiner::snapshot(std::string& out) const {
   put_varint(out, impl_->templates.size());
   for (const Impl::Template& t : impl_->templates) {
     put_varint(out, t.id);
-    put_text(out, t.branch);
-    put_text(out, t.group);
+    put_u8(out, static_cast<std::uint8_t>((t.first_of_others ? kFirstOfOthers : 0) |
+                                          (t.second_of_others ? kSecondOfOthers : 0)));
     put_varint(out, t.words.size());
     for (const std::string& word : t.words) put_text(out, word);
   }
@@ -292,20 +303,20 @@ void TemplateMiner::snapshot(std::string& out) const {
 
 bool TemplateMiner::Impl::read_template(ByteReader& in, Template& out) const {
   out.id = in.varint();
-  out.branch = in.text();
-  out.group = in.text();
+  const std::uint8_t others = in.u8();
+  out.first_of_others = (others & kFirstOfOthers) != 0;
+  out.second_of_others = (others & kSecondOfOthers) != 0;
   const std::size_t n = in.count();
   if (!in.ok() || out.id == 0 || out.id >= next_id || n == 0 || n > kWordsMax) return false;
+  if ((others & ~(kFirstOfOthers | kSecondOfOthers)) != 0) return false;
+  std::size_t size = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const std::string_view word = in.text();
     if (word.empty()) return false;
+    size += word.size();
     out.words.emplace_back(word);
   }
-  // The keys say what they are of, or groups would hold templates of other lengths.
-  std::string root;
-  put_varint(root, n);
-  return in.ok() && out.branch.starts_with(root) && out.branch.size() > root.size() &&
-         out.group.starts_with(out.branch) && out.group.size() > out.branch.size();
+  return in.ok() && size <= TemplateText::kMaskedBytesMax;
 }
 
 Result<> TemplateMiner::Impl::read(std::string_view snapshot) {
@@ -318,7 +329,7 @@ Result<> TemplateMiner::Impl::read(std::string_view snapshot) {
   if (version != kVersion) return corrupt(fmt::format("version {} is not known", version));
   next_id = in.varint();
   const std::size_t n = in.count();
-  if (!in.ok() || next_id == 0 || n >= next_id) return corrupt("damaged");
+  if (!in.ok() || next_id == 0 || next_id > kNextIdMax || n >= next_id) return corrupt("damaged");
   std::vector<std::uint64_t> ids;
   for (std::size_t i = 0; i < n; ++i) {
     Template one;
@@ -326,7 +337,7 @@ Result<> TemplateMiner::Impl::read(std::string_view snapshot) {
     ids.push_back(one.id);
     one.used = ++messages;
     if (n - i > templates_max) continue;  // Fewer may be kept now.
-    const auto group = groups.find(one.group);
+    const auto group = groups.find(place_of(one).group);
     if (group != groups.end() && group->second.size() >= kGroupMax) {
       return corrupt(fmt::format("template {} is one too many of its kind", i));
     }

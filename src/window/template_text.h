@@ -26,6 +26,8 @@ class TemplateText {
   /// What comes behind stands as one wildcard.
   static constexpr std::size_t kMaxWords = 128;
   static constexpr std::size_t kMaxBytes = 2048;
+  /// Of all words of a message together: at most every second byte of it becomes a wildcard.
+  static constexpr std::size_t kMaskedBytesMax = kMaxBytes * 2 + 2 * kWildcard.size();
 
   /// Good until the next call.
   const std::vector<std::string_view>& split(std::string_view message);

@@ -83,6 +83,20 @@ max_future = "1h"
   CHECK(has(more, "more than 1 hour ahead"));
 }
 
+TEST_CASE("an explanation says which templates are mined", "[app]") {
+  const std::string stream = R"~(
+[stream.logs]
+time = "at"
+fields = { message = "string" }
+template = { from = "message", as = "kind")~";
+  CHECK(has(explained(stream + ", max = 100, learn = \"1h\" }\n"),
+            "Which kind of message it bears is kind (<*> stands for what varies), kind_id and "
+            "kind_is_new; 100 kinds are known at a time, and none is called new within 1 hour "
+            "of the first message."));
+  CHECK(has(explained(stream + " }\n"), "kinds are known at a time."));
+  CHECK_FALSE(has(explained(std::string(kStream)), "_is_new"));
+}
+
 TEST_CASE("an explanation says when windows close and how long rows are kept", "[app]") {
   const std::string text = explained(std::string(kStream) + R"~(
 [window.tumbling]

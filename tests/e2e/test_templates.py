@@ -198,7 +198,7 @@ def history(seed, count):
     return events
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("lanes", [1, 2, 4])
 def test_templates_survive_a_kill_and_do_not_depend_on_lanes(lanes):
     events = history(7, 3000)
     head = f"lanes = {lanes}\nthreads = 2\n[wal]\ncheckpoint_every = \"1s\""
@@ -302,3 +302,60 @@ def test_the_preset_counts_levels_and_kinds_of_errors(tmp_path):
     assert [r["template"] for r in rows if r["is_new"]] == ["key <*> is broken"]
     new = query(database, "SELECT * FROM anomalies WHERE anomaly_type = 'new_kind_of_error'")
     assert [row["window_start"] for row in new] == ["2026-01-09T14:00:00Z"]
+
+
+def moment(text):
+    return datetime.fromisoformat(text)
+
+
+def test_the_preset_against_the_truth_of_the_load_generator(tmp_path):
+    truth = tmp_path / "truth.json"
+    with Streamobs((ROOT / "config/logs.toml").read_text()) as engine:
+        # Fifty minutes at 20 a second: five minutes of a service have some 60 errors, a burst of one
+        # minute more than 200.
+        run("loadgen", "logs", "--target", engine.url, "--events", 60_000, "--rate", 0,
+            "--event-rate", 20, "--batch", 100, "--seed", 11, "--anomalies", 0.1, "--start",
+            "2026-01-09T12:00:00Z", "--truth", truth, "-q")
+        known = json.loads(truth.read_text())
+        assert known["delivery"]["accepted"] == 60_000
+        # What closes the windows.
+        assert engine.post("logs", [{"timestamp": "2026-01-09T14:00:00Z", "level": "info",
+                                     "service": "the end", "message": "over"}]).status == 200
+        counts, kinds = collections.Counter(), collections.Counter()
+        for window in known["windows"]:
+            service, level = window["keys"]["service"], window["keys"]["level"]
+            start = moment(window["window_start"])
+            for hop in range(5):
+                counts[start - timedelta(minutes=hop), service, level] += window["count"]
+            if level == "ERROR":
+                kinds[start, service] += window["count"]
+        counts, kinds = +counts, +kinds
+
+        def closed(name):
+            return [r for r in engine.closed(name) if r["service"] != "the end"]
+        engine.wait(lambda: len(closed("log_counts")) == len(counts), "the windows")
+        assert {(moment(r["window_start"]), r["service"], r["level"]): r["log_count"]
+                for r in closed("log_counts")} == counts
+        by_kind = collections.Counter()
+        for row in closed("error_kinds"):
+            by_kind[moment(row["window_start"]), row["service"]] += row["log_count"]
+        assert by_kind == kinds
+        assert {row["template"] for row in closed("error_kinds")} == {
+            "request <*> failed: upstream timed out", "connection <*> refused",
+            "payment <*> declined by gateway", "deadlock on row <*>"}
+
+        # What was injected is found, and nothing else is.
+        bursts = [(a["keys"]["service"], moment(a["from"]), moment(a["to"]))
+                  for a in known["anomalies"]]
+        assert len(bursts) >= 3
+        anomalies = engine.get("/api/v1/anomalies", limit=10_000).json()["rows"]
+        for rule in ("many_errors", "kind_of_error_surges"):
+            found = [(a["keys"]["service"], moment(a["window_start"]), moment(a["window_end"]))
+                     for a in anomalies if a["anomaly_type"] == rule]
+
+            def overlap(a, b):
+                return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
+            assert [b for b in bursts if not any(overlap(b, f) for f in found)] == [], rule
+            assert [f for f in found if not any(overlap(b, f) for b in bursts)] == [], rule
+        # Within the first hour nothing is new.
+        assert {a["anomaly_type"] for a in anomalies} == {"many_errors", "kind_of_error_surges"}

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -203,6 +204,7 @@ class Engine {
   void push(const Event* events, std::size_t n) {
     const std::size_t lane = next_lane_++ % lanes_.size();
     std::unique_ptr<EventBatch> batch = makers_[lane]->make(events, n);
+    if (in_log_order) in_log_order(*batch);
     const std::uint32_t partition = events[0].partition;
     batch->stamp.sequence = ++sequence_;
     batch->stamp.partition_time = newest_[partition];
@@ -275,6 +277,8 @@ class Engine {
   StreamWindows& lane(std::size_t i) { return *lanes_[i]; }
   WindowMerger& merger() { return merger_; }
 
+  /// What the sequencing does with each batch, if it is set.
+  std::function<void(EventBatch&)> in_log_order;
   Records records;
   std::vector<Checkpoint> checkpoints;
   DeadLetters late;
