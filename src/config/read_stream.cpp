@@ -279,6 +279,7 @@ void read_template(const TableReader& stream, StreamOptions& out) {
   if (value->kind != Value::Kind::table) {
     stream.error("template", "expected a table, found " + describe(*value),
                  "write template = { from = \"message\" }");
+    out.names_missing = true;
     return;
   }
   const TableReader table(*value, value->span, "template", kTemplate, stream.report());
@@ -290,6 +291,11 @@ void read_template(const TableReader& stream, StreamOptions& out) {
   if (!is_field_name(out.templates.as.text)) {
     table.error("as", "templates need a name", "leave it out for \"template\"");
   }
+  // Then there is no telling what the columns are called.
+  const Value* const as = table.find("as");
+  const bool named = !out.templates.from.empty() && is_field_name(out.templates.as.text) &&
+                     (as == nullptr || as->kind == Value::Kind::string);
+  if (!named || table.lost_names()) out.names_missing = true;
   table.integer("max", 10, 100'000, out.templates.templates_max);
   table.duration("learn", 0, 366 * kDay, out.templates.learn);
 }

@@ -200,21 +200,21 @@ class Compiler {
     at_least("max_ids", static_cast<std::int64_t>(options_.ids_max), 1);
   }
 
-  /// The columns that window/template_column fills, in its order.
+  /// The columns that window/template_column fills, in its order. They are there whatever is wrong
+  /// with the field: those who name them have made no mistake.
   void add_templates() {
     const TemplateOptions& templates = options_.templates;
     if (templates.from.empty()) return;
     const std::string& from = templates.from.text;
-    const auto index = plan_->schema.index_of(from);
-    if (!index || plan_->schema.fields[*index].type.kind != Kind::string) {
+    plan_->template_column = plan_->schema.index_of(from);
+    if (!plan_->template_column ||
+        plan_->schema.fields[*plan_->template_column].type.kind != Kind::string) {
       error_unless_told(templates.from.place,
                         stream() + fmt::format("templates are mined from {}, which is no string "
                                                "field",
                                                from),
                         fmt::format("declare it: fields = {{ {} = \"string\" }}", from));
-      return;
     }
-    plan_->template_column = *index;
     const std::string& name = templates.as.text;
     const std::pair<std::string, Kind> columns[] = {
         {name, Kind::string}, {name + "_id", Kind::integer}, {name + "_is_new", Kind::boolean}};
