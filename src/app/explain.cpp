@@ -67,16 +67,6 @@ std::string on_one_line(std::string_view text) {
   return out;
 }
 
-/// "a, b and c".
-std::string listed(const std::vector<std::string>& items, std::string_view last = " and ") {
-  std::string out;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (i != 0) out += i + 1 == items.size() ? last : std::string_view(", ");
-    out += items[i];
-  }
-  return out;
-}
-
 std::vector<std::string> texts_of(const std::vector<SourceText>& list) {
   std::vector<std::string> out;
   for (const SourceText& item : list) out.push_back(item.text);

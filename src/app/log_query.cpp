@@ -140,9 +140,7 @@ class LogQuery {
       if (Result<> done = look_at(entry); done.has_error()) return done;
     }
     lines_.flush();
-    if (looked_at_ == 0 && !full()) {
-      if (const Result<> fit = check_filter(); fit.has_error()) return fit;
-    }
+    if (looked_at_ == 0 && !full()) check_filter();
     if (misfit_ && !has_fit_) return fail(misfit_->error.code, misfit_->error.message);
     return {};
   }
@@ -178,17 +176,16 @@ class LogQuery {
   }
 
   /// Where there was no event to try it on: against the fields of the newest session.
-  Result<> check_filter() {
+  void check_filter() {
     const std::size_t newest = log_.sessions().size() - 1;
     const Result<std::shared_ptr<const Plan>> plan = log_.plan(newest);
-    if (plan.has_error()) return {};  // There is nothing to say of it.
+    if (plan.has_error()) return;  // Then there is nothing to say of it.
     for (const PlannedStream& stream : (*plan)->streams) {
       const std::string& name = stream.decode->schema.stream;
       if (options_.stream.empty() ? (*plan)->streams.size() == 1 : name == options_.stream) {
         compile(*stream.decode);
       }
     }
-    return {};
   }
 
   bool full() const {

@@ -154,20 +154,25 @@ class Merging {
     std::vector<Value> keys;
     for (const ResultColumn& key : schema_.keys) keys.push_back(Value::of_null(key.type));
     for (std::size_t i = 0; i < query_.by.size(); ++i) keys[query_.by[i]] = group.row.keys[i];
-    Result<std::vector<Value>> metrics = fail(ErrorCode::invalid, "");
+    std::optional<std::vector<Value>> metrics;
     if (group.state) {
-      metrics = group.state->metrics(plan_, window_, keys, group.row.start, group.row.end);
+      auto read = group.state->metrics(plan_, window_, keys, group.row.start, group.row.end);
+      const bool as_it_is =
+          group.parts == 1 && query_.quantiles.empty() && query_.by.size() == schema_.keys.size();
+      if (read.has_value()) {
+        metrics = std::move(*read);
+      } else if (as_it_is) {
+        metrics = std::move(group.stored);
+      }
     }
-    const bool as_it_is =
-        group.parts == 1 && query_.quantiles.empty() && query_.by.size() == schema_.keys.size();
-    if (metrics.has_error() && group.state && as_it_is) metrics = std::move(group.stored);
-    if (metrics.has_error()) {
+    if (!metrics) {
       lacking(
           fmt::format("the rows of window {} at {} were counted under a config with other "
                       "aggregates and cannot be read by this one; ask for the time behind "
                       "it, by from, or without step, by and quantile",
                       schema_.window, to_rfc3339(group.row.start)));
-      return without_figures(group);
+      leave_without_figures(group.row);
+      return {};
     }
     ++told_;
     group.row.metrics = std::move(*metrics);
@@ -181,15 +186,13 @@ class Merging {
   }
 
   /// Those of a part would pass for the whole.
-  Result<> without_figures(Group& group) const {
-    group.row.closed = false;
-    group.row.metrics.clear();
+  void leave_without_figures(WindowRow& row) const {
+    row.closed = false;
     for (const ResultColumn& metric : schema_.metrics) {
-      group.row.metrics.push_back(Value::of_null(metric.type));
+      row.metrics.push_back(Value::of_null(metric.type));
     }
     const Value none = Value::of_null({Kind::floating, 0});
-    group.row.metrics.insert(group.row.metrics.end(), query_.quantiles.size(), none);
-    return {};
+    row.metrics.insert(row.metrics.end(), query_.quantiles.size(), none);
   }
 
   const window::StreamWindowsPlan& plan_;

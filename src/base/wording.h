@@ -2,11 +2,28 @@
 // read back is written by json_writer.h and time_format.h. Free functions; any thread.
 #pragma once
 
+#include <cstddef>
+#include <iterator>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 
 namespace streamobs {
+
+/// "a", "a and b", "a, b and c"; empty for none.
+template <class Texts>
+std::string listed(const Texts& items, std::string_view last = " and ") {
+  std::string out;
+  const std::size_t count = std::size(items);
+  std::size_t n = 0;
+  for (const auto& item : items) {
+    if (n != 0) out += n + 1 == count ? last : std::string_view(", ");
+    out += item;
+    ++n;
+  }
+  return out;
+}
 
 /// Three significant digits, whole above a thousand, with separators: "0.31", "142", "2,340".
 std::string number_in_words(double v);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/wording.h"
+
 namespace streamobs::config {
 
 namespace {
@@ -261,16 +263,7 @@ std::string unknown_key_hint(const Section& section, std::string_view key) {
     if (alias.section == &section && alias.unknown == key) return std::string(alias.hint);
   }
   return did_you_mean(key, section.keys,
-                      fmt::format("{} knows {}", section.name, join_names(section.keys)));
-}
-
-std::string join_names(std::span<const std::string_view> names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i > 0) out += i + 1 == names.size() ? " and " : ", ";
-    out += names[i];
-  }
-  return out;
+                      fmt::format("{} knows {}", section.name, listed(section.keys)));
 }
 
 }  // namespace streamobs::config

@@ -50,7 +50,4 @@ std::string_view key_meant(const Section& section, std::string_view key);
 /// is instead.
 std::string unknown_key_hint(const Section& section, std::string_view key);
 
-/// "a", "a and b", "a, b and c".
-std::string join_names(std::span<const std::string_view> names);
-
 }  // namespace streamobs::config

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/wording.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 
@@ -114,7 +115,7 @@ void check_parameters(const EndpointOptions& endpoint, const window::WindowOptio
         span_of(parameter.of),
         fmt::format("{}: {} {} has no key \"{}\"", parameter.required ? "required" : "optional",
                     of_view ? "view" : "window", endpoint.window.text, parameter.of.text),
-        did_you_mean(parameter.of.text, known, "there are " + join_names(known)));
+        did_you_mean(parameter.of.text, known, "there are " + listed(known)));
   }
 }
 

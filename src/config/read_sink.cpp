@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/wording.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 
@@ -50,9 +51,8 @@ void read_compression(const TableReader& table, kafka::ProducerOptions& out) {
     out.compression = std::move(compression);
     return;
   }
-  table.error(
-      "compression", fmt::format("there is no compression \"{}\"", compression.text),
-      did_you_mean(compression.text, kCompressions, "there are " + join_names(kCompressions)));
+  table.error("compression", fmt::format("there is no compression \"{}\"", compression.text),
+              did_you_mean(compression.text, kCompressions, "there are " + listed(kCompressions)));
 }
 
 /// What a sink may say of `from`, with what it is told when it says something else.
@@ -66,14 +66,14 @@ void check_from(const SinkOptions& sink, const Config& config, Report& report) {
     case 0:
       report.error(span_of(sink.from),
                    fmt::format("from: there is no window or stream \"{}\"", from),
-                   did_you_mean(from, known, "there are " + join_names(known)));
+                   did_you_mean(from, known, "there are " + listed(known)));
       return;
     case 1:
       return;
     default:
       report.error(span_of(sink.from),
                    fmt::format("from: \"{}\" is the name of more than one thing", from),
-                   "it may be a window, a stream, or one of " + join_names(kLists) +
+                   "it may be a window, a stream, or one of " + listed(kLists) +
                        ": give the one that is meant a name of its own");
   }
 }
@@ -101,7 +101,7 @@ void check_fields(const SinkOptions& sink, const decode::StreamOptions& stream, 
     report.error(
         span_of(key),
         fmt::format("key: stream {} has no declared field \"{}\"", sink.from.text, key.text),
-        did_you_mean(key.text, names, "it has " + join_names(names)));
+        did_you_mean(key.text, names, "it has " + listed(names)));
   }
 }
 
@@ -117,7 +117,7 @@ void check_key(const SinkOptions& sink, const Config& config, Report& report) {
     report.error(
         span_of(key), fmt::format("key: window {} has no key \"{}\"", sink.from.text, key.text),
         names.empty() ? "it has none at all: remove key, and messages are spread over partitions"
-                      : did_you_mean(key.text, names, "it has " + join_names(names)));
+                      : did_you_mean(key.text, names, "it has " + listed(names)));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/wording.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 
@@ -104,7 +105,7 @@ void read_demo(const TableReader& table, SourceOptions& out) {
   if (std::find(std::begin(kScenarios), std::end(kScenarios), out.scenario.text) ==
       std::end(kScenarios)) {
     table.error("scenario", fmt::format("there is no scenario \"{}\"", out.scenario.text),
-                did_you_mean(out.scenario.text, kScenarios, "there are " + join_names(kScenarios)));
+                did_you_mean(out.scenario.text, kScenarios, "there are " + listed(kScenarios)));
   }
   table.number("rate", 0.001, kRateMax, out.rate);
   table.integer("seed", 0, INT64_MAX, out.seed);

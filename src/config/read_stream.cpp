@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/decimal.h"
+#include "base/wording.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 #include "event/dead_letter.h"
@@ -235,7 +236,7 @@ bool read_format(const TableReader& table, Format& out) {
   const std::optional<Format> format = parse_format(word.text);
   if (!format) {
     table.error("format", fmt::format("there is no format \"{}\"", word.text),
-                did_you_mean(word.text, format_words(), "there are " + join_names(format_words())));
+                did_you_mean(word.text, format_words(), "there are " + listed(format_words())));
     return false;
   }
   out = *format;

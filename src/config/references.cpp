@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/line_pattern.h"
+#include "base/wording.h"
 #include "config/keys.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
@@ -35,7 +36,7 @@ void resolve_stream(SourceText& stream, std::string_view key, std::string_view t
   } else if (!report.has_errors_in(title, owner.text)) {  // It may have been said, and wrongly.
     report.error(
         span_of(owner), fmt::format("[{}.{}] does not say which stream", title, owner.text),
-        fmt::format("there are {}: add {} = \"{}\"", join_names(streams), key, streams.front()));
+        fmt::format("there are {}: add {} = \"{}\"", listed(streams), key, streams.front()));
   }
 }
 
@@ -140,7 +141,7 @@ void check_line_fields(const decode::StreamOptions& stream, const LineFields& li
     time_declared |= is_time;
     if (lines.has(field)) continue;
     const std::string hint = did_you_mean(field.path.empty() ? field.name.text : field.path,
-                                          lines.names, "it has " + join_names(lines.names));
+                                          lines.names, "it has " + listed(lines.names));
     const std::string message = fmt::format("fields: {} has no {}", lines.what, field.name.text);
     if (field.required || is_time) {
       report.error(span_of(field.name), message + ", so that every line would be refused", hint);
@@ -152,7 +153,7 @@ void check_line_fields(const decode::StreamOptions& stream, const LineFields& li
     report.error(span_of(stream.time),
                  fmt::format("time: {} has no {}, so that every line would be refused", lines.what,
                              stream.time.text),
-                 lines.time.empty() ? "it has " + join_names(lines.names)
+                 lines.time.empty() ? "it has " + listed(lines.names)
                                     : fmt::format("time = \"{}\"", lines.time));
   }
 }
@@ -200,7 +201,7 @@ void check_rules(Config& config, const std::vector<std::string_view>& windows, R
     report.error(
         span_of(rule.metric),
         fmt::format("metric: window {} has no metric \"{}\"", rule.on.text, rule.metric.text),
-        did_you_mean(rule.metric.text, metrics, "it has " + join_names(metrics)));
+        did_you_mean(rule.metric.text, metrics, "it has " + listed(metrics)));
     rule.metric = {};
   }
 }
@@ -218,7 +219,7 @@ bool check_name(const SourceText& reference, std::string_view key, std::string_v
     const std::string_view near = nearest(reference.text, known);
     if (!near.empty()) hint = fmt::format("did you mean \"{}\"?", near);
     if (known.size() > 1) {
-      hint += fmt::format("{}there are {}", near.empty() ? "" : " ", join_names(known));
+      hint += fmt::format("{}there are {}", near.empty() ? "" : " ", listed(known));
     } else if (near.empty()) {
       hint = fmt::format("the only {} is \"{}\"", what, known.front());
     }

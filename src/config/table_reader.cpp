@@ -12,6 +12,7 @@
 
 #include "base/duration.h"
 #include "base/time_format.h"
+#include "base/wording.h"
 
 namespace streamobs::config {
 
@@ -251,11 +252,11 @@ void TableReader::bytes(std::string_view key, std::size_t least, std::size_t mos
 
 std::optional<std::size_t> TableReader::read_choice(
     std::string_view key, const std::vector<std::string_view>& words) const {
-  const Value* value = of_kind(key, Value::Kind::string, "one of " + join_names(words), "");
+  const Value* value = of_kind(key, Value::Kind::string, "one of " + listed(words), "");
   if (value == nullptr) return std::nullopt;
   const auto found = std::find(words.begin(), words.end(), value->text);
   if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
-  error(key, fmt::format("\"{}\" is none of {}", value->text, join_names(words)),
+  error(key, fmt::format("\"{}\" is none of {}", value->text, listed(words)),
         did_you_mean(value->text, words, ""));
   return std::nullopt;
 }

@@ -94,15 +94,10 @@ std::string counted(std::size_t count, std::string_view noun) {
 }
 
 std::string listed(const std::vector<std::string>& items, std::size_t limit) {
-  const std::size_t shown = std::min(items.size(), limit);
-  const bool more = items.size() > shown;
-  std::string out;
-  for (std::size_t i = 0; i < shown; ++i) {
-    if (i > 0) out += i + 1 == shown && !more ? " and " : ", ";
-    out += items[i];
-  }
-  if (more) out += fmt::format(" and {} more", items.size() - shown);
-  return out;
+  if (items.size() <= limit) return streamobs::listed(items);
+  std::vector<std::string> shown(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(limit));
+  shown.push_back(fmt::format("{} more", items.size() - limit));
+  return streamobs::listed(shown);
 }
 
 std::string capitalised(std::string text) {

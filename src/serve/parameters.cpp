@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/wording.h"
 #include "serve/text.h"
 
 namespace streamobs::serve {
@@ -58,12 +59,7 @@ Result<bool> read_common(std::string_view name, std::string_view value, Query& q
 }  // namespace
 
 std::string enumerate(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (i != 0) out += i + 1 == names.size() ? " and " : ", ";
-    out += names[i];
-  }
-  return out.empty() ? "none" : out;
+  return names.empty() ? "none" : listed(names);
 }
 
 Result<> check_parameters(const QueryParameters& parameters,

@@ -42,7 +42,7 @@ Result<AnswerFormat> take_format(QueryParameters& parameters, AnswerFormat other
 /// An error unless each parameter is one of `names` and comes once.
 Result<> check_parameters(const QueryParameters& parameters, const std::vector<std::string>& names);
 
-/// "a, b and c".
+/// "a, b and c", "none".
 std::string enumerate(const std::vector<std::string>& names);
 
 }  // namespace streamobs::serve

@@ -17,6 +17,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "store/damage.h"
+#include "store/dead_letter_table.h"
 #include "store/log_position.h"
 #include "store/migrations.h"
 #include "store/record_tables.h"
@@ -107,6 +108,7 @@ struct Database::Impl {
   std::map<std::string, std::unique_ptr<WindowStore>, NameLess> tables;
   const StateMerger* merger = nullptr;
   RecordWriter records;
+  DeadLetterWriter dead_letters;
   Outbox outbox;
   std::function<void()> on_commit;
   std::mutex writer_mutex;  ///< Of the writing connection, and so of most of the above.
@@ -171,6 +173,7 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     if (const Result<> done = table->prepare(writer); done.has_error()) return done;
   }
   if (const Result<> done = records.prepare(writer); done.has_error()) return done;
+  if (const Result<> done = dead_letters.prepare(writer); done.has_error()) return done;
   const auto committed = [](void* pages_of, sqlite3*, const char*, int pages) {
     *static_cast<int*>(pages_of) = pages;
     return SQLITE_OK;
@@ -313,13 +316,13 @@ Result<std::uint64_t> Database::Impl::write_all(std::span<const Record> batch) {
     } else if (const auto* incident = std::get_if<IncidentPtr>(&record)) {
       done = records.write(**incident);
     } else if (const auto* replayed = std::get_if<ReplayedLetterPtr>(&record)) {
-      done = records.write(**replayed);
+      done = dead_letters.write(**replayed);
     } else if (const auto* events = std::get_if<OutboundEventsPtr>(&record)) {
       written = (*events)->events.size();  // Only the outbox has them.
     } else {
       const DeadLetters& letters = *std::get<DeadLettersPtr>(record);
       written = letters.size();
-      done = records.write(letters);
+      done = dead_letters.write(letters);
     }
     if (done.has_value()) done = outbox.write(record, clock.now());
     if (done.has_error()) return done.error();
@@ -430,7 +433,7 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
       fmt::format("SELECT 1 FROM dead_letter WHERE received_at < {} LIMIT 1", before));
   if (old.has_error()) return impl.failed(old.error());
   for (int i = 0; *old != 0 && i < kExpireStepsPerCall; ++i) {
-    const Result<std::int64_t> step = impl.records.expire_dead_letters(before, kExpireStep);
+    const Result<std::int64_t> step = impl.dead_letters.expire(before, kExpireStep);
     if (step.has_error()) return impl.failed(step.error());
     removed += static_cast<std::uint64_t>(*step);
     if (*step < kExpireStep) break;

@@ -22,23 +22,13 @@
 
 #include "base/result.h"
 #include "event/record.h"
+#include "store/dead_letter_table.h"
 #include "store/options.h"
 #include "store/outbox.h"
 #include "store/query.h"
 #include "store/rollup.h"
 
 namespace streamobs::store {
-
-struct DeadLetterCount {
-  std::string stream;
-  std::string reason;
-  std::uint64_t count = 0;
-};
-
-struct StoredDeadLetter {
-  std::int64_t id = 0;
-  DeadLetter letter;
-};
 
 struct StoreStats {
   std::uint64_t bytes = 0;  ///< The database file and its journal.

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "store/dead_letter_table.h"
 #include "store/migrations.h"
-#include "store/record_tables.h"
 
 namespace streamobs::store {
 

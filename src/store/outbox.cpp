@@ -64,15 +64,10 @@ Outbox::Outbox(const std::vector<OutboxOptions>& sinks) {
 }
 
 Result<> Outbox::prepare(const Connection& connection) {
-  const auto prepare = [&](Statement& statement, std::string_view sql) -> Result<> {
-    Result<Statement> made = connection.prepare(sql);
-    if (made.has_error()) return made.error();
-    statement = std::move(*made);
-    return {};
-  };
   constexpr std::string_view kRange =
       "WHERE sink = ?1 AND (position, ordinal) > (?2, ?3) AND (position, ordinal) <= (?4, ?5)";
-  const std::pair<Statement*, std::string> statements[] = {
+  Statement all;
+  const Result<> prepared = connection.prepare_all({
       {&insert_, "INSERT OR IGNORE INTO streamobs_outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
       {&measure_, fmt::format("SELECT count(*), total(ifnull(length(key), 0) + length(value)) FROM "
                               "streamobs_outbox {}",
@@ -80,18 +75,13 @@ Result<> Outbox::prepare(const Connection& connection) {
       {&remove_, fmt::format("DELETE FROM streamobs_outbox {}", kRange)},
       {&sizes_,
        "SELECT position, ordinal, ifnull(length(key), 0) + length(value) FROM streamobs_outbox "
-       "WHERE sink = "
-       "?1 AND (position, ordinal) > (?2, ?3) ORDER BY position, ordinal"},
+       "WHERE sink = ?1 AND (position, ordinal) > (?2, ?3) ORDER BY position, ordinal"},
       {&oldest_,
-       "SELECT made_at FROM streamobs_outbox WHERE sink = ?1 ORDER BY position, ordinal LIMIT 1"}};
-  for (const auto& [statement, sql] : statements) {
-    if (const Result<> done = prepare(*statement, sql); done.has_error()) return done;
-  }
-  Statement all;
-  const Result<> prepared = prepare(all,
-                                    "SELECT sink, count(*), total(ifnull(length(key), 0) + "
-                                    "length(value)) FROM streamobs_outbox GROUP BY "
-                                    "sink");
+       "SELECT made_at FROM streamobs_outbox WHERE sink = ?1 ORDER BY position, ordinal LIMIT 1"},
+      {&all,
+       "SELECT sink, count(*), total(ifnull(length(key), 0) + length(value)) FROM streamobs_outbox "
+       "GROUP BY sink"},
+  });
   if (prepared.has_error()) return prepared;
   while (true) {
     const Result<bool> row = all.step();
@@ -393,9 +383,8 @@ Result<std::vector<OutboxRow>> read_outbox(const Connection& connection, const s
                                            OutboxPlace after, std::size_t rows_max,
                                            std::size_t bytes_max) {
   Result<Statement> read = connection.prepare(
-      "SELECT position, ordinal, key, value FROM streamobs_outbox WHERE sink = ?1 AND (position, "
-      "ordinal) > "
-      "(?3, ?4) ORDER BY position, ordinal LIMIT ?2");
+      "SELECT position, ordinal, key, value FROM streamobs_outbox WHERE sink = ?1 AND "
+      "(position, ordinal) > (?3, ?4) ORDER BY position, ordinal LIMIT ?2");
   if (read.has_error()) return read.error();
   read->bind(1, std::string_view(sink));
   read->bind(2, row_limit(rows_max));

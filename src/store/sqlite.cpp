@@ -166,6 +166,15 @@ Result<Statement> Connection::prepare(std::string_view sql) const {
   return statement;
 }
 
+Result<> Connection::prepare_all(std::initializer_list<Wanted> all) const {
+  for (const Wanted& wanted : all) {
+    Result<Statement> statement = prepare(wanted.sql);
+    if (statement.has_error()) return statement.error();
+    *wanted.into = std::move(*statement);
+  }
+  return {};
+}
+
 Result<> Connection::execute(const std::string& sql) const {
   if (sqlite3_exec(get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) return error(sql);
   return {};

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -69,6 +70,12 @@ class Connection {
   static Result<Connection> open(const std::string& path, Mode mode, Duration busy_timeout);
 
   Result<Statement> prepare(std::string_view sql) const;
+  struct Wanted {
+    Statement* into;
+    std::string sql;
+  };
+  /// Several that somebody keeps.
+  Result<> prepare_all(std::initializer_list<Wanted> all) const;
   /// Runs statements that return nothing of interest; any number of them in one text.
   Result<> execute(const std::string& sql) const;
   /// The first column of the first row; 0 or empty where there is none.

@@ -231,8 +231,7 @@ Result<> WindowTable::keep_old(const Connection& connection) const {
     if (*taken) continue;
     log::warn(
         "the keys, a type or the size (hop, gap) of a window has changed; its earlier rows are "
-        "kept in "
-        "a table of their own",
+        "kept in a table of their own",
         {{"window", schema_->window}, {"table", name}});
     return connection.execute(
         fmt::format("ALTER TABLE {} RENAME TO {}", quoted(table()), quoted(name)));

@@ -101,6 +101,8 @@ struct StoredAccumulator {
 };
 
 struct StoredWindow {
+  bool is_open() const { return !kept.empty() || !instances.empty(); }
+
   std::string_view name;
   std::vector<std::pair<std::string_view, std::string_view>> definition;
   std::uint64_t max_keys = 0;
@@ -163,7 +165,7 @@ bool read_window(ByteReader& in, std::uint8_t version, StoredWindow& out) {
     if (!out.kept.empty()) out.closed_to = in.signed_varint();
   }
   if (!read_instances(in, version, out.instances)) return false;
-  return out.closed_before != kMinTimestamp || !out.instances.empty() || !out.kept.empty();
+  return out.closed_before != kMinTimestamp || out.is_open();
 }
 
 /// What of the plan's window is not as it was when the snapshot was made.
@@ -195,8 +197,8 @@ std::vector<std::string> differences(const StoredWindow& stored, const WindowPla
 bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
   const Assigner& assigner = plan.assigner;
   const auto is_end = [&](Timestamp t) { return assigner.at(t).start == t; };
-  const bool closed = stored.closed_before != kMinTimestamp;
-  if (closed && (plan.session() || !is_end(stored.closed_before))) return false;
+  // It need not be an end any more where a time zone has got new rules.
+  if (plan.session() && stored.closed_before != kMinTimestamp) return false;
   for (const StoredInstance& instance : stored.instances) {
     if (instance.due > assigner.last_end(instance.interval)) return false;
     if (plan.session() || instance.due == instance.interval.end) continue;
@@ -337,11 +339,10 @@ bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<I
   std::vector<std::string> altered = differences(stored, plan);
   AccumulatorMap accumulators = map_accumulators(stored, plan);
   std::move(accumulators.missing.begin(), accumulators.missing.end(), std::back_inserter(altered));
-  const bool anything = !stored.kept.empty() || !stored.instances.empty();
   if (!altered.empty()) {
     // A late event must not begin a window anew whose row is stored.
     if (!plan.session() && same_rows(altered)) retained.closed_before = stored.closed_before;
-    if (anything) restored.lost.push_back(lost(stored, std::move(altered)));
+    if (stored.is_open()) restored.lost.push_back(lost(stored, std::move(altered)));
     return true;
   }
   if (!in_place(stored, plan)) return false;
@@ -420,8 +421,7 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
         std::find_if(plan.windows.begin(), plan.windows.end(),
                      [&](const WindowPlan& candidate) { return candidate.name == stored.name; });
     if (window == plan.windows.end()) {
-      const bool anything = !stored.kept.empty() || !stored.instances.empty();
-      if (anything) restored.lost.push_back(lost(stored, {}));
+      if (stored.is_open()) restored.lost.push_back(lost(stored, {}));
     } else if (!take_over(stored, *window, open[window->index], retained[window->index],
                           restored)) {
       return corrupt(fmt::format("the groups of window {} are damaged", stored.name));

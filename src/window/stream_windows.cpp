@@ -445,7 +445,6 @@ Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) 
   for (const RetainedPanes& panes : handed_over) {
     restored->closed_before.push_back(panes.closed_before);
   }
-  keep_closed(restored->closed_before);
   for (WindowState& state : states) state = {nullptr, true, 0};
   admission.restored();
   return restored;

@@ -73,7 +73,7 @@ struct RestoredWindows {
   /// Windows taken over whose max_keys is another now. Groups stay as they are: a lower cap admits
   /// no new keys, a higher one admits keys whose earlier events remain in __overflow__.
   std::vector<std::string> recapped;
-  /// For each window of the plan, where windows that end by then have closed: for the other lanes.
+  /// For each window of the plan, where windows that end by then have closed: for keep_closed().
   std::vector<Timestamp> closed_before;
 };
 
@@ -111,8 +111,8 @@ class StreamWindows {
   /// before the first batch and with every lane made and at rest. Refuses (corrupt) bytes that are
   /// no snapshot of this stream's windows, and is then as it was.
   Result<RestoredWindows> restore(std::string_view snapshot);
-  /// On every other lane, with what restore() gave: what has closed stays closed, also where a
-  /// window waits for longer now.
+  /// On every lane, with what restore() gave on one of them: what has closed stays closed, also
+  /// where a window waits for longer now.
   void keep_closed(const std::vector<Timestamp>& closed_before);
 
   std::size_t open_instances() const;

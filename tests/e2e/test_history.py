@@ -420,3 +420,27 @@ def test_a_record_that_is_no_batch_is_named_and_nothing_is_set_aside():
         counted, _ = oracle(made_up(300))
         assert sum(row["requests"] for row in engine.closed("per_minute")) == sum(counted.values())
         assert not (engine.data_dir / "set-aside").exists()
+
+
+def test_history_is_merged_and_kept_as_the_config_says(tmp_path):
+    text = config().replace('allowed_lateness = "5s"\n',
+                            'allowed_lateness = "5s"\nkeep = { raw = "1h", hourly = "30d" }\n')
+    events = made_up(200) + made_up(200, seed=2, begin=1_735_689_600 + 3 * 86400)
+    with Streamobs(config()) as engine:
+        send(engine, events)
+        replay(engine, text, tmp_path / "kept")
+        with sqlite3.connect(tmp_path / "kept" / "streamobs.db") as database:
+            hours, = database.execute("select count(*) from streamobs_hourly_per_minute").fetchone()
+            oldest, = database.execute("select min(window_start) from per_minute").fetchone()
+    # Some of the later events come from just before midnight.
+    assert hours > 0 and oldest >= "2025-01-03T23"
+
+
+def test_a_log_without_events_says_so(tmp_path):
+    with Streamobs(config()) as engine:
+        for where, said in (("stats = 500", "did you mean status?"), ("status >=", "--where:1")):
+            done = run("query", "--from-log", engine.data_dir, "--where", where, check=False)
+            assert done.returncode == 78 and said in done.stderr
+        assert run("query", "--from-log", engine.data_dir, "--where", "status = 500").stdout == ""
+        none = replay(engine, config(), tmp_path / "none", check=False)
+        assert none.returncode == 65 and "the log holds no event any more" in none.stderr

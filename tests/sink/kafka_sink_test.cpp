@@ -270,11 +270,17 @@ TEST_CASE("a full outbox of a required sink holds the store back until there is 
     const bool waits = co_await until(taken);
     CHECK(waits);
     CHECK(database.applied_position() == 1);
+    // Who is turned away for it is told so.
+    const std::function<bool()> told = [&] { return !sink.held_up().empty(); };
+    const bool says_why = co_await until(told);
+    CHECK(says_why);
+    CHECK(sink.held_up().find("outbox_max") != std::string_view::npos);
     const bool room = database.delivered("out", {1, 20}).has_value();
     CHECK(room);
     const std::function<bool()> second = [&] { return database.applied_position() == 2; };
     const bool stored = co_await until(second);
     CHECK(stored);
+    CHECK(sink.held_up().empty());
     // Full again, and told not to care.
     co_await input.push(at(3, 40, 20));
     co_await input.push(cut(3));

@@ -208,6 +208,30 @@ TEST_CASE("what has closed stays closed where a window waits for longer now",
   }
 }
 
+TEST_CASE("what has closed need not be an end of today's windows", "[window][snapshot]") {
+  // As where the rules of a time zone have changed since: midnight was at another time.
+  const Compiled compiled = compile({options("w", {}, {{"n", "count(*)"}})});
+  std::vector<Event> events;
+  for (int second = 0; second < 200; ++second) {
+    events.push_back(few_events()[0]);
+    events.back().time += second * kSecond;
+  }
+  Engine::Checkpoint checkpoint = checkpoint_of(compiled, events);
+  // Seconds 20 to 219 of a minute: three have closed.
+  const Timestamp closed = Timestamp{1'699'999'980} * kSecond + 3 * kMinute;
+  std::string bytes;
+  put_signed(bytes, closed);
+  std::string moved;
+  put_signed(moved, closed - 10 * kSecond);
+  const std::size_t at = checkpoint.windows.find(bytes);
+  REQUIRE(at != std::string::npos);
+  checkpoint.windows.replace(at, bytes.size(), moved);
+  Engine engine(compiled, 2, 1, 1);
+  const auto restored = engine.restore(checkpoint);
+  REQUIRE(restored.has_value());
+  REQUIRE(restored->instances == 1);
+}
+
 TEST_CASE("open windows are shown again after a restart, before anything new has come",
           "[window][snapshot]") {
   const Compiled compiled = compile({options("w", {{"service", "service"}}, {{"n", "count(*)"}})});
