@@ -1,5 +1,6 @@
 #include "app/cli.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -20,6 +21,7 @@
 #include "app/kafka_command.h"
 #include "app/log_query.h"
 #include "app/log_replay.h"
+#include "app/lookups.h"
 #include "app/plan.h"
 #include "app/replay.h"
 #include "app/topology.h"
@@ -31,6 +33,7 @@
 #include "config/keys.h"
 #include "decode/time_text.h"
 #include "loadgen/cli.h"
+#include "telemetry/registry.h"
 
 namespace streamobs::app {
 
@@ -154,12 +157,28 @@ Result<ApiTarget> target_of(const ConfigArguments& arguments) {
   return target;
 }
 
+/// The files of look-up tables are read as at a start.
+void check_lookup_files(const Plan& plan, Diagnostics& diagnostics) {
+  telemetry::Registry unseen;
+  LookupFiles files(plan, unseen);
+  for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
+    if (const Result<LookupVersion> read = files.read(i); read.has_error()) {
+      diagnostics.push_back({Diagnostic::Severity::error, plan.lookups[i]->options.name.place,
+                             read.error().message, "", ""});
+    }
+  }
+}
+
 int validate(const ConfigArguments& arguments, bool deny_warnings, bool explained) {
   Diagnostics diagnostics;
   const std::shared_ptr<const Plan> plan =
       make_plan(read_config(arguments, diagnostics), diagnostics);
+  if (plan != nullptr) check_lookup_files(*plan, diagnostics);
   print(diagnostics);
-  if (plan == nullptr || (deny_warnings && !diagnostics.empty())) return kExitBadConfig;
+  const bool wrong = std::any_of(diagnostics.begin(), diagnostics.end(), [](const Diagnostic& d) {
+    return d.severity == Diagnostic::Severity::error;
+  });
+  if (plan == nullptr || wrong || (deny_warnings && !diagnostics.empty())) return kExitBadConfig;
   const auto counted = [](std::size_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
   };

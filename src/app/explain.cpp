@@ -345,6 +345,20 @@ void explain_sinks(const Plan& plan, Page& page) {
   }
 }
 
+void explain_lookup(const decode::LookupOptions& lookup, Page& page) {
+  std::vector<std::string> columns;
+  for (const decode::FieldOptions& column : lookup.columns) columns.push_back(column.name.text);
+  page.line(
+      1, fmt::format("{}: the rows of {} ({}), found by {}{}. The file is looked at every {}; "
+                     "events see another version of it from the moment it is taken over.",
+                     lookup.name.text, lookup.path, listed(columns), listed(texts_of(lookup.key)),
+                     lookup.valid_from.empty()
+                         ? std::string()
+                         : fmt::format(", the newest whose {} is not after the event's time",
+                                       lookup.valid_from.text),
+                     span_in_words(lookup.reload_every)));
+}
+
 void explain_asking(const Plan& plan, Page& page) {
   const config::Config& config = plan.config;
   page.heading("Where to look");
@@ -375,6 +389,8 @@ std::string explain(const Plan& plan) {
   explain_place(plan, page);
   page.heading("How events come in");
   for (std::size_t i = 0; i < plan.streams.size(); ++i) explain_stream(plan, i, page);
+  if (!plan.lookups.empty()) page.heading("What events are looked up in");
+  for (const auto& lookup : plan.lookups) explain_lookup(lookup->options, page);
   page.heading("What is computed");
   if (plan.windows.empty()) page.line(1, "Nothing: there is no [window.NAME].");
   for (const PlannedWindow& window : plan.windows) explain_window(plan, window, page);

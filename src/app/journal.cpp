@@ -94,8 +94,8 @@ std::uint64_t Journal::size_in_log(const Step& step) {
       return wal::bytes_in_log((1 + joined->partitions.size()) * kControlRecordBytes);
     }
   }
-  if (const auto* session = std::get_if<SessionStart>(&step.what)) {
-    return wal::bytes_in_log(session->record.config_text.size() + kControlRecordBytes);
+  if (const auto* noted = std::get_if<Noted>(&step.what)) {
+    return wal::bytes_in_log(wal::text_bytes(noted->record) + kControlRecordBytes);
   }
   return kControlRecordBytes;
 }
@@ -144,8 +144,8 @@ void Journal::gather(std::vector<Step>& steps) {
     if (step.replayed) continue;
     barrier_ = barrier_ || std::holds_alternative<Barrier>(step.what);
     group_.queued_bytes += step.bytes_in_log;
-    if (auto* session = std::get_if<SessionStart>(&step.what)) {
-      add_control(session->position, session->record);
+    if (const auto* noted = std::get_if<Noted>(&step.what)) {
+      add_control(noted->position, noted->record);
       continue;
     }
     const auto* sequenced = std::get_if<wal::Sequenced>(&step.what);

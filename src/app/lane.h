@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/lookups.h"
 #include "app/outbound.h"
 #include "app/plan.h"
 #include "app/step.h"
@@ -34,8 +35,8 @@ namespace streamobs::app {
 
 using EventBatchPtr = std::unique_ptr<EventBatch>;
 
-/// To the sequencer: a decoded batch, partitions that a source is about to read, or the end of a
-/// bounded source.
+/// To the sequencer: a decoded batch, partitions that a source is about to read, the end of a
+/// bounded source, or another version of a look-up table.
 struct Decoded {
   EventBatchPtr batch;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
@@ -49,7 +50,7 @@ struct SourceJoin {
   std::vector<PartitionPlace> partitions;
   AcknowledgementPtr acknowledgement;  ///< Completed when it has its place in history.
 };
-using SequencerInput = std::variant<Decoded, SourceJoin, SourceEnd>;
+using SequencerInput = std::variant<Decoded, SourceJoin, SourceEnd, LookupVersion>;
 
 /// A line across the flow (event/record.h): nothing but to be handed on in its place. With a
 /// checkpoint, the lane adds copies of its open windows.

@@ -96,6 +96,11 @@ class RowFilter {
                   "--where: the log holds no templates, they are mined anew from it; "
                   "filter by the field they come from");
     }
+    if (program->looks_up()) {
+      return fail(ErrorCode::invalid,
+                  "--where: tables are looked into when events are counted, not here; filter by "
+                  "the key instead");
+    }
     filter.evaluator_ = std::make_unique<expr::Evaluator>(std::move(program));
     return filter;
   }

@@ -68,6 +68,7 @@ void Outbound::select(const EventBatch& batch) {
   const auto excluded = [&](std::size_t row) {
     return !batch.excluded.empty() && batch.excluded[row] != 0;
   };
+  if (filter_) filter_->set_lookups(batch.lookups);
   for (std::size_t begin = 0; begin < batch.rows; begin += expr::Evaluator::kMaxRows) {
     const std::size_t count = std::min(expr::Evaluator::kMaxRows, batch.rows - begin);
     const ColumnView* wanted = nullptr;

@@ -154,6 +154,23 @@ std::vector<serve::SinkState> PipelineView::sinks() const {
   return states;
 }
 
+std::vector<serve::LookupState> PipelineView::lookups() const {
+  std::vector<serve::LookupState> states;
+  const Plan& plan = *topology_.plan_;
+  for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
+    const Lookups::State now = topology_.sequencing_->lookups().state(i);
+    serve::LookupState state;
+    state.lookup = plan.lookups[i]->schema.name;
+    state.file = plan.lookups[i]->options.path;
+    state.rows = now.rows;
+    if (now.digest != 0) state.version = fmt::format("{:016x}", now.digest);
+    state.since = known(now.since);
+    state.error = topology_.lookup_files_.error(i);
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
 std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
   std::vector<serve::StreamInfo> infos;
   const Plan& plan = *topology_.plan_;
@@ -287,6 +304,7 @@ serve::PipelineState PipelineView::pipeline() const {
   state.stages = stages();
   state.sources = sources();
   state.sinks = sinks();
+  state.lookups = lookups();
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();

@@ -35,6 +35,7 @@ class PipelineView {
   std::vector<serve::StageState> stages() const;
   std::vector<serve::SourceState> sources() const;
   std::vector<serve::SinkState> sinks() const;
+  std::vector<serve::LookupState> lookups() const;
   std::vector<serve::RuleState> rules() const;
 
   Topology& topology_;

@@ -29,6 +29,7 @@ class Planner {
   bool plan() {
     const auto first = static_cast<std::ptrdiff_t>(diagnostics_.size());
     check_sources_and_sinks();
+    plan_lookups();
     for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
     if (!check_windows_without_stream()) warn_of_idle_streams();
     check_views();
@@ -139,10 +140,18 @@ class Planner {
     }
   }
 
+  void plan_lookups() {
+    for (const decode::LookupOptions& options : plan_->config.lookups) {
+      plan_->lookups.push_back(decode::check_lookup(options, diagnostics_));
+      good_ = good_ && plan_->lookups.back()->rows != nullptr;
+      lookups_.push_back(&plan_->lookups.back()->schema);
+    }
+  }
+
   void plan_stream(std::uint32_t id) {
     const decode::StreamOptions& options = plan_->config.streams[id];
     PlannedStream& stream = plan_->streams[id];
-    const decode::CheckedStream checked = decode::check_stream(options, id, diagnostics_);
+    const decode::CheckedStream checked = decode::check_stream(options, id, diagnostics_, lookups_);
     good_ = good_ && checked.complete;
     stream.decode = checked.plan;
     stream.window_ids = windows_of(options.name.text);
@@ -236,6 +245,7 @@ class Planner {
 
   std::shared_ptr<Plan> plan_;
   Diagnostics& diagnostics_;
+  std::vector<const LookupSchema*> lookups_;
   bool good_ = true;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "decode/lookup_plan.h"
 #include "decode/stream_plan.h"
 #include "detect/detector.h"
 #include "event/window_result.h"
@@ -60,6 +61,7 @@ struct Plan {
   config::Config config;
   std::vector<PlannedStream> streams;  ///< In the config's order, as are the windows.
   std::vector<PlannedWindow> windows;
+  std::vector<std::shared_ptr<const decode::LookupPlan>> lookups;  ///< In the config's order.
   std::vector<PlannedSource> sources;
   std::vector<std::string> source_names;  ///< By source id.
   std::shared_ptr<const detect::DetectPlan> rules;

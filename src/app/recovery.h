@@ -34,6 +34,7 @@ namespace part {
 inline constexpr const char* config = "config";  ///< The text in force at its position.
 inline constexpr const char* sequencer = "sequencer";
 inline constexpr const char* request_keys = "request_keys";
+inline constexpr const char* lookups = "lookups";
 inline constexpr const char* detect = "detect";
 inline constexpr const char* narrate = "narrate";
 std::string deduplication(const std::string& stream);

@@ -53,8 +53,9 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       durable_(durable),
       in_flight_(in_flight),
       lane_metrics_(lane_metrics),
-      input_(2 * lanes + plan.config.sources.size(), kBatchesPerRing),
+      input_(2 * lanes + plan.config.sources.size() + 1, kBatchesPerRing),
       sequencer_(timings(plan, bounded)),
+      lookups_(plan, metrics),
       batches_(plan.streams.size()),
       times_(std::make_unique<StreamTime[]>(plan.streams.size())),
       tick_every_(kTickEvery),
@@ -129,6 +130,9 @@ Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
     }
   }
   if (Result<> restored = restore_templates(checkpoint); restored.has_error()) return restored;
+  if (const std::string* bytes = find_part(checkpoint, part::lookups)) {
+    if (Result<> restored = lookups_.restore(*bytes); restored.has_error()) return restored;
+  }
   checkpoint_position_ = checkpoint.position;
   publish_times();
   return {};
@@ -156,6 +160,7 @@ asio::awaitable<void> Sequencing::run() {
     on_ready_({});
   }
   if (replayed_all_ && journal_.has_log()) co_await note_session();
+  co_await take_offered(clock_.now());
   std::vector<SequencerInput> inputs;
   while (true) {
     inputs.clear();
@@ -171,6 +176,8 @@ asio::awaitable<void> Sequencing::run() {
         sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
         co_await pass_on(nullptr, false);
         join->acknowledgement->complete(Acknowledgement::Fate::taken);
+      } else if (auto* version = std::get_if<LookupVersion>(&input)) {
+        co_await take(std::move(*version), now);
       } else {
         const SourceEnd end = std::get<SourceEnd>(input);
         sequencer_.end_source(end.source_id, end.blocks, now, sequenced_);
@@ -267,6 +274,7 @@ void Sequencing::settle(EventBatch& batch) {
   if (!batch.counted_before) lane_metrics_.count_taken(batch);
   if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
   if (batch.rows == 0) return;
+  batch.lookups = lookups_.now();
   if (deduplicators_[stream_id] != nullptr) deduplicate(batch);
   if (templates_[stream_id] != nullptr) mine_templates(batch);
 }
@@ -333,26 +341,69 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
 /// At the start, and again with each checkpoint: a log that has lost its beginning, or has been
 /// kept for longer than anybody remembers, still says what its batches mean.
 asio::awaitable<void> Sequencing::note_session() {
-  SessionStart start;
-  start.position = sequencer_.take_position();
-  start.record.at = clock_.now();
-  start.record.program = kVersion;
-  start.record.config_text = plan_.config.text;
+  wal::SessionStarted session;
+  session.at = clock_.now();
+  session.program = kVersion;
+  session.config_text = plan_.config.text;
   for (const decode::StreamOptions& stream : plan_.config.streams) {
-    start.record.streams.push_back(stream.name.text);
+    session.streams.push_back(stream.name.text);
   }
   for (const PlannedSource& source : plan_.sources) {
-    start.record.sources.push_back({source.name_in_log, source.stream_id});
+    session.sources.push_back({source.name_in_log, source.stream_id});
   }
+  wal::ControlRecord record = std::move(session);
+  co_await note(std::move(record));
+}
+
+asio::awaitable<void> Sequencing::note(wal::ControlRecord record) {
+  Noted noted;
+  noted.position = sequencer_.take_position();
+  noted.record = std::move(record);
   Step step;
-  step.completes = start.position;
-  step.what = std::move(start);
+  step.completes = noted.position;
+  step.what = std::move(noted);
   co_await journal_.push(std::move(step));
+}
+
+void Sequencing::offer(LookupVersion version) {
+  if (journal_.has_log()) {
+    std::erase_if(offered_, [&](const LookupVersion& o) { return o.index == version.index; });
+    offered_.push_back(std::move(version));
+  } else {
+    lookups_.take(std::move(version), clock_.now());
+  }
+}
+
+asio::awaitable<void> Sequencing::take_offered(Timestamp now) {
+  for (LookupVersion& version : std::exchange(offered_, {})) {
+    co_await take(std::move(version), now);
+  }
+}
+
+/// What is in force already needs no record. While the log's disk is full, as little is taken as of
+/// new events.
+asio::awaitable<void> Sequencing::take(LookupVersion version, Timestamp now) {
+  if (!lookups_.differs(version)) co_return;
+  if (journal_.has_log()) {
+    co_await journal_.wait_for_room(version.text.size());
+    if (!journal_.has_room(version.text.size())) {
+      offer(std::move(version));
+      co_return;
+    }
+    wal::LookupLoaded loaded;
+    loaded.at = now;
+    loaded.lookup = plan_.lookups[version.index]->schema.name;
+    loaded.text = version.text;
+    wal::ControlRecord record = std::move(loaded);
+    co_await note(std::move(record));
+  }
+  lookups_.take(std::move(version), now);
 }
 
 asio::awaitable<void> Sequencing::tick(Timestamp now) {
   // What is kept back for such records lets time go on for a while when the disk is full; when that
   // is used up, time stands still.
+  co_await take_offered(now);
   if (journal_.has_room_for_control()) {
     const auto busy = [this](const wal::PartitionId& id) { return in_flight_.busy(id); };
     sequencer_.tick(now, busy, sequenced_);
@@ -407,6 +458,7 @@ asio::awaitable<void> Sequencing::ask_for_checkpoint() {
     const std::string& stream = plan_.config.streams[id].name.text;
     templates_[id]->snapshot(checkpoint->parts[part::templates(stream)]);
   }
+  if (!plan_.lookups.empty()) lookups_.snapshot(checkpoint->parts[part::lookups]);
   checkpoint_under_way_.store(true, std::memory_order_release);
   checkpoint_asked_at_ = std::chrono::steady_clock::now();
   checkpoint_position_ = checkpoint->position;

@@ -3,7 +3,8 @@
 // Takes batches from every lane, and the ends of bounded sources, and hands them on to the journal
 // in one order, with what follows from them: marks, checkpoints' barriers, looks at open windows.
 // What a batch's place decides is decided here too: whether its request came before (by its key)
-// and which of its events did (by their ids), and which templates its messages follow. At the start
+// and which of its events did (by their ids), which templates its messages follow, and which
+// versions of look-up tables it sees. At the start
 // it replays the tail of the log through the very same way. One strand, lives as long as the
 // topology.
 #pragma once
@@ -18,6 +19,7 @@
 
 #include "app/journal.h"
 #include "app/lane.h"
+#include "app/lookups.h"
 #include "app/plan.h"
 #include "app/recovery.h"
 #include "app/replay_watch.h"
@@ -47,6 +49,10 @@ class Sequencing {
   flow::Channel<SequencerInput>& blocks_of(std::size_t lane) { return input_[2 * lane]; }
   flow::Channel<SequencerInput>& requests_of(std::size_t lane) { return input_[2 * lane + 1]; }
   flow::Channel<SequencerInput>& end_of(std::size_t source) { return input_[2 * lanes_ + source]; }
+  /// One for look-up tables whose files have changed.
+  flow::Channel<SequencerInput>& lookup_versions() {
+    return input_[2 * lanes_ + plan_.config.sources.size()];
+  }
 
   /// Before run(): takes a checkpoint's parts over.
   Result<> restore(const CheckpointParts& checkpoint);
@@ -62,6 +68,11 @@ class Sequencing {
   /// Before run(): once so many events have been refused and not one has been taken, `tell` is
   /// called, once, on this strand, and what comes then is passed over. Only where there is no log.
   void give_up_after_refused(std::uint64_t refused_max, std::function<void()> tell);
+
+  /// Before the first new event: what a table's file says now. Without a log it holds from the
+  /// start, replayed events included.
+  void offer(LookupVersion version);
+  const Lookups& lookups() const { return lookups_; }
 
   /// Until the input is closed and drained; then asks for a last checkpoint (without a log: for
   /// what is left open), and closes the journal.
@@ -111,6 +122,9 @@ class Sequencing {
   void say_progress();
   bool gave_up() const { return give_up_replay_.load(std::memory_order_relaxed); }
   asio::awaitable<void> note_session();
+  asio::awaitable<void> note(wal::ControlRecord record);
+  asio::awaitable<void> take(LookupVersion version, Timestamp now);
+  asio::awaitable<void> take_offered(Timestamp now);
   asio::awaitable<void> take(Decoded decoded, Timestamp now);
   asio::awaitable<void> take_held(Timestamp now);
   void settle_block(const BlockOrigin& origin);
@@ -143,6 +157,8 @@ class Sequencing {
   wal::RequestKeys request_keys_;
   std::vector<std::unique_ptr<window::Deduplicator>> deduplicators_;  ///< By stream; null: no ids.
   std::vector<std::unique_ptr<window::TemplateColumn>> templates_;    ///< The same; null: none.
+  Lookups lookups_;
+  std::vector<LookupVersion> offered_;     ///< To be taken as soon as may be; one a table.
   std::vector<wal::Sequenced> sequenced_;  ///< What the sequencer has just said.
   /// Blocks of sources that came while the log's disk was full. Bounded: a source sends no more
   /// while it is.

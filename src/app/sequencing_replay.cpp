@@ -129,6 +129,9 @@ asio::awaitable<void> Sequencing::wait_until_passed(std::uint64_t position) {
 
 Result<> Sequencing::take_replayed(Replayed& record) {
   if (const auto* control = std::get_if<wal::ControlRecord>(&record.record)) {
+    // A run over an old log goes by the config given to it, tables included.
+    const auto* loaded = durable_ ? std::get_if<wal::LookupLoaded>(control) : nullptr;
+    if (loaded != nullptr) lookups_.take(*loaded);
     return sequencer_.replay(record.position, *control, sequenced_);
   }
   EventBatchPtr batch = std::move(std::get<wal::EventBatchPtr>(record.record));

@@ -59,10 +59,10 @@ struct Barrier {
   std::shared_ptr<CheckpointParts> parts;
 };
 
-/// This process has taken the log over.
-struct SessionStart {
+/// A record of no consequence for time: a session's start, a table's new version.
+struct Noted {
   std::uint64_t position = 0;
-  wal::SessionStarted record;
+  wal::ControlRecord record;
 };
 
 /// Nothing new: whoever waits hears of it once all before it is durable.
@@ -74,7 +74,7 @@ struct Answer {
 struct Nudge {};
 
 struct Step {
-  std::variant<wal::Sequenced, SessionStart, ShowOpen, Finish, Barrier, Answer, Nudge> what;
+  std::variant<wal::Sequenced, Noted, ShowOpen, Finish, Barrier, Answer, Nudge> what;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
   bool replayed = false;               ///< It comes from the log.
   std::uint64_t bytes_in_log = 0;      ///< That its record takes; set by the journal.
@@ -88,7 +88,7 @@ struct Step {
     if (const auto* sequenced = std::get_if<wal::Sequenced>(&what)) {
       return std::holds_alternative<wal::Mark>(sequenced->what) ? 0 : sequenced->position;
     }
-    if (const auto* session = std::get_if<SessionStart>(&what)) return session->position;
+    if (const auto* noted = std::get_if<Noted>(&what)) return noted->position;
     return 0;
   }
 };

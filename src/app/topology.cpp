@@ -59,6 +59,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       lane_metrics_(metrics_, *plan_),
       history_strand_(asio::make_strand(io_)),
       store_strand_(asio::make_strand(io_)),
+      lookup_files_(*plan_, metrics_),
       open_windows_(clock_),
       stop_timer_(main_strand_, asio::steady_timer::time_point::max()),
       patience_(main_strand_) {
@@ -84,6 +85,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   sequencing_ = std::make_unique<Sequencing>(*plan_, history_strand_, clock_, *journal_, pool_,
                                              lanes, in_flight_, lane_metrics_, metrics_,
                                              options_.stop_when_input_ends, options_.durable);
+  lookup_watch_ = std::make_unique<LookupWatch>(*plan_, main_strand_, pool_, lookup_files_);
   if (options_.refused_first_max != 0) {
     sequencing_->give_up_after_refused(options_.refused_first_max, [this] {
       gave_up_ = true;
@@ -120,6 +122,7 @@ Result<> Topology::start() {
   if (history_ != nullptr) {
     if (Result<> restored = restore(); restored.has_error()) return restored;
   }
+  if (Result<> loaded = load_lookups(); loaded.has_error()) return loaded;
   store_sink_ = std::make_unique<sink::StoreSink>(
       *database_, results_->to_store(), pool_, clock_, metrics_, config.store,
       [this](const Error& error) { fail_with(error); },
@@ -150,6 +153,20 @@ Result<> Topology::start() {
   if (options_.handle_signals) {
     signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
     service_tasks_.spawn(main_strand_, "signals", watch_signals());
+  }
+  return {};
+}
+
+/// What a past config counted, it counts by the versions that the log has.
+Result<> Topology::load_lookups() {
+  if (options_.past) return {};
+  for (std::size_t i = 0; i < plan_->lookups.size(); ++i) {
+    Result<LookupVersion> version = lookup_files_.read(i);
+    if (version.has_value()) {
+      sequencing_->offer(std::move(*version));
+    } else if (history_ == nullptr) {
+      return version.error();
+    }
   }
   return {};
 }
@@ -238,6 +255,8 @@ void Topology::spawn_services() {
   service_tasks_.spawn(history_strand_, "ticks", sequencing_->run_ticks());
   service_tasks_.spawn(history_strand_, "log maintenance", journal_->run_maintenance());
   service_tasks_.spawn(store_strand_, "store ticks", store_sink_->run_ticks());
+  service_tasks_.spawn(main_strand_, "look-up tables",
+                       lookup_watch_->run(sequencing_->lookup_versions()));
   sources_running_ = sources_.size();
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));

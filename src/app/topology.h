@@ -27,6 +27,8 @@
 #include "app/ingest.h"
 #include "app/journal.h"
 #include "app/lane.h"
+#include "app/lookup_watch.h"
+#include "app/lookups.h"
 #include "app/past_log.h"
 #include "app/plan.h"
 #include "app/recovery.h"
@@ -155,6 +157,7 @@ class Topology {
   Result<> restore_windows(const CheckpointParts& checkpoint);
   Result<> save_checkpoint(const CheckpointParts& parts);
   void recovered(const Result<>& outcome);
+  Result<> load_lookups();
   Result<> make_sources();
   Result<> make_sinks();
   asio::awaitable<void> finish_sinks();
@@ -197,6 +200,8 @@ class Topology {
   asio::any_io_executor store_strand_;
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Sequencing> sequencing_;
+  LookupFiles lookup_files_;
+  std::unique_ptr<LookupWatch> lookup_watch_;
   std::unique_ptr<Dispatcher> dispatcher_;
   std::unique_ptr<Results> results_;
   std::unique_ptr<Ingest> ingest_;

@@ -219,6 +219,16 @@ void Topology::recovered(const Result<>& outcome) {
     request_stop();
     return;
   }
+  for (std::size_t i = 0; i < plan_->lookups.size(); ++i) {
+    const std::string error = lookup_files_.error(i);
+    if (error.empty()) continue;
+    if (!sequencing_->lookups().has(i)) {
+      fail_with({ErrorCode::invalid, error});
+      return;
+    }
+    log::error("a look-up table's file cannot be taken over: the version in the log is used",
+               {{"error", error}});
+  }
   if (const Result<> made = make_sources(); made.has_error()) {
     fail_with(made.error());
     return;

@@ -179,6 +179,8 @@ asio::awaitable<void> Topology::shut_down() {
   co_await source_tasks_.join();
   // Also those of sources that were never made: a stop may come before recovery has ended.
   for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) sequencing_->end_of(i).close();
+  lookup_watch_->stop();
+  sequencing_->lookup_versions().close();
   ingest_->stop();
   const auto no_pushes = [this] { return pushes_.load() == 0; };
   co_await pushes_ended_.wait(no_pushes);

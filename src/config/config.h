@@ -51,6 +51,7 @@ struct Config {
   narrate::IncidentOptions incidents;
   std::vector<source::SourceOptions> sources;  ///< Each list in the file's order.
   std::vector<decode::StreamOptions> streams;
+  std::vector<decode::LookupOptions> lookups;
   std::vector<window::WindowOptions> windows;
   std::vector<detect::RuleOptions> rules;
   std::vector<sink::SinkOptions> sinks;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kTopLevelKeys[] = {
     "data_dir", "threads", "lanes", "log",  "http",  "store", "wal",      "incidents", "source",
-    "stream",   "window",  "rule",  "sink", "topic", "view",  "endpoint", "include"};
+    "stream",   "window",  "rule",  "sink", "topic", "view",  "endpoint", "include",   "lookup"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -45,6 +45,8 @@ constexpr std::string_view kStreamKeys[] = {
     "id_horizon", "max_ids",    "keep",         "format",          "pattern", "template"};
 constexpr std::string_view kTemplateKeys[] = {"from", "as", "max", "learn"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
+constexpr std::string_view kLookupKeys[] = {"file",       "format",   "columns",     "key",
+                                            "valid_from", "timezone", "reload_every"};
 constexpr std::string_view kWindowKeys[] = {
     "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
     "max_keys", "emit_every", "keep"};
@@ -69,6 +71,14 @@ struct Alias {
 };
 
 const Alias kAliases[] = {
+    {&kTopLevel, "lookups", "here it is called [lookup.NAME]", "lookup"},
+    {&kTopLevel, "tables", "here it is called [lookup.NAME]"},
+    {&kTopLevel, "table", "here it is called [lookup.NAME]"},
+    {&kLookup, "path", R"(it is called "file" here)", "file"},
+    {&kLookup, "fields", R"(it is called "columns" here)", "columns"},
+    {&kLookup, "keys", R"(it is called "key" here)", "key"},
+    {&kLookup, "reload", R"(it is called "reload_every" here: reload_every = "10s")",
+     "reload_every"},
     {&kTopLevel, "sinks", "here it is called [sink.NAME]", "sink"},
     {&kTopLevel, "topics", "here it is called [topic.NAME]", "topic"},
     {&kTopLevel, "kafka",
@@ -214,6 +224,7 @@ constinit const Section kSource{"[source.NAME]", kSourceKeys};
 constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kTemplate{"template", kTemplateKeys};
 constinit const Section kField{"a field", kFieldKeys};
+constinit const Section kLookup{"[lookup.NAME]", kLookupKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
 constinit const Section kView{"[view.NAME]", kViewKeys};
@@ -224,9 +235,9 @@ constinit const Section kEndpoint{"[endpoint.NAME]", kEndpointKeys};
 
 std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
-      &kTopLevel, &kLog,       &kHttp,  &kStore,  &kWal,        &kWalKeep,
-      &kSource,   &kStream,    &kField, &kWindow, &kWindowKeep, &kView,
-      &kRule,     &kIncidents, &kSink,  &kTopic,  &kEndpoint,   &kTemplate};
+      &kTopLevel, &kLog,   &kHttp,     &kStore,      &kWal,   &kWalKeep, &kSource,
+      &kStream,   &kField, &kWindow,   &kWindowKeep, &kView,  &kRule,    &kIncidents,
+      &kSink,     &kTopic, &kEndpoint, &kTemplate,   &kLookup};
   return kSections;
 }
 

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "base/decimal.h"
 #include "base/wording.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
@@ -18,108 +17,6 @@ using decode::NamedExpression;
 using decode::StreamOptions;
 
 constexpr Choice<bool> kKeeps[] = {{"fields", false}, {"raw", true}};
-
-constexpr std::string_view kTypeHint =
-    "types are string, int, float, bool, decimal(2), timestamp and map";
-
-/// True where `name` can stand for a field: anything a JSON key can be that people can read.
-bool is_field_name(std::string_view name) {
-  return !name.empty() && std::none_of(name.begin(), name.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-  });
-}
-
-void read_type(const Value& value, std::string_view field, FieldOptions& out, Report& report) {
-  if (value.kind != Value::Kind::string) {
-    report.error(
-        value.span,
-        fmt::format("field {}: expected a type in quotes, found {}", field, describe(value)),
-        std::string(kTypeHint));
-    return;
-  }
-  const auto type = parse_data_type(value.text);
-  if (!type && (value.text.starts_with("decimal(") || value.text.starts_with("numeric("))) {
-    report.error(
-        value.span,
-        fmt::format("field {}: a decimal has at most {} digits after the point, not \"{}\"", field,
-                    kMaxDecimalScale, value.text),
-        fmt::format("decimal(0) to decimal({0}), or numeric(p, 0) to numeric(p, {0})",
-                    kMaxDecimalScale));
-    return;
-  }
-  if (!type || type->kind == Kind::interval || type->kind == Kind::null) {
-    static constexpr std::string_view kTypes[] = {"string",  "int",       "float", "bool",
-                                                  "decimal", "timestamp", "map"};
-    const std::string_view near = nearest(value.text, kTypes);
-    report.error(value.span, fmt::format("field {}: there is no type \"{}\"", field, value.text),
-                 near.empty() || near == "decimal"
-                     ? std::string(kTypeHint)
-                     : fmt::format("did you mean \"{}\"? {}", near, kTypeHint));
-    return;
-  }
-  out.type = *type;
-}
-
-/// A table is a field of its own if it says so by one of a field's keys; otherwise it is what a
-/// dotted name such as metadata.traceId looks like to TOML.
-bool is_field_table(const Value& value) {
-  return std::any_of(value.entries.begin(), value.entries.end(), [](const Entry& e) {
-    return std::find(kField.keys.begin(), kField.keys.end(), e.key) != kField.keys.end();
-  });
-}
-
-void add_field(FieldOptions field, Span at, StreamOptions& out, Report& report) {
-  const bool twice = std::any_of(out.fields.begin(), out.fields.end(), [&](const FieldOptions& f) {
-    return f.name.text == field.name.text;
-  });
-  if (twice) {
-    report.error(at, fmt::format("there are two fields \"{}\"", field.name.text),
-                 "remove one of the two");
-    return;
-  }
-  if (!is_field_name(field.name.text)) {
-    report.error(at, "a field needs a name without control characters");
-    return;
-  }
-  out.fields.push_back(std::move(field));
-}
-
-void read_field_table(const Value& value, Span at, FieldOptions& field, Report& report) {
-  const TableReader table(value, at, "field " + field.name.text, kField, report);
-  if (const Value* type = table.find("type")) {
-    read_type(*type, field.name.text, field, report);
-  } else {
-    table.missing("type", std::string(kTypeHint));
-  }
-  table.text("path", field.path);
-  std::vector<SourceText> aliases;
-  table.texts("aliases", aliases);
-  for (const SourceText& alias : aliases) field.aliases.push_back(alias.text);
-  table.flag("required", field.required);
-}
-
-void read_fields(const Value& value, const std::string& prefix, StreamOptions& out,
-                 Report& report) {
-  for (const Entry& entry : value.entries) {
-    FieldOptions field;
-    field.name = SourceText(prefix + entry.key, report.file().place(entry.key_span));
-    if (entry.value.kind != Value::Kind::table) {
-      read_type(entry.value, field.name.text, field, report);
-    } else if (is_field_table(entry.value)) {
-      read_field_table(entry.value, entry.key_span, field, report);
-    } else {
-      if (entry.value.entries.empty()) {
-        report.error(entry.key_span, fmt::format("field {} has no type", field.name.text),
-                     std::string(kTypeHint));
-        add_field(std::move(field), entry.key_span, out, report);
-        continue;
-      }
-      read_fields(entry.value, field.name.text + ".", out, report);
-      continue;
-    }
-    add_field(std::move(field), entry.key_span, out, report);
-  }
-}
 
 /// `required = [...]` marks fields declared before.
 void read_required(const TableReader& table, StreamOptions& out) {
@@ -314,7 +211,7 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   }
   if (const Value* fields = table.find("fields")) {
     if (fields->kind == Value::Kind::table) {
-      read_fields(*fields, "", out, report);
+      read_fields(*fields, "field", out.fields, report);
     } else {
       out.names_missing = true;
       table.error("fields", "expected a table of names and types, found " + describe(*fields),

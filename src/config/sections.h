@@ -17,6 +17,7 @@ void read_store(const Entry& entry, Config& config, Report& report);
 void read_wal(const Entry& entry, Config& config, Report& report);
 void read_source(const Entry& entry, Config& config, Report& report);
 void read_stream(const Entry& entry, Config& config, Report& report);
+void read_lookup(const Entry& entry, Config& config, Report& report);
 void read_window(const Entry& entry, Config& config, Report& report);
 void read_rule(const Entry& entry, Config& config, Report& report);
 void read_sink(const Entry& entry, Config& config, Report& report);
@@ -60,6 +61,12 @@ std::string lower(std::string_view text);
 /// Reports that `reference` names nothing there is, and is false then.
 bool check_name(const SourceText& reference, std::string_view key, std::string_view what,
                 const std::vector<std::string_view>& known, Report& report);
+/// True where `name` can stand for a field: anything a JSON key can be that people can read.
+bool is_field_name(std::string_view name);
+/// The fields of a stream, the columns of a table: name = "type", or tables of such. `what`:
+/// "field". Names that are declared twice, or that nobody can write, are errors.
+void read_fields(const Value& value, std::string_view what, std::vector<decode::FieldOptions>& out,
+                 Report& report);
 /// Reads `format`; true where there was one.
 bool read_format(const TableReader& table, Format& out);
 

@@ -161,6 +161,8 @@ void BatchWriter::finish() {
   batch.time.resize(row_);
   batch.event_index.resize(row_);
   if (keeps_raw_) batch.raw.resize(row_);
+  const bool timed = time_column_ < places_.size();
+  if (!timed) std::fill(batch.time.begin(), batch.time.end(), 0);
   Timestamp newest = batch.time_max;
   for (const Timestamp t : batch.time) newest = std::max(newest, t);
   batch.time_max = newest;
@@ -176,7 +178,7 @@ void BatchWriter::finish() {
         column.has_nulls && row_ != 0 && std::memchr(column.nulls.data(), 1, row_) != nullptr;
     column.nulls.resize(column.has_nulls ? row_ : 0);
   }
-  if (batch.columns[time_column_].type.kind == Kind::timestamp && row_ != 0) {
+  if (timed && batch.columns[time_column_].type.kind == Kind::timestamp && row_ != 0) {
     std::memcpy(batch.columns[time_column_].ints.data(), batch.time.data(),
                 row_ * sizeof(Timestamp));
   }

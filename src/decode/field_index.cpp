@@ -37,7 +37,7 @@ FieldIndex::FieldIndex(const StreamSchema& schema) {
     }
     column_slots_.push_back(std::move(slots));
   }
-  time_column_ = schema.index_of(schema.time_field).value_or(0);
+  time_column_ = schema.index_of(schema.time_field).value_or(kNoTime);
 }
 
 std::uint32_t FieldIndex::add_path(const std::string& path) {

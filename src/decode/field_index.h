@@ -41,7 +41,8 @@ class FieldIndex {
     return slot_columns_[slot];
   }
   std::size_t columns() const { return column_slots_.size(); }
-  /// The column that bears the event time.
+  static constexpr std::size_t kNoTime = ~std::size_t{0};
+  /// The column that bears the event time; kNoTime: these are no events.
   std::size_t time_column() const { return time_column_; }
 
  private:

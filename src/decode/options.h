@@ -73,10 +73,28 @@ struct StreamOptions {
   TemplateOptions templates;
   std::size_t ids_max = 1'000'000;  ///< Ids remembered at a time; beyond it the horizon shrinks.
 
+  bool timeless = false;  ///< No field bears a time: rows of a table, not events.
+
   /// Mistakes in this section have been told, and it is only looked through for further ones: a
   /// field without a type or a derived field without an expression is what is left of one.
   bool mistaken = false;
   /// Fields may be missing as well, so that a name nobody knows need not be wrong.
+  bool names_missing = false;
+};
+
+/// [lookup.NAME]: a file whose rows expressions look into, by a key.
+struct LookupOptions {
+  SourceText name;
+  std::string path;  ///< Of the file; a relative one as seen from the config's directory.
+  Format format = Format::csv;
+  std::vector<FieldOptions> columns;
+  std::vector<SourceText> key;   ///< Names of columns.
+  SourceText valid_from;         ///< The column with the time from which a row holds; or empty.
+  std::string timezone = "UTC";  ///< Of times that name none.
+  Duration reload_every = 10 * kSecond;  ///< How often the file is looked at.
+
+  /// As of a stream.
+  bool mistaken = false;
   bool names_missing = false;
 };
 

@@ -20,7 +20,7 @@ class Compiler {
   Compiler(const StreamOptions& options, Diagnostics& diagnostics)
       : options_(options), diagnostics_(diagnostics), plan_(std::make_shared<StreamPlan>()) {}
 
-  CheckedStream compile(std::uint32_t stream_id) {
+  CheckedStream compile(std::uint32_t stream_id, const std::vector<const LookupSchema*>& lookups) {
     failed_ = options_.mistaken;
     plan_->options = options_;
     plan_->schema.stream = options_.name.text;
@@ -32,6 +32,10 @@ class Compiler {
     add_patterns();
     check_limits();
     for (const Field& field : plan_->schema.fields) plan_->scope.add_column(field.name, field.type);
+    for (const LookupSchema* table : lookups) plan_->scope.add_lookup(*table);
+    if (const auto time = plan_->schema.index_of(plan_->schema.time_field)) {
+      plan_->scope.set_event_time(*time);
+    }
     add_templates();
     if (options_.names_missing) plan_->scope.set_incomplete();
     add_derived();
@@ -121,6 +125,7 @@ class Compiler {
 
   void add_time() {
     StreamSchema& schema = plan_->schema;
+    if (options_.timeless) return;
     schema.time_field = options_.time.text;
     if (options_.time.empty()) {
       error_unless_told(options_.name.place,
@@ -229,20 +234,20 @@ class Compiler {
   }
 
   /// A check is made when an event comes, before it has its place in the log.
-  void refuse_templates_in(const expr::NodePtr& node, const SourceText& source) {
-    if (options_.templates.from.empty()) return;
+  void refuse_history_in(const expr::NodePtr& node, const SourceText& source) {
     Diagnostics told;
     expr::ProgramBuilder one(plan_->scope);
     if (!one.add(node, source, told)) return;
-    for (const std::size_t input : one.build()->inputs_used()) {
-      if (input < plan_->schema.fields.size()) continue;
-      diagnostics_.push_back(
-          expr::diagnose(source, node->span,
-                         "a check knows no templates: it is made before the event has its place",
-                         "leave such events out with filter = \"…\", or count them in a window"));
-      failed_ = true;
-      return;
-    }
+    const auto program = one.build();
+    const std::vector<std::size_t>& inputs = program->inputs_used();
+    const bool templates = !inputs.empty() && inputs.back() >= plan_->schema.fields.size();
+    if (!templates && !program->looks_up()) return;
+    diagnostics_.push_back(
+        expr::diagnose(source, node->span,
+                       fmt::format("a check knows no {}: it is made before the event has its place",
+                                   templates ? "templates" : "tables"),
+                       "leave such events out with filter = \"…\", or count them in a window"));
+    failed_ = true;
   }
 
   /// The tree of an expression, null after a mistake; an empty one is what is left of a mistake.
@@ -311,7 +316,7 @@ class Compiler {
       if (!node || !builder.add(node, check.expression, diagnostics_, Kind::boolean)) {
         failed_ = true;
       } else {
-        refuse_templates_in(node, check.expression);
+        refuse_history_in(node, check.expression);
       }
     }
     if (!failed_) plan_->checks = builder.build();
@@ -331,8 +336,9 @@ class Compiler {
 }  // namespace
 
 CheckedStream check_stream(const StreamOptions& options, std::uint32_t stream_id,
-                           Diagnostics& diagnostics) {
-  return Compiler(options, diagnostics).compile(stream_id);
+                           Diagnostics& diagnostics,
+                           const std::vector<const LookupSchema*>& lookups) {
+  return Compiler(options, diagnostics).compile(stream_id, lookups);
 }
 
 std::shared_ptr<const StreamPlan> compile_stream(const StreamOptions& options,

@@ -12,6 +12,7 @@
 #include "base/source_text.h"
 #include "base/time_zone.h"
 #include "decode/options.h"
+#include "event/lookup_table.h"
 #include "event/schema.h"
 #include "expr/program.h"
 
@@ -43,8 +44,10 @@ struct CheckedStream {
 
 /// Adds everything that is wrong to `diagnostics`: what follows from a mistake, or has been told
 /// already (StreamOptions::mistaken), is not told.
+/// `lookups` are the tables that its expressions may look into; they outlive the plan.
 CheckedStream check_stream(const StreamOptions& options, std::uint32_t stream_id,
-                           Diagnostics& diagnostics);
+                           Diagnostics& diagnostics,
+                           const std::vector<const LookupSchema*>& lookups = {});
 
 /// The same, for a stream that is to run: null if anything is wrong.
 std::shared_ptr<const StreamPlan> compile_stream(const StreamOptions& options,

@@ -49,6 +49,7 @@ void EventBatch::clear() {
   time.clear();
   for (Column& column : columns) column.clear();
   for (Column& column : mined) column.clear();
+  lookups.reset();
   event_index.clear();
   raw.clear();
   excluded.clear();

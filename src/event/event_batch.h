@@ -41,6 +41,8 @@ class TextArena {
   std::size_t used_ = 0;   ///< Bytes used of it.
 };
 
+struct LookupTables;
+
 /// What the sequencer adds: the batch's place in history and time as it was just before it.
 struct Stamp {
   std::uint64_t sequence = 0;                ///< Position in the log: 1, 2, 3 …
@@ -64,6 +66,8 @@ struct EventBatch {
   /// What the batch's place in history adds to each row (window/template_column), behind the
   /// schema's columns in the order of the stream's scope. Not in the log: it follows from the log.
   std::vector<Column> mined;
+  /// The tables as they are at the batch's place in history (event/lookup_table); null: none.
+  std::shared_ptr<const LookupTables> lookups;
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
   /// Empty, or one for each row: the event's text as it came, without the end of its line. Only of
   /// streams that keep it. Points into `block` or `text`.

@@ -83,6 +83,12 @@ Compiler::Ref Compiler::require(Ref id, const Node& node, Kind expected) {
   return wrong_kind(node, *id, name_of({expected, 0}).substr(0, name_of({expected, 0}).find('(')));
 }
 
+Compiler::Ref Compiler::as_type(const Node& node, StepId id, DataType wanted) {
+  const std::optional<DataType> both = unite(type(id), wanted);
+  if (both == wanted) return widen(id, wanted);
+  return wrong_kind(node, id, name_of(wanted));
+}
+
 // --- steps
 
 StepId Compiler::add_step(Step step) {
@@ -124,6 +130,15 @@ StepId Compiler::now() {
   return add_step(std::move(step));
 }
 
+Compiler::Ref Compiler::event_time() {
+  if (!scope_.event_time()) return std::nullopt;
+  Step step;
+  step.what = Step::What::column;
+  step.column = *scope_.event_time();
+  step.type = scope_.columns()[step.column].type;
+  return add_step(std::move(step));
+}
+
 StepId Compiler::emit(Kernel kernel, DataType type, std::vector<StepId> args, Options options) {
   if (type.kind == Kind::null) return constant(Value::of_null(type));
   bool all_constant = !args.empty();
@@ -140,7 +155,7 @@ StepId Compiler::emit(Kernel kernel, DataType type, std::vector<StepId> args, Op
   step.a = options.a;
   step.b = options.b;
   step.args = std::move(args);
-  return all_constant ? fold(step) : add_step(std::move(step));
+  return all_constant && options.foldable ? fold(step) : add_step(std::move(step));
 }
 
 ColumnView constant_view(const Value& value, const std::string_view& text) {

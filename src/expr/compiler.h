@@ -42,6 +42,7 @@ class Compiler {
     std::int64_t b = 0;
     bool strict = true;
     bool reads_values = true;
+    bool foldable = true;  ///< False: what constants give is not known before it is run.
   };
   /// The step that runs `kernel` over `args`: folded where all are constant, shared where there
   /// is one like it.
@@ -50,6 +51,12 @@ class Compiler {
   }
   StepId emit(Kernel kernel, DataType type, std::vector<StepId> args, Options options);
   StepId now();
+  const std::vector<const LookupSchema*>& lookups() const { return scope_.lookups(); }
+  /// The step that is the event's time; nothing where the scope has none.
+  Ref event_time();
+  /// The same step where it has that type already, or what it is converted to without being asked;
+  /// else a diagnostic.
+  Ref as_type(const Node& node, StepId id, DataType wanted);
 
   /// Converts without being asked: NULL to anything, numbers to wider kinds. The caller has made
   /// sure by common_type() that it can be done.

@@ -91,6 +91,8 @@ struct Evaluator::Impl {
 
   std::shared_ptr<const Program> owner;
   const Program::Impl& program;
+  const bool looks_up;
+  std::shared_ptr<const LookupTables> lookups;
   Scratch scratch;
   Timestamp now_cell = 0;
   std::vector<ColumnView> views;          ///< By step.
@@ -106,7 +108,7 @@ struct Evaluator::Impl {
 };
 
 Evaluator::Impl::Impl(std::shared_ptr<const Program> program_in)
-    : owner(std::move(program_in)), program(owner->impl()) {
+    : owner(std::move(program_in)), program(owner->impl()), looks_up(owner->looks_up()) {
   const std::size_t count = program.steps.size();
   views.resize(count);
   decoded_views.resize(count);
@@ -204,6 +206,7 @@ void Evaluator::Impl::execute(StepId id, std::size_t rows) {
   frame.a = step.a;
   frame.b = step.b;
   frame.scratch = &scratch;
+  frame.lookups = lookups.get();
   frame.nulls = buffer.nulls.data();
   frame.bools = buffer.bools.data();
   frame.ints = buffer.ints.data();
@@ -366,6 +369,13 @@ Evaluator::Evaluator(Evaluator&&) noexcept = default;
 
 void Evaluator::run(std::span<const ColumnView> inputs, std::size_t rows, Timestamp now) {
   impl_->run(inputs, rows, now);
+}
+
+void Evaluator::set_lookups(const std::shared_ptr<const LookupTables>& tables) {
+  if (impl_->lookups == tables || !impl_->looks_up) return;
+  impl_->lookups = tables;
+  // What was found in the old ones may be something else now.
+  for (DictionaryCache& cache : impl_->caches) cache = DictionaryCache();
 }
 
 const ColumnView& Evaluator::output(std::size_t i) const {

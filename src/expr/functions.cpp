@@ -330,6 +330,7 @@ constexpr Function kFunctions[] = {
     {"log", 1, 2, log},
     {"log10", 1, 1, log10},
     {"log_level", 1, 1, log_level},
+    {"lookup", 3, kAnyNumber, lookup},
     {"lower", 1, 1, lower},
     {"ltrim", 1, 2, ltrim},
     {"mod", 2, 2, mod},

@@ -21,6 +21,9 @@ bool want_int(Compiler& c, const Node& call, Args args, std::size_t i);
 bool want_number(Compiler& c, const Node& call, Args args, std::size_t i);
 bool want_float(Compiler& c, const Node& call, Args args, std::size_t i);
 
+/// lookup('table', 'column', key …).
+Ref lookup(Compiler& c, const Node& call, Args args);
+
 namespace time_functions {
 
 Ref now(Compiler& c, const Node& call, Args args);

@@ -91,6 +91,10 @@ void log_level(Frame& f);
 /// A map's value by key, as text. NULL where there is no such key.
 void element(Frame& f);
 
+/// Column `b` of the row of table `a` for the arguments, of which the last is the time where the
+/// table has one; NULL where there is no such row.
+void lookup(Frame& f);
+
 // --- time
 enum class TimeUnit : std::int64_t {
   microsecond,

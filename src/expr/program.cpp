@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "expr/compiler.h"
+#include "expr/kernels.h"
 #include "expr/program_impl.h"
 
 namespace streamobs::expr {
@@ -163,6 +164,11 @@ DataType Program::type(std::size_t output) const {
 }
 const std::vector<std::size_t>& Program::inputs_used() const {
   return impl_->inputs_used;
+}
+bool Program::looks_up() const {
+  const std::vector<Step>& steps = impl_->steps;
+  return std::any_of(steps.begin(), steps.end(),
+                     [](const Step& step) { return step.kernel == kernels::lookup; });
 }
 
 }  // namespace streamobs::expr

@@ -22,6 +22,11 @@
 #include "event/column.h"
 #include "expr/ast.h"
 
+namespace streamobs {
+struct LookupSchema;
+struct LookupTables;
+}  // namespace streamobs
+
 namespace streamobs::expr {
 
 /// The names an expression may use.
@@ -35,6 +40,11 @@ class Scope {
   void add_hidden_column(std::string name, DataType type);
   /// Adds a name that stands for an expression over names added before (a derived field).
   void add_definition(std::string name, NodePtr definition, SourceText source);
+  /// Adds a table that lookup() knows by its name; its number is the order of adding. Outlives all
+  /// programs.
+  void add_lookup(const LookupSchema& table) { lookups_.push_back(&table); }
+  /// Which column is the time by which tables are looked at.
+  void set_event_time(std::size_t column) { event_time_ = column; }
   /// Names may be missing here because of a mistake that has been told: one that is not known is as
   /// a column of type null.
   void set_incomplete() { incomplete_ = true; }
@@ -51,6 +61,8 @@ class Scope {
   };
   const std::vector<Column>& columns() const { return columns_; }
   const std::vector<Definition>& definitions() const { return definitions_; }
+  const std::vector<const LookupSchema*>& lookups() const { return lookups_; }
+  std::optional<std::size_t> event_time() const { return event_time_; }
   std::optional<std::size_t> column(std::string_view name) const;
   const Definition* definition(std::string_view name) const;
   bool incomplete() const { return incomplete_; }
@@ -60,6 +72,8 @@ class Scope {
  private:
   std::vector<Column> columns_;
   std::vector<Definition> definitions_;
+  std::vector<const LookupSchema*> lookups_;
+  std::optional<std::size_t> event_time_;
   bool incomplete_ = false;
 };
 
@@ -97,6 +111,8 @@ class Program {
   DataType type(std::size_t output) const;
   /// Which input columns any output needs, ascending.
   const std::vector<std::size_t>& inputs_used() const;
+  /// Whether any output looks into a table.
+  bool looks_up() const;
   const Impl& impl() const { return *impl_; }
 
  private:
@@ -112,6 +128,8 @@ class Evaluator {
   ~Evaluator();
   Evaluator(Evaluator&&) noexcept;
 
+  /// The tables that lookup() looks into from the next run on; without them it finds nothing.
+  void set_lookups(const std::shared_ptr<const LookupTables>& tables);
   /// Computes every output over `rows` ≤ kMaxRows rows. `inputs` holds one view for each column of
   /// the scope; those not in inputs_used() may be empty. `now` is what now() says.
   void run(std::span<const ColumnView> inputs, std::size_t rows, Timestamp now);

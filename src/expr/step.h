@@ -49,6 +49,7 @@ struct Frame {
   std::int64_t a = 0;  ///< Parameters of the step.
   std::int64_t b = 0;
   Scratch* scratch = nullptr;
+  const LookupTables* lookups = nullptr;  ///< Null: there are none.
 
   std::uint8_t* nulls = nullptr;  ///< Good only while has_nulls.
   bool has_nulls = false;

@@ -138,6 +138,13 @@ void write_members(JsonWriter& json, const PipelineState& state) {
     time_or_null(json, "oldest_at", sink.oldest_at);
     json.end_object();
   }
+  json.end_array().key("lookups").begin_array();
+  for (const LookupState& lookup : state.lookups) {
+    json.begin_object().field("lookup", lookup.lookup).field("file", lookup.file);
+    json.field("rows", static_cast<std::uint64_t>(lookup.rows)).field("version", lookup.version);
+    time_or_null(json, "since", lookup.since);
+    json.field("error", lookup.error).end_object();
+  }
   json.end_array().key("rules").begin_array();
   for (const RuleState& rule : state.rules) {
     json.begin_object().field("rule", rule.rule).field("window", rule.window);

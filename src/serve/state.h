@@ -85,6 +85,15 @@ struct SinkState {
   std::optional<Timestamp> oldest_at;  ///< When the oldest result was made that is not delivered.
 };
 
+struct LookupState {
+  std::string lookup;
+  std::string file;
+  std::size_t rows = 0;
+  std::string version;             ///< Of the text that is in force; empty: there is none.
+  std::optional<Timestamp> since;  ///< When that was read.
+  std::string error;               ///< What is wrong with the file at the moment; empty: nothing.
+};
+
 struct RuleState {
   std::string rule;
   std::string window;
@@ -109,6 +118,7 @@ struct PipelineState {
   std::vector<StageState> stages;
   std::vector<SourceState> sources;
   std::vector<SinkState> sinks;
+  std::vector<LookupState> lookups;
   std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
   std::size_t rules_configured = 0;
   StoreState store;

@@ -126,6 +126,19 @@ bool get(ByteReader& in, std::uint8_t, PartitionsJoined& record) {
   return fits;
 }
 
+void put(std::string& out, const LookupLoaded& record) {
+  put_signed(out, record.at);
+  put_text(out, record.lookup);
+  put_text(out, record.text);
+}
+
+bool get(ByteReader& in, std::uint8_t, LookupLoaded& record) {
+  record.at = in.signed_varint();
+  record.lookup = in.text();
+  record.text = in.text();
+  return true;
+}
+
 template <class Record>
 Result<ControlRecord> decode_as(RecordType type, std::string_view payload) {
   ByteReader in(payload);
@@ -155,6 +168,8 @@ std::string_view to_text(RecordType type) {
       return "set_aside";
     case RecordType::partitions_joined:
       return "partitions_joined";
+    case RecordType::lookup_loaded:
+      return "lookup_loaded";
   }
   return "unknown";
 }
@@ -180,11 +195,19 @@ ResumePoint read_place(ByteReader& in) {
 }
 
 RecordType type_of(const ControlRecord& record) {
-  static constexpr RecordType kTypes[] = {RecordType::session_started, RecordType::advanced,
-                                          RecordType::source_ended, RecordType::set_aside,
-                                          RecordType::partitions_joined};
+  static constexpr RecordType kTypes[] = {RecordType::session_started,   RecordType::advanced,
+                                          RecordType::source_ended,      RecordType::set_aside,
+                                          RecordType::partitions_joined, RecordType::lookup_loaded};
   static_assert(std::variant_size_v<ControlRecord> == std::size(kTypes));
   return kTypes[record.index()];
+}
+
+std::size_t text_bytes(const ControlRecord& record) {
+  if (const auto* session = std::get_if<SessionStarted>(&record)) {
+    return session->config_text.size();
+  }
+  const auto* lookup = std::get_if<LookupLoaded>(&record);
+  return lookup == nullptr ? 0 : lookup->text.size();
 }
 
 void encode(const ControlRecord& record, std::string& out) {
@@ -207,6 +230,8 @@ Result<ControlRecord> decode_control(RecordType type, std::string_view payload) 
       return decode_as<SetAside>(type, payload);
     case RecordType::partitions_joined:
       return decode_as<PartitionsJoined>(type, payload);
+    case RecordType::lookup_loaded:
+      return decode_as<LookupLoaded>(type, payload);
     case RecordType::batch:
       break;
   }

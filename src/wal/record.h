@@ -27,6 +27,7 @@ enum class RecordType : std::uint8_t {
   source_ended = 4,
   set_aside = 5,
   partitions_joined = 6,
+  lookup_loaded = 10,
 };
 
 /// "batch", "advanced", …; "unknown" for a number that is none of them.
@@ -95,14 +96,25 @@ struct SetAside {
   friend bool operator==(const SetAside&, const SetAside&) = default;
 };
 
+/// From here on a look-up table is what this text of its file says.
+struct LookupLoaded {
+  Timestamp at = 0;
+  std::string lookup;  ///< The table's name in the config.
+  std::string text;    ///< The file's, whole.
+
+  friend bool operator==(const LookupLoaded&, const LookupLoaded&) = default;
+};
+
 using ControlRecord =
-    std::variant<SessionStarted, Advanced, SourceEnded, SetAside, PartitionsJoined>;
+    std::variant<SessionStarted, Advanced, SourceEnded, SetAside, PartitionsJoined, LookupLoaded>;
 
 /// How a place stands in records and in the sequencer's snapshots.
 void put_place(std::string& out, const ResumePoint& place);
 ResumePoint read_place(ByteReader& in);
 
 RecordType type_of(const ControlRecord& record);
+/// Bytes of the long text that a record bears, a config or a table; 0 where it has none.
+std::size_t text_bytes(const ControlRecord& record);
 
 /// Appends the payload of `record` to `out`.
 void encode(const ControlRecord& record, std::string& out);

@@ -146,6 +146,7 @@ ProcessCounts StreamWindows::Impl::process(const EventBatch& batch, DeadLetters&
   counts.partly_late = partly_late_counts;
   letters_left = kMaxDeadLetters;
   resolver.begin(batch);
+  evaluator.set_lookups(batch.lookups);
   views.clear();
   batch.append_views(0, views);
   inputs.resize(views.size());

@@ -224,6 +224,7 @@ struct App {
       state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
       state.sinks = {
           {"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2, 300, kNoon}};
+      state.lookups = {{"prices", "prices.csv", 3, "00ff", kNoon, ""}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
       state.rules_configured = 3;
       state.store.path = "x.db";
@@ -489,7 +490,9 @@ TEST_CASE("the pipeline is shown", "[serve]") {
       R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
       R"("events":7,"detail":""}],"sinks":[{"sink":"out","type":"kafka","from":"service_metrics",)"
       R"("topic":"results","state":"waiting","sent":9,"dropped":0,"outbox_rows":2,)"
-      R"("outbox_bytes":300,"oldest_at":"2024-01-09T12:00:00Z"}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
+      R"("outbox_bytes":300,"oldest_at":"2024-01-09T12:00:00Z"}],"lookups":[{"lookup":"prices",)"
+      R"("file":"prices.csv","rows":3,"version":"00ff","since":"2024-01-09T12:00:00Z",)"
+      R"("error":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
       R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
       R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
       R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
