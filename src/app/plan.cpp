@@ -302,6 +302,9 @@ void plan_outboxes(Plan& plan) {
     out.from = from_of(plan, sink.from.text);
     out.bytes_max = sink.outbox_bytes_max;
     out.required = sink.required;
+    if (out.from == store::OutboxOptions::From::dead_letters) {
+      for (const SourceText& member : sink.key) out.members.push_back(member.text);
+    }
     for (const PlannedWindow& window : plan.windows) {
       if (out.from != store::OutboxOptions::From::window) break;
       if (window.schema->window != sink.from.text) continue;

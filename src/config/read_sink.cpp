@@ -221,10 +221,9 @@ void read_sink(const Entry& entry, Config& config, Report& report) {
   }
   out.key_given = table.has("key");
   table.texts("key", out.key);
-  if (out.key_given && is_list(out.from.text)) {
+  if (out.key_given && is_list(out.from.text) && out.from.text != "dead_letters") {
     table.error("key", fmt::format("means nothing for {}", out.from.text),
-                "it names keys of a window; anomalies and incidents go by their id, dead letters "
-                "have no key");
+                "anomalies and incidents go by their id");
   }
   read_compression(table, out.kafka);
   table.bytes("outbox_max", kMiB, kTiB, out.outbox_bytes_max);

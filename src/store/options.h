@@ -23,6 +23,8 @@ struct OutboxOptions {
   From from = From::window;
   std::string window;            ///< With From::window: its name …
   std::vector<std::size_t> key;  ///< … and which of its keys, joined by '|', make the message's.
+  /// With From::dead_letters: which members of their payloads do, where these are JSON objects.
+  std::vector<std::string> members;
   std::size_t bytes_max = 256 << 20;
   /// When there are bytes_max of it, results wait (and ingest with them); otherwise the oldest go.
   bool required = false;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "event/result_json.h"
+#include "store/where.h"
 
 namespace streamobs::store {
 
@@ -69,6 +70,11 @@ Result<> Outbox::prepare(const Connection& connection) {
   Statement all;
   const Result<> prepared = connection.prepare_all({
       {&insert_, "INSERT OR IGNORE INTO streamobs_outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6)"},
+      // Numbers and booleans as they were written.
+      {&member_,
+       "SELECT CASE WHEN json_valid(?1) THEN CASE json_type(?1, ?2) "
+       "WHEN 'text' THEN json_extract(?1, ?2) WHEN 'object' THEN NULL WHEN 'array' THEN NULL "
+       "WHEN 'null' THEN NULL ELSE ?1 -> ?2 END END"},
       {&measure_, fmt::format("SELECT count(*), total(ifnull(length(key), 0) + length(value)) FROM "
                               "streamobs_outbox {}",
                               kRange)},
@@ -183,7 +189,9 @@ Result<> Outbox::write(const Record& record, Timestamp now) {
       for (const DeadLetter& letter : **letters) {
         // They come with the place of a batch that has had its results; see docs/config.md.
         if (letter.reason == reason::set_aside) continue;
-        done = add(box, letter.sequence, now, std::nullopt, json_of(letter));
+        Result<std::optional<std::string>> key = letter_key(box, letter);
+        if (key.has_error()) return key.error();
+        done = add(box, letter.sequence, now, std::move(*key), json_of(letter));
         if (done.has_error()) break;
       }
     } else if (const auto* outbound = std::get_if<OutboundEventsPtr>(&record)) {
@@ -196,6 +204,23 @@ Result<> Outbox::write(const Record& record, Timestamp now) {
     if (done.has_error()) return done;
   }
   return {};
+}
+
+/// None where the payload is no object, or one of the members is not in it or is no plain value.
+Result<std::optional<std::string>> Outbox::letter_key(const Box& box, const DeadLetter& letter) {
+  if (box.options.members.empty()) return std::optional<std::string>();
+  std::vector<Value> values;
+  for (const std::string& member : box.options.members) {
+    const std::string path = json_path(member);
+    member_.bind(1, std::string_view(letter.payload));
+    member_.bind(2, std::string_view(path));
+    const Result<bool> found = member_.step();
+    if (found.has_error()) return found.error();
+    if (*found && !member_.is_null(0)) values.push_back(Value::of_string(member_.text_at(0)));
+    member_.reset();
+  }
+  if (values.size() != box.options.members.size()) return std::optional<std::string>();
+  return std::optional<std::string>(key_text(values));
 }
 
 Result<> Outbox::add_rows(Box& box, const WindowBatch& batch, Timestamp now) {

@@ -110,6 +110,7 @@ class Outbox {
                        std::string_view message);
   Result<> add(Box& box, std::uint64_t position, Timestamp now, std::optional<std::string> key,
                const std::string& value);
+  Result<std::optional<std::string>> letter_key(const Box& box, const DeadLetter& letter);
   Result<> add_rows(Box& box, const WindowBatch& batch, Timestamp now);
   Result<> remove(Box& box, OutboxPlace after, OutboxPlace up_to, std::uint64_t& rows);
   Result<> give_up_oldest(Box& box, OutboxPlace taken);
@@ -117,6 +118,7 @@ class Outbox {
 
   std::map<std::string, std::unique_ptr<Box>> boxes_;
   Statement insert_;
+  Statement member_;
   Statement measure_;
   Statement remove_;
   Statement sizes_;

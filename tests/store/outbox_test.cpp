@@ -314,3 +314,35 @@ TEST_CASE("outbox: letters of batches that were set aside stay in the database")
   CHECK(rows[0].place == OutboxPlace{6, 1});
   CHECK(database->dead_letters({})->size() == 2);
 }
+
+TEST_CASE("outbox: letters have members of their payload for a key, where they are there") {
+  const TempDir temp;
+  OutboxOptions options = of("refused", OutboxOptions::From::dead_letters);
+  options.members = {"serviceId", "a b.c"};
+  const auto database = open_with(temp.database(), {options});
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {R"({"serviceId":"web","a b.c":"x"})", "web|x"},
+      {R"({"a b.c":12.30,"serviceId":true})", "true|12.30"},
+      {R"({"serviceId":"web"})", "none"},
+      {R"({"serviceId":null,"a b.c":"x"})", "none"},
+      {R"({"serviceId":{},"a b.c":[]})", "none"},
+      {R"({"serviceId":"we)", "none"},
+      {"<13>plain text", "none"},
+      {"[1,2]", "none"},
+      {"", "none"}};
+  DeadLetters all;
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    DeadLetter one = letter("requests", "late", kNoon);
+    one.sequence = 6;
+    one.event_index = static_cast<std::uint32_t>(i);
+    one.payload = cases[i].first;
+    all.push_back(std::move(one));
+  }
+  write(*database, {letters(std::move(all))}, 7);
+  const auto rows = rows_in(*database, "refused");
+  REQUIRE(rows.size() == cases.size());
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    INFO(cases[i].first);
+    CHECK(rows[i].key.value_or("none") == cases[i].second);
+  }
+}
