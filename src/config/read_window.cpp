@@ -273,6 +273,7 @@ store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out)
   for (const auto& [merged, kept] : coarser) {
     if (table.has(merged.key)) read_merged(table, merged, out, *kept);
   }
+  table.text("archive", keep.archive);
   return keep;
 }
 

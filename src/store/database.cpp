@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "base/failpoint.h"
+#include "base/file_system.h"
 #include "base/log.h"
 #include "store/damage.h"
 #include "store/dead_letter_table.h"
@@ -156,8 +157,12 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     if (!added) return fail(ErrorCode::invalid, "two windows are named " + schema->window);
     const auto keep = options.keep.find(schema->window);
     const bool merges = merger != nullptr && keep != options.keep.end();
-    it->second = std::make_unique<WindowStore>(
-        schema, merges ? std::optional<WindowKeep>(keep->second) : std::nullopt);
+    std::optional<WindowKeep> kept;
+    if (merges) kept = keep->second;
+    if (kept && !kept->archive.empty() && !kept->archive.starts_with('/')) {
+      kept->archive = directory_of(options.path) + "/" + kept->archive;
+    }
+    it->second = std::make_unique<WindowStore>(schema, std::move(kept));
     if (const Result<> done = it->second->create(writer); done.has_error()) return done;
   }
   // Without windows this is only a look, after which the views are made under the right config.

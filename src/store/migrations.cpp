@@ -104,6 +104,13 @@ ALTER TABLE dead_letter ADD COLUMN header_id INTEGER;
 CREATE INDEX dead_letter_by_header ON dead_letter (header_id) WHERE header_id IS NOT NULL;
 ALTER TABLE streamobs_window ADD COLUMN shape TEXT NOT NULL DEFAULT '';
 )sql",
+    // 8: how far the day has come that is being written into an archive.
+    R"sql(
+CREATE TABLE streamobs_archive (
+  name TEXT PRIMARY KEY COLLATE NOCASE, day INTEGER NOT NULL, start INTEGER NOT NULL,
+  _key TEXT NOT NULL, bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 

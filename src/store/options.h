@@ -36,6 +36,8 @@ struct WindowKeep {
   Duration raw = 90 * kDay;
   Duration hourly = 365 * kDay;
   Duration daily = 3 * 365 * kDay;
+  /// Where rows go before they are removed, as seen from the database; empty: nowhere.
+  std::string archive = {};
 };
 
 /// [view.NAME]: the rows of several windows under one name. The windows are over one stream and

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "base/posix_file_system.h"
 
 namespace streamobs::store {
 
@@ -36,15 +40,17 @@ Result<> save_removed(const Connection& connection, const WindowTable& table, Ti
 
 WindowStore::WindowStore(const std::shared_ptr<const WindowSchema>& schema,
                          std::optional<WindowKeep> keep)
-    : raw_(schema, Resolution::raw, keep ? keep->raw : 0) {
+    : raw_(schema, Resolution::raw, keep ? keep->raw : 0, keep ? keep->archive : std::string()) {
   if (!keep) return;
   WindowTable* finer = &raw_.table;
   if (keep->hourly != 0 && divides(schema->size, kHour)) {
-    hourly_ = std::make_unique<Coarse>(*finer, schema, Resolution::hourly, kHour, keep->hourly);
+    hourly_ = std::make_unique<Coarse>(*finer, schema, Resolution::hourly, kHour, keep->hourly,
+                                       keep->archive);
     finer = &hourly_->table;
   }
   if (keep->daily != 0 && divides(schema->size, kDay)) {
-    daily_ = std::make_unique<Coarse>(*finer, schema, Resolution::daily, kDay, keep->daily);
+    daily_ = std::make_unique<Coarse>(*finer, schema, Resolution::daily, kDay, keep->daily,
+                                      keep->archive);
   }
 }
 
@@ -73,6 +79,8 @@ Result<> WindowStore::load(const Connection& connection) {
     const Result<Timestamp> removed = load_removed(connection, level->table);
     if (removed.has_error()) return removed.error();
     level->removed_until.store(*removed, std::memory_order_relaxed);
+    if (!level->archive) continue;
+    if (const Result<> done = level->archive->load(connection); done.has_error()) return done;
   }
   const Level* finer = &raw_;
   for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
@@ -152,14 +160,51 @@ Result<std::size_t> WindowStore::remove_old(const Connection& connection, Level&
   Timestamp until = floor_to(newest_end - level.keep, kDay);
   // Nothing goes before it has been merged.
   if (coarser != nullptr) until = std::min(until, floor_to(coarser->rollup.merged_until(), kDay));
+  Result<std::size_t> put_away_rows = std::size_t{0};
+  if (level.archive && until > level.removed_until.load(std::memory_order_relaxed)) {
+    put_away_rows = put_away(connection, level, until, rows_max);
+    if (put_away_rows.has_error()) return put_away_rows;
+    // With the step that ends a day, so that no other begins it anew.
+    until = std::min(until, level.archive->done_until());
+  }
   if (until > level.removed_until.load(std::memory_order_relaxed)) {
     // Told first: while rows go, nobody takes what is left for all there was.
     const Result<> saved = save_removed(connection, level.table, until);
     if (saved.has_error()) return saved.error();
     level.removed_until.store(until, std::memory_order_release);
   }
+  if (*put_away_rows != 0) return put_away_rows;
   return level.table.remove(connection, kMinTimestamp,
                             level.removed_until.load(std::memory_order_relaxed), rows_max);
+}
+
+/// Where the archive cannot be written, rows stay: it is told, and tried again.
+Result<std::size_t> WindowStore::put_away(const Connection& connection, Level& level,
+                                          Timestamp until, std::size_t rows_max) {
+  const Timestamp from = level.removed_until.load(std::memory_order_relaxed);
+  Result<std::size_t> rows = level.archive->advance(connection, from, until, rows_max);
+  if (rows.has_value()) {
+    if (!std::exchange(archive_error_, {}).empty()) {
+      log::info("the archive can be written again", {{"window", schema().window}});
+    }
+    return rows;
+  }
+  if (archive_error_ != rows.error().message) {
+    archive_error_ = rows.error().message;
+    log::error(
+        "the archive cannot be written: rows that are older than `keep` stay in the database "
+        "until it can",
+        {{"window", schema().window}, {"error", archive_error_}});
+  }
+  return std::size_t{0};
+}
+
+WindowStore::Level::Level(const std::shared_ptr<const WindowSchema>& schema, Resolution resolution,
+                          Duration kept_for, const std::string& archive_directory)
+    : table(schema, resolution), keep(kept_for) {
+  if (!archive_directory.empty()) {
+    archive.emplace(posix_file_system(), archive_directory, table, resolution);
+  }
 }
 
 const WindowStore::Level* WindowStore::level(Resolution resolution) const {

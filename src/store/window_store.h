@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "store/archive.h"
 #include "store/options.h"
 #include "store/query.h"
 #include "store/rollup.h"
@@ -52,21 +53,24 @@ class WindowStore {
  private:
   struct Level {
     Level(const std::shared_ptr<const WindowSchema>& schema, Resolution resolution,
-          Duration kept_for)
-        : table(schema, resolution), keep(kept_for) {}
+          Duration kept_for, const std::string& archive_directory);
     WindowTable table;
+    std::optional<Archive> archive;
     Duration keep;  ///< 0: for ever.
     std::atomic<Timestamp> removed_until{kMinTimestamp};
     std::atomic<Timestamp> merged_until{kMinTimestamp};
   };
   struct Coarse : Level {
     Coarse(WindowTable& finer, const std::shared_ptr<const WindowSchema>& schema,
-           Resolution resolution, Duration step, Duration kept_for)
-        : Level(schema, resolution, kept_for), rollup(finer, table, step) {}
+           Resolution resolution, Duration step, Duration kept_for,
+           const std::string& archive_directory)
+        : Level(schema, resolution, kept_for, archive_directory), rollup(finer, table, step) {}
     Rollup rollup;
   };
 
   const Level* level(Resolution resolution) const;
+  Result<std::size_t> put_away(const Connection& connection, Level& level, Timestamp until,
+                               std::size_t rows_max);
   Result<std::size_t> merge(const Connection& connection, const StateMerger& merger,
                             Timestamp newest_end, std::size_t rows_max);
   Result<std::size_t> remove_old(const Connection& connection, Level& level, const Coarse* coarser,
@@ -75,6 +79,7 @@ class WindowStore {
   Level raw_;
   std::unique_ptr<Coarse> hourly_;  ///< Null: the window's size does not divide it.
   std::unique_ptr<Coarse> daily_;
+  std::string archive_error_;  ///< Told last; empty: there is none.
 };
 
 }  // namespace streamobs::store

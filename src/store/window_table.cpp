@@ -435,14 +435,7 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
       this->select(connection, metric_columns(), *condition,
                    fmt::format("{} LIMIT {}", order, row_limit(query.limit)));
   if (select.has_error()) return select.error();
-  std::vector<WindowRow> rows;
-  while (true) {
-    const Result<bool> more = select->step();
-    if (more.has_error()) return more.error();
-    if (!*more) return rows;
-    rows.push_back(row_at(*select));
-    read_metrics(*select, rows.back());
-  }
+  return rows_with_metrics(*select);
 }
 
 Result<> WindowTable::scan(const Connection& connection, const WindowQuery& query,
@@ -477,15 +470,31 @@ std::string WindowTable::key_of(const WindowRow& row) {
 Result<std::vector<WindowRow>> WindowTable::rows_behind(const Connection& connection,
                                                         Timestamp start, const std::string& key,
                                                         Timestamp before, std::size_t limit) const {
+  Result<Statement> select =
+      this->select(connection, ", state", condition_behind(start, key, before),
+                   fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
+  if (select.has_error()) return select.error();
+  return rows_with_state(*select);
+}
+
+Result<std::vector<WindowRow>> WindowTable::results_behind(const Connection& connection,
+                                                           Timestamp start, const std::string& key,
+                                                           Timestamp before,
+                                                           std::size_t limit) const {
+  Result<Statement> select =
+      this->select(connection, metric_columns(), condition_behind(start, key, before),
+                   fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
+  if (select.has_error()) return select.error();
+  return rows_with_metrics(*select);
+}
+
+WindowTable::Condition WindowTable::condition_behind(Timestamp start, const std::string& key,
+                                                     Timestamp before) {
   Condition condition;
   condition.where =
       fmt::format("(window_start, _key) > ({}, ?1) AND window_start < {}", start, before);
   condition.bound.push_back(Value::of_string(key));
-  Result<Statement> select =
-      this->select(connection, ", state", condition,
-                   fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
-  if (select.has_error()) return select.error();
-  return rows_with_state(*select);
+  return condition;
 }
 
 Result<std::optional<WindowRow>> WindowTable::find(const Connection& connection, Timestamp start,
@@ -500,6 +509,17 @@ Result<std::optional<WindowRow>> WindowTable::find(const Connection& connection,
   std::optional<WindowRow> found;
   if (!rows->empty()) found = std::move(rows->front());
   return found;
+}
+
+Result<std::vector<WindowRow>> WindowTable::rows_with_metrics(Statement& select) const {
+  std::vector<WindowRow> rows;
+  while (true) {
+    const Result<bool> more = select.step();
+    if (more.has_error()) return more.error();
+    if (!*more) return rows;
+    rows.push_back(row_at(select));
+    read_metrics(select, rows.back());
+  }
 }
 
 Result<std::vector<WindowRow>> WindowTable::rows_with_state(Statement& select) const {

@@ -49,6 +49,10 @@ class WindowTable {
   Result<std::vector<WindowRow>> rows_behind(const Connection& connection, Timestamp start,
                                              const std::string& key, Timestamp before,
                                              std::size_t limit) const;
+  /// The same with metrics and without accumulators.
+  Result<std::vector<WindowRow>> results_behind(const Connection& connection, Timestamp start,
+                                                const std::string& key, Timestamp before,
+                                                std::size_t limit) const;
   Result<std::optional<WindowRow>> find(const Connection& connection, Timestamp start,
                                         const std::string& key) const;
   /// Removes at most `limit` rows of windows that start in [from, to), and says how many.
@@ -64,11 +68,14 @@ class WindowTable {
     std::vector<Value> bound;
   };
   Result<Condition> condition_of(const WindowQuery& query) const;
+  static Condition condition_behind(Timestamp start, const std::string& key, Timestamp before);
   Result<Statement> select(const Connection& connection, const std::string& columns,
                            const Condition& condition, const std::string& behind) const;
   std::string metric_columns() const;
   void read_metrics(const Statement& select, WindowRow& row) const;
   WindowRow row_at(const Statement& select) const;
+  /// Of a select() whose further columns are metric_columns().
+  Result<std::vector<WindowRow>> rows_with_metrics(Statement& select) const;
   /// Of a select() whose further column is the state.
   Result<std::vector<WindowRow>> rows_with_state(Statement& select) const;
   /// The metrics that the table there is has no column for. `fits`: with those it will do.

@@ -193,7 +193,9 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 }
 
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
+  const std::string to_7 = "DROP TABLE streamobs_archive; PRAGMA user_version = 7;";
   const std::string to_6 =
+      to_7 +
       "ALTER TABLE streamobs_outbox RENAME TO outbox; DROP TABLE streamobs_sink_target;"
       "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
       "ALTER TABLE dead_letter DROP COLUMN header_id;"
@@ -214,14 +216,14 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
                            "ALTER TABLE dead_letter DROP COLUMN event_index;"
                            "DROP TABLE streamobs_log; PRAGMA user_version = 2;";
   const std::string to_1 = to_2 + "DROP TABLE streamobs_window; PRAGMA user_version = 1;";
-  for (const std::string& back : {to_6, to_5, to_4, to_3, to_2, to_1}) {
+  for (const std::string& back : {to_7, to_6, to_5, to_4, to_3, to_2, to_1}) {
     const TempDir temp;
     write(*open(temp.database(), {services()}),
           {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
            letters({letter("requests", "late", kNoon), letter("requests", "late", kNoon)})});
     CHECK(shell(temp.database(), back).empty());
     const auto database = open(temp.database(), {services()});
-    CHECK(shell(temp.database(), "PRAGMA user_version;") == "7");
+    CHECK(shell(temp.database(), "PRAGMA user_version;") == "8");
     CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
     const auto kept = database->dead_letters({}).value();
     REQUIRE(kept.size() == 2);
@@ -243,9 +245,10 @@ TEST_CASE("a window of a database from before there were outboxes may be called 
         "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
         "ALTER TABLE dead_letter DROP COLUMN header_id;"
         "ALTER TABLE streamobs_window DROP COLUMN shape;"
-        "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; PRAGMA user_version = 4;");
+        "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; DROP TABLE streamobs_archive;"
+        "PRAGMA user_version = 4;");
   const auto database = open(temp.database(), {outbox});
-  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n7");
+  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n8");
 }
 
 TEST_CASE("rows of windows that hopped are kept apart from those that do not any more", "[store]") {
