@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/upgrade.h"
 
 namespace streamobs::http {
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = 32 << 10;
 constexpr int kEmptyLinesMax = 4;
+constexpr std::uint16_t kGoingAway = 1001;
 
 }  // namespace
 
@@ -88,7 +90,11 @@ void Connection::expire() {
 
 void Connection::drain() {
   error_code ignored;
-  if (phase_ == Phase::idle || streaming_) socket_.close(ignored);
+  if (web_socket_ != nullptr) {
+    web_socket_->tell_end();  // The handler ends, and run() says that we go.
+  } else if (phase_ == Phase::idle || streaming_) {
+    socket_.close(ignored);
+  }
 }
 
 void Connection::abort() {
@@ -156,6 +162,10 @@ asio::awaitable<void> Connection::run() {
   }
   request_.body.reset();
   body_share_.release();
+  if (web_socket_ != nullptr) {
+    std::string reason = "the engine is stopping";
+    co_await close_web_socket(kGoingAway, std::move(reason));
+  }
   if (unread_body_ && socket_.is_open()) co_await linger();
   release_live();
   close();
@@ -187,6 +197,7 @@ void Connection::forget_request() {
   body_share_.release();
   response_.reset();
   route_ = nullptr;
+  web_socket_asked_ = false;
   request_.head.clear();
   enter(Phase::idle, context_.options.keep_alive_timeout);
 }
@@ -311,19 +322,39 @@ void Connection::parse_request() {
   if (head.has_body()) close_ = unread_body_ = true;
 }
 
-bool Connection::check_request(const Route& route) {
-  const Head& head = request_.head;
-  if (route.flags.live) {
-    if (context_.live.fetch_add(1, std::memory_order_relaxed) >=
-        context_.options.live_connections_max) {
-      context_.live.fetch_sub(1, std::memory_order_relaxed);
-      const Refusal refusal{503, "as many live readers as live_connections_max allows"};
-      refuse(refusal, "live_connections_max");
-      response_->headers.emplace_back("Retry-After", "5");
+bool Connection::check_live() {
+  if (wants_web_socket(request_.head)) {
+    if (const auto refusal = check_handshake(request_.head)) {
+      refuse(*refusal, "web_socket_handshake");
+      if (refusal->status == 426) {
+        response_->headers.emplace_back("Upgrade", "websocket");
+        response_->headers.emplace_back("Sec-WebSocket-Version", "13");
+      }
       return false;
     }
-    live_counted_ = true;
+    // The RFC has clients wait for our answer; one that does not is no client of this protocol.
+    if (begin_ != end_) {
+      const Refusal refusal{400, "frames came before the WebSocket's handshake was answered"};
+      refuse(refusal, "web_socket_handshake");
+      return false;
+    }
+    web_socket_asked_ = true;
   }
+  if (context_.live.fetch_add(1, std::memory_order_relaxed) >=
+      context_.options.live_connections_max) {
+    context_.live.fetch_sub(1, std::memory_order_relaxed);
+    const Refusal refusal{503, "as many live readers as live_connections_max allows"};
+    refuse(refusal, "live_connections_max");
+    response_->headers.emplace_back("Retry-After", "5");
+    return false;
+  }
+  live_counted_ = true;
+  return true;
+}
+
+bool Connection::check_request(const Route& route) {
+  const Head& head = request_.head;
+  if (route.flags.live && !check_live()) return false;
   if (!route.flags.ingest) {
     if (!head.has_body()) return true;
     const Refusal refusal{400, "this address takes no body"};

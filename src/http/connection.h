@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@
 #include "http/exchange.h"
 #include "http/server.h"
 #include "http/server_context.h"
+#include "http/web_socket.h"
 
 namespace streamobs::http {
 
@@ -43,6 +45,10 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
 
   asio::awaitable<bool> start_stream(std::string content_type) override;
   asio::awaitable<bool> write_stream(std::string bytes) override;
+  bool asks_for_web_socket() const override { return web_socket_asked_; }
+  asio::awaitable<bool> start_web_socket(std::function<void()> on_end) override;
+  asio::awaitable<bool> send_message(std::string text) override;
+  asio::awaitable<void> close_web_socket(std::uint16_t code, std::string reason) override;
 
  private:
   enum class Phase { idle, head, body, handling, writing, live, lingering, closed };
@@ -58,6 +64,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   void make_room();
   void parse_request();
   bool check_request(const Route& route);
+  bool check_live();
   void refuse(const Refusal& refusal, std::string_view reason);
   void end_of_head_reading(const error_code& error);
 
@@ -103,8 +110,10 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   bool unread_body_ = false;  ///< The client may still be sending when we close.
   bool live_counted_ = false;
   bool streaming_ = false;
-  std::uint64_t window_bytes_ = 0;  ///< Of the body, since the deadline was set.
-  BodyShare body_share_;            ///< Of the memory that all bodies may take.
+  bool web_socket_asked_ = false;
+  std::unique_ptr<WebSocket> web_socket_;  ///< Null: the connection is none.
+  std::uint64_t window_bytes_ = 0;         ///< Of the body, since the deadline was set.
+  BodyShare body_share_;                   ///< Of the memory that all bodies may take.
 
   // The answer on its way out: what is left of the head (and small bodies), then of a large body.
   std::string out_;

@@ -19,6 +19,8 @@ namespace {
 constexpr std::size_t kCopyBytesMax = 16 << 10;
 /// What the kernel may hold for a reader of live events before it counts as slow.
 constexpr int kLiveSendBufferBytes = 128 << 10;
+/// A message goes in pieces of this size, each with its own deadline: slow is who takes none.
+constexpr std::size_t kMessagePieceBytes = 64 << 10;
 
 constexpr std::string_view kPageHeaders =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -308,6 +310,42 @@ asio::awaitable<bool> Connection::write_stream(std::string bytes) {
   const bool sent = co_await send_text(bytes);
   phase_ = Phase::live;
   co_return sent;
+}
+
+asio::awaitable<bool> Connection::start_web_socket(std::function<void()> on_end) {
+  streaming_ = true;
+  close_ = true;
+  error_code ignored;
+  socket_.set_option(asio::socket_base::send_buffer_size(kLiveSendBufferBytes), ignored);
+  web_socket_ = std::make_unique<WebSocket>(socket_, context_.options.keep_alive_timeout);
+  enter(Phase::writing, ServerContext::kWriteTimeout);
+  const bool accepted = co_await web_socket_->accept(request_.head, std::move(on_end));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
+  if (accepted) context_.metrics.answered(route_, 101, took.count());
+  enter(Phase::live, 0);
+  co_return accepted && !context_.draining.load(std::memory_order_relaxed);
+}
+
+asio::awaitable<bool> Connection::send_message(std::string text) {
+  if (context_.draining.load(std::memory_order_relaxed)) co_return false;
+  std::string_view rest = text;
+  bool sent = true;
+  do {
+    const std::string_view piece = rest.substr(0, kMessagePieceBytes);
+    rest.remove_prefix(piece.size());
+    enter(Phase::writing, ServerContext::kWriteTimeout);
+    sent = co_await web_socket_->send(piece, rest.empty());
+  } while (sent && !rest.empty());
+  enter(Phase::live, 0);
+  co_return sent;
+}
+
+asio::awaitable<void> Connection::close_web_socket(std::uint16_t code, std::string reason) {
+  enter(Phase::lingering, ServerContext::kLingerTimeout);
+  co_await web_socket_->close(code, std::move(reason));
+  if (web_socket_->message_too_big()) context_.metrics.rejected("web_socket_message");
+  if (web_socket_->timed_out()) context_.metrics.rejected("web_socket_silent");
+  web_socket_.reset();
 }
 
 }  // namespace streamobs::http

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +71,19 @@ class Exchange {
   /// Sends `bytes` and returns when the system has taken them. False: the client has gone, or took
   /// nothing for too long, or the server is stopping; the handler should end.
   virtual asio::awaitable<bool> write_stream(std::string bytes) = 0;
+
+  /// The client asks for a WebSocket, by a handshake that is in order. Only on routes that are
+  /// live.
+  virtual bool asks_for_web_socket() const = 0;
+  /// Makes the connection one. False: the client has gone already. `on_end` is called on this
+  /// strand when the client closes or is lost, or the server stops: send_message() gives false from
+  /// then on, and the handler should end. When it does, what is still open is closed with 1001,
+  /// going away.
+  virtual asio::awaitable<bool> start_web_socket(std::function<void()> on_end) = 0;
+  /// Sends a message of text and returns when the system has taken it. False: as write_stream().
+  virtual asio::awaitable<bool> send_message(std::string text) = 0;
+  /// Ends it with a code of RFC 6455 and a reason of at most 123 bytes.
+  virtual asio::awaitable<void> close_web_socket(std::uint16_t code, std::string reason) = 0;
 
  protected:
   explicit Exchange(asio::any_io_executor executor) : executor_(std::move(executor)) {}

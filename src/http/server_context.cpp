@@ -5,8 +5,8 @@
 namespace streamobs::http {
 
 namespace {
-constexpr std::array<int, 19> kStatusSlots = {200, 204, 304, 400, 401, 403, 404, 405, 408, 413,
-                                              415, 417, 421, 429, 431, 500, 503, 507, 422};
+constexpr std::array<int, 21> kStatusSlots = {200, 204, 304, 400, 401, 403, 404, 405, 408, 413, 415,
+                                              417, 421, 429, 431, 500, 503, 507, 422, 101, 426};
 constexpr std::string_view kRequests = "streamobs_http_requests_total";
 constexpr std::string_view kSeconds = "streamobs_http_request_seconds";
 }  // namespace

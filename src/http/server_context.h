@@ -35,7 +35,7 @@ class Metrics {
   telemetry::Counter& connections_total() { return connections_total_; }
 
  private:
-  static constexpr std::size_t kStatuses = 20;
+  static constexpr std::size_t kStatuses = 22;
   struct PerRoute {
     std::string name;
     std::array<std::atomic<telemetry::Counter*>, kStatuses> by_status{};

@@ -202,33 +202,44 @@ asio::awaitable<void> show_pipeline(const ApiContext& context, http::Exchange& e
   exchange.respond(json_response(std::move(body)));
 }
 
+/// One that is no number is not ours: begin with what comes next.
+std::optional<std::uint64_t> read_event_id(std::string_view text) {
+  std::uint64_t id = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stopped_at, problem] = std::from_chars(text.data(), end, id);
+  if (problem != std::errc() || stopped_at != end) return std::nullopt;
+  return id;
+}
+
 asio::awaitable<void> show_live(const ApiContext& context, http::Exchange& exchange) {
   const auto& query = exchange.request().target.query;
-  const auto checked = check_parameters(query, {"windows"});
+  const auto checked = check_parameters(query, {"windows", "last_event_id"});
   if (!checked) {
     exchange.respond(failed(checked.error()));
     co_return;
   }
-  std::vector<std::string> windows;
-  std::string_view list = query.empty() ? std::string_view() : query[0].second;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    windows.emplace_back(list.substr(0, comma));
-    list.remove_prefix(std::min(comma + 1, list.size()));
-    if (find_window(context, windows.back()) == nullptr) {
-      exchange.respond(no_such_window(context, 400, windows.back()));
-      co_return;
+  Subscription subscription;
+  for (const auto& [name, value] : query) {
+    if (name == "last_event_id") {
+      subscription.last_event_id = read_event_id(value);
+      continue;
+    }
+    std::string_view list = value;
+    while (!list.empty()) {
+      const std::size_t comma = std::min(list.find(','), list.size());
+      subscription.windows.emplace_back(list.substr(0, comma));
+      list.remove_prefix(std::min(comma + 1, list.size()));
+      if (find_window(context, subscription.windows.back()) == nullptr) {
+        exchange.respond(no_such_window(context, 400, subscription.windows.back()));
+        co_return;
+      }
     }
   }
-  std::optional<std::uint64_t> last_event_id;
+  // A reader that comes back by itself says so here, and its address is the one it began with.
   if (const auto header = exchange.request().header("last-event-id")) {
-    std::uint64_t id = 0;
-    const auto [end, problem] =
-        std::from_chars(header->data(), header->data() + header->size(), id);
-    // One that is no number is not ours: begin with what comes next.
-    if (problem == std::errc() && end == header->data() + header->size()) last_event_id = id;
+    subscription.last_event_id = read_event_id(*header);
   }
-  co_await context.live->serve(exchange, std::move(windows), last_event_id);
+  co_await context.live->serve(exchange, std::move(subscription));
 }
 
 using Show = asio::awaitable<void> (*)(const ApiContext&, http::Exchange&);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "serve/json.h"
 
@@ -15,6 +18,8 @@ constexpr int kPulsesPerComment = 15;
 /// A reader is given at most this much in one write, so that none keeps its strand for long.
 constexpr std::size_t kRoundMessages = 64;
 constexpr std::size_t kRoundBytes = 1 << 20;
+/// "Policy violation": what RFC 6455 has for a reader that does not keep up.
+constexpr std::uint16_t kTooSlow = 1008;
 
 std::size_t size_of(const WindowBatch& batch) {
   std::size_t bytes = sizeof(WindowBatch);
@@ -26,8 +31,7 @@ std::size_t size_of(const WindowBatch& batch) {
   return bytes;
 }
 
-void write_data(std::string& out, const WindowBatch& batch) {
-  JsonWriter json(out);
+void write_data(JsonWriter& json, const WindowBatch& batch) {
   json.begin_object().field("window", batch.schema->window).key("rows").begin_array();
   for (const WindowRow& row : batch.rows) write(json, *batch.schema, row);
   json.end_array().end_object();
@@ -44,9 +48,12 @@ class LiveHub::Message {
     if (const auto* batch = std::get_if<WindowBatchPtr>(&record_)) {
       window_ = (*batch)->schema->window;
       bytes_ = size_of(**batch);
+      event_ = "window";
+    } else {
+      event_ = std::holds_alternative<AnomalyPtr>(record_) ? "anomaly" : "incident";
     }
   }
-  explicit Message(const Pulse& pulse) : kind_(Kind::pulse), pulse_(pulse) {}
+  explicit Message(const Pulse& pulse) : kind_(Kind::pulse), pulse_(pulse), event_("pipeline") {}
   Message() : kind_(Kind::comment) {}
 
   Kind kind() const { return kind_; }
@@ -55,35 +62,40 @@ class LiveHub::Message {
   std::uint64_t id() const { return id_; }
   void set_id(std::uint64_t id) { id_ = id; }
 
-  const std::string& text() {
-    std::call_once(made_, [this] { make(); });
-    return text_;
+  /// As a server-sent event.
+  void append_event(std::string& out) {
+    if (kind_ == Kind::comment) {
+      out += ": still here\n\n";
+      return;
+    }
+    out += fmt::format("id: {}\nevent: {}\ndata: ", id_, event_);
+    out += data();
+    out += "\n\n";
+  }
+  /// As a message of a WebSocket.
+  std::string frame() {
+    std::string out = fmt::format("{{\"id\":\"{}\",\"event\":\"{}\",\"data\":", id_, event_);
+    out += data();
+    out += '}';
+    return out;
   }
 
  private:
+  const std::string& data() {
+    std::call_once(made_, [this] { make(); });
+    return data_;
+  }
   void make() {
-    if (kind_ == Kind::comment) {
-      text_ = ": still here\n\n";
-      return;
-    }
-    text_ = "id: " + std::to_string(id_) + "\nevent: ";
+    JsonWriter json(data_);
     if (kind_ == Kind::pulse) {
-      text_ += "pipeline\ndata: ";
-      JsonWriter json(text_);
       write(json, pulse_);
     } else if (const auto* batch = std::get_if<WindowBatchPtr>(&record_)) {
-      text_ += "window\ndata: ";
-      write_data(text_, **batch);
+      write_data(json, **batch);
     } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record_)) {
-      text_ += "anomaly\ndata: ";
-      JsonWriter json(text_);
       write(json, **anomaly);
     } else if (const auto* incident = std::get_if<IncidentPtr>(&record_)) {
-      text_ += "incident\ndata: ";
-      JsonWriter json(text_);
       write(json, **incident);
     }
-    text_ += "\n\n";
     record_ = Record();
   }
 
@@ -93,20 +105,25 @@ class LiveHub::Message {
   Pulse pulse_;
   std::string window_;
   std::size_t bytes_ = 1024;
+  std::string_view event_;
   std::once_flag made_;
-  std::string text_;
+  std::string data_;
 };
 
 class LiveHub::Reader {
  public:
-  Reader(LiveHub& hub, std::optional<std::uint64_t> last_event_id) : hub_(hub) {
+  Reader(LiveHub& hub, http::Exchange& exchange, Subscription subscription)
+      : hub_(hub),
+        web_socket_(exchange.asks_for_web_socket()),
+        subscription_(std::move(subscription)) {
     const std::lock_guard lock(hub_.mutex_);
     seen = hub_.last_id_.load(std::memory_order_relaxed);
     live_from_ = seen;
-    if (last_event_id && !hub_.ring_.empty()) {
+    const std::optional<std::uint64_t> last = subscription_.last_event_id;
+    if (last && !hub_.ring_.empty()) {
       // An id that we never gave is of an earlier life: all that is kept is news then.
       const std::uint64_t before_first = hub_.ring_.front()->id() - 1;
-      seen = *last_event_id > seen ? before_first : std::max(*last_event_id, before_first);
+      seen = *last > seen ? before_first : std::max(*last, before_first);
     }
     hub_.readers_.push_back(this);
   }
@@ -117,23 +134,34 @@ class LiveHub::Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
+  bool has_ended() const { return gone_ || hub_.closed_.load(std::memory_order_acquire); }
   bool has_news() const {
-    return hub_.closed_.load(std::memory_order_acquire) ||
-           hub_.last_id_.load(std::memory_order_acquire) > seen;
+    return has_ended() || hub_.last_id_.load(std::memory_order_acquire) > seen;
   }
-  /// Pulses and comments from before it came tell it nothing.
-  bool wants(const Message& message, const std::vector<std::string>& windows) const {
+  /// Its own strand: the client has gone.
+  void leave() {
+    gone_ = true;
+    signal.notify();
+  }
+  bool wants(const Message& message) const {
+    // Pulses and comments from before it came tell it nothing, and a WebSocket has pings.
+    if (message.kind() == Message::Kind::comment && web_socket_) return false;
     if (message.kind() != Message::Kind::record) return message.id() > live_from_;
+    const std::vector<std::string>& windows = subscription_.windows;
     return windows.empty() || message.window().empty() ||
            std::find(windows.begin(), windows.end(), message.window()) != windows.end();
   }
+  bool web_socket() const { return web_socket_; }
 
   flow::Signal signal;
   std::uint64_t seen = 0;  ///< Id of the last message taken.
 
  private:
   LiveHub& hub_;
+  const bool web_socket_;
+  const Subscription subscription_;
   std::uint64_t live_from_ = 0;  ///< Id of the newest message when it came.
+  bool gone_ = false;            ///< Its strand's own.
 };
 
 LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse)
@@ -153,12 +181,10 @@ LiveHub::~LiveHub() {
 }
 
 void LiveHub::process(const Record& record) {
-  if (std::holds_alternative<DeadLettersPtr>(record) ||
-      std::holds_alternative<ReplayedLetterPtr>(record) ||
-      std::holds_alternative<OutboundEventsPtr>(record)) {
-    return;
-  }
-  push(std::make_shared<Message>(record));
+  const bool is_news = std::holds_alternative<WindowBatchPtr>(record) ||
+                       std::holds_alternative<AnomalyPtr>(record) ||
+                       std::holds_alternative<IncidentPtr>(record);
+  if (is_news) push(std::make_shared<Message>(record));
 }
 
 void LiveHub::publish(const Pulse& pulse) {
@@ -197,37 +223,61 @@ bool LiveHub::collect(Reader& reader, std::vector<MessagePtr>& out) {
   std::size_t bytes = 0;
   for (std::size_t i = reader.seen + 1 - first; i < ring_.size(); ++i) {
     if (out.size() == kRoundMessages || bytes >= kRoundBytes) break;
+    reader.seen = ring_[i]->id();
+    if (!reader.wants(*ring_[i])) continue;
     bytes += ring_[i]->bytes();
     out.push_back(ring_[i]);
   }
-  if (!out.empty()) reader.seen = out.back()->id();
   return true;
 }
 
-asio::awaitable<void> LiveHub::serve(http::Exchange& exchange, std::vector<std::string> windows,
-                                     std::optional<std::uint64_t> last_event_id) {
-  Reader reader(*this, last_event_id);
-  std::string content_type = "text/event-stream";
-  const bool open = co_await exchange.start_stream(std::move(content_type));
-  if (!open) co_return;
-  std::string out = "retry: 2000\n\n";
+asio::awaitable<bool> LiveHub::send_events(http::Exchange& exchange,
+                                           const std::vector<MessagePtr>& messages) {
+  if (messages.empty()) co_return true;
+  std::string out;
+  for (const MessagePtr& message : messages) message->append_event(out);
+  const bool sent = co_await exchange.write_stream(std::move(out));
+  co_return sent;
+}
+
+asio::awaitable<bool> LiveHub::send_frames(http::Exchange& exchange,
+                                           const std::vector<MessagePtr>& messages) {
+  for (const MessagePtr& message : messages) {
+    std::string frame = message->frame();
+    const bool sent = co_await exchange.send_message(std::move(frame));
+    if (!sent) co_return false;
+  }
+  co_return true;
+}
+
+asio::awaitable<void> LiveHub::serve(http::Exchange& exchange, Subscription subscription) {
+  Reader reader(*this, exchange, std::move(subscription));
+  bool open = false;
+  if (reader.web_socket()) {
+    std::function<void()> on_end = [&reader] { reader.leave(); };
+    open = co_await exchange.start_web_socket(std::move(on_end));
+  } else {
+    std::string content_type = "text/event-stream";
+    open = co_await exchange.start_stream(std::move(content_type));
+    std::string retry = "retry: 2000\n\n";
+    if (open) open = co_await exchange.write_stream(std::move(retry));
+  }
   std::vector<MessagePtr> messages;
-  while (true) {
-    if (!out.empty()) {
-      const bool sent = co_await exchange.write_stream(std::move(out));
-      if (!sent) co_return;
-      out = std::string();
-    }
+  while (open) {
     const auto has_news = [&reader] { return reader.has_news(); };
     co_await reader.signal.wait(has_news);
-    if (closed_.load(std::memory_order_acquire)) co_return;
+    if (reader.has_ended()) co_return;
     messages.clear();
     if (!collect(reader, messages)) {
       cut_off_.add();
+      std::string reason = "too slow: messages have gone; come back with last_event_id";
+      if (reader.web_socket()) co_await exchange.close_web_socket(kTooSlow, std::move(reason));
       co_return;
     }
-    for (const MessagePtr& message : messages) {
-      if (reader.wants(*message, windows)) out += message->text();
+    if (reader.web_socket()) {
+      open = co_await send_frames(exchange, messages);
+    } else {
+      open = co_await send_events(exchange, messages);
     }
   }
 }

@@ -1,10 +1,11 @@
-// What happens, told to every page that looks: records become server-sent events.
+// What happens, told to everybody who looks: records become server-sent events, or messages of a
+// WebSocket, as the reader has asked.
 //
 // One per engine; must outlive the HTTP server's connections. process() and publish() take a record
 // in constant time, on any strand: the text of a message is made when the first reader wants it, on
 // the reader's strand. All readers read from one ring of the newest messages, each at its own
 // place; so memory is bounded for all of them together, and one whose place has left the ring is
-// too slow and is cut off. It may come back and ask for what it missed by Last-Event-ID.
+// too slow and is cut off. It may come back and ask for what it missed by the last id that it had.
 #pragma once
 
 #include <atomic>
@@ -28,6 +29,12 @@
 
 namespace streamobs::serve {
 
+/// What a reader has asked for.
+struct Subscription {
+  std::vector<std::string> windows;  ///< Empty: all of them.
+  std::optional<std::uint64_t> last_event_id;
+};
+
 class LiveHub {
  public:
   /// Messages (of windows, anomalies and incidents) that can be asked for again.
@@ -42,15 +49,15 @@ class LiveHub {
   LiveHub(const LiveHub&) = delete;
   LiveHub& operator=(const LiveHub&) = delete;
 
-  /// Any thread. Dead letters are passed over.
+  /// Any thread. What is no window, anomaly or incident is passed over.
   void process(const Record& record);
   void publish(const Pulse& pulse);
 
-  /// Sends the pulse every second and a comment every 15, until close().
+  /// Sends the pulse every second and a comment every 15 (to those who have no pings), until
+  /// close().
   asio::awaitable<void> run();
-  /// Serves one reader until it goes, is too slow, or close(). `windows` empty: all of them.
-  asio::awaitable<void> serve(http::Exchange& exchange, std::vector<std::string> windows,
-                              std::optional<std::uint64_t> last_event_id);
+  /// Serves one reader until it goes, is too slow, or close().
+  asio::awaitable<void> serve(http::Exchange& exchange, Subscription subscription);
   /// Any thread. Ends run() and every serve().
   void close();
 
@@ -65,9 +72,14 @@ class LiveHub {
   class Reader;
   class LentTimer;
 
+  static asio::awaitable<bool> send_events(http::Exchange& exchange,
+                                           const std::vector<MessagePtr>& messages);
+  static asio::awaitable<bool> send_frames(http::Exchange& exchange,
+                                           const std::vector<MessagePtr>& messages);
   void push(MessagePtr message);
   void evict();
-  /// Messages after the reader's place, at most a round's worth. False: its place has gone.
+  /// What it wants of the messages after its place, at most a round's worth. False: its place has
+  /// gone.
   bool collect(Reader& reader, std::vector<MessagePtr>& out);
 
   const std::function<Pulse()> pulse_;

@@ -403,6 +403,47 @@ if (screenshot_dir) {
 }
 
 // What a real engine does not do on demand.
+if (!mocked) {
+  test("a WebSocket is told what an EventSource is told", async () => {
+    const page = await open({ wait_live: false });
+    const { events, frames } = await page.evaluate(async () => {
+      const kinds = ["window", "anomaly", "incident", "pipeline"];
+      const address = new URL("/api/v1/live", location.href);
+      const source = new EventSource(address);
+      address.protocol = "ws:";
+      const socket = new WebSocket(address);
+      const events = new Map();
+      const frames = new Map();
+      for (const kind of kinds) {
+        source.addEventListener(kind, (e) => events.set(e.lastEventId, [e.type, JSON.parse(e.data)]));
+      }
+      socket.onmessage = ({ data }) => {
+        const message = JSON.parse(data);
+        frames.set(message.id, [message.event, message.data]);
+      };
+      const shared = () => [...events.keys()].filter((id) => frames.has(id));
+      // The pulse comes every second, and so do windows of the demo at the latest.
+      await new Promise((done, failed) => {
+        socket.onclose = (e) => failed(new Error(`closed: ${e.code} ${e.reason}`));
+        const watch = setInterval(() => {
+          if (shared().length < 6) return;
+          clearInterval(watch);
+          socket.onclose = null;
+          done();
+        }, 50);
+      });
+      source.close();
+      socket.close();
+      const pick = (from) => shared().map((id) => [id, ...from.get(id)]);
+      return { events: pick(events), frames: pick(frames) };
+    });
+    assert.deepEqual(frames, events);
+    assert.ok(frames.some(([, kind]) => kind === "window"), "a window was among them");
+    assert.ok(frames.some(([, kind]) => kind === "pipeline"), "a pulse was among them");
+    await page.context().close();
+  });
+}
+
 if (mocked) {
   test("data never become markup", async () => {
     const page = await open();

@@ -1,100 +1,16 @@
 #include "serve/live_hub.h"
 
-#include <memory>
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "serve/api.h"
-#include "support/catch.h"
-#include "support/http_fixture.h"
+#include "live_support.h"
 
 namespace {
 
-using namespace streamobs;  // NOLINT
-using std::chrono::milliseconds;
-using test::get;
-using test::HttpClient;
-using test::TestServer;
-using test::wait_until;
-
-std::shared_ptr<const WindowSchema> make_schema(const std::string& name) {
-  WindowSchema schema;
-  schema.window = name;
-  schema.keys = {{"service", {Kind::string, 0}}};
-  schema.metrics = {{"n", {Kind::integer, 0}}};
-  return std::make_shared<const WindowSchema>(std::move(schema));
-}
-
-const std::shared_ptr<const WindowSchema> kA = make_schema("a");
-const std::shared_ptr<const WindowSchema> kB = make_schema("b");
-
-Record window(const std::shared_ptr<const WindowSchema>& schema, std::int64_t n,
-              std::size_t rows = 1, const std::string& key = "checkout") {
-  WindowBatch batch;
-  batch.schema = schema;
-  for (std::size_t i = 0; i < rows; ++i) {
-    WindowRow row;
-    row.end = kMinute;
-    row.keys = {Value::of_string(key)};
-    row.metrics = {Value::of_int(n)};
-    batch.rows.push_back(std::move(row));
-  }
-  return std::make_shared<const WindowBatch>(std::move(batch));
-}
-
-std::string data_of(const std::string& name, std::int64_t n) {
-  return "event: window\ndata: {\"window\":\"" + name +
-         "\",\"rows\":[{\"window_start\":\"1970-01-01T00:00:00Z\",\"window_end\":"
-         "\"1970-01-01T00:01:00Z\",\"closed\":false,\"revision\":0,\"service\":\"checkout\","
-         "\"n\":" +
-         std::to_string(n) + "}]}\n\n";
-}
-
-struct App {
-  explicit App(std::function<serve::Pulse()> pulse = nullptr)
-      : open_windows(clock), hub(clock, registry, std::move(pulse)) {
-    serve::ApiContext context;
-    context.clock = &clock;
-    context.registry = &registry;
-    context.open_windows = &open_windows;
-    context.live = &hub;
-    for (const auto& schema : {kA, kB}) {
-      serve::WindowInfo info;
-      info.schema = schema;
-      context.windows.push_back(info);
-    }
-    add_api_routes(router, std::move(context));
-    server.emplace(router);
-  }
-  ~App() {
-    hub.close();
-    server->stop();
-  }
-  /// A reader that has been let in.
-  HttpClient join(const std::string& query = "", const std::string& fields = "",
-                  int receive_buffer_bytes = 0) {
-    HttpClient client(server->port, receive_buffer_bytes);
-    const std::size_t before = hub.readers();
-    REQUIRE(client.send(get("/api/v1/live" + query, fields)));
-    const std::string head = client.read_until("\r\n\r\n");
-    CHECK(head.find("HTTP/1.1 200 OK\r\n") == 0);
-    CHECK(head.find("Content-Type: text/event-stream\r\n") != std::string::npos);
-    CHECK(client.read_until("\n\n") == "retry: 2000\n\n");
-    CHECK(hub.readers() == before + 1);
-    return client;
-  }
-  static std::string id_of(const std::string& message) {
-    const std::size_t at = message.find("id: ");
-    return message.substr(at + 4, message.find('\n', at) - at - 4);
-  }
-
-  ManualClock clock{5'000'000};
-  telemetry::Registry registry;
-  serve::OpenWindows open_windows;
-  serve::LiveHub hub;
-  http::Router router;
-  std::optional<TestServer> server;
-};
+using namespace streamobs;               // NOLINT
+using namespace streamobs::serve::test;  // NOLINT
 
 }  // namespace
 
@@ -115,13 +31,16 @@ TEST_CASE("records reach every reader, in order, each with an id", "[serve]") {
   Anomaly anomaly;
   anomaly.id = "x";
   app.hub.process(std::make_shared<const Anomaly>(anomaly));
+  // What tells nobody anything is no message: dead letters, the store's lines across the flow.
   app.hub.process(std::make_shared<const DeadLetters>());
+  app.hub.process(std::make_shared<const Cut>());
   Incident incident;
   incident.id = "y";
   app.hub.process(std::make_shared<const Incident>(incident));
   CHECK(first.read_until("\n\n").find("event: anomaly\ndata: {\"id\":\"x\",") != std::string::npos);
   CHECK(first.read_until("\n\n").find("event: incident\ndata: {\"id\":\"y\",") !=
         std::string::npos);
+  CHECK(app.registry.value("streamobs_live_messages_total") == 202);
 }
 
 TEST_CASE("a reader may ask for some windows only", "[serve]") {
@@ -167,6 +86,12 @@ TEST_CASE("a reader that comes back gets what it missed", "[serve]") {
   CHECK(other_life.read_until("\n\n").find(data_of("a", 1)) != std::string::npos);
   HttpClient older_life = app.join("", "Last-Event-ID: 3\r\n");
   CHECK(older_life.read_until("\n\n").find(data_of("a", 1)) != std::string::npos);
+  // In the address, for who cannot send headers; a reader that comes back by itself sends the
+  // header, and its address is still the one that it began with.
+  HttpClient by_address = app.join("?last_event_id=" + id);
+  CHECK(by_address.read_until("\n\n").find(data_of("a", 2)) != std::string::npos);
+  HttpClient by_both = app.join("?last_event_id=3", "Last-Event-ID: " + id + "\r\n");
+  CHECK(by_both.read_until("\n\n").find(data_of("a", 2)) != std::string::npos);
   HttpClient nonsense = app.join("", "Last-Event-ID: abc\r\n");
   app.hub.process(window(kA, 5));
   CHECK(nonsense.read_until("\n\n").find(data_of("a", 5)) != std::string::npos);

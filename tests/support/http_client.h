@@ -114,6 +114,16 @@ class HttpClient {
     return out;
   }
 
+  /// So many bytes; fewer when they do not come in time.
+  std::string read_bytes(std::size_t count, Milliseconds timeout = Milliseconds(10'000)) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    while (received_.size() < count && fill(deadline)) {
+    }
+    std::string out = received_.substr(0, count);
+    received_.erase(0, out.size());
+    return out;
+  }
+
   /// True when the other side has closed (what it still sent is kept) within the time.
   bool wait_closed(Milliseconds timeout = Milliseconds(10'000)) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
