@@ -18,12 +18,12 @@ namespace http = boost::beast::http;
 
 constexpr std::uint64_t kAnswerBytesMax = 16 << 20;
 
-std::string authority(const ApiTarget& target) {
-  const bool is_v6 = target.host.find(':') != std::string::npos;
-  return fmt::format("{}{}{}:{}", is_v6 ? "[" : "", target.host, is_v6 ? "]" : "", target.port);
-}
-
 }  // namespace
+
+std::string ApiTarget::authority() const {
+  const bool is_v6 = host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", is_v6 ? "[" : "", host, is_v6 ? "]" : "", port);
+}
 
 Result<ApiTarget> parse_api_target(const std::string& url) {
   constexpr std::string_view kScheme = "http://";
@@ -61,7 +61,9 @@ Result<ApiTarget> target_of_listen(const std::string& listen) {
   return target;
 }
 
-Result<std::string> post_to_api(const ApiTarget& target, const std::string& path) {
+namespace {
+
+Result<std::string> ask(http::verb method, const ApiTarget& target, const std::string& path) {
   asio::io_context io(1);
   asio::ip::tcp::socket socket(io);
   boost::system::error_code problem;
@@ -70,15 +72,15 @@ Result<std::string> post_to_api(const ApiTarget& target, const std::string& path
         ErrorCode::unavailable,
         fmt::format("no answer from http://{}: {}. Is the engine running there? --config or "
                     "--target say where it is",
-                    authority(target), problem.message()));
+                    target.authority(), problem.message()));
   };
   const auto address = asio::ip::make_address(target.host, problem);
   if (problem) return unreachable();
   socket.connect({address, target.port}, problem);
   if (problem) return unreachable();
 
-  http::request<http::empty_body> request(http::verb::post, path, 11);
-  request.set(http::field::host, authority(target));
+  http::request<http::empty_body> request(method, path, 11);
+  request.set(http::field::host, target.authority());
   request.set(http::field::user_agent, "streamobs");
   if (!target.token.empty()) request.set(http::field::authorization, "Bearer " + target.token);
   request.prepare_payload();
@@ -93,8 +95,18 @@ Result<std::string> post_to_api(const ApiTarget& target, const std::string& path
   const unsigned status = answer.get().result_int();
   if (status == 200) return std::move(answer.get().body());
   return fail(status == 429 || status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid,
-              fmt::format("http://{} answered with {}: {}", authority(target), status,
+              fmt::format("http://{} answered with {}: {}", target.authority(), status,
                           answer.get().body()));
+}
+
+}  // namespace
+
+Result<std::string> post_to_api(const ApiTarget& target, const std::string& path) {
+  return ask(http::verb::post, target, path);
+}
+
+Result<std::string> get_from_api(const ApiTarget& target, const std::string& path) {
+  return ask(http::verb::get, target, path);
 }
 
 std::string url_encoded(const std::string& text) {

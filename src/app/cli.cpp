@@ -24,6 +24,7 @@
 #include "app/lookups.h"
 #include "app/plan.h"
 #include "app/replay.h"
+#include "app/tap_command.h"
 #include "app/topology.h"
 #include "app/wal_command.h"
 #include "base/duration.h"
@@ -51,6 +52,8 @@ Examples:
                                                    way back
   streamobs dlq list --data-dir data               which events were refused, and why; dlq replay sends
                                                    them again
+  streamobs tap service_metrics                    print a window's rows as they come; also: anomalies,
+                                                   incidents
   streamobs kafka topics --config obs.toml --create
                                                    make the topics that its sources and sinks need
   streamobs wal verify --data-dir data             check every byte of the write-ahead log
@@ -398,6 +401,12 @@ int run_cli(int argc, char** argv) {
   add_place_options(*dead_letters, arguments);
   const std::function<int(const DlqPlace&)> on_dead_letters = add_dlq_command(*dead_letters);
 
+  CLI::App* const tapping = app.add_subcommand(
+      "tap", "Print what happens in a running engine: a window's rows, anomalies, incidents");
+  tapping->add_option("-c,--config", arguments.file, "The config, which says where it listens");
+  const std::function<int(const std::function<Result<ApiTarget>()>&)> on_tap =
+      add_tap_command(*tapping);
+
   CLI::App* const kafka = app.add_subcommand("kafka", "What the config needs of Kafka's brokers");
   CLI::App* const topics = kafka->add_subcommand(
       "topics", "List the topics that sources and sinks need, and which of them there are");
@@ -425,6 +434,7 @@ int run_cli(int argc, char** argv) {
     if (!data_dir) return kExitBadConfig;
     return on_dead_letters({*data_dir, [&arguments] { return target_of(arguments); }});
   }
+  if (*tapping) return on_tap([&arguments] { return target_of(arguments); });
   if (*topics) {
     const std::shared_ptr<const Plan> plan = plan_of(arguments);
     return plan == nullptr ? kExitBadConfig : show_topics(*plan, create_topics);

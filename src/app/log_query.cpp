@@ -1,10 +1,7 @@
 #include "app/log_query.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "app/output_lines.h"
 #include "app/past_log.h"
 #include "app/topology.h"
 #include "base/posix_file_system.h"
@@ -23,48 +21,6 @@
 namespace streamobs::app {
 
 namespace {
-
-/// While it lives, that nobody reads a pipe is an error of the write, and does not end the process.
-class NoPipeSignal {
- public:
-  NoPipeSignal() {
-    struct sigaction ignore{};
-    ignore.sa_handler = SIG_IGN;
-    ::sigaction(SIGPIPE, &ignore, &before_);
-  }
-  ~NoPipeSignal() { ::sigaction(SIGPIPE, &before_, nullptr); }
-  NoPipeSignal(const NoPipeSignal&) = delete;
-  NoPipeSignal& operator=(const NoPipeSignal&) = delete;
-
- private:
-  struct sigaction before_{};
-};
-
-/// Lines to stdout, up to the first that cannot be written.
-class Lines {
- public:
-  void print(std::string_view line) {
-    if (error_ != 0) return;
-    if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() ||
-        std::fputc('\n', stdout) == EOF) {
-      error_ = errno;
-    }
-  }
-  void flush() {
-    if (error_ == 0 && std::fflush(stdout) != 0) error_ = errno;
-  }
-  bool failed() const { return error_ != 0; }
-  bool nobody_reads() const { return error_ == EPIPE; }
-  Error error() const {
-    return fail(error_ == ENOSPC ? ErrorCode::no_space : ErrorCode::io,
-                fmt::format("the events cannot be written to stdout: {}. What is there ends in the "
-                            "middle; ask again with another place for them",
-                            std::strerror(error_)));
-  }
-
- private:
-  int error_ = 0;  ///< 0: none.
-};
 
 /// JSON on one line: in its strings there is no line's end.
 std::string on_one_line(std::string_view json) {
@@ -150,7 +106,7 @@ class LogQuery {
     return {};
   }
 
-  const Lines& lines() const { return lines_; }
+  const OutputLines& lines() const { return lines_; }
   std::uint64_t printed() const { return printed_; }
   std::uint64_t looked_at() const { return looked_at_; }
   /// Where the filter did not fit what the fields were; else empty.
@@ -267,7 +223,7 @@ class LogQuery {
   std::optional<Misfit> misfit_;
   EventBatch batch_;
   std::vector<std::uint8_t> wanted_;
-  Lines lines_;
+  OutputLines lines_;
   std::uint64_t printed_ = 0;
   std::uint64_t looked_at_ = 0;
 };

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
+
+#include <fmt/format.h>
 
 #include "serve/answers.h"
 #include "serve/dead_letters.h"
@@ -211,34 +215,51 @@ std::optional<std::uint64_t> read_event_id(std::string_view text) {
   return id;
 }
 
-asio::awaitable<void> show_live(const ApiContext& context, http::Exchange& exchange) {
-  const auto& query = exchange.request().target.query;
-  const auto checked = check_parameters(query, {"windows", "last_event_id"});
-  if (!checked) {
-    exchange.respond(failed(checked.error()));
-    co_return;
+std::vector<std::string> split_list(std::string_view list) {
+  std::vector<std::string> names;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    names.emplace_back(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
   }
+  return names;
+}
+
+/// What is asked of the live events; else the answer that says what is wrong.
+std::variant<Subscription, http::Response> read_subscription(const ApiContext& context,
+                                                             const http::Request& request) {
+  const auto checked =
+      check_parameters(request.target.query, {"events", "windows", "last_event_id"});
+  if (!checked) return failed(checked.error());
   Subscription subscription;
-  for (const auto& [name, value] : query) {
-    if (name == "last_event_id") {
-      subscription.last_event_id = read_event_id(value);
-      continue;
-    }
-    std::string_view list = value;
-    while (!list.empty()) {
-      const std::size_t comma = std::min(list.find(','), list.size());
-      subscription.windows.emplace_back(list.substr(0, comma));
-      list.remove_prefix(std::min(comma + 1, list.size()));
-      if (find_window(context, subscription.windows.back()) == nullptr) {
-        exchange.respond(no_such_window(context, 400, subscription.windows.back()));
-        co_return;
-      }
-    }
+  for (const auto& [name, value] : request.target.query) {
+    if (name == "events") subscription.events = split_list(value);
+    if (name == "windows") subscription.windows = split_list(value);
+    if (name == "last_event_id") subscription.last_event_id = read_event_id(value);
+  }
+  const std::vector<std::string> kinds(std::begin(LiveHub::kEvents), std::end(LiveHub::kEvents));
+  for (const std::string& event : subscription.events) {
+    if (std::find(kinds.begin(), kinds.end(), event) != kinds.end()) continue;
+    return http::problem(
+        400, fmt::format("there are no live events \"{}\"; there are {}", event, enumerate(kinds)));
+  }
+  for (const std::string& window : subscription.windows) {
+    if (find_window(context, window) == nullptr) return no_such_window(context, 400, window);
   }
   // A reader that comes back by itself says so here, and its address is the one it began with.
-  if (const auto header = exchange.request().header("last-event-id")) {
+  if (const auto header = request.header("last-event-id")) {
     subscription.last_event_id = read_event_id(*header);
   }
+  return subscription;
+}
+
+asio::awaitable<void> show_live(const ApiContext& context, http::Exchange& exchange) {
+  std::variant<Subscription, http::Response> read = read_subscription(context, exchange.request());
+  if (auto* const refused = std::get_if<http::Response>(&read)) {
+    exchange.respond(std::move(*refused));
+    co_return;
+  }
+  Subscription& subscription = std::get<Subscription>(read);
   co_await context.live->serve(exchange, std::move(subscription));
 }
 

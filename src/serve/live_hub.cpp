@@ -37,6 +37,10 @@ void write_data(JsonWriter& json, const WindowBatch& batch) {
   json.end_array().end_object();
 }
 
+bool is_among(const std::vector<std::string>& chosen, std::string_view name) {
+  return chosen.empty() || std::find(chosen.begin(), chosen.end(), name) != chosen.end();
+}
+
 }  // namespace
 
 /// One message; its text is made once, when it is first asked for.
@@ -57,6 +61,7 @@ class LiveHub::Message {
   Message() : kind_(Kind::comment) {}
 
   Kind kind() const { return kind_; }
+  std::string_view event() const { return event_; }      ///< Of LiveHub::kEvents; or a comment.
   const std::string& window() const { return window_; }  ///< Empty: no window event.
   std::size_t bytes() const { return bytes_; }
   std::uint64_t id() const { return id_; }
@@ -145,11 +150,10 @@ class LiveHub::Reader {
   }
   bool wants(const Message& message) const {
     // Pulses and comments from before it came tell it nothing, and a WebSocket has pings.
-    if (message.kind() == Message::Kind::comment && web_socket_) return false;
-    if (message.kind() != Message::Kind::record) return message.id() > live_from_;
-    const std::vector<std::string>& windows = subscription_.windows;
-    return windows.empty() || message.window().empty() ||
-           std::find(windows.begin(), windows.end(), message.window()) != windows.end();
+    if (message.kind() != Message::Kind::record && message.id() <= live_from_) return false;
+    if (message.kind() == Message::Kind::comment) return !web_socket_;
+    return is_among(subscription_.events, message.event()) &&
+           (message.window().empty() || is_among(subscription_.windows, message.window()));
   }
   bool web_socket() const { return web_socket_; }
 

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -31,7 +32,8 @@ namespace streamobs::serve {
 
 /// What a reader has asked for.
 struct Subscription {
-  std::vector<std::string> windows;  ///< Empty: all of them.
+  std::vector<std::string> events;   ///< Kinds: "window", "anomaly" …; empty: all of them.
+  std::vector<std::string> windows;  ///< Likewise.
   std::optional<std::uint64_t> last_event_id;
 };
 
@@ -41,6 +43,8 @@ class LiveHub {
   static constexpr std::size_t kMessagesMax = 1'000;
   /// What they may hold together, about.
   static constexpr std::size_t kBytesMax = 32 << 20;
+  /// What a message can be of.
+  static constexpr std::string_view kEvents[] = {"window", "anomaly", "incident", "pipeline"};
 
   /// Ids begin at the clock's microseconds, so that they grow across restarts. `pulse` is asked
   /// every second for the pipeline event, on run()'s strand; may be empty.

@@ -57,6 +57,22 @@ TEST_CASE("a reader may ask for some windows only", "[serve]") {
   CHECK(wrong.ask(get("/api/v1/live?window=b"))->status == 400);
 }
 
+TEST_CASE("a reader may ask for some kinds only", "[serve]") {
+  App app;
+  HttpClient client = app.join("?events=incident,window&windows=a");
+  app.hub.publish(serve::Pulse());
+  app.hub.process(window(kB, 1));
+  app.hub.process(std::make_shared<const Anomaly>());
+  app.hub.process(std::make_shared<const Incident>());
+  app.hub.process(window(kA, 2));
+  CHECK(client.read_until("\n\n").find("event: incident") != std::string::npos);
+  CHECK(client.read_until("\n\n").find(data_of("a", 2)) != std::string::npos);
+  HttpClient wrong = app.server->connect();
+  const auto answer = wrong.ask(get("/api/v1/live?events=windows"));
+  CHECK(answer->status == 400);
+  CHECK(answer->body.find("there are window, anomaly, incident and pipeline") != std::string::npos);
+}
+
 TEST_CASE("a reader that comes back gets what it missed", "[serve]") {
   App app;
   std::string id;

@@ -1,0 +1,263 @@
+#include "app/tap_command.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include "app/live_client.h"
+#include "app/output_lines.h"
+#include "app/tap_view.h"
+#include "app/topology.h"
+#include "base/duration.h"
+#include "base/wording.h"
+#include "config/keys.h"
+
+namespace streamobs::app {
+
+namespace {
+
+struct TapArguments {
+  std::string name;
+  std::vector<std::string> filter;
+  std::string target;
+  std::uint64_t count = 0;  ///< 0: no such end.
+  Duration duration = 0;    ///< Likewise.
+  bool json = false;
+};
+
+/// What there is to be looked at, as the engine says.
+struct Catalogue {
+  struct Window {
+    std::string name;
+    std::vector<std::string> columns;
+  };
+  std::vector<Window> windows;
+};
+
+int fail_with(const Error& error) {
+  fmt::print(stderr, "{}\n", error.message);
+  return exit_code_of(error.code);
+}
+
+std::vector<std::string> names_in(simdjson::dom::element list, const char* member) {
+  std::vector<std::string> names;
+  simdjson::dom::array items;
+  if (list.get(items) != simdjson::SUCCESS) return names;
+  for (const simdjson::dom::element item : items) {
+    std::string_view name;
+    if (item[member].get(name) == simdjson::SUCCESS) names.emplace_back(name);
+  }
+  return names;
+}
+
+Result<Catalogue> read_catalogue(const ApiTarget& target) {
+  const Result<std::string> body = get_from_api(target, "/api/v1/windows");
+  if (body.has_error()) return body.error();
+  const auto no_engine = [&] {
+    return fail(ErrorCode::invalid,
+                fmt::format("what answers at http://{} is no streamobs", target.authority()));
+  };
+  simdjson::dom::parser parser;
+  simdjson::dom::element answer;
+  simdjson::dom::array rows;
+  if (parser.parse(*body).get(answer) != simdjson::SUCCESS) return no_engine();
+  if (answer["rows"].get(rows) != simdjson::SUCCESS) return no_engine();
+  Catalogue catalogue;
+  for (const simdjson::dom::element row : rows) {
+    std::string_view name;
+    if (row["window"].get(name) != simdjson::SUCCESS) return no_engine();
+    Catalogue::Window window{std::string(name), {"window_start", "window_end", "closed"}};
+    for (const char* list : {"keys", "metrics"}) {
+      simdjson::dom::element columns;
+      if (row[list].get(columns) != simdjson::SUCCESS) return no_engine();
+      for (std::string& column : names_in(columns, "name")) {
+        window.columns.push_back(std::move(column));
+      }
+    }
+    catalogue.windows.push_back(std::move(window));
+  }
+  return catalogue;
+}
+
+/// "did you mean …?", or all that there is.
+std::string hint_for(std::string_view unknown, const std::vector<std::string>& known) {
+  const std::vector<std::string_view> views(known.begin(), known.end());
+  return config::did_you_mean(unknown, views,
+                              fmt::format("there is {}", listed(known)));
+}
+
+/// What is to be followed, and how it is asked for.
+struct Subject {
+  TapSubject kind = TapSubject::window;
+  std::string path;
+  /// What its rows can be filtered by; empty: anything.
+  std::vector<std::string> columns;
+};
+
+Result<Subject> find_subject(const Catalogue& catalogue, const std::string& name) {
+  constexpr std::string_view kLive = "/api/v1/live?events=";
+  if (name == "anomalies" || name == "incidents") {
+    const bool anomalies = name == "anomalies";
+    return Subject{anomalies ? TapSubject::anomalies : TapSubject::incidents,
+                   fmt::format("{}{}", kLive, anomalies ? "anomaly" : "incident"),
+                   {}};
+  }
+  std::vector<std::string> known{"anomalies", "incidents"};
+  for (const Catalogue::Window& window : catalogue.windows) {
+    if (window.name == name) {
+      return Subject{TapSubject::window,
+                     fmt::format("{}window&windows={}", kLive, url_encoded(name)), window.columns};
+    }
+    known.push_back(window.name);
+  }
+  return fail(ErrorCode::invalid, fmt::format("there is nothing called \"{}\" to be tapped; {}",
+                                              name, hint_for(name, known)));
+}
+
+Result<TapFilter> read_filter(const std::vector<std::string>& texts, const Subject& subject) {
+  TapFilter filter;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("{}: a filter is written KEY=VALUE, such as service=checkout", text));
+    }
+    std::string key = text.substr(0, equals);
+    const std::vector<std::string>& columns = subject.columns;
+    if (!columns.empty() && std::find(columns.begin(), columns.end(), key) == columns.end()) {
+      return fail(ErrorCode::invalid, fmt::format("{}: there is no column \"{}\"; {}", text, key,
+                                                  hint_for(key, columns)));
+    }
+    filter.emplace_back(std::move(key), text.substr(equals + 1));
+  }
+  return filter;
+}
+
+TapStyle style_of(const TapArguments& arguments) {
+  TapStyle style;
+  style.json = arguments.json;
+  if (arguments.json || ::isatty(STDOUT_FILENO) != 1) return style;
+  style.colour = std::getenv("NO_COLOR") == nullptr;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) style.width = size.ws_col;
+  return style;
+}
+
+/// One run of the command: the engine's messages in, lines out, until something ends it.
+class Tap {
+ public:
+  Tap(const TapArguments& arguments, ApiTarget target, const Subject& subject, TapFilter filter)
+      : left_(arguments.count == 0 ? std::numeric_limits<std::uint64_t>::max() : arguments.count),
+        duration_(arguments.duration),
+        view_(subject.kind, style_of(arguments), std::move(filter)),
+        client_(std::move(target), subject.path,
+                {[this](const LiveMessage& message) { print(message); },
+                 [](const std::string& change) { fmt::print(stderr, "{}\n", change); }}) {}
+
+  Result<> run() {
+    boost::asio::signal_set signals(io_, SIGINT, SIGTERM);
+    signals.async_wait([this](const error_code& cancelled, int) {
+      if (!cancelled) io_.stop();
+    });
+    asio::steady_timer end(io_);
+    if (duration_ != 0) {
+      end.expires_after(std::chrono::microseconds(duration_));
+      end.async_wait([this](const error_code& cancelled) {
+        if (!cancelled) io_.stop();
+      });
+    }
+    Result<> outcome;
+    asio::co_spawn(io_, client_.run(),
+                   [this, &outcome](const std::exception_ptr& bug, const Result<>& ended) {
+                     if (bug) std::rethrow_exception(bug);
+                     outcome = ended;
+                     io_.stop();
+                   });
+    io_.run();
+    if (lines_.nobody_reads()) return {};
+    if (lines_.failed()) return lines_.error();
+    return outcome;
+  }
+
+ private:
+  void print(const LiveMessage& message) {
+    if (left_ == 0) return;
+    const std::uint64_t before = view_.shown();
+    std::string text = view_.show(message.data, left_);
+    left_ -= view_.shown() - before;
+    if (text.empty()) return;
+    text.pop_back();
+    lines_.print(text);
+    lines_.flush();
+    if (left_ == 0 || lines_.failed()) io_.stop();
+  }
+
+  std::uint64_t left_;
+  const Duration duration_;
+  TapView view_;
+  OutputLines lines_;
+  LiveClient client_;
+  asio::io_context io_{1};  ///< The last: it unwinds what refers to the others.
+};
+
+Result<> tap(const TapArguments& arguments, const std::function<Result<ApiTarget>()>& of_config) {
+  Result<ApiTarget> target = of_config();
+  if (target.has_error() && arguments.target.empty()) return target.error();
+  if (!arguments.target.empty()) {
+    Result<ApiTarget> given = parse_api_target(arguments.target);
+    if (given.has_error()) return given.error();
+    if (target.has_value()) given->token = target->token;
+    target = std::move(given);
+  }
+  const Result<Catalogue> catalogue = read_catalogue(*target);
+  if (catalogue.has_error()) return catalogue.error();
+  const Result<Subject> subject = find_subject(*catalogue, arguments.name);
+  if (subject.has_error()) return subject.error();
+  Result<TapFilter> filter = read_filter(arguments.filter, *subject);
+  if (filter.has_error()) return filter.error();
+  const NoPipeSignal no_pipe_signal;
+  Tap tap(arguments, std::move(*target), *subject, std::move(*filter));
+  return tap.run();
+}
+
+}  // namespace
+
+std::function<int(const std::function<Result<ApiTarget>()>&)> add_tap_command(CLI::App& command) {
+  const auto arguments = std::make_shared<TapArguments>();
+  command.add_option("name", arguments->name, "A window, \"anomalies\" or \"incidents\"")
+      ->required();
+  command.add_option("filter", arguments->filter,
+                     "KEY=VALUE: only rows that have this value, such as service=checkout");
+  command.add_option("--target,--url", arguments->target,
+                     "http://ADDRESS:PORT of the engine, instead of the config's");
+  command.add_option("--count", arguments->count, "Stop after so many rows")
+      ->check(CLI::PositiveNumber);
+  command.add_option_function<std::string>(
+      "--for",
+      [arguments](const std::string& text) {
+        const Result<Duration> parsed = parse_duration(text);
+        if (parsed.has_error()) throw CLI::ValidationError("--for", parsed.error().message);
+        arguments->duration = *parsed;
+      },
+      "Stop after this long, such as 30s or 10m");
+  command.add_flag("--json", arguments->json, "One JSON object a line, as the API has it");
+  return [arguments](const std::function<Result<ApiTarget>()>& target) {
+    const Result<> done = tap(*arguments, target);
+    return done.has_error() ? fail_with(done.error()) : 0;
+  };
+}
+
+}  // namespace streamobs::app
