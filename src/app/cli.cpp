@@ -52,8 +52,8 @@ Examples:
                                                    way back
   streamobs dlq list --data-dir data               which events were refused, and why; dlq replay sends
                                                    them again
-  streamobs tap service_metrics                    print a window's rows as they come; also: anomalies,
-                                                   incidents
+  streamobs tap service_metrics                    print a window's rows as they come; or a stream's
+                                                   events, anomalies, incidents
   streamobs kafka topics --config obs.toml --create
                                                    make the topics that its sources and sinks need
   streamobs wal verify --data-dir data             check every byte of the write-ahead log
@@ -402,7 +402,8 @@ int run_cli(int argc, char** argv) {
   const std::function<int(const DlqPlace&)> on_dead_letters = add_dlq_command(*dead_letters);
 
   CLI::App* const tapping = app.add_subcommand(
-      "tap", "Print what happens in a running engine: a window's rows, anomalies, incidents");
+      "tap",
+      "Print what happens in a running engine: a window's rows, a stream's events, anomalies…");
   tapping->add_option("-c,--config", arguments.file, "The config, which says where it listens");
   const std::function<int(const std::function<Result<ApiTarget>()>&)> on_tap =
       add_tap_command(*tapping);

@@ -205,9 +205,7 @@ Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
                            ? nullptr
                            : std::make_unique<window::StreamWindows>(plan.streams[id].windows,
                                                                      index, *admissions[id]));
-    const bool sent = durable && !plan.streams[id].outbound.empty();
-    outbound_.push_back(sent ? std::make_unique<Outbound>(plan.streams[id], in_flight.bytes)
-                             : nullptr);
+    outbound_.push_back(std::make_unique<Outbound>(plan.streams[id], in_flight.bytes, durable));
   }
 }
 
@@ -306,7 +304,7 @@ void Lane::observe_state() {
 void Lane::handle_batch(EventBatchPtr batch, Records& out) {
   const std::uint32_t stream_id = batch->schema->stream_id;
   if (ReplayedLetterPtr replayed = replay_of(*batch)) out.emplace_back(std::move(replayed));
-  if (outbound_[stream_id] != nullptr) outbound_[stream_id]->process(*batch, out);
+  outbound_[stream_id]->process(*batch, out);
   if (DeadLettersPtr letters = count(std::move(batch))) out.emplace_back(std::move(letters));
   work_done(stream_id);
 }

@@ -164,6 +164,11 @@ class Lane {
   /// Before anything runs: what another lane has been told of them by restore().
   void keep_closed(std::uint32_t stream_id, const std::vector<Timestamp>& closed_before);
 
+  /// Before anything runs: who looks at a stream's events.
+  void show_to(std::uint32_t stream_id, serve::StreamFeed& feed) {
+    outbound_[stream_id]->show_to(feed);
+  }
+
   /// On the lane's strand: decodes one block into a batch of the lane's pool.
   EventBatchPtr decode(const Block& block);
 
@@ -198,7 +203,7 @@ class Lane {
   std::vector<std::unique_ptr<decode::Decoder>> decoders_;  ///< By stream.
   std::vector<std::unique_ptr<window::StreamWindows>>
       windows_;                                      ///< By stream; null without windows.
-  std::vector<std::unique_ptr<Outbound>> outbound_;  ///< By stream; null where no sink is fed.
+  std::vector<std::unique_ptr<Outbound>> outbound_;  ///< By stream.
   wal::BatchEncoder encoder_;
   std::vector<EventBatchPtr> pool_;
   std::atomic<std::size_t> keys_{0};

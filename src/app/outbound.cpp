@@ -1,6 +1,7 @@
 #include "app/outbound.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,14 +42,37 @@ class Charge {
 
 }  // namespace
 
-Outbound::Outbound(const PlannedStream& stream, std::atomic<std::uint64_t>& bytes_under_way)
-    : stream_(stream), bytes_under_way_(bytes_under_way) {
+Outbound::Outbound(const PlannedStream& stream, std::atomic<std::uint64_t>& bytes_under_way,
+                   bool to_sinks)
+    : stream_(stream),
+      to_sinks_(to_sinks && !stream.outbound.empty()),
+      bytes_under_way_(bytes_under_way) {
   if (stream.filter != nullptr) filter_.emplace(stream.filter);
 }
 
 void Outbound::process(const EventBatch& batch, Records& out) {
+  // What is replayed was looked at in an earlier life.
+  const bool shown = feed_ != nullptr && feed_->wanted() && !batch.counted_before;
+  if (!to_sinks_ && !shown) return;
   select(batch);
   if (rows_.empty()) return;
+  if (to_sinks_) send(batch, out);
+  if (shown) show(batch);
+}
+
+void Outbound::show(const EventBatch& batch) {
+  const std::size_t count = feed_->admit(rows_.size(), std::chrono::steady_clock::now());
+  if (count == 0) return;
+  std::vector<std::string> events;
+  events.reserve(count);
+  // The middle one of each of so many equal parts.
+  for (std::size_t i = 0; i < count; ++i) {
+    events.push_back(row_to_json(batch, rows_[(2 * i + 1) * rows_.size() / (2 * count)]));
+  }
+  feed_->show(events);
+}
+
+void Outbound::send(const EventBatch& batch, Records& out) {
   for (const PlannedOutbound& sink : stream_.outbound) {
     auto events = std::make_shared<OutboundEvents>();
     events->position = batch.stamp.sequence;

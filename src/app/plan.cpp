@@ -277,19 +277,22 @@ store::OutboxOptions::From from_of(const Plan& plan, std::string_view name) {
 }
 
 /// The key's names have been checked.
-PlannedOutbound outbound_of(PlannedStream& stream, const sink::SinkOptions& sink) {
+PlannedOutbound outbound_of(const PlannedStream& stream, const sink::SinkOptions& sink) {
   PlannedOutbound out;
   out.sink = sink.name.text;
   for (const SourceText& key : sink.key) {
     out.key.push_back(*stream.decode->schema.index_of(key.text));
   }
-  if (stream.filter == nullptr && stream.decode->filter != nullptr) {
-    Diagnostics none;  // It has been compiled for the stream's windows, or is so here first.
-    expr::ProgramBuilder builder(stream.decode->scope);
-    builder.add(stream.decode->filter, stream.decode->options.filter, none, Kind::boolean);
-    stream.filter = builder.build();
-  }
   return out;
+}
+
+/// For what is told of the stream's events besides its windows.
+void plan_filter(PlannedStream& stream) {
+  if (stream.decode->filter == nullptr) return;
+  Diagnostics none;  // It has been compiled for the stream's windows, or is so here first.
+  expr::ProgramBuilder builder(stream.decode->scope);
+  builder.add(stream.decode->filter, stream.decode->options.filter, none, Kind::boolean);
+  stream.filter = builder.build();
 }
 
 /// What the store keeps for each sink.
@@ -353,6 +356,7 @@ std::shared_ptr<const Plan> make_plan(config::Reading reading, Diagnostics& diag
   if (!good || !reading.complete) return nullptr;
   std::shared_ptr<Plan> plan = planner.take();
   plan_sources(*plan);
+  for (PlannedStream& stream : plan->streams) plan_filter(stream);
   plan_outboxes(*plan);
   return plan;
 }

@@ -47,7 +47,7 @@ struct PlannedStream {
   std::uint32_t http_source = 0;
   std::uint32_t embedded_source = 0;
   std::vector<PlannedOutbound> outbound;
-  /// The stream's filter, for them; null where there is none, of either.
+  /// The stream's filter, for what is told of its events besides windows; null: it has none.
   std::shared_ptr<const expr::Program> filter;
 };
 

@@ -40,11 +40,12 @@ struct TapArguments {
 
 /// What there is to be looked at, as the engine says.
 struct Catalogue {
-  struct Window {
+  struct Item {
     std::string name;
     std::vector<std::string> columns;
   };
-  std::vector<Window> windows;
+  std::vector<Item> windows;
+  std::vector<Item> streams;
 };
 
 int fail_with(const Error& error) {
@@ -52,44 +53,52 @@ int fail_with(const Error& error) {
   return exit_code_of(error.code);
 }
 
-std::vector<std::string> names_in(simdjson::dom::element list, const char* member) {
-  std::vector<std::string> names;
-  simdjson::dom::array items;
-  if (list.get(items) != simdjson::SUCCESS) return names;
-  for (const simdjson::dom::element item : items) {
-    std::string_view name;
-    if (item[member].get(name) == simdjson::SUCCESS) names.emplace_back(name);
-  }
-  return names;
-}
-
-Result<Catalogue> read_catalogue(const ApiTarget& target) {
-  const Result<std::string> body = get_from_api(target, "/api/v1/windows");
+/// The rows of an answer: their names, and those of what they list under `lists`.
+Result<std::vector<Catalogue::Item>> read_items(const ApiTarget& target, const char* path,
+                                                const char* name_member,
+                                                const std::vector<const char*>& lists) {
+  const Result<std::string> body = get_from_api(target, path);
   if (body.has_error()) return body.error();
-  const auto no_engine = [&] {
-    return fail(ErrorCode::invalid,
-                fmt::format("what answers at http://{} is no streamobs", target.authority()));
-  };
+  const Error no_engine =
+      fail(ErrorCode::invalid,
+           fmt::format("what answers at http://{} is no streamobs", target.authority()));
   simdjson::dom::parser parser;
   simdjson::dom::element answer;
   simdjson::dom::array rows;
-  if (parser.parse(*body).get(answer) != simdjson::SUCCESS) return no_engine();
-  if (answer["rows"].get(rows) != simdjson::SUCCESS) return no_engine();
-  Catalogue catalogue;
+  if (parser.parse(*body).get(answer) != simdjson::SUCCESS) return no_engine;
+  if (answer["rows"].get(rows) != simdjson::SUCCESS) return no_engine;
+  std::vector<Catalogue::Item> items;
   for (const simdjson::dom::element row : rows) {
     std::string_view name;
-    if (row["window"].get(name) != simdjson::SUCCESS) return no_engine();
-    Catalogue::Window window{std::string(name), {"window_start", "window_end", "closed"}};
-    for (const char* list : {"keys", "metrics"}) {
-      simdjson::dom::element columns;
-      if (row[list].get(columns) != simdjson::SUCCESS) return no_engine();
-      for (std::string& column : names_in(columns, "name")) {
-        window.columns.push_back(std::move(column));
+    if (row[name_member].get(name) != simdjson::SUCCESS) return no_engine;
+    items.push_back({std::string(name), {}});
+    for (const char* list : lists) {
+      simdjson::dom::array columns;
+      if (row[list].get(columns) != simdjson::SUCCESS) return no_engine;
+      for (const simdjson::dom::element column : columns) {
+        // A stream's field stands in its events under its path.
+        if (column["path"].get(name) != simdjson::SUCCESS &&
+            column["name"].get(name) != simdjson::SUCCESS) {
+          return no_engine;
+        }
+        items.back().columns.emplace_back(name);
       }
     }
-    catalogue.windows.push_back(std::move(window));
   }
-  return catalogue;
+  return items;
+}
+
+Result<Catalogue> read_catalogue(const ApiTarget& target) {
+  auto windows = read_items(target, "/api/v1/windows", "window", {"keys", "metrics"});
+  if (windows.has_error()) return windows.error();
+  auto streams = read_items(target, "/api/v1/streams", "stream", {"fields"});
+  if (streams.has_error()) return streams.error();
+  for (Catalogue::Item& window : *windows) {
+    for (const char* column : {"window_start", "window_end", "closed"}) {
+      window.columns.emplace_back(column);
+    }
+  }
+  return Catalogue{std::move(*windows), std::move(*streams)};
 }
 
 /// "did you mean …?", or all that there is.
@@ -116,12 +125,22 @@ Result<Subject> find_subject(const Catalogue& catalogue, const std::string& name
                    {}};
   }
   std::vector<std::string> known{"anomalies", "incidents"};
-  for (const Catalogue::Window& window : catalogue.windows) {
-    if (window.name == name) {
+  // As the config has them: only where a stream is called like a window the prefix is needed.
+  for (const Catalogue::Item& window : catalogue.windows) {
+    if (name == window.name || name == "window." + window.name) {
       return Subject{TapSubject::window,
-                     fmt::format("{}window&windows={}", kLive, url_encoded(name)), window.columns};
+                     fmt::format("{}window&windows={}", kLive, url_encoded(window.name)),
+                     window.columns};
     }
     known.push_back(window.name);
+  }
+  for (const Catalogue::Item& stream : catalogue.streams) {
+    if (name == stream.name || name == "stream." + stream.name) {
+      return Subject{TapSubject::stream,
+                     fmt::format("{}stream&streams={}", kLive, url_encoded(stream.name)),
+                     stream.columns};
+    }
+    known.push_back(stream.name);
   }
   return fail(ErrorCode::invalid, fmt::format("there is nothing called \"{}\" to be tapped; {}",
                                               name, hint_for(name, known)));
@@ -198,6 +217,9 @@ class Tap {
     const std::uint64_t before = view_.shown();
     std::string text = view_.show(message.data, left_);
     left_ -= view_.shown() - before;
+    if (const std::uint64_t left_out = view_.take_left_out(); left_out != 0) {
+      fmt::print(stderr, "({} more events; a tap is shown up to 100 a second)\n", left_out);
+    }
     if (text.empty()) return;
     text.pop_back();
     lines_.print(text);
@@ -228,6 +250,11 @@ Result<> tap(const TapArguments& arguments, const std::function<Result<ApiTarget
   if (subject.has_error()) return subject.error();
   Result<TapFilter> filter = read_filter(arguments.filter, *subject);
   if (filter.has_error()) return filter.error();
+  // Anomalies may be long in coming: somebody who waits should know for what.
+  if (::isatty(STDERR_FILENO) == 1) {
+    fmt::print(stderr, "{} of http://{}, as they come; Ctrl-C ends it\n", arguments.name,
+               target->authority());
+  }
   const NoPipeSignal no_pipe_signal;
   Tap tap(arguments, std::move(*target), *subject, std::move(*filter));
   return tap.run();
@@ -237,7 +264,7 @@ Result<> tap(const TapArguments& arguments, const std::function<Result<ApiTarget
 
 std::function<int(const std::function<Result<ApiTarget>()>&)> add_tap_command(CLI::App& command) {
   const auto arguments = std::make_shared<TapArguments>();
-  command.add_option("name", arguments->name, "A window, \"anomalies\" or \"incidents\"")
+  command.add_option("name", arguments->name, "A window, a stream, \"anomalies\" or \"incidents\"")
       ->required();
   command.add_option("filter", arguments->filter,
                      "KEY=VALUE: only rows that have this value, such as service=checkout");

@@ -48,6 +48,21 @@ std::string plain_text(dom::element value) {
   return simdjson::minify(value);
 }
 
+/// "metadata.traceId" as a JSON pointer (RFC 6901).
+std::string pointer_of(std::string_view path) {
+  std::string pointer = "/";
+  for (const char c : path) {
+    if (c == '~') {
+      pointer += "~0";
+    } else if (c == '/') {
+      pointer += "~1";
+    } else {
+      pointer += c == '.' ? '/' : c;
+    }
+  }
+  return pointer;
+}
+
 std::string_view string_at(dom::object row, std::string_view name) {
   std::string_view text;
   [[maybe_unused]] const auto found = row[name].get(text);
@@ -120,6 +135,7 @@ std::size_t columns_of(std::string_view text) {
 
 TapView::TapView(TapSubject subject, TapStyle style, TapFilter filter)
     : subject_(subject), style_(style), filter_(std::move(filter)) {
+  if (subject == TapSubject::stream) return;
   // Wide enough for what comes later: "open" is what most rows begin as.
   const std::string_view state = subject == TapSubject::window ? "closed" : "resolved";
   columns_.push_back({"", state.size(), false});
@@ -128,9 +144,12 @@ TapView::TapView(TapSubject subject, TapStyle style, TapFilter filter)
 bool TapView::wanted(dom::element row) const {
   return std::all_of(filter_.begin(), filter_.end(), [&](const auto& one) {
     dom::element value;
-    if (row[one.first].get(value) == simdjson::SUCCESS) return plain_text(value) == one.second;
-    return row["keys"][one.first].get(value) == simdjson::SUCCESS &&
-           plain_text(value) == one.second;
+    if (row[one.first].get(value) != simdjson::SUCCESS &&
+        row["keys"][one.first].get(value) != simdjson::SUCCESS &&
+        row.at_pointer(pointer_of(one.first)).get(value) != simdjson::SUCCESS) {
+      return false;
+    }
+    return plain_text(value) == one.second;
   });
 }
 
@@ -142,7 +161,13 @@ TapView::Paint TapView::of_severity(std::string_view severity) {
 
 void TapView::add_figures(dom::object members, const std::string& prefix, Line& line) const {
   for (const auto& [name, value] : members) {
-    if (name == "window_end" || name == "revision" || name == "closed") continue;
+    const bool told = name == "window_end" || name == "revision" || name == "closed";
+    if (told && subject_ == TapSubject::window) continue;
+    dom::object inner;
+    if (value.get(inner) == simdjson::SUCCESS) {
+      add_figures(inner, prefix + printable(name) + '.', line);
+      continue;
+    }
     const bool number = value.is_number();
     line.cells.push_back({prefix + printable(name), text_of(value), number, Paint::none});
   }
@@ -155,6 +180,10 @@ TapView::Line TapView::line_of(dom::object row) const {
     line.dim = !closed;
     line.cells.push_back(
         {"", closed ? "closed" : "open", false, closed ? Paint::good : Paint::none});
+    add_figures(row, "", line);
+    return line;
+  }
+  if (subject_ == TapSubject::stream) {
     add_figures(row, "", line);
     return line;
   }
@@ -298,11 +327,14 @@ std::string TapView::show(std::string_view data, std::uint64_t most) {
   if (parser_.parse(data.data(), data.size()).get(message) != simdjson::SUCCESS) return {};
   std::vector<dom::element> rows;
   dom::array listed;
-  if (message["rows"].get(listed) == simdjson::SUCCESS) {
+  const bool of_stream = subject_ == TapSubject::stream;
+  if (message[of_stream ? "events" : "rows"].get(listed) == simdjson::SUCCESS) {
     for (const dom::element row : listed) rows.push_back(row);
   } else {
     rows.push_back(message);
   }
+  std::uint64_t left_out = 0;
+  if (message["left_out"].get(left_out) == simdjson::SUCCESS) left_out_ += left_out;
   std::string out;
   std::vector<Line> lines;
   for (const dom::element row : rows) {

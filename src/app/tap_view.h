@@ -14,7 +14,7 @@
 
 namespace streamobs::app {
 
-enum class TapSubject : std::uint8_t { window, anomalies, incidents };
+enum class TapSubject : std::uint8_t { window, stream, anomalies, incidents };
 
 struct TapStyle {
   bool json = false;      ///< One object a line, as the API has it.
@@ -22,8 +22,8 @@ struct TapStyle {
   std::size_t width = 0;  ///< Of the terminal: rows of figures end there. 0: there is none.
 };
 
-/// Only what has each of these values, written as JSON does; of incidents and anomalies a key may
-/// be meant.
+/// Only what has each of these values, written as JSON does. A name may be a path of members joined
+/// by dots; of incidents and anomalies a key may be meant.
 using TapFilter = std::vector<std::pair<std::string, std::string>>;
 
 class TapView {
@@ -33,8 +33,10 @@ class TapView {
   /// What a message's data (JSON) look like, line by line with their ends, up to `most` rows;
   /// nothing for one that cannot be read.
   std::string show(std::string_view data, std::uint64_t most);
-  /// Rows shown so far: of windows, anomalies, incidents.
+  /// Rows shown so far: of windows, events of a stream, anomalies, incidents.
   std::uint64_t shown() const { return shown_; }
+  /// Events of the stream that the engine has not told us of, since this was last asked.
+  std::uint64_t take_left_out() { return std::exchange(left_out_, 0); }
 
  private:
   enum class Paint : std::uint8_t { none, dim, low, medium, high, critical, good };
@@ -71,6 +73,7 @@ class TapView {
   std::vector<Column> columns_;
   std::size_t since_header_ = 0;
   std::uint64_t shown_ = 0;
+  std::uint64_t left_out_ = 0;
 };
 
 /// On one line of a terminal: what could steer it is replaced.

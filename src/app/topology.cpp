@@ -131,7 +131,13 @@ Result<> Topology::start() {
   queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
-  live_ = std::make_unique<serve::LiveHub>(clock_, metrics_, [this] { return view_->pulse(); });
+  std::vector<std::string> streams;
+  for (const decode::StreamOptions& stream : config.streams) streams.push_back(stream.name.text);
+  live_ = std::make_unique<serve::LiveHub>(
+      clock_, metrics_, [this] { return view_->pulse(); }, streams);
+  for (const auto& lane : lanes_) {
+    for (std::uint32_t id = 0; id < streams.size(); ++id) lane->show_to(id, live_->feed(id));
+  }
   results_->add_listener([this](const Record& record) {
     open_windows_.process(record);
     live_->process(record);

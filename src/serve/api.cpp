@@ -229,12 +229,13 @@ std::vector<std::string> split_list(std::string_view list) {
 std::variant<Subscription, http::Response> read_subscription(const ApiContext& context,
                                                              const http::Request& request) {
   const auto checked =
-      check_parameters(request.target.query, {"events", "windows", "last_event_id"});
+      check_parameters(request.target.query, {"events", "windows", "streams", "last_event_id"});
   if (!checked) return failed(checked.error());
   Subscription subscription;
   for (const auto& [name, value] : request.target.query) {
     if (name == "events") subscription.events = split_list(value);
     if (name == "windows") subscription.windows = split_list(value);
+    if (name == "streams") subscription.streams = split_list(value);
     if (name == "last_event_id") subscription.last_event_id = read_event_id(value);
   }
   const std::vector<std::string> kinds(std::begin(LiveHub::kEvents), std::end(LiveHub::kEvents));
@@ -245,6 +246,18 @@ std::variant<Subscription, http::Response> read_subscription(const ApiContext& c
   }
   for (const std::string& window : subscription.windows) {
     if (find_window(context, window) == nullptr) return no_such_window(context, 400, window);
+  }
+  for (const std::string& stream : subscription.streams) {
+    std::vector<std::string> streams;
+    for (const StreamInfo& info : context.streams) streams.push_back(info.stream);
+    if (std::find(streams.begin(), streams.end(), stream) != streams.end()) continue;
+    return http::problem(
+        400, fmt::format("there is no stream \"{}\"; there is {}", stream, enumerate(streams)));
+  }
+  const std::vector<std::string>& events = subscription.events;
+  if (subscription.streams.empty() &&
+      std::find(events.begin(), events.end(), "stream") != events.end()) {
+    return http::problem(400, "events of streams are told of those that streams=… names");
   }
   // A reader that comes back by itself says so here, and its address is the one it began with.
   if (const auto header = request.header("last-event-id")) {

@@ -58,8 +58,8 @@ void write(JsonWriter& json, const StreamInfo& info, const StreamState& state) {
   json.begin_object().field("stream", info.stream).field("time_field", info.time_field);
   json.key("fields").begin_array();
   for (const Field& field : info.fields) {
-    json.begin_object().field("name", field.name).field("type", to_text(field.type));
-    json.field("required", field.required).end_object();
+    json.begin_object().field("name", field.name).field("path", field.path);
+    json.field("type", to_text(field.type)).field("required", field.required).end_object();
   }
   json.end_array();
   write_strings(json, "paths", info.paths);

@@ -46,7 +46,7 @@ bool is_among(const std::vector<std::string>& chosen, std::string_view name) {
 /// One message; its text is made once, when it is first asked for.
 class LiveHub::Message {
  public:
-  enum class Kind { record, pulse, comment };
+  enum class Kind { record, pulse, comment, sample };
 
   explicit Message(Record record) : kind_(Kind::record), record_(std::move(record)) {
     if (const auto* batch = std::get_if<WindowBatchPtr>(&record_)) {
@@ -58,11 +58,18 @@ class LiveHub::Message {
     }
   }
   explicit Message(const Pulse& pulse) : kind_(Kind::pulse), pulse_(pulse), event_("pipeline") {}
+  Message(std::string stream, std::string data)
+      : kind_(Kind::sample),
+        stream_(std::move(stream)),
+        bytes_(sizeof(Message) + data.size()),
+        event_("stream"),
+        data_(std::move(data)) {}
   Message() : kind_(Kind::comment) {}
 
   Kind kind() const { return kind_; }
   std::string_view event() const { return event_; }      ///< Of LiveHub::kEvents; or a comment.
   const std::string& window() const { return window_; }  ///< Empty: no window event.
+  const std::string& stream() const { return stream_; }  ///< Empty: no sample.
   std::size_t bytes() const { return bytes_; }
   std::uint64_t id() const { return id_; }
   void set_id(std::uint64_t id) { id_ = id; }
@@ -87,7 +94,7 @@ class LiveHub::Message {
 
  private:
   const std::string& data() {
-    std::call_once(made_, [this] { make(); });
+    if (kind_ != Kind::sample) std::call_once(made_, [this] { make(); });
     return data_;
   }
   void make() {
@@ -109,6 +116,7 @@ class LiveHub::Message {
   Record record_;
   Pulse pulse_;
   std::string window_;
+  std::string stream_;
   std::size_t bytes_ = 1024;
   std::string_view event_;
   std::once_flag made_;
@@ -121,18 +129,20 @@ class LiveHub::Reader {
       : hub_(hub),
         web_socket_(exchange.asks_for_web_socket()),
         subscription_(std::move(subscription)) {
+    for_each_feed([](StreamFeed& feed) { feed.reader_came(); });
     const std::lock_guard lock(hub_.mutex_);
     seen = hub_.last_id_.load(std::memory_order_relaxed);
     live_from_ = seen;
-    const std::optional<std::uint64_t> last = subscription_.last_event_id;
-    if (last && !hub_.ring_.empty()) {
+    if (const std::optional<std::uint64_t> last = subscription_.last_event_id) {
       // An id that we never gave is of an earlier life: all that is kept is news then.
-      const std::uint64_t before_first = hub_.ring_.front()->id() - 1;
+      const std::uint64_t before_first = hub_.told_.gone_through;
       seen = *last > seen ? before_first : std::max(*last, before_first);
     }
+    samples_from = std::max(seen, hub_.samples_.gone_through);
     hub_.readers_.push_back(this);
   }
   ~Reader() {
+    for_each_feed([](StreamFeed& feed) { feed.reader_went(); });
     const std::lock_guard lock(hub_.mutex_);
     std::erase(hub_.readers_, this);
   }
@@ -150,17 +160,29 @@ class LiveHub::Reader {
   }
   bool wants(const Message& message) const {
     // Pulses and comments from before it came tell it nothing, and a WebSocket has pings.
-    if (message.kind() != Message::Kind::record && message.id() <= live_from_) return false;
-    if (message.kind() == Message::Kind::comment) return !web_socket_;
-    return is_among(subscription_.events, message.event()) &&
-           (message.window().empty() || is_among(subscription_.windows, message.window()));
+    const Message::Kind kind = message.kind();
+    const bool passing = kind == Message::Kind::pulse || kind == Message::Kind::comment;
+    if (passing && message.id() <= live_from_) return false;
+    if (kind == Message::Kind::comment) return !web_socket_;
+    if (!is_among(subscription_.events, message.event())) return false;
+    if (kind == Message::Kind::sample) return is_among(subscription_.streams, message.stream());
+    return message.window().empty() || is_among(subscription_.windows, message.window());
   }
+  bool takes_samples() const { return !subscription_.streams.empty(); }
   bool web_socket() const { return web_socket_; }
 
   flow::Signal signal;
-  std::uint64_t seen = 0;  ///< Id of the last message taken.
+  std::uint64_t seen = 0;          ///< Id of the last message taken, or passed over.
+  std::uint64_t samples_from = 0;  ///< Samples up to here are no loss.
 
  private:
+  template <class Call>
+  void for_each_feed(Call call) {
+    for (const auto& feed : hub_.feeds_) {
+      if (takes_samples() && is_among(subscription_.streams, feed->stream())) call(*feed);
+    }
+  }
+
   LiveHub& hub_;
   const bool web_socket_;
   const Subscription subscription_;
@@ -168,7 +190,8 @@ class LiveHub::Reader {
   bool gone_ = false;            ///< Its strand's own.
 };
 
-LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse)
+LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse,
+                 const std::vector<std::string>& streams)
     : pulse_(std::move(pulse)),
       registry_(registry),
       messages_(registry.counter("streamobs_live_messages_total",
@@ -176,6 +199,12 @@ LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::functio
       cut_off_(registry.counter("streamobs_live_cut_off_total",
                                 "Readers of live events cut off for being too slow.")),
       last_id_(static_cast<std::uint64_t>(std::max<Timestamp>(clock.now(), 1))) {
+  told_.gone_through = samples_.gone_through = last_id_.load();
+  for (const std::string& stream : streams) {
+    feeds_.push_back(std::make_unique<StreamFeed>(stream, [this, stream](std::string data) {
+      push(std::make_shared<Message>(stream, std::move(data)));
+    }));
+  }
   registry.gauge_callback(this, "streamobs_live_readers", "Readers of live events now.", {},
                           [this] { return static_cast<double>(readers()); });
 }
@@ -200,38 +229,62 @@ void LiveHub::push(MessagePtr message) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t id = last_id_.load(std::memory_order_relaxed) + 1;
   message->set_id(id);
-  bytes_kept_ += message->bytes();
+  const bool is_sample = message->kind() == Message::Kind::sample;
   if (message->kind() == Message::Kind::record) ++records_kept_;
-  ring_.push_back(std::move(message));
+  Ring& ring = is_sample ? samples_ : told_;
+  ring.bytes += message->bytes();
+  ring.messages.push_back(std::move(message));
   evict();
   last_id_.store(id, std::memory_order_release);
-  for (Reader* reader : readers_) reader->signal.notify();
+  for (Reader* reader : readers_) {
+    if (!is_sample || reader->takes_samples()) reader->signal.notify();
+  }
+}
+
+void LiveHub::drop_oldest(Ring& ring) {
+  const Message& oldest = *ring.messages.front();
+  ring.bytes -= oldest.bytes();
+  ring.gone_through = oldest.id();
+  if (oldest.kind() == Message::Kind::record) --records_kept_;
+  ring.messages.pop_front();
 }
 
 void LiveHub::evict() {
   // The newest message stays, however large: its readers must be able to see it.
-  while (ring_.size() > 1 && (records_kept_ > kMessagesMax || bytes_kept_ > kBytesMax ||
-                              ring_.size() > 2 * kMessagesMax)) {
-    const Message& oldest = *ring_.front();
-    bytes_kept_ -= oldest.bytes();
-    if (oldest.kind() == Message::Kind::record) --records_kept_;
-    ring_.pop_front();
+  while (told_.messages.size() > 1 && (records_kept_ > kMessagesMax || told_.bytes > kBytesMax ||
+                                       told_.messages.size() > 2 * kMessagesMax)) {
+    drop_oldest(told_);
+  }
+  while (samples_.messages.size() > 1 &&
+         (samples_.messages.size() > kSamplesMax || samples_.bytes > kSampleBytesMax)) {
+    drop_oldest(samples_);
   }
 }
 
 bool LiveHub::collect(Reader& reader, std::vector<MessagePtr>& out) {
   const std::lock_guard lock(mutex_);
-  if (ring_.empty()) return true;
-  const std::uint64_t first = ring_.front()->id();
-  if (reader.seen + 1 < first) return false;
+  if (reader.seen < told_.gone_through) return false;
+  const bool samples = reader.takes_samples();
+  if (samples && std::max(reader.seen, reader.samples_from) < samples_.gone_through) return false;
+  const auto first_after = [&](const Ring& ring) {
+    return std::upper_bound(
+        ring.messages.begin(), ring.messages.end(), reader.seen,
+        [](std::uint64_t id, const MessagePtr& message) { return id < message->id(); });
+  };
+  auto told = first_after(told_);
+  auto sample = samples ? first_after(samples_) : samples_.messages.end();
   std::size_t bytes = 0;
-  for (std::size_t i = reader.seen + 1 - first; i < ring_.size(); ++i) {
-    if (out.size() == kRoundMessages || bytes >= kRoundBytes) break;
-    reader.seen = ring_[i]->id();
-    if (!reader.wants(*ring_[i])) continue;
-    bytes += ring_[i]->bytes();
-    out.push_back(ring_[i]);
+  while (told != told_.messages.end() || sample != samples_.messages.end()) {
+    if (out.size() == kRoundMessages || bytes >= kRoundBytes) return true;
+    const bool told_next = sample == samples_.messages.end() ||
+                           (told != told_.messages.end() && (*told)->id() < (*sample)->id());
+    const MessagePtr& message = told_next ? *told++ : *sample++;
+    reader.seen = message->id();
+    if (!reader.wants(*message)) continue;
+    bytes += message->bytes();
+    out.push_back(message);
   }
+  reader.seen = last_id_.load(std::memory_order_relaxed);
   return true;
 }
 
@@ -317,6 +370,7 @@ asio::awaitable<void> LiveHub::run() {
     co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (closed_.load(std::memory_order_acquire)) break;
     if (pulse_) publish(pulse_());
+    for (const auto& feed : feeds_) feed->settle();
     if (count % kPulsesPerComment == 0) push(std::make_shared<Message>());
     // After a stall there is one pulse, not all that were missed.
     next = std::max(next, std::chrono::steady_clock::now() - kPulseEvery);
@@ -339,7 +393,7 @@ std::size_t LiveHub::readers() const {
 
 std::size_t LiveHub::kept() const {
   const std::lock_guard lock(mutex_);
-  return ring_.size();
+  return told_.messages.size() + samples_.messages.size();
 }
 
 }  // namespace streamobs::serve

@@ -3,9 +3,10 @@
 //
 // One per engine; must outlive the HTTP server's connections. process() and publish() take a record
 // in constant time, on any strand: the text of a message is made when the first reader wants it, on
-// the reader's strand. All readers read from one ring of the newest messages, each at its own
-// place; so memory is bounded for all of them together, and one whose place has left the ring is
-// too slow and is cut off. It may come back and ask for what it missed by the last id that it had.
+// the reader's strand. (Samples of streams are made by the lanes, while somebody looks.) All
+// readers read from one ring of the newest messages, each at its own place; so memory is bounded
+// for all of them together, and one whose place has left the ring is too slow and is cut off. It
+// may come back and ask for what it missed by the last id that it had.
 #pragma once
 
 #include <atomic>
@@ -26,6 +27,7 @@
 #include "flow/signal.h"
 #include "http/exchange.h"
 #include "serve/state.h"
+#include "serve/stream_feed.h"
 #include "telemetry/registry.h"
 
 namespace streamobs::serve {
@@ -34,6 +36,7 @@ namespace streamobs::serve {
 struct Subscription {
   std::vector<std::string> events;   ///< Kinds: "window", "anomaly" …; empty: all of them.
   std::vector<std::string> windows;  ///< Likewise.
+  std::vector<std::string> streams;  ///< Whose events; empty: none.
   std::optional<std::uint64_t> last_event_id;
 };
 
@@ -43,12 +46,19 @@ class LiveHub {
   static constexpr std::size_t kMessagesMax = 1'000;
   /// What they may hold together, about.
   static constexpr std::size_t kBytesMax = 32 << 20;
+  /// Samples of streams are kept apart, so that they push out nothing else: so many messages, and
+  /// what they may hold together.
+  static constexpr std::size_t kSamplesMax = 500;
+  static constexpr std::size_t kSampleBytesMax = 8 << 20;
   /// What a message can be of.
-  static constexpr std::string_view kEvents[] = {"window", "anomaly", "incident", "pipeline"};
+  static constexpr std::string_view kEvents[] = {"window", "anomaly", "incident", "pipeline",
+                                                 "stream"};
 
   /// Ids begin at the clock's microseconds, so that they grow across restarts. `pulse` is asked
-  /// every second for the pipeline event, on run()'s strand; may be empty.
-  LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse);
+  /// every second for the pipeline event, on run()'s strand; may be empty. `streams` are those
+  /// whose events can be looked at.
+  LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse,
+          const std::vector<std::string>& streams);
   ~LiveHub();
   LiveHub(const LiveHub&) = delete;
   LiveHub& operator=(const LiveHub&) = delete;
@@ -56,6 +66,8 @@ class LiveHub {
   /// Any thread. What is no window, anomaly or incident is passed over.
   void process(const Record& record);
   void publish(const Pulse& pulse);
+  /// For whoever counts the events of a stream, by its place in `streams`.
+  StreamFeed& feed(std::size_t stream) { return *feeds_[stream]; }
 
   /// Sends the pulse every second and a comment every 15 (to those who have no pings), until
   /// close().
@@ -80,13 +92,22 @@ class LiveHub {
                                            const std::vector<MessagePtr>& messages);
   static asio::awaitable<bool> send_frames(http::Exchange& exchange,
                                            const std::vector<MessagePtr>& messages);
+  /// Messages by id, the oldest first; ids of the other ring's are missing.
+  struct Ring {
+    std::deque<MessagePtr> messages;
+    std::size_t bytes = 0;
+    std::uint64_t gone_through = 0;  ///< Id of the newest that has been let go.
+  };
+
   void push(MessagePtr message);
   void evict();
+  void drop_oldest(Ring& ring);
   /// What it wants of the messages after its place, at most a round's worth. False: its place has
   /// gone.
   bool collect(Reader& reader, std::vector<MessagePtr>& out);
 
   const std::function<Pulse()> pulse_;
+  std::vector<std::unique_ptr<StreamFeed>> feeds_;
   telemetry::Registry& registry_;
   telemetry::Counter& messages_;
   telemetry::Counter& cut_off_;
@@ -94,9 +115,9 @@ class LiveHub {
   std::atomic<bool> closed_{false};
 
   mutable std::mutex mutex_;
-  std::deque<MessagePtr> ring_;   ///< Ids without gaps.
+  Ring told_;                     ///< All but samples.
   std::size_t records_kept_ = 0;  ///< Of them those that are no pulse and no comment.
-  std::size_t bytes_kept_ = 0;
+  Ring samples_;
   std::vector<Reader*> readers_;
   std::shared_ptr<asio::steady_timer> timer_;  ///< Of run() while it runs, for close() to wake it.
 };

@@ -117,3 +117,22 @@ TEST_CASE("tap: what comes from outside cannot steer the terminal", "[app]") {
   CHECK(view.show("no JSON", kAll).empty());
   CHECK(view.show("[1,2]", kAll).empty());
 }
+
+TEST_CASE("tap: events of a stream, whatever members they have", "[app]") {
+  TapView view(TapSubject::stream, {}, {});
+  const std::string events =
+      R"({"stream":"s","events":[{"at":"2026-01-09T12:34:00Z","tags":{"region":"eu"},"ms":1.5},)"
+      R"({"at":"2026-01-09T12:34:01Z","closed":true,"ms":12}],"left_out":1234})";
+  CHECK(view.show(events, kAll) ==
+        "at              tags.region   ms  closed\n"
+        "01-09 12:34:00  eu           1.5\n"
+        "01-09 12:34:01                12  true\n");
+  CHECK(view.take_left_out() == 1234);
+  CHECK(view.take_left_out() == 0);
+  CHECK(view.show(R"({"stream":"s","events":[],"left_out":7})", kAll).empty());
+  CHECK(view.take_left_out() == 7);
+  CHECK(view.shown() == 2);
+  TapView eu(TapSubject::stream, {.json = true}, {{"tags.region", "eu"}});
+  CHECK(eu.show(events, kAll) == R"({"at":"2026-01-09T12:34:00Z","tags":{"region":"eu"},"ms":1.5})"
+                                 "\n");
+}

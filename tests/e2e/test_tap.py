@@ -87,6 +87,54 @@ def test_anomalies_and_incidents():
         assert "high" in tap.lines()[1] and "service=checkout" in tap.lines()[1]
 
 
+def test_a_streams_events_are_shown_as_they_are_counted():
+    config = CONFIG.replace("[window.per_minute]", """
+[stream.kept]
+time = "at"
+id = "key"
+filter = "ms > 10"
+fields = { key = "string", ms = { type = "float", path = "timing.ms" } }
+
+[window.per_minute]""", 1)
+    with Streamobs(config) as engine:
+        # A stream without windows, with a filter and ids: what counts is shown, nothing else.
+        with Tap(engine, "kept", "--json", "--count", 2) as tap:
+            at = event(0)["at"]
+            engine.post("kept", [{"at": at, "key": "a", "timing": {"ms": 11}},
+                                 {"at": at, "key": "b", "timing": {"ms": 9}},
+                                 {"at": at, "key": "a", "timing": {"ms": 12}},
+                                 {"at": at, "key": "c", "timing": {"ms": "fast"}},
+                                 {"at": at, "key": "d", "timing": {"ms": 13}}])
+            assert tap.end() == 0
+            assert [json.loads(line) for line in tap.lines()] == [
+                {"key": "a", "timing": {"ms": 11}, "at": at},
+                {"key": "d", "timing": {"ms": 13}, "at": at}]
+        with Tap(engine, "stream.requests", "service=search") as tap:
+            engine.post("requests", [event(0), event(0, "search", 7)])
+            tap.wait_for(lambda: len(tap.lines()) == 2, "the event")
+            assert tap.lines()[0].split() == ["service", "ms", "at"]
+            assert tap.lines()[1].split()[:2] == ["search", "7"]
+            assert tap.end(signal.SIGINT) == 0
+        assert 'did you mean "timing.ms"?' in run(
+            "tap", "kept", "timing.mss=1", "--target", engine.url, check=False).stderr
+
+
+def test_of_many_events_a_sample_is_shown_and_the_others_are_counted():
+    with Streamobs(CONFIG) as engine, Tap(engine, "requests", "--json") as tap:
+        posted = 20_000
+        for _ in range(10):
+            engine.post("requests", [event(0, "s", float(i)) for i in range(posted // 10)])
+
+        def counted():
+            left_out = [int(line.split()[0][1:]) for line in tap.read(tap.err).splitlines()]
+            return len(tap.lines()) + sum(left_out)
+        tap.wait_for(lambda: counted() == posted, "all of them")
+        shown = [json.loads(line)["ms"] for line in tap.lines()]
+        assert 50 <= len(shown) < 2_000
+        # Evenly: the middle of what came is among them, not its beginnings alone.
+        assert any(ms > 1_000 for ms in shown) and any(ms < 1_000 for ms in shown)
+
+
 def test_colour_on_a_terminal_unless_it_is_not_wanted():
     with Streamobs(CONFIG) as engine:
         engine.post("requests", [event(0)])
@@ -128,7 +176,7 @@ def test_mistakes_say_what_to_do():
             return done.stderr
 
         assert 'did you mean "per_minute"?' in refused(78, "per_minut")
-        assert "anomalies, incidents and per_minute" in refused(78, "xyzzy")
+        assert "anomalies, incidents, per_minute and requests" in refused(78, "xyzzy")
         assert 'did you mean "service"?' in refused(78, "per_minute", "servce=a")
         assert "KEY=VALUE" in refused(78, "per_minute", "checkout")
         assert refused(0, "per_minute", "--for", "200ms") == ""

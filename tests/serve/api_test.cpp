@@ -165,7 +165,7 @@ constexpr serve::Asset kAssets[] = {
 
 struct App {
   explicit App(http::HttpOptions options = {})
-      : open_windows(clock), live(clock, registry, nullptr) {
+      : open_windows(clock), live(clock, registry, nullptr, {}) {
     serve::ApiContext context;
     context.version = "0.1.0";
     context.started_at = kNoon;
@@ -179,7 +179,7 @@ struct App {
     stream.stream = "requests";
     stream.time_field = "event_time";
     Field field;
-    field.name = "latency_ms";
+    field.name = field.path = "latency_ms";
     field.type = {Kind::floating, 0};
     field.required = true;
     stream.fields = {field};
@@ -270,7 +270,7 @@ TEST_CASE("streams and windows are listed", "[serve]") {
   CHECK(
       app.fetch("/api/v1/streams").body ==
       R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
-      R"("type":"float","required":true}],"paths":["/v1/extra"],"format":"json","received":5,"accepted":4,)"
+      R"("path":"latency_ms","type":"float","required":true}],"paths":["/v1/extra"],"format":"json","received":5,"accepted":4,)"
       R"("rejected":{"bad_time":1},"watermark":"2024-01-09T12:00:00Z","newest_event_at":"2024-01-09T12:00:01Z","idle":false}]})");
   CHECK(
       app.fetch("/api/v1/windows").body ==

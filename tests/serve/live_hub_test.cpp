@@ -70,7 +70,8 @@ TEST_CASE("a reader may ask for some kinds only", "[serve]") {
   HttpClient wrong = app.server->connect();
   const auto answer = wrong.ask(get("/api/v1/live?events=windows"));
   CHECK(answer->status == 400);
-  CHECK(answer->body.find("there are window, anomaly, incident and pipeline") != std::string::npos);
+  CHECK(answer->body.find("there are window, anomaly, incident, pipeline and stream") !=
+        std::string::npos);
 }
 
 TEST_CASE("a reader that comes back gets what it missed", "[serve]") {

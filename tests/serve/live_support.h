@@ -56,12 +56,17 @@ inline std::string data_of(const std::string& name, std::int64_t n) {
 
 struct App {
   explicit App(std::function<serve::Pulse()> pulse = nullptr)
-      : open_windows(clock), hub(clock, registry, std::move(pulse)) {
+      : open_windows(clock), hub(clock, registry, std::move(pulse), {"requests", "other"}) {
     serve::ApiContext context;
     context.clock = &clock;
     context.registry = &registry;
     context.open_windows = &open_windows;
     context.live = &hub;
+    for (const char* name : {"requests", "other"}) {
+      serve::StreamInfo info;
+      info.stream = name;
+      context.streams.push_back(info);
+    }
     for (const auto& schema : {kA, kB}) {
       serve::WindowInfo info;
       info.schema = schema;
