@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/utf8.h"
 
 namespace streamobs::app {
@@ -151,6 +152,22 @@ bool TapView::wanted(dom::element row) const {
     }
     return plain_text(value) == one.second;
   });
+}
+
+/// After a crash an engine counts again what its log has behind the last checkpoint, and tells the
+/// same results again, to the letter. What is open is told as often as it comes.
+bool TapView::is_repeat(dom::element row, const std::string& text) {
+  bool closed = true;
+  [[maybe_unused]] const auto of_window = row["closed"].get(closed);
+  if (!closed || subject_ == TapSubject::stream) return false;
+  const std::uint64_t hash = hash_bytes(text);
+  if (!remembered_.insert(hash).second) return true;
+  remembered_order_.push_back(hash);
+  if (remembered_order_.size() > kRememberedMax) {
+    remembered_.erase(remembered_order_.front());
+    remembered_order_.pop_front();
+  }
+  return false;
 }
 
 TapView::Paint TapView::of_severity(std::string_view severity) {
@@ -340,10 +357,12 @@ std::string TapView::show(std::string_view data, std::uint64_t most) {
   for (const dom::element row : rows) {
     dom::object members;
     if (most == 0 || row.get(members) != simdjson::SUCCESS || !wanted(row)) continue;
+    const std::string text = simdjson::minify(row);
+    if (is_repeat(row, text)) continue;
     --most;
     ++shown_;
     if (style_.json) {
-      out += simdjson::minify(row);
+      out += text;
       out += '\n';
     } else {
       lines.push_back(line_of(members));

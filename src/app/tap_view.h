@@ -5,8 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -57,7 +59,11 @@ class TapView {
     bool number = false;
   };
 
+  /// Results remembered as shown: more than an engine has to tell when it is back.
+  static constexpr std::size_t kRememberedMax = 10'000;
+
   bool wanted(simdjson::dom::element row) const;
+  bool is_repeat(simdjson::dom::element row, const std::string& text);
   Line line_of(simdjson::dom::object row) const;
   void add_figures(simdjson::dom::object members, const std::string& prefix, Line& line) const;
   bool fit(const std::vector<Line>& lines);
@@ -72,6 +78,8 @@ class TapView {
   simdjson::dom::parser parser_;
   std::vector<Column> columns_;
   std::size_t since_header_ = 0;
+  std::unordered_set<std::uint64_t> remembered_;  ///< Hashes of results that have been shown.
+  std::deque<std::uint64_t> remembered_order_;
   std::uint64_t shown_ = 0;
   std::uint64_t left_out_ = 0;
 };
