@@ -1,6 +1,7 @@
 #include "app/tap_command.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -24,6 +25,7 @@
 #include "base/duration.h"
 #include "base/wording.h"
 #include "config/keys.h"
+#include "serve/stream_feed.h"
 
 namespace streamobs::app {
 
@@ -104,8 +106,7 @@ Result<Catalogue> read_catalogue(const ApiTarget& target) {
 /// "did you mean …?", or all that there is.
 std::string hint_for(std::string_view unknown, const std::vector<std::string>& known) {
   const std::vector<std::string_view> views(known.begin(), known.end());
-  return config::did_you_mean(unknown, views,
-                              fmt::format("there is {}", listed(known)));
+  return config::did_you_mean(unknown, views, fmt::format("there is {}", listed(known)));
 }
 
 /// What is to be followed, and how it is asked for.
@@ -205,21 +206,35 @@ class Tap {
                      outcome = ended;
                      io_.stop();
                    });
+    report_left_out_now_and_then();
     io_.run();
+    report_left_out();
     if (lines_.nobody_reads()) return {};
     if (lines_.failed()) return lines_.error();
     return outcome;
   }
 
  private:
+  void report_left_out() {
+    const std::uint64_t left_out = view_.take_left_out();
+    if (left_out == 0) return;
+    fmt::print(stderr, "({} more events; a tap is shown up to {} a second)\n", left_out,
+               serve::StreamFeed::kEventsPerSecond);
+  }
+  void report_left_out_now_and_then() {
+    report_timer_.expires_after(std::chrono::seconds(1));
+    report_timer_.async_wait([this](const error_code& cancelled) {
+      if (cancelled) return;
+      report_left_out();
+      report_left_out_now_and_then();
+    });
+  }
+
   void print(const LiveMessage& message) {
     if (left_ == 0) return;
     const std::uint64_t before = view_.shown();
     std::string text = view_.show(message.data, left_);
     left_ -= view_.shown() - before;
-    if (const std::uint64_t left_out = view_.take_left_out(); left_out != 0) {
-      fmt::print(stderr, "({} more events; a tap is shown up to 100 a second)\n", left_out);
-    }
     if (text.empty()) return;
     text.pop_back();
     lines_.print(text);
@@ -232,7 +247,8 @@ class Tap {
   TapView view_;
   OutputLines lines_;
   LiveClient client_;
-  asio::io_context io_{1};  ///< The last: it unwinds what refers to the others.
+  asio::io_context io_{1};  ///< Behind those that its coroutines refer to: it unwinds them.
+  asio::steady_timer report_timer_{io_};
 };
 
 Result<> tap(const TapArguments& arguments, const std::function<Result<ApiTarget>()>& of_config) {

@@ -182,7 +182,7 @@ TEST_CASE("web socket: what breaks the protocol closes with the code for it", "[
 
 TEST_CASE("web socket: a peer that is silent is pinged, and cut off when it stays so", "[http]") {
   http::HttpOptions options;
-  options.keep_alive_timeout = 400 * kMillisecond;
+  options.keep_alive_timeout = 1 * kSecond;
   App app(options);
   WebSocketClient silent = app.join();
   WebSocketClient good = app.join();
