@@ -260,7 +260,9 @@ void explain_keep(const Plan& plan, const std::string& window, Page& page) {
   if (found->second.daily != 0) {
     kept.push_back(fmt::format("{} merged to days", span_in_words(found->second.daily)));
   }
-  page.line(2, fmt::format("Its rows are kept for {}.", listed(kept)));
+  const std::string& archive = found->second.archive;
+  page.line(2, fmt::format("Its rows are kept for {}{}.", listed(kept),
+                           archive.empty() ? "" : "; what is older goes into files in " + archive));
 }
 
 void explain_window(const Plan& plan, const PlannedWindow& planned, Page& page) {
