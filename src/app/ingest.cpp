@@ -12,6 +12,7 @@ using source::IngestOutcome;
 namespace {
 
 constexpr std::uint8_t kAnswerVersion = 1;
+constexpr auto kLookAtProposalEvery = std::chrono::microseconds(500);
 
 IngestOutcome decode_answer(std::string_view bytes) {
   ByteReader in(bytes);
@@ -145,6 +146,7 @@ asio::awaitable<bool> SourceFeed::push(Block block) {
   in_flight_.of(source_id_, block.origin.partition).blocks.fetch_add(1, std::memory_order_relaxed);
   const bool taken = co_await lane.blocks()[source_id_].push(std::move(block));
   if (taken) ++blocks_;
+  if (taken) ++blocks_now_;
   co_return taken;
 }
 
@@ -159,6 +161,34 @@ asio::awaitable<bool> SourceFeed::join(std::vector<PartitionPlace> partitions) {
   };
   co_await acknowledgement->signal.wait(acknowledged);
   co_return true;
+}
+
+asio::awaitable<bool> SourceFeed::leave(std::vector<std::uint32_t> partitions) {
+  SequencerInput input = SourceLeave{source_id_, std::move(partitions)};
+  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
+  co_return taken;
+}
+
+asio::awaitable<std::optional<std::uint64_t>> SourceFeed::propose() {
+  const auto acknowledgement = std::make_shared<Acknowledgement>();
+  SequencerInput input = SourceProposal{source_id_, blocks_now_, acknowledgement};
+  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
+  if (!taken) co_return std::nullopt;
+  // With a full disk it may be long until it is in the log: then a stop does not wait for it.
+  asio::steady_timer pause(co_await asio::this_coro::executor);
+  while (!acknowledgement->done.load(std::memory_order_acquire)) {
+    if (stop_ && journal_.disk_full()) co_return std::nullopt;
+    pause.expires_after(kLookAtProposalEvery);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+  if (acknowledgement->fate != Acknowledgement::Fate::taken) co_return std::nullopt;
+  co_return acknowledgement->position;
+}
+
+asio::awaitable<bool> SourceFeed::decide(std::vector<RangeVerdict> verdicts) {
+  SequencerInput input = SourceVerdicts{source_id_, std::move(verdicts)};
+  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
+  co_return taken;
 }
 
 void SourceFeed::set_behind(std::uint32_t partition, bool behind) {

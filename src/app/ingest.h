@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "app/journal.h"
@@ -75,6 +76,9 @@ class SourceFeed final : public source::BlockSink {
 
   asio::awaitable<bool> push(Block block) override;
   asio::awaitable<bool> join(std::vector<PartitionPlace> partitions) override;
+  asio::awaitable<bool> leave(std::vector<std::uint32_t> partitions) override;
+  asio::awaitable<std::optional<std::uint64_t>> propose() override;
+  asio::awaitable<bool> decide(std::vector<RangeVerdict> verdicts) override;
   void set_behind(std::uint32_t partition, bool behind) override;
   Duration ahead(std::uint32_t partition) const override;
   /// How many it has taken, of all partitions and lives.
@@ -90,6 +94,7 @@ class SourceFeed final : public source::BlockSink {
   InFlight& in_flight_;
   const std::atomic<bool>& stop_;
   std::uint64_t blocks_;
+  std::uint64_t blocks_now_ = 0;  ///< In this life.
 };
 
 }  // namespace streamobs::app

@@ -94,6 +94,9 @@ std::uint64_t Journal::size_in_log(const Step& step) {
       return wal::bytes_in_log((1 + joined->partitions.size()) * kControlRecordBytes);
     }
   }
+  if (const auto* proposal = std::get_if<Proposal>(&step.what)) {
+    return wal::bytes_in_log(proposal->payload->size());
+  }
   if (const auto* noted = std::get_if<Noted>(&step.what)) {
     return wal::bytes_in_log(wal::text_bytes(noted->record) + kControlRecordBytes);
   }
@@ -142,10 +145,17 @@ void Journal::gather(std::vector<Step>& steps) {
   };
   for (Step& step : steps) {
     if (step.replayed) continue;
-    barrier_ = barrier_ || std::holds_alternative<Barrier>(step.what);
+    const auto* answer = std::get_if<Answer>(&step.what);
+    barrier_ = barrier_ || std::holds_alternative<Barrier>(step.what) ||
+               (answer != nullptr && answer->sync);
     group_.queued_bytes += step.bytes_in_log;
     if (const auto* noted = std::get_if<Noted>(&step.what)) {
       add_control(noted->position, noted->record);
+      continue;
+    }
+    if (const auto* proposal = std::get_if<Proposal>(&step.what)) {
+      add(proposal->position, wal::RecordType::range_proposed, *proposal->payload,
+          proposal->crc32c);
       continue;
     }
     const auto* sequenced = std::get_if<wal::Sequenced>(&step.what);
@@ -159,6 +169,8 @@ void Journal::gather(std::vector<Step>& steps) {
       add_control(sequenced->position, *ended);
     } else if (const auto* joined = std::get_if<wal::PartitionsJoined>(&sequenced->what)) {
       add_control(sequenced->position, *joined);
+    } else if (const auto* range = std::get_if<wal::RangeDiscarded>(&sequenced->what)) {
+      add_control(sequenced->position, *range);
     }
   }
   for (std::size_t i = 0; i < group_.records.size(); ++i) {

@@ -122,7 +122,7 @@ class Journal {
   /// so that neither store nor checkpoint is ever ahead of the log. Bounded as what is in flight
   /// is.
   std::vector<Step> unsynced_steps_;
-  bool barrier_ = false;  ///< The group holds a checkpoint's barrier: it must be synced.
+  bool barrier_ = false;  ///< The group holds a barrier, or an Answer that wants it synced.
   std::uint64_t unsynced_bytes_ = 0;  ///< Appended since the last sync.
   Timestamp synced_at_ = 0;
   telemetry::Counter& groups_;

@@ -247,7 +247,7 @@ asio::awaitable<void> Lane::run_decode(flow::Channel<SequencerInput>& out) {
     const std::size_t count = co_await blocks_.pop_batch(batch, 1);
     if (count == 0) break;
     for (Block& block : batch) {
-      SequencerInput decoded = Decoded{decode(block), nullptr};
+      SequencerInput decoded = Decoded{decode(block), nullptr, false};
       // The buffer goes back to its source's pool as soon as the batch lets go of it.
       block.bytes.reset();
       const bool taken = co_await out.push(std::move(decoded));

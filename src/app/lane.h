@@ -35,11 +35,12 @@ namespace streamobs::app {
 
 using EventBatchPtr = std::unique_ptr<EventBatch>;
 
-/// To the sequencer: a decoded batch, partitions that a source is about to read, the end of a
+/// To the sequencer: a decoded batch, what a source has to say of its partitions, the end of a
 /// bounded source, or another version of a look-up table.
 struct Decoded {
   EventBatchPtr batch;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
+  bool agreed = false;                 ///< The consumer group has; of sources in one.
 };
 struct SourceEnd {
   std::uint32_t source_id = 0;
@@ -50,7 +51,25 @@ struct SourceJoin {
   std::vector<PartitionPlace> partitions;
   AcknowledgementPtr acknowledgement;  ///< Completed when it has its place in history.
 };
-using SequencerInput = std::variant<Decoded, SourceJoin, SourceEnd, LookupVersion>;
+/// A source reads these partitions no more.
+struct SourceLeave {
+  std::uint32_t source_id = 0;
+  std::vector<std::uint32_t> partitions;
+};
+/// A source in a consumer group has handed in so many blocks in this life and proposes them to it
+/// once they are durable.
+struct SourceProposal {
+  std::uint32_t source_id = 0;
+  std::uint64_t blocks = 0;
+  AcknowledgementPtr acknowledgement;  ///< Completed then, with the log's position.
+};
+/// What the group has said of that.
+struct SourceVerdicts {
+  std::uint32_t source_id = 0;
+  std::vector<RangeVerdict> verdicts;
+};
+using SequencerInput = std::variant<Decoded, SourceJoin, SourceLeave, SourceProposal,
+                                    SourceVerdicts, SourceEnd, LookupVersion>;
 
 /// A line across the flow (event/record.h): nothing but to be handed on in its place. With a
 /// checkpoint, the lane adds copies of its open windows.

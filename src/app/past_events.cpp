@@ -162,6 +162,10 @@ Result<Replayed> PastEvents::translate(const wal::LogEntry& entry) {
     }
     return replayed;
   }
+  if (type == wal::RecordType::range_proposed) {  // What became of it is a batch of its own.
+    replayed.record = wal::SetAside{0, entry.sequence, 0};
+    return replayed;
+  }
   Result<wal::ControlRecord> record = wal::decode_control(type, entry.payload);
   if (record.has_error()) return record.error();
   replayed.record = translate_control(std::move(*record));
@@ -195,6 +199,8 @@ wal::ControlRecord PastEvents::translate_control(wal::ControlRecord record) {
     const std::optional<std::uint32_t> source = meaning.sources[joined->source_id];
     if (!source) return nothing;
     joined->source_id = *source;
+  } else if (std::holds_alternative<wal::RangeDiscarded>(record)) {
+    return nothing;
   }
   return record;
 }

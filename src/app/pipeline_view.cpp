@@ -20,11 +20,16 @@ std::optional<Timestamp> known(Timestamp t) {
 
 std::string describe(const source::Progress& progress) {
   const std::uint64_t read = progress.input_bytes.load(std::memory_order_relaxed);
-  if (const std::uint64_t partitions = progress.partitions.load(); partitions != 0) {
+  const std::uint64_t partitions = progress.partitions.load();
+  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
+  if (partitions != 0 || generation != source::Progress::kNoGroup) {
     const std::uint64_t held = progress.partitions_held.load(std::memory_order_relaxed);
-    return fmt::format("{} partitions, {} messages, {} behind{}", partitions,
+    std::string group;
+    if (generation == source::Progress::kNoMember) group = ", waiting for its group";
+    if (generation >= 0) group = fmt::format(", generation {} of its group", generation);
+    return fmt::format("{} partitions, {} messages, {} behind{}{}", partitions,
                        progress.messages.load(), progress.messages_behind.load(),
-                       held == 0 ? "" : fmt::format(", {} wait for the others", held));
+                       held == 0 ? "" : fmt::format(", {} wait for the others", held), group);
   }
   const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
   const std::uint64_t files = progress.files.load(std::memory_order_relaxed);

@@ -254,7 +254,8 @@ void plan_sources(Plan& plan) {
     const source::SourceOptions& options = plan.config.sources[i];
     plan.sources.push_back({options.name.text, std::string(source::to_text(options.type)),
                             plan.stream_id(options.stream.text).value_or(0), i, options.name.text,
-                            true, source::partitions_max(options.type)});
+                            options.group.empty(),  // A group may give it nothing to read.
+                            source::partitions_max(options.type)});
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     plan.streams[id].http_source = static_cast<std::uint32_t>(plan.sources.size());

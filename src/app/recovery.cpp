@@ -112,6 +112,10 @@ Result<Replayed> Tail::decode(const wal::LogEntry& entry) {
   Replayed replayed;
   replayed.position = entry.sequence;
   const auto type = static_cast<wal::RecordType>(entry.type);
+  if (type == wal::RecordType::range_proposed) {
+    replayed.record = ProposedPayload{std::string(entry.payload)};
+    return replayed;
+  }
   if (type != wal::RecordType::batch) {
     Result<wal::ControlRecord> record = wal::decode_control(type, entry.payload);
     if (record.has_error()) return record.error();

@@ -35,6 +35,7 @@ inline constexpr const char* config = "config";  ///< The text in force at its p
 inline constexpr const char* sequencer = "sequencer";
 inline constexpr const char* request_keys = "request_keys";
 inline constexpr const char* lookups = "lookups";
+inline constexpr const char* proposed = "proposed";  ///< Absent where there is nothing.
 inline constexpr const char* detect = "detect";
 inline constexpr const char* narrate = "narrate";
 std::string deduplication(const std::string& stream);
@@ -45,10 +46,15 @@ std::string windows(const std::string& stream);
 /// A part of a checkpoint by its name; null if it has none.
 const std::string* find_part(const CheckpointParts& checkpoint, const std::string& name);
 
+/// The payload of a range_proposed: it is decoded only if it comes to be taken.
+struct ProposedPayload {
+  std::string bytes;
+};
+
 /// A record of the log, decoded.
 struct Replayed {
   std::uint64_t position = 0;
-  std::variant<wal::EventBatchPtr, wal::ControlRecord> record;
+  std::variant<wal::EventBatchPtr, wal::ControlRecord, ProposedPayload> record;
 };
 
 /// A run of the log's records that were all written under one config.

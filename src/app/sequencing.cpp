@@ -56,6 +56,7 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       input_(2 * lanes + plan.config.sources.size() + 1, kBatchesPerRing),
       sequencer_(timings(plan, bounded)),
       lookups_(plan, metrics),
+      ranges_(plan),
       batches_(plan.streams.size()),
       times_(std::make_unique<StreamTime[]>(plan.streams.size())),
       tick_every_(kTickEvery),
@@ -74,6 +75,7 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
     const PlannedSource& source = plan.sources[id];
     sequencer_.add_source(id, source.name_in_log, source.stream_id, source.awaited);
   }
+  make_groups(metrics);
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     const decode::StreamPlan& stream = *plan.streams[id].decode;
     deduplicators_.push_back(nullptr);
@@ -115,6 +117,9 @@ Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
   }
   if (const std::string* bytes = find_part(checkpoint, part::request_keys)) {
     if (Result<> restored = request_keys_.restore(*bytes); restored.has_error()) return restored;
+  }
+  if (const std::string* bytes = find_part(checkpoint, part::proposed)) {
+    if (Result<> restored = ranges_.restore(*bytes); restored.has_error()) return restored;
   }
   for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
     const std::string& stream = plan_.config.streams[id].name.text;
@@ -172,16 +177,10 @@ asio::awaitable<void> Sequencing::run() {
     for (SequencerInput& input : inputs) {
       if (auto* decoded = std::get_if<Decoded>(&input)) {
         co_await take(std::move(*decoded), now);
-      } else if (auto* join = std::get_if<SourceJoin>(&input)) {
-        sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
-        co_await pass_on(nullptr, false);
-        join->acknowledgement->complete(Acknowledgement::Fate::taken);
       } else if (auto* version = std::get_if<LookupVersion>(&input)) {
         co_await take(std::move(*version), now);
       } else {
-        const SourceEnd end = std::get<SourceEnd>(input);
-        sequencer_.end_source(end.source_id, end.blocks, now, sequenced_);
-        co_await pass_on(nullptr, false);
+        co_await take_notice(input, now);
       }
     }
     if (tick_due_) {
@@ -191,6 +190,28 @@ asio::awaitable<void> Sequencing::run() {
     publish_times();
   }
   co_await end();
+}
+
+/// What a source has to say of its partitions.
+asio::awaitable<void> Sequencing::take_notice(SequencerInput& input, Timestamp now) {
+  if (auto* join = std::get_if<SourceJoin>(&input)) {
+    sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
+    co_await pass_on(nullptr, false);
+    join->acknowledgement->complete(Acknowledgement::Fate::taken);
+  } else if (const auto* leave = std::get_if<SourceLeave>(&input)) {
+    sequencer_.leave(leave->source_id, leave->partitions, now, sequenced_);
+    co_await pass_on(nullptr, false);
+  } else if (auto* proposal = std::get_if<SourceProposal>(&input)) {
+    const std::uint32_t source_id = proposal->source_id;
+    groups_[source_id]->waiting = std::move(*proposal);
+    co_await answer_proposal(source_id);
+  } else if (auto* verdicts = std::get_if<SourceVerdicts>(&input)) {
+    SourceVerdicts all = std::move(*verdicts);
+    co_await decide(std::move(all), now);
+  } else if (const auto* end = std::get_if<SourceEnd>(&input)) {
+    sequencer_.end_source(end->source_id, end->blocks, now, sequenced_);
+    co_await pass_on(nullptr, false);
+  }
 }
 
 void Sequencing::give_up_after_refused(std::uint64_t refused_max, std::function<void()> tell) {
@@ -226,6 +247,10 @@ asio::awaitable<void> Sequencing::take(Decoded decoded, Timestamp now) {
     }
     if (journal_.failed()) break;
     co_await journal_.wait_for_room(bytes);
+  }
+  if (!decoded.agreed && proposes(*decoded.batch)) {
+    co_await propose(std::move(decoded.batch));
+    co_return;
   }
   settle_block(decoded.batch->origin);
   if (hopeless_) {
@@ -272,6 +297,7 @@ void Sequencing::settle(EventBatch& batch) {
   ++batches_[stream_id];
   if (refused_max_ != 0) look_for_hope(batch);
   if (!batch.counted_before) lane_metrics_.count_taken(batch);
+  ranges_.forget({batch.origin.source_id, batch.origin.partition}, batch.origin.number);
   if (!batch.origin.request_key.empty()) request_keys_.remember(batch, encode_answer(batch));
   if (batch.rows == 0) return;
   batch.lookups = lookups_.now();
@@ -330,6 +356,8 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
       settle(**batch);
       sequenced_batches_.add();
       step.acknowledgement = std::move(acknowledgement);
+    } else if (const auto* range = std::get_if<wal::RangeDiscarded>(&item.what)) {
+      ranges_.forget(range->partition, range->number);
     }
     step.what = std::move(item);
     co_await journal_.push(std::move(step));
@@ -448,6 +476,7 @@ asio::awaitable<void> Sequencing::ask_for_checkpoint() {
   checkpoint->parts[part::config] = plan_.config.text;
   sequencer_.snapshot(checkpoint->parts[part::sequencer]);
   request_keys_.snapshot(checkpoint->parts[part::request_keys]);
+  if (ranges_.size() != 0) ranges_.snapshot(checkpoint->parts[part::proposed]);
   for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
     if (deduplicators_[id] == nullptr) continue;
     const std::string& stream = plan_.config.streams[id].name.text;

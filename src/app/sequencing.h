@@ -15,12 +15,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "app/journal.h"
 #include "app/lane.h"
 #include "app/lookups.h"
 #include "app/plan.h"
+#include "app/proposed_ranges.h"
 #include "app/recovery.h"
 #include "app/replay_watch.h"
 #include "app/step.h"
@@ -93,6 +95,12 @@ class Sequencing {
   /// Where a source goes on, by partition. This strand, or before run().
   std::map<std::uint32_t, ResumeState> resume_of(std::uint32_t source_id) const;
 
+  /// What a source has proposed to its group in an earlier life and nobody has decided on, by
+  /// partition. The same.
+  std::map<std::uint32_t, std::vector<ProposedRange>> undecided_of(std::uint32_t source_id) const {
+    return ranges_.undecided(source_id);
+  }
+
   /// What people see of a stream's time; any thread.
   struct StreamTime {
     std::atomic<Timestamp> watermark{kMinTimestamp};
@@ -127,6 +135,15 @@ class Sequencing {
   asio::awaitable<void> take_offered(Timestamp now);
   asio::awaitable<void> take(Decoded decoded, Timestamp now);
   asio::awaitable<void> take_held(Timestamp now);
+  asio::awaitable<void> take_notice(SequencerInput& input, Timestamp now);
+  void make_groups(telemetry::Registry& metrics);
+  bool proposes(const EventBatch& batch) const;
+  asio::awaitable<void> propose(EventBatchPtr batch);
+  asio::awaitable<void> answer_proposal(std::uint32_t source_id);
+  asio::awaitable<void> decide(SourceVerdicts verdicts, Timestamp now);
+  asio::awaitable<void> decide(wal::PartitionId partition, std::uint64_t number, bool committed,
+                               Timestamp now);
+  EventBatchPtr taken_from(const wal::PartitionId& partition, ProposedRanges::Range& range);
   void settle_block(const BlockOrigin& origin);
   bool answer_by_key(Decoded& decoded, Step& step) const;
   void settle(EventBatch& batch);
@@ -163,6 +180,16 @@ class Sequencing {
   /// Blocks of sources that came while the log's disk was full. Bounded: a source sends no more
   /// while it is.
   std::deque<Decoded> held_;
+
+  /// Of a source in a consumer group; null for all others.
+  struct Group {
+    std::uint64_t proposed = 0;             ///< Blocks in this life.
+    std::optional<SourceProposal> waiting;  ///< For so many.
+    telemetry::Counter& discarded_ranges;
+    telemetry::Counter& discarded_events;
+  };
+  ProposedRanges ranges_;
+  std::vector<std::unique_ptr<Group>> groups_;  ///< By source, of the configured ones.
 
   ReplayInput* tail_ = nullptr;
   Care care_;

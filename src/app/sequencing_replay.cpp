@@ -134,6 +134,13 @@ Result<> Sequencing::take_replayed(Replayed& record) {
     if (loaded != nullptr) lookups_.take(*loaded);
     return sequencer_.replay(record.position, *control, sequenced_);
   }
+  if (const auto* proposed = std::get_if<ProposedPayload>(&record.record)) {
+    if (Result<> held = ranges_.hold(record.position, proposed->bytes); held.has_error()) {
+      return held;
+    }
+    const wal::ControlRecord nothing = wal::SetAside{};  // It takes its place, no more.
+    return sequencer_.replay(record.position, nothing, sequenced_);
+  }
   EventBatchPtr batch = std::move(std::get<wal::EventBatchPtr>(record.record));
   batch->lane = static_cast<std::uint32_t>(next_lane_++ % lanes_);
   batch->counted_before = durable_;

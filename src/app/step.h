@@ -26,7 +26,8 @@ struct Acknowledgement {
     no_space,     ///< The log's disk is full: it was not taken.
     not_durable,  ///< The log could not be synced: nobody knows.
   };
-  Fate fate = Fate::taken;  ///< Written before `done`.
+  Fate fate = Fate::taken;     ///< Written before `done`.
+  std::uint64_t position = 0;  ///< Of the log, where that was asked for. The same.
   std::string answer;
   std::atomic<bool> done{false};
   flow::Signal signal;
@@ -68,13 +69,21 @@ struct Noted {
 /// Nothing new: whoever waits hears of it once all before it is durable.
 struct Answer {
   Acknowledgement::Fate fate = Acknowledgement::Fate::repeated;
+  bool sync = false;  ///< Durable for certain, also with durability = "interval".
+};
+
+/// What a source has proposed to its consumer group: for the log alone.
+struct Proposal {
+  std::uint64_t position = 0;
+  std::shared_ptr<const std::string> payload;
+  std::uint32_t crc32c = 0;
 };
 
 /// Nothing new either: lets each stage look at what time has brought.
 struct Nudge {};
 
 struct Step {
-  std::variant<wal::Sequenced, Noted, ShowOpen, Finish, Barrier, Answer, Nudge> what;
+  std::variant<wal::Sequenced, Noted, Proposal, ShowOpen, Finish, Barrier, Answer, Nudge> what;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
   bool replayed = false;               ///< It comes from the log.
   std::uint64_t bytes_in_log = 0;      ///< That its record takes; set by the journal.
@@ -89,6 +98,7 @@ struct Step {
       return std::holds_alternative<wal::Mark>(sequenced->what) ? 0 : sequenced->position;
     }
     if (const auto* noted = std::get_if<Noted>(&what)) return noted->position;
+    if (const auto* proposal = std::get_if<Proposal>(&what)) return proposal->position;
     return 0;
   }
 };

@@ -193,6 +193,8 @@ Result<> Topology::make_sources() {
     setup.event_bytes_max = plan_->config.streams[stream_id].max_event_bytes;
     source::SourceRuntime runtime{*feeds_.back(), pool_,         clock_, stop_sources_,
                                   metrics_,       on_progress(), resume};
+    runtime.undecided = sequencing_->undecided_of(source_id);
+    if (history_ != nullptr) runtime.log_id = history_->log_id();
     Result<std::unique_ptr<source::Source>> source =
         source::make_source(std::move(setup), std::move(runtime));
     if (source.has_error()) return source.error();

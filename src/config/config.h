@@ -40,6 +40,9 @@ struct Config {
   std::string text;
   std::vector<ConfigFile> files;  ///< The given one first, then those that are included.
   std::string data_dir = "./data";
+  /// What the rows of this process are called where it shares its input with others; empty: it does
+  /// not, and no source is in a consumer group.
+  std::string instance;
   std::size_t threads = 0;  ///< Threads that run the io_context; 0: one for each core.
   std::size_t lanes = 0;    ///< Decode and window lanes; 0: as many as threads.
   log::Level log_level = log::Level::info;

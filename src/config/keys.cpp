@@ -13,8 +13,9 @@ namespace streamobs::config {
 namespace {
 
 constexpr std::string_view kTopLevelKeys[] = {
-    "data_dir", "threads", "lanes", "log",  "http",  "store", "wal",      "incidents", "source",
-    "stream",   "window",  "rule",  "sink", "topic", "view",  "endpoint", "include",   "lookup"};
+    "data_dir", "instance",  "threads",  "lanes",   "log",    "http", "store",
+    "wal",      "incidents", "source",   "stream",  "window", "rule", "sink",
+    "topic",    "view",      "endpoint", "include", "lookup"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -36,9 +37,9 @@ constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
 constexpr std::string_view kSourceKeys[] = {
-    "type",     "stream", "format", "path",          "paths",    "follow",
-    "scenario", "rate",   "seed",   "anomaly_share", "history",  "brokers",
-    "topics",   "start",  "on_gap", "options",       "max_skew", "fields"};
+    "type",  "stream", "format",        "path",     "paths",   "follow", "scenario",
+    "rate",  "seed",   "anomaly_share", "history",  "brokers", "topics", "group",
+    "start", "on_gap", "options",       "max_skew", "fields"};
 constexpr std::string_view kStreamKeys[] = {
     "time",       "fields",     "required",     "derive",          "filter",  "check",
     "timezone",   "max_future", "idle_timeout", "max_event_bytes", "paths",   "id",
@@ -104,8 +105,10 @@ const Alias kAliases[] = {
     {&kSource, "file", R"(it is called "path" here)", "path"},
     {&kSource, "bootstrap_servers", R"(it is called "brokers" here)", "brokers"},
     {&kSource, "topic", R"(it is called "topics" here: topics = ["requests"])"},
-    {&kSource, "group",
-     "the source reads all partitions itself; consumer groups are not there yet"},
+    {&kSource, "group_id", R"(it is called "group" here)", "group"},
+    {&kSource, "instance",
+     "it belongs to the top level, above the first section: all of a "
+     "process's groups go by it"},
     {&kSink, "bootstrap_servers", R"(it is called "brokers" here)", "brokers"},
     {&kSink, "topics", R"(a sink writes to one: topic = "service-metrics")"},
     {&kSink, "window", R"(it is called "from" here)", "from"},

@@ -173,9 +173,25 @@ void read_http(const Entry& entry, Config& config, Report& report) {
   }
 }
 
+/// It stands in every row, so it has to be fit to be read.
+void read_instance(const TableReader& table, Config& config) {
+  constexpr std::size_t kLengthMax = 64;
+  table.text("instance", config.instance);
+  if (!table.has("instance")) return;
+  const bool plain = std::all_of(config.instance.begin(), config.instance.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_' || c == '.';
+  });
+  if (plain && !config.instance.empty() && config.instance.size() <= kLengthMax) return;
+  table.error("instance", "this cannot name an instance",
+              "up to 64 letters, digits, \".\", \"-\" and \"_\": instance = \"a\"");
+  config.instance = "mistaken";
+}
+
 void read_top_level(const Value& root, Config& config, Report& report) {
   const TableReader table(root, {1, 1, 0}, "the top level", kTopLevel, report);
   table.text("data_dir", config.data_dir);
+  read_instance(table, config);
   table.integer("threads", 0, kThreadsMax, config.threads);
   table.integer("lanes", 0, kThreadsMax, config.lanes);
 

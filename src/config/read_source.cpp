@@ -41,6 +41,7 @@ constexpr TypedKey kTypedKeys[] = {{"format", "file, stdin and kafka"},
                                    {"history", "demo"},
                                    {"brokers", "kafka"},
                                    {"topics", "kafka"},
+                                   {"group", "kafka"},
                                    {"start", "kafka"},
                                    {"on_gap", "kafka"},
                                    {"options", "kafka"},
@@ -156,6 +157,11 @@ void read_kafka(const TableReader& table, SourceOptions& out) {
   }
   for (const SourceText& topic : out.topics) {
     check_topic(topic, "topics", true, table.report());
+  }
+  table.text("group", out.group);
+  if (table.has("group") && out.group.empty()) {
+    table.error("group", "a consumer group has a name",
+                "group = \"streamobs\", or remove it: then the source reads all partitions itself");
   }
   table.text("start", out.start);
   table.choice("on_gap", kOnGap, out.on_gap);

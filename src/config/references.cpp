@@ -244,6 +244,7 @@ void check_references(Config& config, Report& report) {
   }
   check_paths(config, report);
   check_lines(config, report);
+  check_groups(config, report);
   check_rules(config, windows, report);
   check_views(config, report);
   check_sinks(config, report);

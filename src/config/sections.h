@@ -30,6 +30,9 @@ void check_references(Config& config, Report& report);
 /// The part of it that is about sinks and topics; when the others are resolved.
 void check_sinks(const Config& config, Report& report);
 
+/// The part of it that is about sources in consumer groups, and the rows of what they feed; when
+/// windows are resolved.
+void check_groups(Config& config, Report& report);
 /// The part of it that is about views; when windows are resolved.
 void check_views(Config& config, Report& report);
 /// The part of it that is about endpoints.

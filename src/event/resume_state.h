@@ -20,6 +20,17 @@ struct PartitionPlace {
   friend bool operator==(const PartitionPlace&, const PartitionPlace&) = default;
 };
 
+/// What has been proposed to a consumer group of a partition's blocks, and nobody has decided on.
+struct ProposedRange {
+  std::uint64_t number = 0;    ///< Of the block.
+  std::uint64_t position = 0;  ///< Of the log: where it is proposed.
+};
+/// Those of a partition that were proposed up to that position have become ours, all others not.
+struct RangeVerdict {
+  std::uint32_t partition = 0;
+  std::uint64_t committed_up_to = 0;
+};
+
 /// Of one partition of a source.
 struct ResumeState {
   /// Files that are remembered for one source. Beyond that the one heard of least recently is

@@ -21,8 +21,12 @@ struct Owned {
 };
 constexpr std::string_view kPlacesAreOurs =
     "how far a topic has been read is kept in streamobs' own log, so that it fits what was counted";
-constexpr std::string_view kNoGroups =
-    "the source reads all partitions itself, without a consumer group; groups are not there yet";
+constexpr std::string_view kOwnGroup = "it has a key of its own here: group = \"streamobs\"";
+constexpr std::string_view kEager =
+    "all of a group's members have to give up their partitions before any of them changes hands";
+constexpr std::string_view kMembersComeAndGo =
+    "members come and go, and each process has its own log: it is known by that, and its rows by "
+    "the config's `instance`";
 constexpr std::string_view kOwnKey = "it has a key of its own here: brokers = \"host:9092\"";
 constexpr Owned kOfAll[] = {
     {"bootstrap.servers", kOwnKey},
@@ -39,11 +43,9 @@ constexpr Owned kOfConsumers[] = {
     {"enable.auto.offset.store", kPlacesAreOurs},
     {"offset.store.method", kPlacesAreOurs},
     {"offset.store.path", kPlacesAreOurs},
-    {"group.id", kNoGroups},
-    {"group.instance.id", kNoGroups},
-    {"partition.assignment.strategy", kNoGroups},
-    {"session.timeout.ms", kNoGroups},
-    {"max.poll.interval.ms", kNoGroups},
+    {"group.id", kOwnGroup},
+    {"group.instance.id", kMembersComeAndGo},
+    {"partition.assignment.strategy", kEager},
     {"enable.partition.eof", "streamobs needs it to tell a silent partition from one behind"},
     {"allow.auto.create.topics", "a source makes no topics"},
 };
@@ -84,6 +86,12 @@ constexpr Setting kConsumerFixed[] = {
     {"statistics.interval.ms", "1000"},
     {"allow.auto.create.topics", "false"},
     {"log.queue", "true"},
+};
+/// Of a group's member beside that: it reads nothing.
+constexpr Setting kMemberFixed[] = {
+    {"partition.assignment.strategy", "range,roundrobin"},
+    {"statistics.interval.ms", "0"},
+    {"topic.blacklist", "^__"},  // The brokers' own are meant by no pattern.
 };
 
 constexpr Setting kProducerDefaults[] = {
@@ -188,6 +196,12 @@ bool check(const ProducerOptions& options, Diagnostics& diagnostics) {
 
 Result<Conf> consumer_conf(const ClientOptions& options) {
   return conf_of(kConsumer, options, {});
+}
+
+Result<Conf> group_conf(const ClientOptions& options, const std::string& group) {
+  std::vector<std::pair<const char*, std::string>> own{{"group.id", group}};
+  for (const auto& [name, value] : kMemberFixed) own.emplace_back(name, value);
+  return conf_of(kConsumer, options, own);
 }
 
 Result<Conf> producer_conf(const ProducerOptions& options) {

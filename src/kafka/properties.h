@@ -5,6 +5,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "base/source_text.h"
@@ -24,6 +25,8 @@ bool check(const ProducerOptions& options, Diagnostics& diagnostics);
 
 /// The configuration of a consumer without a group, whose places are in our log.
 Result<Conf> consumer_conf(const ClientOptions& options);
+/// The configuration of a member of that consumer group, whose offsets are committed by hand.
+Result<Conf> group_conf(const ClientOptions& options, const std::string& group);
 /// The configuration of a producer that never sends a message twice.
 Result<Conf> producer_conf(const ProducerOptions& options);
 

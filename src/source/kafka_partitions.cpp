@@ -45,12 +45,7 @@ Result<KafkaPartitions::Found> KafkaPartitions::find(kafka::Consumer& consumer,
       partition.name = fmt::format("{}/{}", topic.name, number);
       if (found_.contains(partition.name)) continue;
       if (stopping()) return fail(ErrorCode::unavailable, "the engine is stopping");
-      if (!give_id(partition.name)) {
-        return fail(ErrorCode::too_large,
-                    fmt::format("source {}: its topics have more than {} partitions (at {}); "
-                                "spread the topics over several sources",
-                                options_.name.text, BlockOrigin::kPartitionsMax, partition.name));
-      }
+      if (!give_id(partition.name)) return too_many(partition.name);
       partition.id = ids_.at(partition.name);
       const Result<std::int64_t> first = first_offset(consumer, partition);
       if (first.has_error()) return first.error();
@@ -61,6 +56,27 @@ Result<KafkaPartitions::Found> KafkaPartitions::find(kafka::Consumer& consumer,
   for (const Partition& partition : found.partitions) found_.insert(partition.name);
   note_missing(found.missing);
   return found;
+}
+
+Error KafkaPartitions::too_many(const std::string& name) const {
+  return fail(ErrorCode::too_large,
+              fmt::format("source {}: its topics have more than {} partitions (at {}); "
+                          "spread the topics over several sources",
+                          options_.name.text, BlockOrigin::kPartitionsMax, name));
+}
+
+Result<std::vector<KafkaPartitions::Partition>> KafkaPartitions::named(
+    const std::vector<kafka::GroupOffset>& given) {
+  std::vector<Partition> partitions;
+  for (const kafka::GroupOffset& one : given) {
+    Partition& partition = partitions.emplace_back();
+    partition.topic = one.topic;
+    partition.number = one.partition;
+    partition.name = fmt::format("{}/{}", one.topic, one.partition);
+    if (!give_id(partition.name)) return too_many(partition.name);
+    partition.id = ids_.at(partition.name);
+  }
+  return partitions;
 }
 
 Result<std::vector<kafka::TopicState>> KafkaPartitions::topics_wanted(

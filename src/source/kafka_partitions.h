@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "event/resume_state.h"
 #include "kafka/consumer.h"
+#include "kafka/group_member.h"
 #include "source/options.h"
 
 namespace streamobs::source {
@@ -39,12 +40,20 @@ class KafkaPartitions {
   /// nothing counts as found.
   Result<Found> find(kafka::Consumer& consumer, const std::function<bool()>& stopping);
 
+  /// The same of partitions that a consumer group has given the source: their ids and names.
+  Result<std::vector<Partition>> named(const std::vector<kafka::GroupOffset>& given);
+  /// Where one begins of which the group has no place: at the log's, or where the config says.
+  /// `unavailable` as above.
+  Result<std::int64_t> first_offset(kafka::Consumer& consumer, const Partition& partition) const;
+  /// What is found from here on has come into being later.
+  void note_found() { found_once_ = true; }
+
   /// A topic that is not there, other than one that cannot be seen.
   static bool is_missing(rd_kafka_resp_err_t error);
 
  private:
   Result<std::vector<kafka::TopicState>> topics_wanted(kafka::Consumer& consumer) const;
-  Result<std::int64_t> first_offset(kafka::Consumer& consumer, const Partition& partition) const;
+  Error too_many(const std::string& name) const;
   bool give_id(const std::string& name);
   void note_missing(const std::vector<kafka::TopicState>& missing);
 

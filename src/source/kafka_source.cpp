@@ -51,12 +51,22 @@ asio::awaitable<Result<>> KafkaSource::run() {
   Result<std::unique_ptr<kafka::Consumer>> made = co_await runtime_.pool.run(make);
   if (made.has_error()) co_return failed(made.error());
   consumer_ = std::move(*made);
+  if (!setup_.options.group.empty()) {
+    group_ = std::make_unique<KafkaGroup>(
+        setup_.options, runtime_, [this](rd_kafka_resp_err_t error, std::string_view about) {
+          count_error(error);
+          say_error(error, kafka::words_of(error), about);
+        });
+    const Result<> opened = co_await group_->open();
+    if (opened.has_error()) co_return failed(opened.error());
+  }
   tasks_.spawn(executor, "kafka look", look_on());
   const Result<> outcome = co_await read();
   looking_ = false;
   if (look_timer_ != nullptr) look_timer_->cancel();
   co_await tasks_.join();
   taken_.clear();
+  if (group_ != nullptr) co_await group_->close();
   const auto close = [this] { consumer_.reset(); };
   co_await runtime_.pool.run(close);
   if (outcome.has_error()) co_return failed(outcome.error());
@@ -64,8 +74,17 @@ asio::awaitable<Result<>> KafkaSource::run() {
 }
 
 asio::awaitable<Result<>> KafkaSource::read() {
+  if (group_ != nullptr) {
+    const Result<Next> begun = co_await join_group();
+    if (begun.has_error()) co_return begun.error();
+    if (*begun == Next::end) co_return Result<>();
+  }
   while (!stopping()) {
-    if (Steady::now() >= look_at_) {
+    if (group_ != nullptr) {
+      const Result<Next> followed = co_await follow_group();
+      if (followed.has_error()) co_return followed.error();
+      if (*followed == Next::end) break;
+    } else if (Steady::now() >= look_at_) {
       const Result<Next> looked = co_await look_for_partitions();
       if (looked.has_error()) co_return looked.error();
       if (*looked == Next::end) break;
@@ -75,17 +94,27 @@ asio::awaitable<Result<>> KafkaSource::read() {
     taken_.clear();
     consumer_->take(taken_);
     consumer_->serve();
+    if (group_ != nullptr) group_->serve();
     if (!taken_.empty()) {
       const Result<Next> next = co_await take_all();
       if (next.has_error()) co_return next.error();
       if (*next == Next::end) break;
-      continue;
+      if (!round_is_full()) continue;
+    } else {
+      const bool flushed = co_await flush_all();
+      if (!flushed) break;
     }
-    const bool flushed = co_await flush_all();
-    if (!flushed) break;
+    if (group_ != nullptr) {
+      const Result<Next> ended = co_await end_round();
+      if (ended.has_error()) co_return ended.error();
+      if (*ended == Next::end) break;
+    }
+    if (!taken_.empty()) continue;
     progress_.state = State::waiting;
     co_await consumer_->wait(kPatience);
   }
+  // What has been pushed is proposed and decided now, not when the next life asks.
+  if (group_ != nullptr) co_await end_round();
   co_return Result<>();
 }
 
@@ -161,6 +190,7 @@ asio::awaitable<void> KafkaSource::look_on() {
   error_code ignored;
   while (looking_) {
     consumer_->serve();
+    if (group_ != nullptr) group_->serve();
     observe();
     timer.expires_after(kLookOnEvery);
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -231,17 +261,18 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_all() {
   co_return Next::go_on;
 }
 
-KafkaSource::Partition& KafkaSource::partition_of(const rd_kafka_message_t& message) {
+/// Null: it is read no more.
+KafkaSource::Partition* KafkaSource::partition_of(const rd_kafka_message_t& message) {
   if (last_ != nullptr && message.rkt == last_topic_ && message.partition == last_->number) {
-    return *last_;
+    return last_;
   }
   const std::string_view topic = rd_kafka_topic_name(message.rkt);
   const auto found = std::find_if(partitions_.begin(), partitions_.end(), [&](const auto& p) {
     return p->number == message.partition && p->topic == topic;
   });
   last_topic_ = message.rkt;
-  last_ = found->get();  // We read no others.
-  return *last_;
+  last_ = found == partitions_.end() ? nullptr : found->get();
+  return last_;
 }
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Message& message) {
@@ -249,7 +280,9 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Messag
     count_error(message->err);
     co_return Next::go_on;
   }
-  Partition& partition = partition_of(*message);
+  Partition* const found = partition_of(*message);
+  if (found == nullptr) co_return Next::go_on;
+  Partition& partition = *found;
   if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
     partition.end_seen = std::max(partition.end_seen, message->offset);
     co_return Next::go_on;
@@ -347,6 +380,10 @@ asio::awaitable<bool> KafkaSource::flush(Partition& partition) {
   block.origin.name = partition.name;
   block.origin.resume.file = partition.name;
   block.origin.resume.offset = static_cast<std::uint64_t>(partition.next);
+  partition.pushed = true;
+  partition.end = partition.next;
+  ++round_blocks_;
+  round_bytes_ += block.bytes->size();
   const bool taken = co_await push(std::move(block));
   co_return taken;
 }

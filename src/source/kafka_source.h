@@ -1,5 +1,6 @@
 // [source.NAME] of type "kafka": the partitions of topics, each read from the place that our own
-// log has for it. No consumer group: the source reads them all.
+// log has for it. Without a group the source reads them all; with one, those that its consumer
+// group gives it, each from the place that the group has (kafka_group.h, kafka_source_group.cpp).
 //
 // One strand, on which everything is done that does not block; what does, on the blocking pool.
 // Partitions are found at the start and once a minute (kafka_partitions.h).
@@ -19,6 +20,7 @@
 
 #include "flow/task_group.h"
 #include "kafka/consumer.h"
+#include "source/kafka_group.h"
 #include "source/kafka_partitions.h"
 #include "source/message_block.h"
 #include "source/message_fields.h"
@@ -41,6 +43,8 @@ class KafkaSource final : public Source {
     std::int64_t next = 0;      ///< Offset of the next message to come.
     std::int64_t end_seen = 0;  ///< Everything before it has been read, or is no message.
     bool held = false;          ///< Not read: it is too far ahead of the others.
+    bool pushed = false;        ///< Something, in this round.
+    std::int64_t end = 0;       ///< Offset behind what was pushed of it last.
     MessageBlock block;
     telemetry::Gauge* lag = nullptr;
     telemetry::Gauge* ahead = nullptr;  ///< Null without max_skew.
@@ -54,6 +58,19 @@ class KafkaSource final : public Source {
   void say_missing(const std::vector<kafka::TopicState>& missing);
   std::unique_ptr<Partition> make_partition(KafkaPartitions::Partition found);
 
+  // With a group: what is read goes by rounds. What a round has pushed is proposed, committed and
+  // decided on as a whole before the next begins.
+  asio::awaitable<Result<Next>> join_group();
+  asio::awaitable<Result<Next>> follow_group();
+  asio::awaitable<Result<Next>> take_over(kafka::GroupEvent event);
+  asio::awaitable<Result<bool>> find_places(std::vector<KafkaPartitions::Partition>& partitions);
+  asio::awaitable<Result<Next>> give_up(bool lost);
+  asio::awaitable<Result<Next>> end_round();
+  asio::awaitable<bool> leave_others(const std::vector<KafkaPartitions::Partition>& given);
+  asio::awaitable<void> forget_partitions();
+  bool round_is_full() const;
+  telemetry::Gauge& group_metric(const char* name, const char* help);
+
   asio::awaitable<void> look_on();
   asio::awaitable<Result<>> keep_together();
   asio::awaitable<Result<Next>> take_all();
@@ -62,7 +79,7 @@ class KafkaSource final : public Source {
   asio::awaitable<Result<Next>> cross_gap(Partition& partition);
   asio::awaitable<bool> flush(Partition& partition);
   asio::awaitable<bool> flush_all();
-  Partition& partition_of(const rd_kafka_message_t& message);
+  Partition* partition_of(const rd_kafka_message_t& message);
 
   void observe();
   void say_error(rd_kafka_resp_err_t error, std::string_view text, std::string_view about);
@@ -75,6 +92,12 @@ class KafkaSource final : public Source {
   std::unique_ptr<kafka::Consumer> consumer_;
   std::vector<std::unique_ptr<Partition>> partitions_;
   KafkaPartitions finder_;
+  std::unique_ptr<KafkaGroup> group_;  ///< Null: the source reads all partitions.
+  std::set<std::uint32_t> had_;        ///< Partitions, with a group, at any time.
+  std::size_t round_bytes_ = 0;
+  std::size_t round_blocks_ = 0;
+  /// Set: the group has refused a commit, so nothing is read until it has us join again.
+  std::optional<Steady::time_point> refused_at_;
   std::size_t gathered_bytes_ = 0;
   std::vector<kafka::Message> taken_;
   Partition* last_ = nullptr;  ///< Of the last message.

@@ -68,6 +68,8 @@ struct SourceOptions {
   TopicStart topic_start = TopicStart::earliest;  ///< What that means; set where the plan is made.
   Timestamp start_time = 0;                       ///< With TopicStart::time.
   OnGap on_gap = OnGap::stop;
+  SourceText group;      ///< The consumer group that shares the topics; empty: read them all.
+  std::string instance;  ///< With a group: Config::instance.
   /// A partition whose events are further ahead of the slowest waits for it; 0: none waits.
   Duration max_skew = 0;
   std::vector<MessageField> message_fields;

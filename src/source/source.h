@@ -5,6 +5,7 @@
 // on the blocking pool. Its progress may be read on any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -44,6 +45,10 @@ struct Progress {
   std::atomic<std::uint64_t> messages{0};           ///< Read from topics.
   std::atomic<std::uint64_t> messages_behind{0};    ///< In topics, known and not yet read.
   std::atomic<std::uint64_t> partitions_held{0};    ///< Too far ahead of the others; not read.
+  static constexpr std::int32_t kNoGroup = -2;
+  static constexpr std::int32_t kNoMember = -1;
+  /// Of its membership of a consumer group; kNoMember: it waits to be given one.
+  std::atomic<std::int32_t> group_generation{kNoGroup};
 };
 
 struct SourceSetup {
@@ -67,6 +72,10 @@ struct SourceRuntime {
   /// next_block on and reads its files and topics from their places on. Of what has no places (a
   /// pipe, the demo) only the number goes on.
   std::map<std::uint32_t, ResumeState> resume = {};
+  /// What it had proposed to its consumer group when the engine ended, by partition, in rising
+  /// order: to be decided before anything else.
+  std::map<std::uint32_t, std::vector<ProposedRange>> undecided = {};
+  std::uint64_t log_id = 0;  ///< 0: there is no log.
 
   ResumeState resume_of(std::uint32_t partition) const {
     const auto found = resume.find(partition);
@@ -87,6 +96,9 @@ class Source {
       : setup_(std::move(setup)), runtime_(std::move(runtime)) {
     for (const auto& [partition, state] : runtime_.resume) {
       numbers_[partition] = state.next_block - 1;
+    }
+    for (const auto& [partition, ranges] : runtime_.undecided) {
+      numbers_[partition] = std::max(numbers_[partition], ranges.back().number);
     }
   }
 

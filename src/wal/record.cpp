@@ -139,6 +139,22 @@ bool get(ByteReader& in, std::uint8_t, LookupLoaded& record) {
   return true;
 }
 
+void put(std::string& out, const RangeDiscarded& record) {
+  put_signed(out, record.at);
+  put_varint(out, record.partition.source_id);
+  put_varint(out, record.partition.partition);
+  put_varint(out, record.number);
+}
+
+bool get(ByteReader& in, std::uint8_t, RangeDiscarded& record) {
+  bool fits = true;
+  record.at = in.signed_varint();
+  record.partition.source_id = get_u32(in, fits);
+  record.partition.partition = get_u32(in, fits);
+  record.number = in.varint();
+  return fits;
+}
+
 template <class Record>
 Result<ControlRecord> decode_as(RecordType type, std::string_view payload) {
   ByteReader in(payload);
@@ -170,6 +186,10 @@ std::string_view to_text(RecordType type) {
       return "partitions_joined";
     case RecordType::lookup_loaded:
       return "lookup_loaded";
+    case RecordType::range_proposed:
+      return "range_proposed";
+    case RecordType::range_discarded:
+      return "range_discarded";
   }
   return "unknown";
 }
@@ -197,7 +217,8 @@ ResumePoint read_place(ByteReader& in) {
 RecordType type_of(const ControlRecord& record) {
   static constexpr RecordType kTypes[] = {RecordType::session_started,   RecordType::advanced,
                                           RecordType::source_ended,      RecordType::set_aside,
-                                          RecordType::partitions_joined, RecordType::lookup_loaded};
+                                          RecordType::partitions_joined, RecordType::lookup_loaded,
+                                          RecordType::range_discarded};
   static_assert(std::variant_size_v<ControlRecord> == std::size(kTypes));
   return kTypes[record.index()];
 }
@@ -232,7 +253,10 @@ Result<ControlRecord> decode_control(RecordType type, std::string_view payload) 
       return decode_as<PartitionsJoined>(type, payload);
     case RecordType::lookup_loaded:
       return decode_as<LookupLoaded>(type, payload);
+    case RecordType::range_discarded:
+      return decode_as<RangeDiscarded>(type, payload);
     case RecordType::batch:
+    case RecordType::range_proposed:
       break;
   }
   return fail(ErrorCode::invalid, fmt::format("record type {} is not known to this version",

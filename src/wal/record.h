@@ -1,9 +1,10 @@
 // The records of the write-ahead log: what decides the outcome, and in which order.
 //
 // Each stands in one frame of the log (wal/format.h), whose header bears its type and sequence
-// number: the log position. Here are the payloads of all but `batch`, which has a codec of its own
-// (wal/batch_codec.h). Plain data; encoding is deterministic, and decoding gives ErrorCode::corrupt
-// for whatever was not written by encode(). Bytes: docs/wal-format.md, "Record payloads".
+// number: the log position. Here are the payloads of all but `batch` and `range_proposed`, which
+// are batches and have a codec of their own (wal/batch_codec.h). Plain data; encoding is
+// deterministic, and decoding gives ErrorCode::corrupt for whatever was not written by encode().
+// Bytes: docs/wal-format.md, "Record payloads".
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,8 @@ enum class RecordType : std::uint8_t {
   source_ended = 4,
   set_aside = 5,
   partitions_joined = 6,
+  range_proposed = 7,
+  range_discarded = 8,
   lookup_loaded = 10,
 };
 
@@ -105,8 +108,19 @@ struct LookupLoaded {
   friend bool operator==(const LookupLoaded&, const LookupLoaded&) = default;
 };
 
-using ControlRecord =
-    std::variant<SessionStarted, Advanced, SourceEnded, SetAside, PartitionsJoined, LookupLoaded>;
+/// Messages that were proposed to their consumer group (range_proposed) have not become this log's:
+/// the block of that number will never be a batch. What does become its own is told by the batch
+/// itself, which bears the same source, partition and number.
+struct RangeDiscarded {
+  Timestamp at = 0;
+  PartitionId partition;
+  std::uint64_t number = 0;  ///< Of the block, within its partition.
+
+  friend bool operator==(const RangeDiscarded&, const RangeDiscarded&) = default;
+};
+
+using ControlRecord = std::variant<SessionStarted, Advanced, SourceEnded, SetAside,
+                                   PartitionsJoined, LookupLoaded, RangeDiscarded>;
 
 /// How a place stands in records and in the sequencer's snapshots.
 void put_place(std::string& out, const ResumePoint& place);
@@ -119,8 +133,8 @@ std::size_t text_bytes(const ControlRecord& record);
 /// Appends the payload of `record` to `out`.
 void encode(const ControlRecord& record, std::string& out);
 
-/// The record of type `type` whose payload is `payload`. `batch` is not one of them, and neither is
-/// a type that this version does not know: ErrorCode::invalid.
+/// The record of type `type` whose payload is `payload`. `batch` and `range_proposed` are none of
+/// them, and neither is a type that this version does not know: ErrorCode::invalid.
 Result<ControlRecord> decode_control(RecordType type, std::string_view payload);
 
 }  // namespace streamobs::wal

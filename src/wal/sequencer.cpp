@@ -59,6 +59,49 @@ void Sequencer::apply(const PartitionsJoined& joined) {
   }
 }
 
+void Sequencer::leave(std::uint32_t source_id, const std::vector<std::uint32_t>& partitions,
+                      Timestamp now, std::vector<Sequenced>& out) {
+  Source& source = sources_[source_id];
+  const Stream& stream = streams_[source.stream_id];
+  Advanced left;
+  left.at = now;
+  left.stream_id = source.stream_id;
+  for (const std::uint32_t number : partitions) {
+    const auto known = source.partitions.find(number);
+    if (known == source.partitions.end() || known->second.activity != Activity::active) continue;
+    left.idle.push_back({source_id, number});
+  }
+  if (left.idle.empty()) return;
+  std::sort(left.idle.begin(), left.idle.end());
+  bool others = false;
+  Timestamp least = kMaxTimestamp;
+  for (const std::uint32_t other : stream.sources) {
+    for (const auto& [number, partition] : sources_[other].partitions) {
+      const PartitionId id{other, number};
+      if (partition.activity != Activity::active ||
+          std::binary_search(left.idle.begin(), left.idle.end(), id)) {
+        continue;
+      }
+      others = true;
+      least = std::min(least, partition.newest);
+    }
+  }
+  if (!others) return;
+  if (least > stream.watermark) left.watermark = least;
+  out.push_back({++position_, left});
+  apply(left, out);
+}
+
+void Sequencer::discard(RangeDiscarded range, std::vector<Sequenced>& out) {
+  apply(range);
+  out.push_back({++position_, range});
+}
+
+void Sequencer::apply(const RangeDiscarded& range) {
+  Partition& partition = sources_[range.partition.source_id].partitions[range.partition.partition];
+  partition.resume.next_block = std::max(partition.resume.next_block, range.number + 1);
+}
+
 void Sequencer::admit(EventBatchPtr batch, Timestamp now, std::vector<Sequenced>& out) {
   const std::uint32_t source_id = batch->origin.source_id;
   Source& source = sources_[source_id];
@@ -218,6 +261,8 @@ Result<> Sequencer::check_names(const ControlRecord& record) const {
     good = std::all_of(joined->partitions.begin(), joined->partitions.end(),
                        [&](const auto& p) { return known({joined->source_id, p.partition}); });
     good = good && known({joined->source_id, 0});
+  } else if (const auto* range = std::get_if<RangeDiscarded>(&record)) {
+    good = known(range->partition);
   }
   if (good) return {};
   return fail(ErrorCode::corrupt,
@@ -258,6 +303,9 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
   } else if (const auto* joined = std::get_if<PartitionsJoined>(&record)) {
     out.push_back({position_, *joined});
     apply(*joined);
+  } else if (const auto* range = std::get_if<RangeDiscarded>(&record)) {
+    out.push_back({position_, *range});
+    apply(*range);
   } else if (const auto* session = std::get_if<SessionStarted>(&record)) {
     apply(*session);
   }

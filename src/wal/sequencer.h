@@ -63,7 +63,7 @@ struct Mark {
 /// own; marks follow from them.
 struct Sequenced {
   std::uint64_t position = 0;
-  std::variant<EventBatchPtr, Advanced, SourceEnded, PartitionsJoined, Mark> what;
+  std::variant<EventBatchPtr, Advanced, SourceEnded, PartitionsJoined, RangeDiscarded, Mark> what;
 };
 
 class Sequencer {
@@ -78,6 +78,16 @@ class Sequencer {
   /// From here on a source reads these partitions (below BlockOrigin::kPartitionsMax), each of
   /// which holds the watermark back as an expected source does. Their first batches come later.
   void join(PartitionsJoined joined, std::vector<Sequenced>& out);
+
+  /// A source reads these partitions no more; others do. They no longer hold the watermark back,
+  /// until they join again. Where none other is left that could say how late it is, they do as
+  /// silent ones do: time goes by the wall clock once the idle timeout is over, so that a source
+  /// that is given partitions again a moment later has lost nothing.
+  void leave(std::uint32_t source_id, const std::vector<std::uint32_t>& partitions, Timestamp now,
+             std::vector<Sequenced>& out);
+
+  /// The block of that number, the next of its partition, will not come: others have its messages.
+  void discard(RangeDiscarded range, std::vector<Sequenced>& out);
 
   /// Takes a decoded batch and appends what may go on now: the batch once its turn has come (with
   /// batches behind it that waited for it), and marks where a watermark crossed a closing line.
@@ -177,6 +187,7 @@ class Sequencer {
   void apply(const Advanced& advanced, std::vector<Sequenced>& out);
   void apply(const SourceEnded& ended, std::vector<Sequenced>& out);
   void apply(const PartitionsJoined& joined);
+  void apply(const RangeDiscarded& range);
   void apply(const SessionStarted& session);
   /// Least newest-time of the active partitions of a stream but `except`; kMaxTimestamp if none.
   Timestamp least_active(const Stream& stream, const Partition* except) const;

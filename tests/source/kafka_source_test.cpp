@@ -96,6 +96,9 @@ class Sink final : public BlockSink {
     if (after_join) after_join();
     co_return true;
   }
+  asio::awaitable<bool> leave(std::vector<std::uint32_t>) override { co_return true; }
+  asio::awaitable<std::optional<std::uint64_t>> propose() override { co_return std::nullopt; }
+  asio::awaitable<bool> decide(std::vector<RangeVerdict>) override { co_return true; }
   void set_behind(std::uint32_t partition, bool is_behind) override {
     behind[partition] = is_behind;
   }

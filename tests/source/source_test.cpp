@@ -26,6 +26,9 @@ class CollectingSink final : public BlockSink {
     co_return true;
   }
   asio::awaitable<bool> join(std::vector<PartitionPlace>) override { co_return true; }
+  asio::awaitable<bool> leave(std::vector<std::uint32_t>) override { co_return true; }
+  asio::awaitable<std::optional<std::uint64_t>> propose() override { co_return std::nullopt; }
+  asio::awaitable<bool> decide(std::vector<RangeVerdict>) override { co_return true; }
   void set_behind(std::uint32_t, bool) override {}
   Duration ahead(std::uint32_t) const override { return 0; }
   std::string text() const {

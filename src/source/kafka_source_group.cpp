@@ -1,0 +1,252 @@
+// The Kafka source's part with a consumer group: joining it, taking partitions over and giving them
+// up, and the end of a round.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "source/kafka_source.h"
+
+namespace streamobs::source {
+
+namespace {
+
+/// A round is ended early where it has pushed so much: what is proposed is held in memory.
+constexpr std::size_t kRoundBytesMax = std::size_t{8} << 20;
+constexpr std::size_t kRoundBlocksMax = 256;
+/// A member whose commit was refused is told why within a heartbeat or two.
+constexpr auto kJoinAnewAfter = std::chrono::seconds(10);
+
+}  // namespace
+
+bool KafkaSource::round_is_full() const {
+  return group_ != nullptr && (round_bytes_ >= kRoundBytesMax || round_blocks_ >= kRoundBlocksMax);
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::join_group() {
+  progress_.group_generation = Progress::kNoMember;
+  const bool settled = co_await group_->settle_past();
+  if (!settled) co_return Next::end;
+  for (const auto& [id, state] : runtime_.resume) had_.insert(id);
+  const Result<> joined = group_->join();
+  if (joined.has_error()) co_return joined.error();
+  co_return Next::go_on;
+}
+
+/// Does what the group has decided since the last look.
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::follow_group() {
+  kafka::GroupMember& member = group_->member();
+  while (std::optional<kafka::GroupEvent> event = member.next_event()) {
+    Result<Next> next = Next::go_on;
+    if (event->assigned) {
+      next = co_await take_over(std::move(*event));
+    } else {
+      next = co_await give_up(event->lost);
+      if (next.has_value() && *next == Next::go_on) member.release();
+    }
+    if (next.has_error() || *next == Next::end) co_return next;
+  }
+  if (refused_at_ && Steady::now() - *refused_at_ > kJoinAnewAfter) {
+    refused_at_ = Steady::now();
+    const Result<> joined = group_->join();
+    if (joined.has_error()) co_return joined.error();
+  }
+  co_return Next::go_on;
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_over(kafka::GroupEvent event) {
+  group_->member().accept();
+  refused_at_.reset();
+  co_await forget_partitions();
+  Result<std::vector<KafkaPartitions::Partition>> given = finder_.named(event.partitions);
+  if (given.has_error()) co_return given.error();
+  const Result<bool> found = co_await find_places(*given);
+  if (found.has_error()) co_return found.error();
+  if (!*found) co_return stopping() ? Next::end : Next::go_on;
+  std::vector<PartitionPlace> places;
+  for (const KafkaPartitions::Partition& partition : *given) {
+    PartitionPlace joined;
+    joined.partition = partition.id;
+    joined.place.file = partition.name;
+    joined.place.offset = static_cast<std::uint64_t>(partition.first);
+    places.push_back(std::move(joined));
+    runtime_.sink.set_behind(partition.id, true);  // Nobody has looked yet.
+  }
+  std::sort(places.begin(), places.end(), [](const PartitionPlace& a, const PartitionPlace& b) {
+    return a.partition < b.partition;
+  });
+  if (!places.empty()) {
+    const bool joined = co_await runtime_.sink.join(std::move(places));
+    if (!joined) co_return Next::end;
+  }
+  // Only now: while the group shares out what it will mostly give back, time stands still.
+  const bool left = co_await leave_others(*given);
+  if (!left) co_return Next::end;
+  for (KafkaPartitions::Partition& partition : *given) {
+    partitions_.push_back(make_partition(std::move(partition)));
+    const Partition& made = *partitions_.back();
+    const Result<> started = consumer_->start(made.topic, made.number, made.next);
+    if (started.has_error()) co_return started.error();
+  }
+  finder_.note_found();
+  said_.clear();
+  progress_.partitions = partitions_.size();
+  progress_.group_generation = group_->member().generation();
+  group_metric("streamobs_kafka_group_partitions", "Partitions that the consumer group has given.")
+      .set(static_cast<double>(partitions_.size()));
+  group_metric("streamobs_kafka_group_generation",
+               "Which membership of the consumer group this is; -1: none.")
+      .set(group_->member().generation());
+  log::info("Kafka: the group has given this instance partitions",
+            {{"source", setup_.options.name.text},
+             {"group", setup_.options.group.text},
+             {"instance", setup_.options.instance},
+             {"generation", group_->member().generation()},
+             {"partitions", partitions_.size()}});
+  co_return Next::go_on;
+}
+
+/// What we have had at any time, and are not given now.
+asio::awaitable<bool> KafkaSource::leave_others(
+    const std::vector<KafkaPartitions::Partition>& given) {
+  std::set<std::uint32_t> others = had_;
+  for (const KafkaPartitions::Partition& partition : given) {
+    others.erase(partition.id);
+    had_.insert(partition.id);
+  }
+  std::vector<std::uint32_t> ids(others.begin(), others.end());
+  const bool left = co_await runtime_.sink.leave(std::move(ids));
+  co_return left;
+}
+
+telemetry::Gauge& KafkaSource::group_metric(const char* name, const char* help) {
+  return runtime_.metrics.gauge(
+      name, help, {{"source", setup_.options.name.text}, {"group", setup_.options.group.text}});
+}
+
+/// Where each begins. What had no place in the group has one from then on, so that the next owner
+/// begins there too, whatever `start` says by then. False: there is something else to see to.
+asio::awaitable<Result<bool>> KafkaSource::find_places(
+    std::vector<KafkaPartitions::Partition>& partitions) {
+  if (partitions.empty()) co_return true;
+  std::vector<kafka::GroupOffset> asked;
+  for (const KafkaPartitions::Partition& partition : partitions) {
+    asked.push_back({partition.topic, partition.number, -1, {}});
+  }
+  const std::optional<std::vector<kafka::GroupOffset>> committed =
+      co_await group_->ask(std::move(asked));
+  if (!committed) co_return false;
+  group_->remember_marks(*committed);
+  std::vector<kafka::GroupOffset> begun;
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    KafkaPartitions::Partition& partition = partitions[i];
+    partition.first = (*committed)[i].offset;
+    while (partition.first < 0 && !stopping()) {
+      const auto find = [&] { return finder_.first_offset(*consumer_, partition); };
+      const Result<std::int64_t> first = co_await runtime_.pool.run(find);
+      if (first.has_value()) {
+        partition.first = *first;
+        begun.push_back({partition.topic, partition.number, *first, {}});
+      } else if (first.error().code != ErrorCode::unavailable) {
+        co_return first.error();
+      } else {
+        co_await pause(kSecond);
+      }
+    }
+    if (stopping()) co_return false;
+  }
+  if (begun.empty()) co_return true;
+  const std::optional<std::vector<bool>> agreed = co_await group_->agree(0, std::move(begun));
+  if (!agreed) co_return false;
+  if (std::find(agreed->begin(), agreed->end(), false) == agreed->end()) co_return true;
+  refused_at_ = Steady::now();
+  co_return false;
+}
+
+/// What has been read and is not yet decided is, while the group waits. If it does not wait any
+/// more, it will refuse.
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::give_up(bool lost) {
+  if (!lost) {
+    const bool flushed = co_await flush_all();
+    if (!flushed) co_return Next::end;
+  }
+  const Result<Next> ended = co_await end_round();
+  if (ended.has_error() || *ended == Next::end) co_return ended;
+  log::info(lost ? "Kafka: the group has given this instance's partitions to others"
+                 : "Kafka: the group shares its partitions out anew",
+            {{"source", setup_.options.name.text},
+             {"group", setup_.options.group.text},
+             {"partitions", partitions_.size()}});
+  runtime_.metrics
+      .counter("streamobs_kafka_group_rebalances_total",
+               "How often the consumer group has taken the partitions back to share them out anew.",
+               {{"source", setup_.options.name.text}, {"group", setup_.options.group.text}})
+      .add();
+  co_await forget_partitions();
+  co_return Next::go_on;
+}
+
+/// What was read of them and not pushed is read again by whoever has them next.
+asio::awaitable<void> KafkaSource::forget_partitions() {
+  progress_.group_generation = Progress::kNoMember;
+  group_metric("streamobs_kafka_group_generation",
+               "Which membership of the consumer group this is; -1: none.")
+      .set(-1);
+  if (partitions_.empty()) co_return;
+  const auto stop = [this] {
+    for (const auto& partition : partitions_) consumer_->stop(partition->topic, partition->number);
+  };
+  co_await runtime_.pool.run(stop);
+  for (const auto& partition : partitions_) {
+    partition->lag->set(0);
+    runtime_.sink.set_behind(partition->id, false);
+  }
+  partitions_.clear();
+  last_ = nullptr;
+  gathered_bytes_ = 0;
+  progress_.partitions = 0;
+  progress_.partitions_held = 0;
+  group_metric("streamobs_kafka_group_partitions", "Partitions that the consumer group has given.")
+      .set(0);
+}
+
+asio::awaitable<Result<KafkaSource::Next>> KafkaSource::end_round() {
+  if (round_blocks_ == 0) co_return Next::go_on;
+  round_blocks_ = 0;
+  round_bytes_ = 0;
+  std::vector<std::uint32_t> ids;
+  std::vector<kafka::GroupOffset> ends;
+  for (const auto& partition : partitions_) {
+    if (!std::exchange(partition->pushed, false)) continue;
+    ids.push_back(partition->id);
+    ends.push_back({partition->topic, partition->number, partition->end, {}});
+  }
+  const std::optional<std::uint64_t> position = co_await runtime_.sink.propose();
+  if (!position) co_return Next::end;
+  failpoint("group.before_commit");
+  const std::optional<std::vector<bool>> agreed =
+      co_await group_->agree(*position, std::move(ends));
+  failpoint("group.after_commit");
+  if (!agreed) co_return Next::end;
+  bool refused = false;
+  std::vector<RangeVerdict> verdicts;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    verdicts.push_back({ids[i], (*agreed)[i] ? *position : 0});
+    refused = refused || !(*agreed)[i];
+  }
+  const bool decided = co_await runtime_.sink.decide(std::move(verdicts));
+  if (!decided) co_return Next::end;
+  if (!refused) co_return Next::go_on;
+  log::warn(
+      "Kafka: the group has refused a commit: this instance was away for too long, and others have "
+      "its partitions. What it had read of them is not counted here; it joins again",
+      {{"source", setup_.options.name.text},
+       {"group", setup_.options.group.text},
+       {"instance", setup_.options.instance}});
+  refused_at_ = Steady::now();
+  co_await forget_partitions();
+  co_return Next::go_on;
+}
+
+}  // namespace streamobs::source
