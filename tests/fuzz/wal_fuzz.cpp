@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       control(data[0] % 8 == 2 ? 1 : 3, bytes);
       break;
     case 4:
-      control(data[0] % 16 < 8 ? 4 : 5, bytes);
+      control(data[0] % 16 < 8 ? 4 : data[0] < 128 ? 5 : 8, bytes);
       break;
     default:
       batch(bytes);

@@ -93,3 +93,20 @@ TEST_CASE("properties: a producer's are its own") {
   CHECK(value_of(*conf, "transactional.id") == "streamobs-1-out");
   CHECK(value_of(*conf, "enable.idempotence") == "true");
 }
+
+TEST_CASE("properties: a group's member has the user's, and takes turns with the others") {
+  ClientOptions options;
+  options.brokers = "a:1";
+  options.properties.push_back({SourceText("session.timeout.ms"), "7000"});
+  Diagnostics diagnostics;
+  CHECK(check(options, diagnostics));
+  const Result<Conf> conf = group_conf(options, "readers");
+  REQUIRE(conf.has_value());
+  CHECK(value_of(*conf, "group.id") == "readers");
+  CHECK(value_of(*conf, "session.timeout.ms") == "7000");
+  CHECK(value_of(*conf, "enable.auto.commit") == "false");
+  CHECK(value_of(*conf, "partition.assignment.strategy") == "range,roundrobin");
+  for (const char* name : {"group.instance.id", "partition.assignment.strategy"}) {
+    CHECK(told(name, "x").size() == 1);
+  }
+}

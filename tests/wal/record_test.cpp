@@ -28,7 +28,9 @@ std::vector<ControlRecord> examples() {
           SourceEnded{kMaxTimestamp, 7, 18'446'744'073'709'551'615ULL},
           SetAside{1, 99, 3},
           PartitionsJoined{},
-          PartitionsJoined{7, 2, {{0, {"t/0", 0, 0, 12, 0, 0}}, {9, {"t/9", 1, 2, 3, 4, 5}}}}};
+          PartitionsJoined{7, 2, {{0, {"t/0", 0, 0, 12, 0, 0}}, {9, {"t/9", 1, 2, 3, 4, 5}}}},
+          RangeDiscarded{},
+          RangeDiscarded{1'704'804'000'000'000, {3, 1023}, 18'446'744'073'709'551'615ULL}};
 }
 
 std::string payload_of(const ControlRecord& record) {
@@ -57,6 +59,7 @@ TEST_CASE("the bytes of control records are frozen") {
         std::string("\x02\x00\x01\x01\x05\x02\x80\x01", 8));
   CHECK(payload_of(PartitionsJoined{-1, 3, {{2, {"t/2", 0, 0, 300, 0, 0}}}}) ==
         std::string("\x01\x01\x03\x01\x02\x03t/2\x00\x00\xac\x02\x00", 14) + std::string(8, '\0'));
+  CHECK(payload_of(RangeDiscarded{-1, {3, 2}, 300}) == std::string("\x01\x01\x03\x02\xac\x02", 6));
   SessionStarted session;
   session.at = 1;
   session.program = "v";
@@ -72,6 +75,8 @@ TEST_CASE("the bytes of control records are frozen") {
   CHECK(static_cast<int>(RecordType::source_ended) == 4);
   CHECK(static_cast<int>(RecordType::set_aside) == 5);
   CHECK(static_cast<int>(RecordType::partitions_joined) == 6);
+  CHECK(static_cast<int>(RecordType::range_proposed) == 7);
+  CHECK(static_cast<int>(RecordType::range_discarded) == 8);
 }
 
 TEST_CASE("an advance of the version without partitions is still read") {
@@ -101,6 +106,7 @@ TEST_CASE("what was not written by encode is refused") {
   session.sources = {{"demo", 1}};
   CHECK(decode_control(RecordType::session_started, payload_of(session)).has_error());
   CHECK(decode_control(RecordType::batch, "x").error().code == ErrorCode::invalid);
+  CHECK(decode_control(RecordType::range_proposed, "x").error().code == ErrorCode::invalid);
   CHECK(decode_control(static_cast<RecordType>(77), "x").error().code == ErrorCode::invalid);
 }
 
@@ -111,7 +117,7 @@ TEST_CASE("any bytes decode or are refused") {
     for (char& c : bytes) c = static_cast<char>(random() % 4 == 0 ? random() : random() % 3);
     for (const auto type :
          {RecordType::session_started, RecordType::advanced, RecordType::source_ended,
-          RecordType::set_aside, RecordType::partitions_joined}) {
+          RecordType::set_aside, RecordType::partitions_joined, RecordType::range_discarded}) {
       const auto decoded = decode_control(type, bytes);
       if (decoded.has_value()) CHECK(type_of(*decoded) == type);
     }
@@ -121,6 +127,8 @@ TEST_CASE("any bytes decode or are refused") {
 TEST_CASE("record types have names") {
   CHECK(to_text(RecordType::batch) == "batch");
   CHECK(to_text(RecordType::set_aside) == "set_aside");
+  CHECK(to_text(RecordType::range_proposed) == "range_proposed");
+  CHECK(to_text(RecordType::range_discarded) == "range_discarded");
   CHECK(to_text(static_cast<RecordType>(0)) == "unknown");
 }
 
