@@ -24,17 +24,26 @@ std::string describe(const source::Progress& progress) {
   const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
   if (partitions != 0 || generation != source::Progress::kNoGroup) {
     const std::uint64_t held = progress.partitions_held.load(std::memory_order_relaxed);
-    std::string group;
-    if (generation == source::Progress::kNoMember) group = ", waiting for its group";
-    if (generation >= 0) group = fmt::format(", generation {} of its group", generation);
-    return fmt::format("{} partitions, {} messages, {} behind{}{}", partitions,
+    return fmt::format("{} partitions, {} messages, {} behind{}", partitions,
                        progress.messages.load(), progress.messages_behind.load(),
-                       held == 0 ? "" : fmt::format(", {} wait for the others", held), group);
+                       held == 0 ? "" : fmt::format(", {} wait for the others", held));
   }
   const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
   const std::uint64_t files = progress.files.load(std::memory_order_relaxed);
   if (total != 0) return fmt::format("{} of {} bytes, {} files", read, total, files);
   return read == 0 ? std::string() : fmt::format("{} bytes", read);
+}
+
+/// Of a source in a consumer group, behind that.
+std::string describe_group(const source::Progress& progress, const source::SourceOptions& options,
+                           const telemetry::Registry& metrics) {
+  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
+  const double discarded = metrics.value("streamobs_kafka_group_discarded_ranges_total",
+                                         {{"source", options.name.text}});
+  return fmt::format(
+      "; {} in group {}, {}{}", options.instance, options.group.text,
+      generation < 0 ? "waiting for its turn" : fmt::format("generation {}", generation),
+      discarded == 0 ? "" : fmt::format(", {} blocks discarded", discarded));
 }
 
 }  // namespace
@@ -282,6 +291,8 @@ std::vector<serve::SourceState> PipelineView::sources() const {
       const source::Progress& progress = t.sources_[id]->progress();
       state.state = std::string(source::to_text(progress.state.load()));
       state.detail = describe(progress);
+      const source::SourceOptions& options = t.plan_->config.sources[id];
+      if (!options.group.empty()) state.detail += describe_group(progress, options, t.metrics_);
     } else {
       // Those nobody configured are shown once they are used.
       if (state.events == 0 && planned.type == "embedded") continue;

@@ -140,7 +140,8 @@ def test_two_instances_share_a_topic(broker):
             assert {row["instance"] for row in a.windows("per_hour")} == {"a"}
             assert {row["instance"] for row in b.windows("per_hour")} == {"b"}
             assert sum(row["events"] for row in b.windows("per_hour")) == 4000
-            assert ", generation " in detail(b) and "2 partitions" in detail(b)
+            assert "2 partitions, " in detail(b)
+            assert "; b in group shared-readers, generation " in detail(b)
             assert a.stop() == 0
             # Who leaves says so: nobody waits for its session to end.
             b.wait(lambda: assigned(b) == 4, "the others' partitions", seconds=SESSION - 1)

@@ -1,0 +1,219 @@
+// A whole engine in a consumer group of librdkafka's mock cluster, which can be made to refuse
+// commits or to leave them unanswered. With a real broker, and others in the group:
+// tests/e2e/test_kafka_group.py.
+#include <chrono>
+#include <functional>
+#include <librdkafka/rdkafka.h>
+// Needs the one before it.
+#include <librdkafka/rdkafka_mock.h>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "app/engine_run.h"
+#include "kafka/commit_marks.h"
+#include "kafka/consumer.h"
+#include "kafka/group_member.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace streamobs;  // NOLINT
+using testing::EngineRun;
+using testing::plan_of;
+using testing::TemporaryDirectory;
+
+constexpr std::int16_t kOffsetCommit = 8;  // Of the protocol.
+constexpr int kEvents = 500;
+
+rd_kafka_t* producer_of(const std::string& brokers) {
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  char why[256];
+  if (!brokers.empty()) {
+    rd_kafka_conf_set(conf, "bootstrap.servers", brokers.c_str(), why, sizeof why);
+  }
+  return rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+}
+
+class Cluster {
+ public:
+  Cluster() : owner_(producer_of("")), cluster_(rd_kafka_mock_cluster_new(owner_, 1)) {
+    rd_kafka_mock_topic_create(cluster_, "orders", 2, 1);
+    producer_ = producer_of(brokers());
+  }
+  ~Cluster() {
+    rd_kafka_destroy(producer_);
+    rd_kafka_mock_cluster_destroy(cluster_);
+    rd_kafka_destroy(owner_);
+  }
+  std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
+  void produce() {
+    for (int i = 0; i < kEvents; ++i) {
+      std::string message = R"({"t":"2026-01-09T12:00:00Z","n":1})";
+      rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC("orders"), RD_KAFKA_V_PARTITION(i % 2),
+                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                        RD_KAFKA_V_VALUE(message.data(), message.size()), RD_KAFKA_V_END);
+    }
+    REQUIRE(rd_kafka_flush(producer_, 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  void fail_commits(rd_kafka_resp_err_t error, std::size_t times) {
+    const std::vector<rd_kafka_resp_err_t> errors(times, error);
+    rd_kafka_mock_push_request_errors_array(cluster_, kOffsetCommit, errors.size(), errors.data());
+  }
+  void mend() { rd_kafka_mock_clear_request_errors(cluster_, kOffsetCommit); }
+
+  std::vector<kafka::GroupOffset> committed() const {
+    kafka::ClientOptions options;
+    options.brokers = brokers();
+    const auto member =
+        kafka::GroupMember::make(options, "readers", [](rd_kafka_resp_err_t, std::string_view) {});
+    REQUIRE(member.has_value());
+    std::vector<kafka::GroupOffset> offsets{{"orders", 0, -1, {}}, {"orders", 1, -1, {}}};
+    for (int tries = 0; tries < 20 && (*member)->ask(offsets, kSecond).has_error(); ++tries) {
+    }
+    return offsets;
+  }
+
+ private:
+  rd_kafka_t* owner_;
+  rd_kafka_mock_cluster_t* cluster_;
+  rd_kafka_t* producer_ = nullptr;
+};
+
+std::shared_ptr<const app::Plan> plan_for(const Cluster& cluster, const std::string& data_dir) {
+  return plan_of(fmt::format(R"toml(
+instance = "a"
+lanes = 2
+threads = 2
+[http]
+listen = "127.0.0.1:0"
+[source.orders]
+type = "kafka"
+brokers = "{}"
+topics = ["orders"]
+group = "readers"
+options = {{ "heartbeat.interval.ms" = 100 }}
+[stream.orders]
+time = "t"
+idle_timeout = "10m"
+fields = {{ n = "int" }}
+[window.per_minute]
+size = "1m"
+allowed_lateness = "1d"
+emit_every = "10ms"
+select = {{ events = "count(*)" }}
+)toml",
+                             cluster.brokers()),
+                 data_dir);
+}
+
+std::int64_t counted(EngineRun& engine) {
+  store::WindowQuery query;
+  query.window = "per_minute";
+  const auto rows = engine->window_rows(query);
+  REQUIRE(rows.has_value());
+  std::int64_t sum = 0;
+  for (const WindowRow& row : *rows) {
+    CHECK(row.keys.at(0).to_string() == "a");
+    sum += std::stoll(row.metrics[0].to_string());
+  }
+  return sum;
+}
+
+bool until(const std::function<bool()>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+double metric(EngineRun& engine, const char* name) {
+  return engine->metrics().value(name, {{"source", "orders"}});
+}
+
+double in_group(EngineRun& engine, const char* name) {
+  return engine->metrics().value(name, {{"source", "orders"}, {"group", "readers"}});
+}
+
+TEST_CASE("group: what the group refuses is discarded, and counts once when it is read again",
+          "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  EngineRun engine(plan_for(cluster, directory.file("data")));
+  REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+  cluster.fail_commits(RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, 1);
+  cluster.produce();
+  REQUIRE(until([&] { return counted(engine) >= kEvents; }));
+  CHECK(metric(engine, "streamobs_kafka_group_discarded_ranges_total") > 0);
+  CHECK(metric(engine, "streamobs_kafka_group_discarded_events_total") > 0);
+  CHECK(engine.stop() == 0);
+  // The log says the same.
+  EngineRun again(plan_for(cluster, directory.file("data")));
+  REQUIRE(until([&] { return counted(again) == kEvents; }));
+}
+
+TEST_CASE("group: nothing is counted before the group has agreed", "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  {
+    EngineRun engine(plan_for(cluster, directory.file("data")));
+    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+    // Nobody knows whether these were taken.
+    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
+    cluster.produce();
+    REQUIRE(until([&] {
+      return engine->metrics().value(
+                 "streamobs_kafka_errors_total",
+                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
+    }));
+    CHECK(counted(engine) == 0);
+    CHECK(engine.stop() == 0);
+  }
+  // None of them was: what the last life left is asked for, given up and read again.
+  cluster.mend();
+  EngineRun engine(plan_for(cluster, directory.file("data")));
+  REQUIRE(until([&] { return counted(engine) >= kEvents; }));
+  CHECK(metric(engine, "streamobs_kafka_group_discarded_ranges_total") > 0);
+  CHECK(counted(engine) == kEvents);
+}
+
+TEST_CASE("group: a commit bears our mark, and those that others have left", "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  kafka::CommitMarks others;
+  others.set(0xabcdef, 4711);
+  {
+    kafka::ClientOptions options;
+    options.brokers = cluster.brokers();
+    auto made =
+        kafka::GroupMember::make(options, "readers", [](rd_kafka_resp_err_t, std::string_view) {});
+    REQUIRE(made.has_value());
+    kafka::GroupMember& member = **made;
+    REQUIRE(member.subscribe({SourceText("orders")}).has_value());
+    REQUIRE(until([&] {
+      member.serve();
+      return member.has_event();
+    }));
+    member.next_event();
+    member.accept();
+    member.commit({{"orders", 0, 0, others.text()}, {"orders", 1, 0, others.text()}});
+    REQUIRE(until([&] { return member.commit_ended().has_value(); }));
+  }
+  EngineRun engine(plan_for(cluster, directory.file("data")));
+  cluster.produce();
+  REQUIRE(until([&] { return counted(engine) == kEvents; }));
+  CHECK(engine.stop() == 0);
+  for (const kafka::GroupOffset& offset : cluster.committed()) {
+    INFO(offset.metadata);
+    CHECK(offset.offset == kEvents / 2);
+    const kafka::CommitMarks marks = kafka::CommitMarks::parse(offset.metadata);
+    CHECK(marks.size() == 2);
+    CHECK(marks.of(0xabcdef) == 4711);
+  }
+}
+
+}  // namespace
