@@ -166,6 +166,8 @@ def test_members_that_come_and_go_under_load(broker):
             b.start()
         wait_for([a, b], load.all_sent())
         assert a.metric("streamobs_kafka_group_rebalances_total") >= ROUNDS
+        # Who is asked to give its partitions up may finish what it has begun.
+        assert a.metric("streamobs_kafka_group_discarded_ranges_total") == 0
 
 
 def test_members_that_are_killed(broker):
@@ -219,8 +221,7 @@ def failing(engine, place):
         del os.environ["STREAMOBS_FAILPOINT"]
 
 
-@pytest.mark.parametrize("place", ["group.before_commit", "group.after_commit", "log.before_append",
-                                   "log.after_sync", "checkpoint.after_save"])
+@pytest.mark.parametrize("place", ["group.before_commit", "group.after_commit", "log.after_sync"])
 def test_killed_where_it_matters(broker, place):
     """What a crash leaves undecided the group decides, also when others have the partition."""
     topic = "dies-" + place.replace(".", "-")
@@ -230,7 +231,7 @@ def test_killed_where_it_matters(broker, place):
         a.wait(lambda: assigned(a) == 2, "all partitions")
         assert a.stop() == 0
         load.send(20_000)
-        failing(a, place if place.startswith("checkpoint") else f"{place}:3")
+        failing(a, place if place.startswith("group") else f"{place}:3")
         a.process.wait(timeout=60)
         with Streamobs(config(broker, topic, "b")) as b:
             load.send(20_000)

@@ -23,6 +23,7 @@ std::unique_ptr<GroupMember> member_of(const Cluster& cluster, const std::string
   ClientOptions options;
   options.brokers = cluster.brokers();
   options.properties.push_back({SourceText("heartbeat.interval.ms"), "100"});
+  options.properties.push_back({SourceText("session.timeout.ms"), "3000"});
   auto member = GroupMember::make(options, group, [](rd_kafka_resp_err_t, std::string_view) {});
   REQUIRE(member.has_value());
   return std::move(*member);
@@ -135,13 +136,20 @@ TEST_CASE("a group waits until its members have given up what they had", "[kafka
   CHECK_FALSE(event.assigned);
   CHECK_FALSE(event.lost);
   CHECK(event.partitions.size() == 4);
-  // Still its own.
-  CHECK(committed(*first, {{"a-1", 0, 9, {}}}).fates ==
-        std::vector<CommitFate>{CommitFate::stored});
   CHECK_FALSE(second->has_event());
   first->release();
-  REQUIRE(until(both, [&] { return first->has_event() && second->has_event(); }));
-  CHECK(first->next_event()->partitions.size() + second->next_event()->partitions.size() == 4);
+  // Whoever comes first may have all of them for a moment.
+  std::size_t had[2] = {0, 0};
+  REQUIRE(until(both, [&] {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::optional<GroupEvent> next = both[i]->next_event();
+      if (!next) continue;
+      had[i] = next->assigned ? next->partitions.size() : 0;
+      if (next->assigned) both[i]->accept();
+      if (!next->assigned) both[i]->release();
+    }
+    return had[0] == 2 && had[1] == 2;
+  }));
 }
 
 }  // namespace
