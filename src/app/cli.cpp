@@ -24,6 +24,7 @@
 #include "app/lookups.h"
 #include "app/plan.h"
 #include "app/replay.h"
+#include "app/rows_command.h"
 #include "app/tap_command.h"
 #include "app/topology.h"
 #include "app/wal_command.h"
@@ -416,6 +417,10 @@ int run_cli(int argc, char** argv) {
   add_config_options(*topics, arguments);
   topics->add_flag("--create", create_topics, "Make those that are missing, as [topic.NAME] says");
 
+  RowsOptions rows_options;
+  CLI::App* const adding = add_rows_command(app, rows_options);
+  add_config_options(*adding, arguments);
+
   app.footer(kFooter);  // Subcommands made after it would take it over.
   try {
     app.parse(argc, argv);
@@ -439,6 +444,10 @@ int run_cli(int argc, char** argv) {
   if (*topics) {
     const std::shared_ptr<const Plan> plan = plan_of(arguments);
     return plan == nullptr ? kExitBadConfig : show_topics(*plan, create_topics);
+  }
+  if (*adding) {
+    const std::shared_ptr<const Plan> plan = plan_of(arguments);
+    return plan == nullptr ? kExitBadConfig : print_added_rows(*plan, rows_options);
   }
   if (*querying) return run_log_query(query_options);
   if (*replaying && !log_replay_options.directory.empty()) {

@@ -276,6 +276,16 @@ std::vector<Stretch> stretches_of(const store::Database& database, const serve::
   return stretches;
 }
 
+/// Windows are merged whole, or their figures would be those of a part.
+store::WindowQuery whole_windows(const serve::MergeQuery& query) {
+  store::WindowQuery rows = query.rows;
+  if (query.step != 0 && rows.from) rows.from = store::floor_to(*rows.from, query.step);
+  if (query.step != 0 && rows.to) {
+    rows.to = store::floor_to(*rows.to - 1, query.step) + query.step;
+  }
+  return rows;
+}
+
 }  // namespace
 
 Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& database,
@@ -288,12 +298,7 @@ Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& d
   const Result<Timestamp> newest_end = database.newest_end(query.rows.window);
   if (newest_end.has_error()) return newest_end.error();
   Merging merging(*found, query, *newest_end);
-  store::WindowQuery rows = query.rows;
-  // Windows are merged whole, or their figures would be those of a part.
-  if (query.step != 0 && rows.from) rows.from = store::floor_to(*rows.from, query.step);
-  if (query.step != 0 && rows.to) {
-    rows.to = store::floor_to(*rows.to - 1, query.step) + query.step;
-  }
+  const store::WindowQuery rows = whole_windows(query);
   serve::MergedRows out;
   for (const Stretch& stretch : stretches_of(database, query)) {
     store::WindowQuery part = rows;
@@ -314,6 +319,37 @@ Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& d
   if (merged.has_error()) return merged.error();
   out.rows = std::move(*merged);
   return out;
+}
+
+Result<std::vector<WindowRow>> added_rows(const Plan& plan,
+                                          const std::vector<const store::Database*>& databases,
+                                          const serve::MergeQuery& query) {
+  const std::optional<WindowOfPlan> found = find_window(plan, query.rows.window);
+  if (!found) {
+    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.rows.window));
+  }
+  if (const Result<> fit = check(*found, query); fit.has_error()) return fit.error();
+  Timestamp least_end = kMaxTimestamp;
+  std::vector<WindowRow> rows;
+  for (const store::Database* database : databases) {
+    const Result<Timestamp> newest_end = database->newest_end(query.rows.window);
+    if (newest_end.has_error()) return newest_end.error();
+    least_end = std::min(least_end, *newest_end);
+    const auto take = [&rows](const WindowRow& row) {
+      rows.push_back(row);
+      return true;
+    };
+    const Result<> scanned =
+        database->scan_windows(whole_windows(query), store::Resolution::raw, take);
+    if (scanned.has_error()) return scanned.error();
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const WindowRow& a, const WindowRow& b) { return a.start > b.start; });
+  Merging merging(*found, query, least_end);
+  for (const WindowRow& row : rows) {
+    if (!merging.take(row)) break;
+  }
+  return merging.finish();
 }
 
 }  // namespace streamobs::app

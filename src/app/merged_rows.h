@@ -24,4 +24,10 @@ inline constexpr std::size_t kMergedGroupsMax = 100'000;
 Result<serve::MergedRows> merged_rows(const Plan& plan, const store::Database& database,
                                       const serve::MergeQuery& query);
 
+/// The same over the databases of several processes that share a stream: their rows as they closed,
+/// added up. A row is closed once each of them has stored a window that begins behind it.
+Result<std::vector<WindowRow>> added_rows(const Plan& plan,
+                                          const std::vector<const store::Database*>& databases,
+                                          const serve::MergeQuery& query);
+
 }  // namespace streamobs::app

@@ -192,28 +192,6 @@ asio::awaitable<void> Sequencing::run() {
   co_await end();
 }
 
-/// What a source has to say of its partitions.
-asio::awaitable<void> Sequencing::take_notice(SequencerInput& input, Timestamp now) {
-  if (auto* join = std::get_if<SourceJoin>(&input)) {
-    sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
-    co_await pass_on(nullptr, false);
-    join->acknowledgement->complete(Acknowledgement::Fate::taken);
-  } else if (const auto* leave = std::get_if<SourceLeave>(&input)) {
-    sequencer_.leave(leave->source_id, leave->partitions, now, sequenced_);
-    co_await pass_on(nullptr, false);
-  } else if (auto* proposal = std::get_if<SourceProposal>(&input)) {
-    const std::uint32_t source_id = proposal->source_id;
-    groups_[source_id]->waiting = std::move(*proposal);
-    co_await answer_proposal(source_id);
-  } else if (auto* verdicts = std::get_if<SourceVerdicts>(&input)) {
-    SourceVerdicts all = std::move(*verdicts);
-    co_await decide(std::move(all), now);
-  } else if (const auto* end = std::get_if<SourceEnd>(&input)) {
-    sequencer_.end_source(end->source_id, end->blocks, now, sequenced_);
-    co_await pass_on(nullptr, false);
-  }
-}
-
 void Sequencing::give_up_after_refused(std::uint64_t refused_max, std::function<void()> tell) {
   refused_max_ = refused_max;
   tell_hopeless_ = std::move(tell);

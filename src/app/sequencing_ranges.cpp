@@ -25,6 +25,28 @@ void Sequencing::make_groups(telemetry::Registry& metrics) {
   }
 }
 
+/// What a source has to say of its partitions.
+asio::awaitable<void> Sequencing::take_notice(SequencerInput& input, Timestamp now) {
+  if (auto* join = std::get_if<SourceJoin>(&input)) {
+    sequencer_.join({now, join->source_id, std::move(join->partitions)}, sequenced_);
+    co_await pass_on(nullptr, false);
+    join->acknowledgement->complete(Acknowledgement::Fate::taken);
+  } else if (const auto* leave = std::get_if<SourceLeave>(&input)) {
+    sequencer_.leave(leave->source_id, leave->partitions, now, sequenced_);
+    co_await pass_on(nullptr, false);
+  } else if (auto* proposal = std::get_if<SourceProposal>(&input)) {
+    const std::uint32_t source_id = proposal->source_id;
+    groups_[source_id]->waiting = std::move(*proposal);
+    co_await answer_proposal(source_id);
+  } else if (auto* verdicts = std::get_if<SourceVerdicts>(&input)) {
+    SourceVerdicts all = std::move(*verdicts);
+    co_await decide(std::move(all), now);
+  } else if (const auto* end = std::get_if<SourceEnd>(&input)) {
+    sequencer_.end_source(end->source_id, end->blocks, now, sequenced_);
+    co_await pass_on(nullptr, false);
+  }
+}
+
 bool Sequencing::proposes(const EventBatch& batch) const {
   return batch.origin.source_id < groups_.size() && groups_[batch.origin.source_id] != nullptr;
 }

@@ -220,8 +220,11 @@ class WindowCompiler {
       key.type = type;
       plan.keys.push_back(*output);
       plan.key_types.push_back(type);
-      definition +=
-          fmt::format("{}: {}\n", expression_definition(node, outputs_.scope()), to_text(type));
+      // What a constant is, each row says itself: `instance` is one, and rows of several add up.
+      const std::string meaning = node->op == expr::Op::literal
+                                      ? std::string("a constant")
+                                      : expression_definition(node, outputs_.scope());
+      definition += fmt::format("{}: {}\n", meaning, to_text(type));
     }
     plan.definition.emplace_back("by", std::move(definition));
     return keys;

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import Streamobs
+from harness import Streamobs, run
 from kafka_broker import Broker
 
 ROUNDS = int(os.environ.get("STREAMOBS_GROUP_ROUNDS", "2"))
@@ -151,6 +151,56 @@ def test_two_instances_share_a_topic(broker):
             wait_for([a, b], expected)
             assert a.stop() == 0
             assert b.stop() == 0
+
+
+MANY = """
+instance = "%s"
+[source.orders]
+type = "kafka"
+brokers = "%s"
+topics = ["sketched"]
+group = "sketched"
+[stream.orders]
+time = "t"
+fields = { shop = "string", n = "float" }
+idle_timeout = "1s"
+[window.per_hour]
+size = "1h"
+by = ["shop"]
+select = { events = "count(*)", total = "sum(n)", least = "min(n)", mean = "avg(n)", p90 = "quantile(n, 0.9)" }
+"""
+
+
+def test_rows_of_several_instances_add_up(broker):
+    """Also averages and quantiles: by the command that docs/store.md shows."""
+    broker.create("sketched", partitions=2)
+    values = list(range(1, 2001))
+    random.Random(8).shuffle(values)
+    with Streamobs(MANY % ("a", broker.address)) as a, Streamobs(MANY % ("b", broker.address)) as b:
+        a.wait(lambda: assigned(a) == assigned(b) == 1, "one partition each")
+        for partition in range(2):
+            # Of unequal weight, so that a mean of means or of quantiles is another number.
+            part = [v for v in values if (v > 1500) == (partition == 1)]
+            broker.produce("sketched", [json.dumps(
+                {"t": f"2026-01-09T12:{v % 60:02}:00Z", "shop": "x", "n": v}).encode()
+                for v in part], partition)
+        for engine in (a, b):
+            engine.wait(lambda: engine.closed("per_hour"), "the hour to close")
+        assert {r["instance"] for e in (a, b) for r in e.closed("per_hour")} == {"a", "b"}
+        done = run("rows", "per_hour", a.data_dir, b.data_dir, "--config",
+                   a.directory / "obs.toml", "--quantile", "n:0.5")
+        (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+        assert "instance" not in row and row["closed"] and row["shop"] == "x"
+        assert (row["events"], row["total"], row["least"]) == (2000, sum(values), 1)
+        assert row["mean"] == pytest.approx(1000.5)
+        assert row["p90"] == pytest.approx(1800, rel=0.011)
+        assert row["n:0.5"] == pytest.approx(1000, rel=0.011)
+        kept = run("rows", "per_hour", a.data_dir, b.data_dir, "--config", a.directory / "obs.toml",
+                   "--by", "instance").stdout.splitlines()
+        assert sorted(json.loads(line)["instance"] for line in kept) == ["a", "b"]
+        failed = run("rows", "per_hour", "/nowhere", "--config", a.directory / "obs.toml",
+                     check=False)
+        assert failed.returncode == 78 and "/nowhere" in failed.stderr
 
 
 def test_members_that_come_and_go_under_load(broker):
