@@ -1,5 +1,6 @@
-// The sequencing's part for sources in a consumer group: a block is first proposed, which is for
-// the log alone, and gets its place in history when its group has agreed.
+// What sources have to say of their partitions, and the sequencing's part for those in a consumer
+// group: a block is first proposed, which is for the log alone, and gets its place in history when
+// its group has agreed.
 #include <stdexcept>
 #include <utility>
 
