@@ -139,7 +139,7 @@ double in_group(EngineRun& engine, const char* name) {
   return engine->metrics().value(name, {{"source", "orders"}, {"group", "readers"}});
 }
 
-TEST_CASE("group: what the group refuses is discarded, and counts once when it is read again",
+TEST_CASE("group: what the group refuses is discarded and counts once when it is read again",
           "[app]") {
   TemporaryDirectory directory;
   Cluster cluster;
@@ -183,7 +183,7 @@ TEST_CASE("group: nothing is counted before the group has agreed", "[app]") {
   CHECK(counted(engine) == kEvents);
 }
 
-TEST_CASE("group: a commit bears our mark, and those that others have left", "[app]") {
+TEST_CASE("group: a commit bears our mark and those that others have left", "[app]") {
   TemporaryDirectory directory;
   Cluster cluster;
   kafka::CommitMarks others;

@@ -231,7 +231,8 @@ TEST_CASE("proposed ranges: a config that could not take them is refused, with t
 }
 
 /// Logs in which proposals and verdicts come in every order, ended anywhere.
-TEST_CASE("proposed ranges: replayed, what was decided counts and nothing else", "[recovery]") {
+TEST_CASE("proposed ranges: of a replayed log what was decided counts and nothing else",
+          "[recovery]") {
   for (std::uint64_t seed = 1; seed <= 6; ++seed) {
     INFO("seed " << seed);
     std::mt19937_64 random(seed);
