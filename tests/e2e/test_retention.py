@@ -2,6 +2,8 @@
 
 import collections
 import datetime
+import gzip
+import json
 import math
 import random
 import sqlite3
@@ -188,3 +190,37 @@ def test_keep_is_checked(tmp_path):
     config.write_text(CONFIG.replace('{ raw = "2d", hourly = "5d", daily = "30d" }',
                                      '{ raw = "7d", hourly = false, daily = false }'))
     run("validate", "--config", config)
+
+
+def test_what_is_removed_is_in_the_archive(tmp_path):
+    config = CONFIG.split("[window.hops]")[0].replace(
+        'keep = { raw = "2d", hourly = "5d", daily = "30d" }',
+        'keep = { raw = "2d", hourly = "5d", daily = "30d", archive = "old" }')
+    lines = tmp_path / "lines.ndjson"
+    lines.write_bytes(ndjson(sorted(history(), key=lambda e: e["event_time"])))
+    (tmp_path / "obs.toml").write_text(config)
+
+    def replay(to, text=None):
+        if text:
+            (tmp_path / "obs.toml").write_text(text)
+        run("replay", "--config", tmp_path / "obs.toml", "--data-dir", tmp_path / to, lines)
+
+    replay("kept")
+    replay("all", config.replace('"2d", hourly = "5d"', '"90d", hourly = "90d"'))
+    with sqlite3.connect(tmp_path / "all/streamobs.db") as database:
+        wanted = database.execute("select window_start, service, n, cents, p99, users from per_minute "
+                                  "order by window_start, service").fetchall()
+    files = sorted((tmp_path / "kept/old/per_minute/raw").iterdir())
+    assert [f.name for f in files] == [f"2026-01-{day:02d}.ndjson.gz" for day in range(5, 12)]
+    rows = []
+    for file in files:
+        with gzip.open(file, "rt") as opened:
+            rows += [json.loads(line) for line in opened]
+        assert {r["window_start"][:10] for r in rows[-3:]} == {file.name[:10]}
+    with sqlite3.connect(tmp_path / "kept/streamobs.db") as database:
+        left = database.execute("select window_start, service, n, cents, p99, users from per_minute "
+                                "order by window_start, service").fetchall()
+    assert sorted((r["window_start"], r["service"], r["n"], r["cents"], r["p99"], r["users"])
+                  for r in rows) + left == wanted
+    assert len(list((tmp_path / "kept/old/per_minute/hourly").iterdir())) == 4
+    assert not (tmp_path / "all/old").exists()
