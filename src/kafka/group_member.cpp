@@ -192,7 +192,7 @@ void GroupMember::commit(const std::vector<GroupOffset>& offsets) {
   // librdkafka puts on a commit whatever it has at the time.
   if (membership_.empty() || membership() != membership_) {
     ended_ = CommitOutcome{std::vector<CommitFate>(offsets.size(), CommitFate::refused),
-                           RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID};
+                           RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST};
     return;
   }
   const List list = list_of(offsets);

@@ -164,6 +164,7 @@ asio::awaitable<std::optional<std::vector<bool>>> KafkaGroup::agree(
         uncertain[i] = true;
       } else if (!uncertain[i]) {
         ours[i] = false;
+        count_refusal(outcome->error);
       } else {
         // From the refusal on no earlier try of it can come in any more: what is there stays.
         const bool answered = co_await read_back(position, ends[i], ours[i]);
@@ -182,6 +183,15 @@ asio::awaitable<std::optional<std::vector<bool>>> KafkaGroup::agree(
     if (*ours[i]) marks_[name_of(ends[i])] = std::move(written[i]);
   }
   co_return all;
+}
+
+/// By what the brokers said, or "_ASSIGNMENT_LOST" where we knew before we asked.
+void KafkaGroup::count_refusal(rd_kafka_resp_err_t error) {
+  runtime_.metrics
+      .counter("streamobs_kafka_group_refused_commits_total",
+               "Commits of a partition that the consumer group has refused.",
+               {{"source", options_.name.text}, {"error", rd_kafka_err2name(error)}})
+      .add();
 }
 
 asio::awaitable<bool> KafkaGroup::read_back(std::uint64_t position, kafka::GroupOffset end,

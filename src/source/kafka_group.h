@@ -61,6 +61,7 @@ class KafkaGroup {
   asio::awaitable<void> nap(Duration duration);
   asio::awaitable<std::optional<kafka::GroupMember::CommitOutcome>> commit(
       std::vector<kafka::GroupOffset> ends);
+  void count_refusal(rd_kafka_resp_err_t error);
   asio::awaitable<bool> read_back(std::uint64_t position, kafka::GroupOffset end,
                                   std::optional<bool>& ours);
 

@@ -16,8 +16,9 @@ import pytest
 
 from harness import Streamobs, run
 from kafka_broker import Broker
+from tcp_proxy import TcpProxy
 
-ROUNDS = int(os.environ.get("STREAMOBS_GROUP_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("STREAMOBS_GROUP_ROUNDS", "1"))
 SESSION = 6  # Seconds: the least that brokers allow.
 
 CONFIG = """
@@ -47,14 +48,20 @@ select = { events = "count(*)", total = "sum(n)" }
 
 
 @pytest.fixture(scope="module")
-def broker():
+def proxy():
+    with TcpProxy(None) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def broker(proxy):
     # Members that die are missed after their session; nobody waits for those that come.
-    with Broker({"group.initial.rebalance.delay.ms": 0}) as running:
+    with Broker({"group.initial.rebalance.delay.ms": 0}, proxy=proxy) as running:
         yield running
 
 
 def config(broker, topic, instance, extra="", wal=""):
-    return CONFIG % {"brokers": broker.address, "topic": topic, "instance": instance,
+    return CONFIG % {"brokers": broker if isinstance(broker, str) else broker.address, "topic": topic, "instance": instance,
                      "extra": extra, "wal": wal}
 
 
@@ -100,7 +107,7 @@ def added(*engines):
 def wait_for(engines, expected, seconds=90):
     with contextlib.suppress(AssertionError):
         engines[0].wait(lambda: added(*engines) == expected, "the sums", seconds=seconds)
-    assert added(*engines) == expected, engines[0].messages()[-3000:]
+    assert added(*engines) == expected, [(detail(e), e.messages()[-3000:]) for e in engines]
     assert all(engine.metric("streamobs_late_events_total") == 0 for engine in engines)
 
 
@@ -249,7 +256,12 @@ def test_a_zombie_changes_nothing(broker):
         for round_ in range(ROUNDS):
             zombie, other = ((a, b), (b, a))[round_ % 2]
             a.wait(lambda: shared(4, a, b), "both to have some")
+            before = zombie.metric("streamobs_kafka_messages_total")
             load.send(40_000)
+            # In the middle of it: what it has read and not committed comes to the group too late.
+            some = before + load.random.randrange(1, 8000)
+            zombie.wait(lambda: zombie.metric("streamobs_kafka_messages_total") >= some
+                        or all(c.poll() is not None for c in load.clients), "some of the messages")
             zombie.process.send_signal(signal.SIGSTOP)
             other.wait(lambda: assigned(other) == 4, "the zombie's partitions", seconds=60)
             load.send(8000)
@@ -260,6 +272,27 @@ def test_a_zombie_changes_nothing(broker):
             if round_ % 4 >= 2:
                 other.start()
         wait_for([a, b], load.all_sent())
+
+
+def test_a_commit_that_comes_too_late(broker, proxy):
+    """It is held up on its way until others have the partitions: the broker itself refuses it."""
+    broker.create("held", partitions=2)
+    load = Load(broker, "held", 2, seed=9)
+    with Streamobs(config(proxy.address, "held", "a")) as a:
+        a.wait(lambda: assigned(a) == 2, "all partitions")
+        proxy.delay(0.05)  # Nearly always one is on its way.
+        load.send(40_000)
+        a.wait(lambda: a.metric("streamobs_kafka_messages_total") > 500, "some of the messages")
+        proxy.stall()
+        with Streamobs(config(broker, "held", "b")) as b:
+            b.wait(lambda: assigned(b) == 2, "the partitions")
+            proxy.go_on()
+            wait_for([a, b], load.all_sent())
+            refused = "streamobs_kafka_group_refused_commits_total"
+            assert a.metric(refused, error="UNKNOWN_MEMBER_ID") > 0
+            assert a.metric("streamobs_kafka_group_discarded_events_total") > 0
+            assert "the group has refused a commit" in a.messages()
+            b.wait(lambda: assigned(a) == assigned(b) == 1, "it to have joined again")
 
 
 def failing(engine, place):
