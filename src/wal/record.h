@@ -30,7 +30,7 @@ enum class RecordType : std::uint8_t {
   partitions_joined = 6,
   range_proposed = 7,
   range_discarded = 8,
-  lookup_loaded = 10,
+  lookup_loaded = 9,
 };
 
 /// "batch", "advanced", …; "unknown" for a number that is none of them.
