@@ -154,6 +154,13 @@ Result<LookupVersion> LookupFiles::read(std::size_t index) {
     return note(index, fail(ErrorCode::io, fmt::format("lookup {}: {} cannot be read",
                                                        lookup.schema.name, lookup.options.path)));
   }
+  const Result<Look> after = look(index);
+  if (after.has_error() || *after != *before) {
+    return note(index, fail(ErrorCode::unavailable,
+                            fmt::format("lookup {}: {} was replaced while it was read; it is read "
+                                        "again at the next look",
+                                        lookup.schema.name, lookup.options.path)));
+  }
   Result<std::shared_ptr<const LookupTable>> table = lookup.read(version.text);
   if (table.has_error()) {
     return note(index, fail(table.error().code, fmt::format("lookup {}: {}", lookup.schema.name,

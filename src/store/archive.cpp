@@ -121,11 +121,20 @@ Result<std::size_t> Archive::advance(const Connection& connection, Timestamp fro
     }
     at_ = Place{**day, **day - 1, {}, 0};
   }
-  const Result<std::vector<WindowRow>> rows =
-      table_.results_behind(connection, at_->start, at_->key, at_->day + kDay, rows_max);
+  Result<std::vector<WindowRow>> rows = next_rows(connection, rows_max);
   if (rows.has_error()) return rows.error();
+  const Result<bool> sound = is_sound(rows->empty());
+  if (sound.has_error()) return failed(sound.error());
+  if (!*sound) {  // Its rows are all still there.
+    at_ = Place{at_->day, at_->day - 1, {}, 0};
+    rows = next_rows(connection, rows_max);
+    if (rows.has_error()) return rows.error();
+  }
   if (rows->empty()) {
-    if (const Result<> finished = finish_day(); finished.has_error()) return finished.error();
+    if (const Result<> finished = finish_day(); finished.has_error()) {
+      return failed(finished.error());
+    }
+    succeeded();
     if (const Result<> forgotten = forget(connection); forgotten.has_error()) {
       return forgotten.error();
     }
@@ -135,12 +144,49 @@ Result<std::size_t> Archive::advance(const Connection& connection, Timestamp fro
   }
   const Result<std::string> packed = pack(lines_of(table_.schema(), *rows));
   if (packed.has_error()) return packed.error();
-  if (const Result<> appended = append(*packed); appended.has_error()) return appended.error();
+  if (const Result<> appended = append(*packed); appended.has_error()) {
+    return failed(appended.error());
+  }
+  succeeded();
   at_->start = rows->back().start;
   at_->key = WindowTable::key_of(rows->back());
   at_->bytes += packed->size();
   if (const Result<> saved = save(connection); saved.has_error()) return saved.error();
   return rows->size();
+}
+
+Result<std::vector<WindowRow>> Archive::next_rows(const Connection& connection,
+                                                  std::size_t rows_max) const {
+  return table_.results_behind(connection, at_->start, at_->key, at_->day + kDay, rows_max);
+}
+
+/// Whether the file has what the database knows of: somebody may have taken it away, or put the
+/// database back without it. One that is `complete` may have its name already.
+Result<bool> Archive::is_sound(bool complete) const {
+  if (at_->bytes == 0) return true;
+  const Result<bool> part = files_.exists(part_of(at_->day));
+  if (part.has_error()) return part;
+  if (!*part) return complete ? files_.exists(file_of(at_->day)) : Result<bool>(false);
+  const Result<std::uint64_t> size = files_.file_size(part_of(at_->day));
+  if (size.has_error()) return size.error();
+  return *size >= at_->bytes;
+}
+
+Result<std::size_t> Archive::failed(const Error& error) {
+  if (error_ != error.message) {
+    log::error(
+        "the archive cannot be written: rows that are older than `keep` stay in the database "
+        "until it can. Is the directory there, ours, and not full?",
+        {{"archive", directory_}, {"error", error.message}});
+  }
+  error_ = error.message;
+  return std::size_t{0};
+}
+
+void Archive::succeeded() {
+  if (error_.empty()) return;
+  error_.clear();
+  log::info("the archive can be written again", {{"archive", directory_}});
 }
 
 /// Behind what the database knows of: what a crash has left there is overwritten.
@@ -158,7 +204,8 @@ Result<> Archive::append(const std::string& packed) const {
   if (const Result<> cut = (*file)->truncate(at_->bytes + packed.size()); cut.has_error()) {
     return cut;
   }
-  return (*file)->sync_data();
+  if (const Result<> synced = (*file)->sync_data(); synced.has_error()) return synced;
+  return at_->bytes == 0 ? files_.sync_directory(directory_) : Result<>();
 }
 
 /// Gives the file its name; one that is there is never overwritten. After a crash in between, the

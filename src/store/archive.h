@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/file_system.h"
@@ -30,12 +31,14 @@ class Archive {
   Result<> load(const Connection& connection);
   /// Writes at most `rows_max` further rows of windows that start in [from, until), both midnights
   /// (UTC), within the caller's transaction, in which the caller notes how far done_until() has
-  /// come: the next call's `from`. Gives how many rows that were, 1 where a day has ended; 0: all
-  /// are in files.
+  /// the next call's `from`. Gives how many rows that were, 1 where a day has ended; 0: all are in
+  /// files, or the files cannot be written: error() says why, and it is tried again.
   Result<std::size_t> advance(const Connection& connection, Timestamp from, Timestamp until,
                               std::size_t rows_max);
   /// What starts before this is in files, as far as advance() was asked for it.
   Timestamp done_until() const { return done_until_; }
+  /// What keeps it from writing; empty: nothing.
+  const std::string& error() const { return error_; }
 
  private:
   /// The day under way, and the last of its rows that has been written.
@@ -47,8 +50,13 @@ class Archive {
   };
   Result<std::optional<Timestamp>> next_day(const Connection& connection, Timestamp from,
                                             Timestamp until) const;
+  Result<std::vector<WindowRow>> next_rows(const Connection& connection,
+                                           std::size_t rows_max) const;
+  Result<bool> is_sound(bool complete) const;
   Result<> append(const std::string& packed) const;
   Result<> finish_day() const;
+  Result<std::size_t> failed(const Error& error);
+  void succeeded();
   Result<> save(const Connection& connection) const;
   Result<> forget(const Connection& connection) const;
   std::string file_of(Timestamp day) const;
@@ -59,6 +67,7 @@ class Archive {
   const WindowTable& table_;
   std::optional<Place> at_;
   Timestamp done_until_ = kMinTimestamp;
+  std::string error_;
 };
 
 }  // namespace streamobs::store

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
 #include "base/posix_file_system.h"
 
 namespace streamobs::store {
@@ -162,7 +161,8 @@ Result<std::size_t> WindowStore::remove_old(const Connection& connection, Level&
   if (coarser != nullptr) until = std::min(until, floor_to(coarser->rollup.merged_until(), kDay));
   Result<std::size_t> put_away_rows = std::size_t{0};
   if (level.archive && until > level.removed_until.load(std::memory_order_relaxed)) {
-    put_away_rows = put_away(connection, level, until, rows_max);
+    const Timestamp from = level.removed_until.load(std::memory_order_relaxed);
+    put_away_rows = level.archive->advance(connection, from, until, rows_max);
     if (put_away_rows.has_error()) return put_away_rows;
     // With the step that ends a day, so that no other begins it anew.
     until = std::min(until, level.archive->done_until());
@@ -176,27 +176,6 @@ Result<std::size_t> WindowStore::remove_old(const Connection& connection, Level&
   if (*put_away_rows != 0) return put_away_rows;
   return level.table.remove(connection, kMinTimestamp,
                             level.removed_until.load(std::memory_order_relaxed), rows_max);
-}
-
-/// Where the archive cannot be written, rows stay: it is told, and tried again.
-Result<std::size_t> WindowStore::put_away(const Connection& connection, Level& level,
-                                          Timestamp until, std::size_t rows_max) {
-  const Timestamp from = level.removed_until.load(std::memory_order_relaxed);
-  Result<std::size_t> rows = level.archive->advance(connection, from, until, rows_max);
-  if (rows.has_value()) {
-    if (!std::exchange(archive_error_, {}).empty()) {
-      log::info("the archive can be written again", {{"window", schema().window}});
-    }
-    return rows;
-  }
-  if (archive_error_ != rows.error().message) {
-    archive_error_ = rows.error().message;
-    log::error(
-        "the archive cannot be written: rows that are older than `keep` stay in the database "
-        "until it can",
-        {{"window", schema().window}, {"error", archive_error_}});
-  }
-  return std::size_t{0};
 }
 
 WindowStore::Level::Level(const std::shared_ptr<const WindowSchema>& schema, Resolution resolution,

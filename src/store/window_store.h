@@ -69,8 +69,6 @@ class WindowStore {
   };
 
   const Level* level(Resolution resolution) const;
-  Result<std::size_t> put_away(const Connection& connection, Level& level, Timestamp until,
-                               std::size_t rows_max);
   Result<std::size_t> merge(const Connection& connection, const StateMerger& merger,
                             Timestamp newest_end, std::size_t rows_max);
   Result<std::size_t> remove_old(const Connection& connection, Level& level, const Coarse* coarser,
@@ -79,7 +77,6 @@ class WindowStore {
   Level raw_;
   std::unique_ptr<Coarse> hourly_;  ///< Null: the window's size does not divide it.
   std::unique_ptr<Coarse> daily_;
-  std::string archive_error_;  ///< Told last; empty: there is none.
 };
 
 }  // namespace streamobs::store

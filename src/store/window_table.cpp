@@ -470,8 +470,9 @@ std::string WindowTable::key_of(const WindowRow& row) {
 Result<std::vector<WindowRow>> WindowTable::rows_behind(const Connection& connection,
                                                         Timestamp start, const std::string& key,
                                                         Timestamp before, std::size_t limit) const {
+  const Condition condition = condition_behind(start, key, before);
   Result<Statement> select =
-      this->select(connection, ", state", condition_behind(start, key, before),
+      this->select(connection, ", state", condition,
                    fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
   if (select.has_error()) return select.error();
   return rows_with_state(*select);
@@ -481,8 +482,9 @@ Result<std::vector<WindowRow>> WindowTable::results_behind(const Connection& con
                                                            Timestamp start, const std::string& key,
                                                            Timestamp before,
                                                            std::size_t limit) const {
+  const Condition condition = condition_behind(start, key, before);
   Result<Statement> select =
-      this->select(connection, metric_columns(), condition_behind(start, key, before),
+      this->select(connection, metric_columns(), condition,
                    fmt::format("ORDER BY window_start, _key LIMIT {}", row_limit(limit)));
   if (select.has_error()) return select.error();
   return rows_with_metrics(*select);

@@ -69,8 +69,11 @@ class WindowTable {
   };
   Result<Condition> condition_of(const WindowQuery& query) const;
   static Condition condition_behind(Timestamp start, const std::string& key, Timestamp before);
+  /// Its texts are not copied: the condition must outlive the statement.
   Result<Statement> select(const Connection& connection, const std::string& columns,
                            const Condition& condition, const std::string& behind) const;
+  Result<Statement> select(const Connection& connection, const std::string& columns,
+                           Condition&& condition, const std::string& behind) const = delete;
   std::string metric_columns() const;
   void read_metrics(const Statement& select, WindowRow& row) const;
   WindowRow row_at(const Statement& select) const;

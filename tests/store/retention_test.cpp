@@ -186,6 +186,27 @@ TEST_CASE("old rows go by whole days, once they are merged, a few at a time", "[
   CHECK(stored(*database, Resolution::raw).begin()->first.first == kDayOne + 7 * kDay);
 }
 
+TEST_CASE("a window of more rows than a step has is merged whole", "[store]") {
+  const TempDir temp;
+  const auto database = open_keeping(temp.database(), {100 * kDay, 100 * kDay, 100 * kDay});
+  Sums rows;
+  for (int minute = 0; minute < 3; ++minute) {
+    std::vector<WindowRow> of_minute;
+    for (int i = 0; i < 1'700; ++i) {
+      const Timestamp start = kDayOne + minute * kMinute;
+      const std::string key = "a key of some length, number " + std::to_string(i);
+      of_minute.push_back(row_of(start, key, i));
+      rows[{start, key}] = i;
+    }
+    write(*database, {batch(minutes(), of_minute)});
+  }
+  write(*database, {batch(minutes(), {row_of(kDayOne + 2 * kDay, "later", 1)})});
+  keep_up(*database);
+  Sums hours = stored(*database, Resolution::hourly);
+  hours.erase({kDayOne + 2 * kDay, "later"});
+  CHECK(hours == merged(rows, kHour));
+}
+
 TEST_CASE("what cannot be merged is left as it is, and its hour without figures", "[store]") {
   const TempDir temp;
   WindowRow other = row_of(kDayOne, "other config", 1);
