@@ -54,9 +54,11 @@ void Lookups::set(std::size_t index, std::shared_ptr<const LookupTable> table, s
 
 void Lookups::take(LookupVersion version, Timestamp at) {
   loads_[version.index]->add();
-  log::info(
-      "a look-up table has another version: events see it from here on",
-      {{"lookup", plan_.lookups[version.index]->schema.name}, {"rows", version.table->rows()}});
+  log::info(has(version.index) ? "a look-up table has another version: events see it from here on"
+                               : "a look-up table has been read: events see it from here on",
+            {{"lookup", plan_.lookups[version.index]->schema.name},
+             {"file", plan_.lookups[version.index]->options.path},
+             {"rows", version.table->rows()}});
   set(version.index, std::move(version.table), std::move(version.text), at);
 }
 
@@ -186,6 +188,10 @@ Result<LookupVersion> LookupFiles::read_if_changed(std::size_t index) {
 Result<LookupVersion> LookupFiles::note(std::size_t index, Result<LookupVersion> version) {
   if (version.has_error()) failures_[index]->add();
   const std::lock_guard lock(mutex_);
+  if (version.has_value() && !errors_[index].empty()) {
+    log::info("a look-up table's file can be taken over again",
+              {{"file", plan_.lookups[index]->options.path}});
+  }
   errors_[index] = version.has_error() ? version.error().message : std::string();
   return version;
 }

@@ -287,12 +287,13 @@ std::function<int(const std::function<Result<ApiTarget>()>&)> add_tap_command(CL
   command.add_option("--target,--url", arguments->target,
                      "http://ADDRESS:PORT of the engine, instead of the config's");
   command.add_option("--count", arguments->count, "Stop after so many rows")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000'000}));
   command.add_option_function<std::string>(
       "--for",
       [arguments](const std::string& text) {
         const Result<Duration> parsed = parse_duration(text);
         if (parsed.has_error()) throw CLI::ValidationError("--for", parsed.error().message);
+        if (*parsed <= 0) throw CLI::ValidationError("--for", "it takes some time, such as 30s");
         arguments->duration = *parsed;
       },
       "Stop after this long, such as 30s or 10m");

@@ -1,6 +1,7 @@
 #include "app/tap_view.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -37,7 +38,12 @@ std::string text_of(dom::element value) {
   }
   if (value.is_null()) return "-";
   if (value.type() == dom::element_type::DOUBLE) {
-    return fmt::format("{:.6g}", double(value));
+    // Money in full; what is small needs no more digits than tell it apart.
+    constexpr double kLarge = 1'000;
+    constexpr double kTooLarge = 1e15;
+    const double number = value;
+    const bool large = std::abs(number) >= kLarge && std::abs(number) < kTooLarge;
+    return large ? fmt::format("{:.2f}", number) : fmt::format("{:.6g}", number);
   }
   return printable(simdjson::minify(value));
 }

@@ -120,14 +120,31 @@ class Checker {
   bool failed_ = false;
 };
 
+/// Whether a CSV's header has a cell of that name, or any row of JSON a member.
+bool names(Format format, std::string_view text, std::string_view name) {
+  if (format != Format::csv) {
+    return text.find(fmt::format("\"{}\"", name)) != std::string_view::npos;
+  }
+  const std::string_view header = text.substr(0, text.find('\n'));
+  constexpr std::string_view kBetween = ",\" \r\xef\xbb\xbf";
+  for (std::size_t at = header.find(name); at != std::string_view::npos;
+       at = header.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    const bool begins = at == 0 || kBetween.find(header[at - 1]) != std::string_view::npos;
+    const bool ends = end == header.size() || kBetween.find(header[end]) != std::string_view::npos;
+    if (begins && ends) return true;
+  }
+  return false;
+}
+
 /// Whether a file has such a column at all: it may be empty in every row.
-bool is_named(const Field& field, std::string_view text) {
-  const auto last_part = [](std::string_view path) { return path.substr(path.rfind('.') + 1); };
-  const auto stands_in = [&](const std::string& path) {
-    return text.find(last_part(path)) != std::string_view::npos;
+bool is_named(const Field& field, Format format, std::string_view text) {
+  const auto stands_there = [&](std::string_view path) {
+    const std::string_view last = format == Format::csv ? path : path.substr(path.rfind('.') + 1);
+    return names(format, text, last);
   };
-  return stands_in(field.path) ||
-         std::any_of(field.aliases.begin(), field.aliases.end(), stands_in);
+  return stands_there(field.path) ||
+         std::any_of(field.aliases.begin(), field.aliases.end(), stands_there);
 }
 
 std::string row_name(const LookupOptions& options, std::uint64_t position) {
@@ -163,7 +180,7 @@ Result<std::shared_ptr<const LookupTable>> LookupPlan::read(std::string_view tex
   if (batch.rows == 0) return refuse("there is no row in it");
   for (std::size_t i = 0; i < schema.columns.size(); ++i) {
     const Field& field = rows->schema.fields[i];
-    if (is_named(field, text)) continue;
+    if (is_named(field, options.format, text)) continue;
     return refuse(
         fmt::format("there is no column {} in it; if it is called something else there, "
                     "say so: {} = {{ type = \"{}\", path = \"NAME\" }}",

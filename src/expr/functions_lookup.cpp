@@ -24,8 +24,13 @@ std::string known(const std::string& name, const std::vector<std::string_view>& 
                   std::string_view what) {
   const std::string_view best = nearest(name, names);
   if (!best.empty()) return fmt::format("did you mean '{}'?", best);
-  if (names.empty())
-    return fmt::format("there are no {}s here: declare one as [lookup.NAME]", what);
+  if (names.empty()) {
+    return fmt::format(
+        "there are no {}s here: declare one as [lookup.NAME]; over rows of a window "
+        "(rules, its metrics) none can be looked into: have the window carry the "
+        "value, max(lookup(…))",
+        what);
+  }
   return fmt::format("there {} {}", names.size() == 1 ? "is" : "are", listed(names));
 }
 

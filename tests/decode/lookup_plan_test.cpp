@@ -255,6 +255,10 @@ TEST_CASE("a file that is no such table is refused with its place", "[lookup]") 
         std::string::npos);
   CHECK(refusal(prices(), "provider,model,since,price,tier\na,b,,1,x\n")
             .find("there is no column usd in it") != std::string::npos);
+  CHECK(refusal(prices(), "provider,model,since,usd_paid,tier\na,b,,1,usd\n")
+            .find("there is no column usd in it") != std::string::npos);
+  CHECK(refusal(prices(), "\xef\xbb\xbf\"provider\",model,since,\"usd\",\"tier\"\r\na,b,,1,\r\n") ==
+        "taken");
   CHECK(refusal(prices(), std::string(LookupPlan::kMaxBytes + 1, ' ')).find("more than a table") !=
         std::string::npos);
   LookupOptions json = prices();
