@@ -266,6 +266,8 @@ std::string_view advice_on(rd_kafka_resp_err_t error) {
       return "the user needs the rights Describe and Read on the topic";
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
       return "the user needs the right Read on the consumer group";
+    case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE:
+      return "set offset.metadata.max.bytes on the brokers to 4096 (their default) or more";
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
