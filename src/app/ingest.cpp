@@ -186,9 +186,16 @@ asio::awaitable<std::optional<std::uint64_t>> SourceFeed::propose() {
 }
 
 asio::awaitable<bool> SourceFeed::decide(std::vector<RangeVerdict> verdicts) {
-  SequencerInput input = SourceVerdicts{source_id_, std::move(verdicts)};
+  const auto acknowledgement = std::make_shared<Acknowledgement>();
+  SequencerInput input = SourceVerdicts{source_id_, std::move(verdicts), acknowledgement};
   const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
-  co_return taken;
+  if (!taken) co_return false;
+  // The next blocks go by other rings, which may be emptied before that one.
+  const auto acknowledged = [&acknowledgement] {
+    return acknowledgement->done.load(std::memory_order_acquire);
+  };
+  co_await acknowledgement->signal.wait(acknowledged);
+  co_return true;
 }
 
 void SourceFeed::set_behind(std::uint32_t partition, bool behind) {

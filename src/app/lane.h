@@ -67,6 +67,7 @@ struct SourceProposal {
 struct SourceVerdicts {
   std::uint32_t source_id = 0;
   std::vector<RangeVerdict> verdicts;
+  AcknowledgementPtr acknowledgement;  ///< Completed when they have been followed.
 };
 using SequencerInput = std::variant<Decoded, SourceJoin, SourceLeave, SourceProposal,
                                     SourceVerdicts, SourceEnd, LookupVersion>;

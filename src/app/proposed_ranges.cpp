@@ -31,6 +31,7 @@ Result<> ProposedRanges::hold(std::uint64_t position, std::string_view payload) 
   }
   Range range;
   range.position = position;
+  range.end = origin->resume.offset;
   range.payload = std::make_shared<const std::string>(payload);
   hold({origin->source_id, origin->partition}, origin->number, std::move(range));
   return {};
@@ -50,13 +51,23 @@ const std::map<std::uint64_t, ProposedRanges::Range>& ProposedRanges::of(
   return found == ranges_.end() ? kNone : found->second;
 }
 
+std::vector<ProposedRange> ProposedRanges::asked_for(const wal::PartitionId& partition,
+                                                     std::uint64_t asked_up_to) const {
+  std::vector<ProposedRange> all;
+  for (const auto& [number, range] : of(partition)) {
+    if (range.agreed || range.position > asked_up_to) continue;
+    all.push_back({number, range.position, range.end});
+  }
+  return all;
+}
+
 std::map<std::uint32_t, std::vector<ProposedRange>> ProposedRanges::undecided(
     std::uint32_t source_id) const {
   std::map<std::uint32_t, std::vector<ProposedRange>> all;
   for (const auto& [partition, ranges] : ranges_) {
     if (partition.source_id != source_id) continue;
     for (const auto& [number, range] : ranges) {
-      all[partition.partition].push_back({number, range.position});
+      all[partition.partition].push_back({number, range.position, range.end});
     }
   }
   return all;
@@ -119,6 +130,9 @@ Result<> ProposedRanges::restore(std::string_view bytes) {
     const auto found = std::find_if(plan_.sources.begin(), plan_.sources.end(), same);
     const Result<wal::BatchHead> head = wal::read_batch_head(*range.payload);
     if (head.has_error()) return head.error();
+    const Result<BlockOrigin> origin = wal::read_batch_origin(*range.payload);
+    if (origin.has_error()) return origin.error();
+    range.end = origin->resume.offset;
     const bool fits = found != plan_.sources.end() && found->configured &&
                       !plan_.config.sources[*found->configured].group.empty() &&
                       head->fingerprint ==

@@ -29,6 +29,7 @@ class ProposedRanges {
 
   struct Range {
     std::uint64_t position = 0;                  ///< Of its range_proposed.
+    std::uint64_t end = 0;                       ///< Offset behind its last message.
     std::shared_ptr<const std::string> payload;  ///< As it stands in that.
     /// Null: it comes from the log or a checkpoint, or has been taken.
     std::unique_ptr<EventBatch> batch;
@@ -48,6 +49,10 @@ class ProposedRanges {
   Range& at(const wal::PartitionId& partition, std::uint64_t number) {
     return ranges_.at(partition).at(number);
   }
+  /// What a verdict of its group is about: those of a partition that nobody has decided on and that
+  /// were proposed up to that position. In rising order.
+  std::vector<ProposedRange> asked_for(const wal::PartitionId& partition,
+                                       std::uint64_t asked_up_to) const;
   /// What is held of a source, by partition, in rising order.
   std::map<std::uint32_t, std::vector<ProposedRange>> undecided(std::uint32_t source_id) const;
   std::size_t size() const;

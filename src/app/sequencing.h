@@ -95,6 +95,9 @@ class Sequencing {
   /// Where a source goes on, by partition. This strand, or before run().
   std::map<std::uint32_t, ResumeState> resume_of(std::uint32_t source_id) const;
 
+  /// Of the log, so far. The same.
+  std::uint64_t last_position() const { return sequencer_.position(); }
+
   /// What a source has proposed to its group in an earlier life and nobody has decided on, by
   /// partition. The same.
   std::map<std::uint32_t, std::vector<ProposedRange>> undecided_of(std::uint32_t source_id) const {

@@ -40,8 +40,10 @@ asio::awaitable<void> Sequencing::take_notice(SequencerInput& input, Timestamp n
     groups_[source_id]->waiting = std::move(*proposal);
     co_await answer_proposal(source_id);
   } else if (auto* verdicts = std::get_if<SourceVerdicts>(&input)) {
+    const AcknowledgementPtr acknowledgement = verdicts->acknowledgement;
     SourceVerdicts all = std::move(*verdicts);
     co_await decide(std::move(all), now);
+    acknowledgement->complete(Acknowledgement::Fate::taken);
   } else if (const auto* end = std::get_if<SourceEnd>(&input)) {
     sequencer_.end_source(end->source_id, end->blocks, now, sequenced_);
     co_await pass_on(nullptr, false);
@@ -59,6 +61,7 @@ asio::awaitable<void> Sequencing::propose(EventBatchPtr batch) {
   const std::uint32_t source_id = origin.source_id;
   ProposedRanges::Range range;
   range.position = sequencer_.take_position();
+  range.end = origin.resume.offset;
   range.payload = std::make_shared<const std::string>(batch->encoded.bytes);
   range.counted = true;
   Step step;
@@ -89,10 +92,7 @@ asio::awaitable<void> Sequencing::answer_proposal(std::uint32_t source_id) {
 asio::awaitable<void> Sequencing::decide(SourceVerdicts verdicts, Timestamp now) {
   for (const RangeVerdict& verdict : verdicts.verdicts) {
     const wal::PartitionId partition{verdicts.source_id, verdict.partition};
-    std::vector<ProposedRange> decided;
-    for (const auto& [number, range] : ranges_.of(partition)) {
-      if (!range.agreed) decided.push_back({number, range.position});
-    }
+    const std::vector<ProposedRange> decided = ranges_.asked_for(partition, verdict.asked_up_to);
     for (const ProposedRange& range : decided) {
       const bool committed = range.position <= verdict.committed_up_to;
       co_await decide(partition, range.number, committed, now);

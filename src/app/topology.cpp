@@ -184,6 +184,10 @@ Result<> Topology::make_sources() {
     const std::map<std::uint32_t, ResumeState> resume = sequencing_->resume_of(source_id);
     std::uint64_t blocks = 0;
     for (const auto& [partition, state] : resume) blocks += state.next_block - 1;
+    // They have their numbers, and will have been followed, when the source ends.
+    std::map<std::uint32_t, std::vector<ProposedRange>> undecided =
+        sequencing_->undecided_of(source_id);
+    for (const auto& [partition, ranges] : undecided) blocks += ranges.size();
     feeds_.push_back(std::make_unique<SourceFeed>(source_id, blocks, lanes_, *sequencing_,
                                                   *journal_, in_flight_, stop_sources_));
     source::SourceSetup setup;
@@ -193,8 +197,9 @@ Result<> Topology::make_sources() {
     setup.event_bytes_max = plan_->config.streams[stream_id].max_event_bytes;
     source::SourceRuntime runtime{*feeds_.back(), pool_,         clock_, stop_sources_,
                                   metrics_,       on_progress(), resume};
-    runtime.undecided = sequencing_->undecided_of(source_id);
+    runtime.undecided = std::move(undecided);
     if (history_ != nullptr) runtime.log_id = history_->log_id();
+    runtime.log_position = sequencing_->last_position();
     Result<std::unique_ptr<source::Source>> source =
         source::make_source(std::move(setup), std::move(runtime));
     if (source.has_error()) return source.error();

@@ -24,11 +24,14 @@ struct PartitionPlace {
 struct ProposedRange {
   std::uint64_t number = 0;    ///< Of the block.
   std::uint64_t position = 0;  ///< Of the log: where it is proposed.
+  std::uint64_t end = 0;       ///< Offset behind its last message.
 };
-/// Those of a partition that were proposed up to that position have become ours, all others not.
+/// Of what was proposed of a partition up to `asked_up_to`: what stands at or before
+/// `committed_up_to` has become ours, the rest not. Nothing is said of what was proposed behind it.
 struct RangeVerdict {
   std::uint32_t partition = 0;
   std::uint64_t committed_up_to = 0;
+  std::uint64_t asked_up_to = 0;
 };
 
 /// Of one partition of a source.

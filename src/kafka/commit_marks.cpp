@@ -53,8 +53,12 @@ std::uint64_t CommitMarks::of(std::uint64_t log_id) const {
   return found == marks_.end() ? 0 : found->position;
 }
 
-void CommitMarks::set(std::uint64_t log_id, std::uint64_t position) {
+void CommitMarks::forget(std::uint64_t log_id) {
   std::erase_if(marks_, [&](const Mark& mark) { return mark.log_id == log_id; });
+}
+
+void CommitMarks::set(std::uint64_t log_id, std::uint64_t position) {
+  forget(log_id);
   marks_.insert(marks_.begin(), Mark{log_id, position});
   if (marks_.size() > kMarksMax) marks_.pop_back();
 }

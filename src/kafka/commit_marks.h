@@ -27,6 +27,7 @@ class CommitMarks {
   /// The position of that log's last commit; 0: none is known.
   std::uint64_t of(std::uint64_t log_id) const;
   void set(std::uint64_t log_id, std::uint64_t position);
+  void forget(std::uint64_t log_id);
   std::size_t size() const { return marks_.size(); }
 
  private:

@@ -190,8 +190,8 @@ void GroupMember::commit(const std::vector<GroupOffset>& offsets) {
   ended_.reset();
   // Without a generation the brokers would take it from anybody once the group has no member left:
   // librdkafka puts on a commit whatever it has at the time.
-  if (membership_.empty() || membership() != membership_) {
-    ended_ = CommitOutcome{std::vector<CommitFate>(offsets.size(), CommitFate::refused),
+  if (generation_ < 0 || membership() != membership_) {
+    ended_ = CommitOutcome{std::vector<CommitFate>(offsets.size(), CommitFate::not_sent),
                            RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST};
     return;
   }

@@ -43,8 +43,9 @@ struct GroupEvent {
 /// What has become of a commit, for one partition.
 enum class CommitFate : std::uint8_t {
   stored,
-  refused,  ///< And will be: this member, or its generation, is the group's no more.
-  unknown,  ///< It may have been stored, or yet be.
+  refused,   ///< And will be: this member, or its generation, is the group's no more.
+  not_sent,  ///< We knew that before we asked. An earlier try may yet come in: none was refused.
+  unknown,   ///< It may have been stored, or yet be.
 };
 
 class GroupMember {

@@ -33,7 +33,8 @@ class BlockSink {
   /// Returns when all that has been pushed is durable, with the log position that stands for it;
   /// none: the engine is shutting down. Nothing is pushed until it is decided.
   virtual asio::awaitable<std::optional<std::uint64_t>> propose() = 0;
-  /// For each partition of which something is undecided. False: as above.
+  /// For each partition of which something is undecided. Returns when it is decided. False: as
+  /// above.
   virtual asio::awaitable<bool> decide(std::vector<RangeVerdict> verdicts) = 0;
 
   /// Whether a partition is known to have more than has been pushed: then its silence is not

@@ -22,11 +22,19 @@ std::string name_of(const kafka::GroupOffset& partition) {
   return fmt::format("{}/{}", partition.topic, partition.partition);
 }
 
+/// A mark alone may be of a time that our log knows nothing of: it was put back from a backup.
+bool is_ours(const kafka::GroupOffset& committed, std::uint64_t mark, const ProposedRange& range) {
+  return mark >= range.position && committed.offset >= static_cast<std::int64_t>(range.end);
+}
+
 }  // namespace
 
 KafkaGroup::KafkaGroup(const SourceOptions& options, const SourceRuntime& runtime,
                        OnTrouble on_trouble)
-    : options_(options), runtime_(runtime), on_trouble_(std::move(on_trouble)) {}
+    : options_(options),
+      runtime_(runtime),
+      on_trouble_(std::move(on_trouble)),
+      reached_(runtime.log_position) {}
 
 asio::awaitable<Result<>> KafkaGroup::open() {
   const auto make = [this] {
@@ -37,6 +45,7 @@ asio::awaitable<Result<>> KafkaGroup::open() {
   Result<std::unique_ptr<kafka::GroupMember>> made = co_await runtime_.pool.run(make);
   if (made.has_error()) co_return made.error();
   member_ = std::move(*made);
+  take_past();
   co_return Result<>();
 }
 
@@ -61,41 +70,64 @@ asio::awaitable<void> KafkaGroup::nap(Duration duration) {
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-asio::awaitable<bool> KafkaGroup::settle_past() {
-  if (runtime_.undecided.empty()) co_return true;
-  std::vector<std::uint32_t> ids;
-  std::vector<kafka::GroupOffset> partitions;
-  std::size_t ranges = 0;
-  for (const auto& [id, proposed] : runtime_.undecided) {
+/// What an earlier life left undecided is open from the start.
+void KafkaGroup::take_past() {
+  for (const auto& [id, ranges] : runtime_.undecided) {
     // Its name has been in the log since it first joined.
     const ResumeState known = runtime_.resume_of(id);
-    if (known.places.empty()) continue;
+    const std::size_t slash =
+        known.places.empty() ? std::string::npos : known.places.back().file.rfind('/');
+    if (slash == std::string::npos) {
+      log::error(
+          "Kafka: the group cannot be asked about what was proposed to it, since the log does not "
+          "say which partition that was; it stays undecided",
+          {{"source", options_.name.text}, {"partition", id}, {"blocks", ranges.size()}});
+      continue;
+    }
     const std::string& name = known.places.back().file;
-    const std::size_t slash = name.rfind('/');
-    kafka::GroupOffset partition;
-    partition.topic = name.substr(0, slash);
-    partition.partition = std::atoi(name.c_str() + slash + 1);
-    ids.push_back(id);
-    partitions.push_back(std::move(partition));
-    ranges += proposed.size();
+    Open past;
+    past.id = id;
+    past.partition.topic = name.substr(0, slash);
+    past.partition.partition = std::atoi(name.c_str() + slash + 1);
+    past.ranges = ranges;
+    open_.push_back(std::move(past));
   }
-  while (!stopping()) {
-    const auto ask = [&] { return member_->ask(partitions, kafka::kAskPatience); };
-    const Result<> answered = co_await runtime_.pool.run(ask);
-    if (answered.has_value()) break;
-    on_trouble_(RD_KAFKA_RESP_ERR__TIMED_OUT, "what was proposed to the group before the start");
-    co_await nap(kTryAgainAfter);
-  }
-  if (stopping()) co_return false;
+}
+
+void KafkaGroup::leave_open(std::uint32_t id, const kafka::GroupOffset& end,
+                            std::uint64_t position) {
+  Open left;
+  left.id = id;
+  left.partition.topic = end.topic;
+  left.partition.partition = end.partition;
+  left.ranges.push_back({0, position, static_cast<std::uint64_t>(end.offset)});
+  open_.push_back(std::move(left));
+}
+
+asio::awaitable<KafkaGroup::Settled> KafkaGroup::settle() {
+  if (open_.empty()) co_return Settled::all;
+  std::vector<kafka::GroupOffset> partitions;
+  for (const Open& open : open_) partitions.push_back(open.partition);
+  const std::optional<std::vector<kafka::GroupOffset>> found = co_await ask(std::move(partitions));
+  if (!found) co_return stopping() ? Settled::end : Settled::later;
   std::vector<RangeVerdict> verdicts;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    const kafka::CommitMarks marks = kafka::CommitMarks::parse(partitions[i].metadata);
-    verdicts.push_back({ids[i], marks.of(runtime_.log_id)});
+  for (std::size_t i = 0; i < open_.size(); ++i) {
+    const kafka::GroupOffset& committed = (*found)[i];
+    const std::uint64_t mark = kafka::CommitMarks::parse(committed.metadata).of(runtime_.log_id);
+    RangeVerdict verdict{open_[i].id, 0, open_[i].ranges.back().position};
+    for (const ProposedRange& range : open_[i].ranges) {
+      if (is_ours(committed, mark, range)) verdict.committed_up_to = range.position;
+    }
+    verdicts.push_back(verdict);
   }
-  log::info("Kafka: the group was asked about what was proposed to it before the start",
-            {{"source", options_.name.text}, {"group", options_.group.text}, {"blocks", ranges}});
+  log::info("Kafka: the group was asked about what was proposed to it before",
+            {{"source", options_.name.text},
+             {"group", options_.group.text},
+             {"partitions", open_.size()}});
   const bool decided = co_await runtime_.sink.decide(std::move(verdicts));
-  co_return decided;
+  if (!decided) co_return Settled::end;
+  open_.clear();
+  co_return Settled::all;
 }
 
 asio::awaitable<std::optional<std::vector<kafka::GroupOffset>>> KafkaGroup::ask(
@@ -111,11 +143,16 @@ asio::awaitable<std::optional<std::vector<kafka::GroupOffset>>> KafkaGroup::ask(
   co_return std::nullopt;
 }
 
-void KafkaGroup::remember_marks(const std::vector<kafka::GroupOffset>& found) {
+std::vector<bool> KafkaGroup::remember_marks(const std::vector<kafka::GroupOffset>& found) {
   marks_.clear();
+  std::vector<bool> from_beyond;
   for (const kafka::GroupOffset& partition : found) {
-    marks_[name_of(partition)] = kafka::CommitMarks::parse(partition.metadata);
+    kafka::CommitMarks marks = kafka::CommitMarks::parse(partition.metadata);
+    from_beyond.push_back(marks.of(runtime_.log_id) > reached_);
+    if (from_beyond.back()) marks.forget(runtime_.log_id);
+    marks_[name_of(partition)] = std::move(marks);
   }
+  return from_beyond;
 }
 
 /// librdkafka tries again by itself; only its answer ends one, so that no earlier commit comes in
@@ -133,8 +170,9 @@ asio::awaitable<std::optional<kafka::GroupMember::CommitOutcome>> KafkaGroup::co
   co_return std::nullopt;
 }
 
-asio::awaitable<std::optional<std::vector<bool>>> KafkaGroup::agree(
+asio::awaitable<std::optional<std::vector<KafkaGroup::Fate>>> KafkaGroup::agree(
     std::uint64_t position, std::vector<kafka::GroupOffset> ends) {
+  reached_ = std::max(reached_, position);
   std::vector<kafka::CommitMarks> written;
   for (kafka::GroupOffset& end : ends) {
     kafka::CommitMarks marks = marks_[name_of(end)];
@@ -142,13 +180,13 @@ asio::awaitable<std::optional<std::vector<bool>>> KafkaGroup::agree(
     end.metadata = marks.text();
     written.push_back(std::move(marks));
   }
-  std::vector<std::optional<bool>> ours(ends.size());
+  std::vector<std::optional<Fate>> fates(ends.size());
   std::vector<bool> uncertain(ends.size(), false);
   while (true) {
     std::vector<std::size_t> open;
     std::vector<kafka::GroupOffset> tried;
     for (std::size_t i = 0; i < ends.size(); ++i) {
-      if (ours[i]) continue;
+      if (fates[i]) continue;
       open.push_back(i);
       tried.push_back(ends[i]);
     }
@@ -159,28 +197,32 @@ asio::awaitable<std::optional<std::vector<bool>>> KafkaGroup::agree(
     for (std::size_t k = 0; k < open.size(); ++k) {
       const std::size_t i = open[k];
       if (outcome->fates[k] == kafka::CommitFate::stored) {
-        ours[i] = true;
+        fates[i] = Fate::ours;
       } else if (outcome->fates[k] == kafka::CommitFate::unknown) {
         uncertain[i] = true;
-      } else if (!uncertain[i]) {
-        ours[i] = false;
+      } else if (!uncertain[i] || position == 0) {
+        // Of where reading begins nothing has been read: whoever is given it next asks for it.
+        fates[i] = Fate::others;
         count_refusal(outcome->error);
+      } else if (outcome->fates[k] == kafka::CommitFate::not_sent) {
+        // Only our next generation keeps an earlier try out.
+        fates[i] = Fate::open;
       } else {
         // From the refusal on no earlier try of it can come in any more: what is there stays.
-        const bool answered = co_await read_back(position, ends[i], ours[i]);
+        const bool answered = co_await read_back(position, ends[i], fates[i]);
         if (!answered) co_return std::nullopt;
       }
     }
-    const bool again = std::any_of(ours.begin(), ours.end(), [](const auto& o) { return !o; });
+    const bool again = std::any_of(fates.begin(), fates.end(), [](const auto& f) { return !f; });
     if (!again) break;
     on_trouble_(outcome->error, "a commit");
     if (stopping()) co_return std::nullopt;
     co_await nap(kTryAgainAfter);
   }
-  std::vector<bool> all;
+  std::vector<Fate> all;
   for (std::size_t i = 0; i < ends.size(); ++i) {
-    all.push_back(*ours[i]);
-    if (*ours[i]) marks_[name_of(ends[i])] = std::move(written[i]);
+    all.push_back(*fates[i]);
+    if (*fates[i] == Fate::ours) marks_[name_of(ends[i])] = std::move(written[i]);
   }
   co_return all;
 }
@@ -195,14 +237,16 @@ void KafkaGroup::count_refusal(rd_kafka_resp_err_t error) {
 }
 
 asio::awaitable<bool> KafkaGroup::read_back(std::uint64_t position, kafka::GroupOffset end,
-                                            std::optional<bool>& ours) {
+                                            std::optional<Fate>& fate) {
+  const ProposedRange range{0, position, static_cast<std::uint64_t>(end.offset)};
   std::vector<kafka::GroupOffset> asked{std::move(end)};
   while (!stopping()) {
     const auto ask = [&] { return member_->ask(asked, kafka::kAskPatience); };
     const Result<> answered = co_await runtime_.pool.run(ask);
     if (answered.has_value()) {
       const kafka::CommitMarks marks = kafka::CommitMarks::parse(asked[0].metadata);
-      ours = marks.of(runtime_.log_id) >= position;
+      const bool ours = is_ours(asked[0], marks.of(runtime_.log_id), range);
+      fate = ours ? Fate::ours : Fate::others;
       co_return true;
     }
     co_await nap(kTryAgainAfter);

@@ -45,6 +45,8 @@ class KafkaPartitions {
   /// Where one begins of which the group has no place: at the log's, or where the config says.
   /// `unavailable` as above.
   Result<std::int64_t> first_offset(kafka::Consumer& consumer, const Partition& partition) const;
+  /// Its place is there now.
+  void remember(std::uint32_t id, std::int64_t place) { places_[id] = place; }
   /// What is found from here on has come into being later.
   void note_found() { found_once_ = true; }
 
@@ -59,7 +61,7 @@ class KafkaPartitions {
 
   const SourceOptions& options_;
   std::map<std::string, std::uint32_t> ids_;      ///< By name; what the log knows, and new ones.
-  std::map<std::uint32_t, std::int64_t> places_;  ///< By id, of what the log knows.
+  std::map<std::uint32_t, std::int64_t> places_;  ///< By id; of what the log knew, and new ones.
   std::set<std::string> found_;                   ///< By name.
   bool first_time_ = true;                        ///< Nothing of this source is in the log.
   bool found_once_ = false;

@@ -62,6 +62,9 @@ asio::awaitable<Result<>> KafkaSource::run() {
   }
   tasks_.spawn(executor, "kafka look", look_on());
   const Result<> outcome = co_await read();
+  // What has been pushed is proposed and decided now, not when the next life asks; also where the
+  // source has failed, since its stream's time would wait for that.
+  if (group_ != nullptr) co_await end_round();
   looking_ = false;
   if (look_timer_ != nullptr) look_timer_->cancel();
   co_await tasks_.join();
@@ -113,8 +116,6 @@ asio::awaitable<Result<>> KafkaSource::read() {
     progress_.state = State::waiting;
     co_await consumer_->wait(kPatience);
   }
-  // What has been pushed is proposed and decided now, not when the next life asks.
-  if (group_ != nullptr) co_await end_round();
   co_return Result<>();
 }
 
@@ -380,12 +381,14 @@ asio::awaitable<bool> KafkaSource::flush(Partition& partition) {
   block.origin.name = partition.name;
   block.origin.resume.file = partition.name;
   block.origin.resume.offset = static_cast<std::uint64_t>(partition.next);
+  const std::size_t bytes = block.bytes->size();
+  const bool taken = co_await push(std::move(block));
+  if (!taken) co_return false;
   partition.pushed = true;
   partition.end = partition.next;
   ++round_blocks_;
-  round_bytes_ += block.bytes->size();
-  const bool taken = co_await push(std::move(block));
-  co_return taken;
+  round_bytes_ += bytes;
+  co_return true;
 }
 
 asio::awaitable<bool> KafkaSource::flush_all() {

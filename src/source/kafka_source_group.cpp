@@ -26,8 +26,6 @@ bool KafkaSource::round_is_full() const {
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::join_group() {
   progress_.group_generation = Progress::kNoMember;
-  const bool settled = co_await group_->settle_past();
-  if (!settled) co_return Next::end;
   for (const auto& [id, state] : runtime_.resume) had_.insert(id);
   const Result<> joined = group_->join();
   if (joined.has_error()) co_return joined.error();
@@ -59,6 +57,10 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_over(kafka::GroupEv
   group_->member().accept();
   refused_at_.reset();
   co_await forget_partitions();
+  // Also of partitions that others are given: the new generation keeps our old commits out of all.
+  const KafkaGroup::Settled settled = co_await group_->settle();
+  if (settled == KafkaGroup::Settled::end) co_return Next::end;
+  if (settled == KafkaGroup::Settled::later) co_return Next::go_on;
   Result<std::vector<KafkaPartitions::Partition>> given = finder_.named(event.partitions);
   if (given.has_error()) co_return given.error();
   const Result<bool> found = co_await find_places(*given);
@@ -137,12 +139,22 @@ asio::awaitable<Result<bool>> KafkaSource::find_places(
   const std::optional<std::vector<kafka::GroupOffset>> committed =
       co_await group_->ask(std::move(asked));
   if (!committed) co_return false;
-  group_->remember_marks(*committed);
+  const std::vector<bool> from_beyond = group_->remember_marks(*committed);
   std::vector<kafka::GroupOffset> begun;
   for (std::size_t i = 0; i < partitions.size(); ++i) {
     KafkaPartitions::Partition& partition = partitions[i];
     partition.first = (*committed)[i].offset;
+    if (partition.first >= 0 && from_beyond[i]) {
+      log::warn(
+          "Kafka: the group has a commit of this log that the log knows nothing of: it was put "
+          "back from a backup. What was counted in between is in neither; going on where the group "
+          "is",
+          {{"source", setup_.options.name.text}, {"partition", partition.name}});
+      begun.push_back({partition.topic, partition.number, partition.first, {}});
+    }
     while (partition.first < 0 && !stopping()) {
+      // One partition that cannot be asked must not keep the whole group waiting.
+      if (group_->member().has_event()) co_return false;
       const auto find = [&] { return finder_.first_offset(*consumer_, partition); };
       const Result<std::int64_t> first = co_await runtime_.pool.run(find);
       if (first.has_value()) {
@@ -157,9 +169,11 @@ asio::awaitable<Result<bool>> KafkaSource::find_places(
     if (stopping()) co_return false;
   }
   if (begun.empty()) co_return true;
-  const std::optional<std::vector<bool>> agreed = co_await group_->agree(0, std::move(begun));
+  const std::optional<std::vector<KafkaGroup::Fate>> agreed =
+      co_await group_->agree(0, std::move(begun));
   if (!agreed) co_return false;
-  if (std::find(agreed->begin(), agreed->end(), false) == agreed->end()) co_return true;
+  const auto is_ours = [](KafkaGroup::Fate fate) { return fate == KafkaGroup::Fate::ours; };
+  if (std::all_of(agreed->begin(), agreed->end(), is_ours)) co_return true;
   refused_at_ = Steady::now();
   co_return false;
 }
@@ -225,25 +239,37 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::end_round() {
   const std::optional<std::uint64_t> position = co_await runtime_.sink.propose();
   if (!position) co_return Next::end;
   failpoint("group.before_commit");
-  const std::optional<std::vector<bool>> agreed =
-      co_await group_->agree(*position, std::move(ends));
+  std::vector<kafka::GroupOffset> tried = ends;
+  const std::optional<std::vector<KafkaGroup::Fate>> agreed =
+      co_await group_->agree(*position, std::move(tried));
   failpoint("group.after_commit");
   if (!agreed) co_return Next::end;
   bool refused = false;
+  bool open = false;
   std::vector<RangeVerdict> verdicts;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    verdicts.push_back({ids[i], (*agreed)[i] ? *position : 0});
-    refused = refused || !(*agreed)[i];
+    const KafkaGroup::Fate fate = (*agreed)[i];
+    if (fate == KafkaGroup::Fate::open) {
+      open = true;
+      group_->leave_open(ids[i], ends[i], *position);
+      continue;
+    }
+    const bool ours = fate == KafkaGroup::Fate::ours;
+    verdicts.push_back({ids[i], ours ? *position : 0, *position});
+    refused = refused || !ours;
+    if (ours) finder_.remember(ids[i], ends[i].offset);
   }
   const bool decided = co_await runtime_.sink.decide(std::move(verdicts));
   if (!decided) co_return Next::end;
-  if (!refused) co_return Next::go_on;
-  log::warn(
-      "Kafka: the group has refused a commit: this instance was away for too long, and others have "
-      "its partitions. What it had read of them is not counted here; it joins again",
-      {{"source", setup_.options.name.text},
-       {"group", setup_.options.group.text},
-       {"instance", setup_.options.instance}});
+  if (!refused && !open) co_return Next::go_on;
+  if (refused) {
+    log::warn(
+        "Kafka: the group has refused a commit: this instance was away for too long, and others "
+        "have its partitions. What it had read of them is not counted here; it joins again",
+        {{"source", setup_.options.name.text},
+         {"group", setup_.options.group.text},
+         {"instance", setup_.options.instance}});
+  }
   refused_at_ = Steady::now();
   co_await forget_partitions();
   co_return Next::go_on;

@@ -75,7 +75,8 @@ struct SourceRuntime {
   /// What it had proposed to its consumer group when the engine ended, by partition, in rising
   /// order: to be decided before anything else.
   std::map<std::uint32_t, std::vector<ProposedRange>> undecided = {};
-  std::uint64_t log_id = 0;  ///< 0: there is no log.
+  std::uint64_t log_id = 0;        ///< 0: there is no log.
+  std::uint64_t log_position = 0;  ///< Of the log's last record when the source was made.
 
   ResumeState resume_of(std::uint32_t partition) const {
     const auto found = resume.find(partition);

@@ -26,6 +26,7 @@ using testing::plan_of;
 using testing::TemporaryDirectory;
 
 constexpr std::int16_t kOffsetCommit = 8;  // Of the protocol.
+constexpr std::int16_t kHeartbeat = 12;
 constexpr int kEvents = 500;
 
 rd_kafka_t* producer_of(const std::string& brokers) {
@@ -61,6 +62,11 @@ class Cluster {
   void fail_commits(rd_kafka_resp_err_t error, std::size_t times) {
     const std::vector<rd_kafka_resp_err_t> errors(times, error);
     rd_kafka_mock_push_request_errors_array(cluster_, kOffsetCommit, errors.size(), errors.data());
+  }
+  /// Its member is told that it is none.
+  void throw_out() {
+    const rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    rd_kafka_mock_push_request_errors_array(cluster_, kHeartbeat, 1, &error);
   }
   void mend() { rd_kafka_mock_clear_request_errors(cluster_, kOffsetCommit); }
 
@@ -131,6 +137,28 @@ bool until(const std::function<bool()>& holds) {
   return true;
 }
 
+/// As a member of the group that has both partitions, and leaves.
+void commit(const Cluster& cluster, const std::vector<kafka::GroupOffset>& offsets) {
+  kafka::ClientOptions options;
+  options.brokers = cluster.brokers();
+  options.properties.push_back({SourceText("session.timeout.ms"), "3000"});
+  auto made =
+      kafka::GroupMember::make(options, "readers", [](rd_kafka_resp_err_t, std::string_view) {});
+  REQUIRE(made.has_value());
+  kafka::GroupMember& member = **made;
+  REQUIRE(member.subscribe({SourceText("orders")}).has_value());
+  REQUIRE(until([&] {
+    member.serve();
+    return member.has_event();
+  }));
+  member.next_event();
+  member.accept();
+  member.commit(offsets);
+  std::optional<kafka::GroupMember::CommitOutcome> outcome;
+  REQUIRE(until([&] { return (outcome = member.commit_ended()).has_value(); }));
+  CHECK(outcome->error == RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
 double metric(EngineRun& engine, const char* name) {
   return engine->metrics().value(name, {{"source", "orders"}});
 }
@@ -188,24 +216,7 @@ TEST_CASE("group: a commit bears our mark and those that others have left", "[ap
   Cluster cluster;
   kafka::CommitMarks others;
   others.set(0xabcdef, 4711);
-  {
-    kafka::ClientOptions options;
-    options.brokers = cluster.brokers();
-    options.properties.push_back({SourceText("session.timeout.ms"), "3000"});
-    auto made =
-        kafka::GroupMember::make(options, "readers", [](rd_kafka_resp_err_t, std::string_view) {});
-    REQUIRE(made.has_value());
-    kafka::GroupMember& member = **made;
-    REQUIRE(member.subscribe({SourceText("orders")}).has_value());
-    REQUIRE(until([&] {
-      member.serve();
-      return member.has_event();
-    }));
-    member.next_event();
-    member.accept();
-    member.commit({{"orders", 0, 0, others.text()}, {"orders", 1, 0, others.text()}});
-    REQUIRE(until([&] { return member.commit_ended().has_value(); }));
-  }
+  commit(cluster, {{"orders", 0, 0, others.text()}, {"orders", 1, 0, others.text()}});
   EngineRun engine(plan_for(cluster, directory.file("data")));
   cluster.produce();
   until([&] { return counted(engine) == kEvents; });
@@ -218,6 +229,90 @@ TEST_CASE("group: a commit bears our mark and those that others have left", "[ap
     CHECK(marks.size() == 2);
     CHECK(marks.of(0xabcdef) == 4711);
   }
+}
+
+TEST_CASE("group: thrown out while a commit is uncertain", "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  {
+    EngineRun engine(plan_for(cluster, directory.file("data")));
+    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
+    cluster.produce();
+    REQUIRE(until([&] {
+      return engine->metrics().value(
+                 "streamobs_kafka_errors_total",
+                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
+    }));
+    cluster.throw_out();
+    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_rebalances_total") > 0; }));
+    cluster.mend();
+    // The next generation asks: no try was taken.
+    REQUIRE(until([&] { return counted(engine) >= kEvents; }));
+    CHECK(metric(engine, "streamobs_kafka_group_discarded_ranges_total") > 0);
+    CHECK(counted(engine) == kEvents);
+    CHECK(engine.stop() == 0);
+  }
+  EngineRun again(plan_for(cluster, directory.file("data")));
+  REQUIRE(until([&] { return counted(again) == kEvents; }));
+}
+
+TEST_CASE("group: a mark from beyond the log goes before anything is read", "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  {
+    EngineRun engine(plan_for(cluster, directory.file("data")));
+    cluster.produce();
+    REQUIRE(until([&] { return counted(engine) == kEvents; }));
+    CHECK(engine.stop() == 0);
+  }
+  // As if the log had been put back from a backup, and had gone on for long after that was made.
+  constexpr std::uint64_t kBeyond = std::uint64_t{1} << 40;
+  std::vector<kafka::GroupOffset> offsets = cluster.committed();
+  const std::uint64_t log_id = std::stoull(offsets[0].metadata.substr(11, 16), nullptr, 16);
+  kafka::CommitMarks marks;
+  marks.set(0xabcdef, 4711);
+  marks.set(log_id, kBeyond);
+  for (kafka::GroupOffset& offset : offsets) offset.metadata = marks.text();
+  commit(cluster, offsets);
+  EngineRun engine(plan_for(cluster, directory.file("data")));
+  REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+  for (const kafka::GroupOffset& offset : cluster.committed()) {
+    INFO(offset.metadata);
+    CHECK(offset.offset == kEvents / 2);
+    const kafka::CommitMarks left = kafka::CommitMarks::parse(offset.metadata);
+    CHECK(left.of(log_id) == 0);
+    CHECK(left.of(0xabcdef) == 4711);
+  }
+  cluster.produce();
+  REQUIRE(until([&] { return counted(engine) == 2 * kEvents; }));
+}
+
+TEST_CASE("group: a source that fails leaves nothing undecided and its stream's time goes on",
+          "[app]") {
+  TemporaryDirectory directory;
+  Cluster cluster;
+  {
+    EngineRun engine(plan_for(cluster, directory.file("data")));
+    cluster.produce();
+    REQUIRE(until([&] { return counted(engine) == kEvents; }));
+    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
+    cluster.produce();
+    REQUIRE(until([&] {
+      return engine->metrics().value(
+                 "streamobs_kafka_errors_total",
+                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
+    }));
+    CHECK(engine.stop() == 0);
+  }
+  cluster.mend();
+  std::vector<kafka::GroupOffset> offsets = cluster.committed();
+  offsets[1].offset = 1'000'000;  // Ahead of the topic: a reason to fail (on_gap).
+  commit(cluster, offsets);
+  EngineRun engine(plan_for(cluster, directory.file("data")));
+  // Its end closes what is open, long before it would be idle.
+  CHECK(until([&] { return engine->totals().windows_closed > 0; }));
+  CHECK(metric(engine, "streamobs_kafka_group_discarded_ranges_total") > 0);
 }
 
 }  // namespace

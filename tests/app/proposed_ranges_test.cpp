@@ -185,6 +185,39 @@ TEST_CASE("proposed ranges: what is held is what was proposed and not decided", 
   CHECK_FALSE((*batch)->encoded.bytes.empty());
 }
 
+TEST_CASE("proposed ranges: a verdict is about what was proposed when the group was asked",
+          "[app]") {
+  TemporaryDirectory directory;
+  const auto plan = plan_of(toml_of(), directory.file("data"));
+  Blocks blocks(plan);
+  ProposedRanges ranges(*plan);
+  for (std::uint64_t number = 1; number <= 4; ++number) {
+    const std::string payload = blocks.payload(2, number, kNoon, {1});
+    REQUIRE(ranges.hold(100 + number, payload).has_value());
+  }
+  ranges.at({0, 2}, 1).agreed = true;  // On its way already.
+  const auto numbers = [&](const PartitionId& partition, std::uint64_t asked_up_to) {
+    std::vector<std::uint64_t> all;
+    for (const ProposedRange& range : ranges.asked_for(partition, asked_up_to)) {
+      CHECK(range.position == 100 + range.number);
+      CHECK(range.end == range.number * 10);
+      all.push_back(range.number);
+    }
+    return all;
+  };
+  // The fourth came in while that of the third was on its way.
+  CHECK(numbers({0, 2}, 103) == std::vector<std::uint64_t>{2, 3});
+  CHECK(numbers({0, 2}, 104) == std::vector<std::uint64_t>{2, 3, 4});
+  CHECK(numbers({0, 2}, 100).empty());
+  CHECK(numbers({0, 1}, 104).empty());
+  // A checkpoint does not keep the ends: they are in the payloads.
+  std::string bytes;
+  ranges.snapshot(bytes);
+  ProposedRanges again(*plan);
+  REQUIRE(again.restore(bytes).has_value());
+  CHECK(again.undecided(0).at(2).back().end == 40);
+}
+
 TEST_CASE("proposed ranges: damaged ones are refused", "[app]") {
   TemporaryDirectory directory;
   const auto plan = plan_of(toml_of(), directory.file("data"));

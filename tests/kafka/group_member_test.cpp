@@ -84,14 +84,19 @@ TEST_CASE("who is no member commits nothing", "[kafka]") {
   const auto member = member_of(cluster, "g");
   // Brokers would take this: the group is empty.
   CHECK(committed(*member, {{"in", 0, 42, {}}}).fates ==
-        std::vector<CommitFate>{CommitFate::refused});
+        std::vector<CommitFate>{CommitFate::not_sent});
+  // Nor by a membership that was lost before it was accepted.
+  member->accept();
+  CHECK(member->generation() == -1);
+  CHECK(committed(*member, {{"in", 0, 42, {}}}).fates ==
+        std::vector<CommitFate>{CommitFate::not_sent});
   REQUIRE(member->subscribe({SourceText("in")}).has_value());
   taken_over(*member);
   CHECK(committed(*member, {{"in", 0, 43, {}}}).fates ==
         std::vector<CommitFate>{CommitFate::stored});
   member->release();
   CHECK(committed(*member, {{"in", 0, 44, {}}}).fates ==
-        std::vector<CommitFate>{CommitFate::refused});
+        std::vector<CommitFate>{CommitFate::not_sent});
   std::vector<GroupOffset> asked{{"in", 0, -1, {}}};
   REQUIRE(until({member.get()}, [&] { return member->ask(asked, kAskPatience).has_value(); }));
   CHECK(asked[0].offset == 43);
