@@ -245,7 +245,8 @@ TEST_CASE("proposed ranges: a config that could not take them is refused, with t
   const auto altered = [&](const std::string& from, const std::string& to) {
     std::string text = toml;
     text.replace(text.find(from), from.size(), to);
-    ProposedRanges again(*plan_of(text, directory.file("other")));
+    const auto other = plan_of(text, directory.file("other"));
+    ProposedRanges again(*other);
     const Result<> restored = again.restore(bytes);
     REQUIRE(restored.has_error());
     CHECK(restored.error().code == ErrorCode::invalid);
