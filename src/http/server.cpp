@@ -227,7 +227,8 @@ Result<Endpoint> Server::listen() {
 
 asio::awaitable<void> Server::serve() {
   impl_->tasks.spawn(impl_->executor, "http sweep", impl_->sweep());
-  co_await impl_->accept_loop();
+  // The caller's strand may be another one; the acceptor is touched on the server's alone.
+  co_await asio::co_spawn(impl_->executor, impl_->accept_loop(), asio::use_awaitable);
 }
 
 void Server::stop_accepting() {
