@@ -54,6 +54,9 @@ asio::awaitable<void> Dispatcher::dispatch(Step& step) {
     } else if (const auto* mark = std::get_if<wal::Mark>(&sequenced->what)) {
       co_await dispatch_mark(*mark);
     }
+  } else if (auto* made = std::get_if<Made>(&step.what)) {
+    EventBatchPtr events = std::move(made->batch);
+    co_await dispatch_batch(std::move(events));
   } else if (const auto* show = std::get_if<ShowOpen>(&step.what)) {
     const ShowOpen ask = *show;
     co_await tell_all_lanes(ask);

@@ -278,7 +278,7 @@ std::string Engine::address() const {
 
 PushResult Engine::push(std::string_view stream, std::string_view json) {
   const std::optional<std::uint32_t> stream_id = impl_->plan->stream_id(stream);
-  if (!stream_id) {
+  if (!stream_id || impl_->plan->config.streams[*stream_id].joined) {
     PushResult unknown;
     unknown.status = PushResult::Status::unknown_stream;
     return unknown;

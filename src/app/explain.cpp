@@ -219,8 +219,49 @@ void explain_stream(const Plan& plan, std::size_t index, Page& page) {
     page.line(2, fmt::format("An event is known again by {} for {} of event time, and counts once.",
                              stream.id.text, span_in_words(stream.id_horizon)));
   }
-  if (plan.streams[index].windows == nullptr) {
+  const auto joins_it = [&](const PlannedJoin& join) {
+    return join.join->sides[0].stream_id == index || join.join->sides[1].stream_id == index;
+  };
+  const bool is_joined = std::any_of(plan.joins.begin(), plan.joins.end(), joins_it);
+  if (plan.streams[index].windows == nullptr && !is_joined) {
     page.line(2, "No window reads it: its events are checked and logged, and nothing is computed.");
+  }
+}
+
+// --- what is joined
+
+void explain_join(const Plan& plan, const PlannedJoin& planned, Page& page) {
+  const window::JoinOptions& join = planned.join->options;
+  const std::string& left = join.streams[0].text;
+  const std::string& right = join.streams[1].text;
+  std::vector<std::string> same;
+  for (const window::JoinOptions::Key& key : join.on) {
+    const std::string& on_left = key.fields[0].text;
+    const std::string& on_right = key.fields[1].text;
+    same.push_back(on_left == on_right ? on_left : fmt::format("{} = {}", on_left, on_right));
+  }
+  page.line(1, fmt::format("{}: events of {} and {} with the same {}, at most {} apart.",
+                           join.name.text, left, right, listed(same), span_in_words(join.within)));
+  page.line(2, join.one_to_one ? "Each is in one pair at most: the first that fits."
+                               : "Every pair that fits is a row.");
+  page.line(2, fmt::format("A row bears the time of {}{}.",
+                           join.streams[static_cast<std::size_t>(join.time)].text,
+                           join.hold == 0 ? "; windows wait for no partner"
+                                          : fmt::format("; windows wait up to {} for a partner",
+                                                        span_in_words(join.hold))));
+  const std::string alone =
+      join.drop_unmatched ? "counted, and no more" : "a dead letter (unmatched) and counted";
+  page.line(2, join.keep_left
+                   ? fmt::format("One of {} that stays alone is a row by itself; one of {} is {}.",
+                                 left, right, alone)
+                   : fmt::format("Who stays alone is {}.", alone));
+  const decode::StreamOptions& stream = plan.config.streams[planned.stream_id];
+  for (const decode::NamedExpression& derived : stream.derive) {
+    page.line(2, fmt::format("From them follows {} = {}", derived.name.text,
+                             on_one_line(derived.expression.text)));
+  }
+  if (!stream.filter.empty()) {
+    page.line(2, fmt::format("Only rows with {} are looked at.", on_one_line(stream.filter.text)));
   }
 }
 
@@ -390,7 +431,11 @@ std::string explain(const Plan& plan) {
   Page page;
   explain_place(plan, page);
   page.heading("How events come in");
-  for (std::size_t i = 0; i < plan.streams.size(); ++i) explain_stream(plan, i, page);
+  for (std::size_t i = 0; i < plan.streams.size(); ++i) {
+    if (!plan.config.streams[i].joined) explain_stream(plan, i, page);
+  }
+  if (!plan.joins.empty()) page.heading("What is joined");
+  for (const PlannedJoin& join : plan.joins) explain_join(plan, join, page);
   if (!plan.lookups.empty()) page.heading("What events are looked up in");
   for (const auto& lookup : plan.lookups) explain_lookup(lookup->options, page);
   page.heading("What is computed");

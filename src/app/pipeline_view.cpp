@@ -194,7 +194,7 @@ std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
     info.stream = schema.stream;
     info.time_field = schema.time_field;
     info.fields = schema.fields;
-    info.paths.push_back("/v1/events/" + schema.stream);
+    if (!schema.joined) info.paths.push_back("/v1/events/" + schema.stream);
     for (const SourceText& path : plan.config.streams[id].paths) info.paths.push_back(path.text);
     info.format = plan.config.streams[id].format;
     infos.push_back(std::move(info));
@@ -237,7 +237,10 @@ std::vector<serve::StreamState> PipelineView::stream_states() const {
         state.received += t.lane_metrics_.received[source]->value();
       }
     }
-    state.accepted = t.lane_metrics_.streams[id].accepted->value();
+    const bool joined = t.plan_->config.streams[id].joined;
+    state.accepted = joined ? static_cast<std::uint64_t>(t.metrics_.value(
+                                  "streamobs_join_rows_total", {{"join", state.stream}}))
+                            : t.lane_metrics_.streams[id].accepted->value();
     state.rejected = t.lane_metrics_.rejected_by_reason(id);
     state.watermark = known(t.sequencing_->time_of(id).watermark.load());
     state.newest_event_at = known(t.sequencing_->time_of(id).newest.load());
@@ -296,6 +299,7 @@ std::vector<serve::SourceState> PipelineView::sources() const {
     } else {
       // Those nobody configured are shown once they are used.
       if (state.events == 0 && planned.type == "embedded") continue;
+      if (planned.type == "join") continue;
       state.state = t.ingest_->stopping() ? "stopped" : "listening";
     }
     states.push_back(std::move(state));

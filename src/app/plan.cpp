@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "app/plan_join.h"
 #include "app/view_columns.h"
 #include "config/keys.h"
 #include "expr/program.h"
@@ -21,7 +24,8 @@ class Planner {
   Planner(config::Config config, Diagnostics& diagnostics)
       : plan_(std::make_shared<Plan>()), diagnostics_(diagnostics) {
     plan_->config = std::move(config);
-    plan_->streams.resize(plan_->config.streams.size());
+    declared_ = plan_->config.streams.size();
+    plan_->streams.resize(declared_);
     plan_->windows.resize(plan_->config.windows.size());
   }
 
@@ -31,6 +35,7 @@ class Planner {
     check_sources_and_sinks();
     plan_lookups();
     for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) plan_stream(id);
+    for (const config::JoinConfig& join : plan_->config.joins) add_join(join);
     if (!check_windows_without_stream()) warn_of_idle_streams();
     check_views();
     plan_rules();
@@ -131,6 +136,11 @@ class Planner {
       const std::string& name = stream.name.text;
       const auto sends_it = [&](const auto& sink) { return sink.from.text == name; };
       const auto& sinks = plan_->config.sinks;
+      const auto joins_it = [&](const config::JoinConfig& join) {
+        return join.options.streams[0].text == name || join.options.streams[1].text == name;
+      };
+      const auto& joins = plan_->config.joins;
+      if (std::any_of(joins.begin(), joins.end(), joins_it)) continue;
       if (!windows_of(name).empty() || std::any_of(sinks.begin(), sinks.end(), sends_it)) continue;
       diagnostics_.push_back(
           {Diagnostic::Severity::warning, stream.name.place,
@@ -158,6 +168,29 @@ class Planner {
     if (!stream.window_ids.empty()) {
       stream.windows = plan_windows(*checked.plan, stream.window_ids);
     }
+  }
+
+  /// The stream of its rows is planned like any other once its fields are known.
+  void add_join(const config::JoinConfig& join) {
+    const auto id = static_cast<std::uint32_t>(plan_->streams.size());
+    decode::StreamOptions stream = join.stream;
+    const std::optional<std::uint32_t> left = plan_->stream_id(join.options.streams[0].text);
+    const std::optional<std::uint32_t> right = plan_->stream_id(join.options.streams[1].text);
+    std::shared_ptr<window::JoinPlan> plan;
+    if (left && right && left != right && *left < declared_ && *right < declared_) {
+      plan = plan_join(join.options, *plan_->streams[*left].decode, *plan_->streams[*right].decode,
+                       stream, diagnostics_);
+    }
+    if (plan == nullptr) {  // Which has been told.
+      stream.mistaken = true;
+      stream.names_missing = true;
+    }
+    plan_->config.streams.push_back(std::move(stream));
+    plan_->streams.emplace_back();
+    plan_stream(id);
+    good_ = good_ && plan != nullptr;
+    if (plan != nullptr) plan->schema = &plan_->streams[id].decode->schema;
+    plan_->joins.push_back({std::move(plan), id});
   }
 
   std::shared_ptr<const window::StreamWindowsPlan> plan_windows(
@@ -246,6 +279,7 @@ class Planner {
   std::shared_ptr<Plan> plan_;
   Diagnostics& diagnostics_;
   std::vector<const LookupSchema*> lookups_;
+  std::size_t declared_ = 0;  ///< Streams that events are sent to; those of joins come behind.
   bool good_ = true;
 };
 
@@ -257,14 +291,19 @@ void plan_sources(Plan& plan) {
                             options.group.empty(),  // A group may give it nothing to read.
                             source::partitions_max(options.type)});
   }
+  const auto add = [&plan](const char* type, std::uint32_t stream_id) {
+    const auto id = static_cast<std::uint32_t>(plan.sources.size());
+    plan.sources.push_back(
+        {type, type, stream_id, std::nullopt, fmt::format("({})", type), false, 1});
+    return id;
+  };
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
-    plan.streams[id].http_source = static_cast<std::uint32_t>(plan.sources.size());
-    plan.sources.push_back({"http", "http", id, std::nullopt, "(http)", false});
+    if (!plan.config.streams[id].joined) plan.streams[id].http_source = add("http", id);
   }
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
-    plan.streams[id].embedded_source = static_cast<std::uint32_t>(plan.sources.size());
-    plan.sources.push_back({"embedded", "embedded", id, std::nullopt, "(embedded)", false});
+    if (!plan.config.streams[id].joined) plan.streams[id].embedded_source = add("embedded", id);
   }
+  for (PlannedJoin& join : plan.joins) join.source_id = add("join", join.stream_id);
   for (const PlannedSource& source : plan.sources) plan.source_names.push_back(source.name);
 }
 

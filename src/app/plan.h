@@ -14,15 +14,16 @@
 #include "decode/stream_plan.h"
 #include "detect/detector.h"
 #include "event/window_result.h"
+#include "window/join_plan.h"
 #include "window/window_plan.h"
 
 namespace streamobs::app {
 
 /// One source as the engine numbers them: those of the config first, then one for each stream's
-/// HTTP path, then one for each stream's embedding API.
+/// HTTP path, then one for each stream's embedding API, then one for each join.
 struct PlannedSource {
   std::string name;
-  std::string type;  ///< "file", "stdin", "demo", "kafka", "http", "embedded"
+  std::string type;  ///< "file", "stdin", "demo", "kafka", "http", "embedded", "join"
   std::uint32_t stream_id = 0;
   /// Index into Config::sources; none for HTTP and embedding.
   std::optional<std::size_t> configured;
@@ -51,6 +52,13 @@ struct PlannedStream {
   std::shared_ptr<const expr::Program> filter;
 };
 
+/// A join, and the stream its rows make.
+struct PlannedJoin {
+  std::shared_ptr<const window::JoinPlan> join;
+  std::uint32_t stream_id = 0;
+  std::uint32_t source_id = 0;
+};
+
 struct PlannedWindow {
   window::WindowOptions options;
   std::shared_ptr<const WindowSchema> schema;
@@ -58,9 +66,10 @@ struct PlannedWindow {
 };
 
 struct Plan {
-  config::Config config;
+  config::Config config;               ///< With the streams that joins make behind the others.
   std::vector<PlannedStream> streams;  ///< In the config's order, as are the windows.
   std::vector<PlannedWindow> windows;
+  std::vector<PlannedJoin> joins;                                  ///< The same.
   std::vector<std::shared_ptr<const decode::LookupPlan>> lookups;  ///< In the config's order.
   std::vector<PlannedSource> sources;
   std::vector<std::string> source_names;  ///< By source id.

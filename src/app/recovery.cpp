@@ -58,6 +58,9 @@ std::string part::deduplication(const std::string& stream) {
 std::string part::templates(const std::string& stream) {
   return "templates/" + stream;
 }
+std::string part::join(const std::string& join) {
+  return "join/" + join;
+}
 
 std::string part::windows(const std::string& stream) {
   return "windows/" + stream;

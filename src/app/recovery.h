@@ -40,6 +40,7 @@ inline constexpr const char* detect = "detect";
 inline constexpr const char* narrate = "narrate";
 std::string deduplication(const std::string& stream);
 std::string templates(const std::string& stream);
+std::string join(const std::string& join);
 std::string windows(const std::string& stream);
 }  // namespace part
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "app/ingest.h"
+#include "app/stream_timing.h"
 #include "base/log.h"
 #include "base/version.h"
-#include "window/closing.h"
 
 namespace streamobs::app {
 
@@ -16,27 +16,6 @@ namespace {
 constexpr std::size_t kBatchesPerRing = 1024;
 constexpr Duration kTickEvery = 250 * kMillisecond;
 constexpr Duration kTickAtLeast = 5 * kMillisecond;
-
-std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
-  std::vector<wal::StreamTiming> all;
-  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
-    const PlannedStream& stream = plan.streams[id];
-    wal::StreamTiming timing;
-    timing.name = plan.config.streams[id].name.text;
-    timing.idle_timeout = plan.config.streams[id].idle_timeout;
-    timing.may_go_on = !bounded;
-    timing.closing_watermark = [windows = stream.windows](Timestamp t) {
-      return windows == nullptr ? t : window::closing_watermark(*windows, t);
-    };
-    if (stream.windows != nullptr) {
-      for (const window::ClosingGrid& grid : window::closing_grids(*stream.windows)) {
-        timing.grids.push_back({grid.step, grid.lateness});
-      }
-    }
-    all.push_back(std::move(timing));
-  }
-  return all;
-}
 
 }  // namespace
 
@@ -56,6 +35,7 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       input_(2 * lanes + plan.config.sources.size() + 1, kBatchesPerRing),
       sequencer_(timings(plan, bounded)),
       lookups_(plan, metrics),
+      joins_(plan, lane_metrics, metrics, lanes),
       ranges_(plan),
       batches_(plan.streams.size()),
       times_(std::make_unique<StreamTime[]>(plan.streams.size())),
@@ -101,61 +81,10 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       tick_every_ = std::clamp(every, kTickAtLeast, tick_every_);
     }
   }
+  std::vector<wal::Sequenced> times;  // Sources that are awaited hold them back from the start.
+  tell_joins(times);
+  for (const wal::Sequenced& time : times) joins_.tell(std::get<wal::StreamTime>(time.what));
   checkpoint_asked_at_ = std::chrono::steady_clock::now();
-}
-
-Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
-  if (const std::string* bytes = find_part(checkpoint, part::sequencer)) {
-    const Result<std::vector<std::string>> lost = sequencer_.restore(*bytes);
-    if (lost.has_error()) return lost.error();
-    for (const std::string& source : *lost) {
-      log::warn(
-          "a source is gone, or has another name or stream: the places in its files are "
-          "forgotten, and they are read from the start if it comes back",
-          {{"source", source}});
-    }
-  }
-  if (const std::string* bytes = find_part(checkpoint, part::request_keys)) {
-    if (Result<> restored = request_keys_.restore(*bytes); restored.has_error()) return restored;
-  }
-  if (const std::string* bytes = find_part(checkpoint, part::proposed)) {
-    if (Result<> restored = ranges_.restore(*bytes); restored.has_error()) return restored;
-  }
-  for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
-    const std::string& stream = plan_.config.streams[id].name.text;
-    const std::string* bytes = find_part(checkpoint, part::deduplication(stream));
-    if (bytes == nullptr || deduplicators_[id] == nullptr) continue;
-    const Result<window::RestoredIds> restored = deduplicators_[id]->restore(*bytes);
-    if (restored.has_error()) return restored.error();
-    if (!restored->altered.empty()) {
-      log::warn(
-          "the stream's id is another field now: ids seen before are forgotten, and an event "
-          "sent again may count twice",
-          {{"stream", stream}, {"was", restored->altered}});
-    }
-  }
-  if (Result<> restored = restore_templates(checkpoint); restored.has_error()) return restored;
-  if (const std::string* bytes = find_part(checkpoint, part::lookups)) {
-    if (Result<> restored = lookups_.restore(*bytes); restored.has_error()) return restored;
-  }
-  checkpoint_position_ = checkpoint.position;
-  publish_times();
-  return {};
-}
-
-Result<> Sequencing::restore_templates(const CheckpointParts& checkpoint) {
-  for (std::size_t id = 0; id < templates_.size(); ++id) {
-    const std::string& stream = plan_.config.streams[id].name.text;
-    const std::string* bytes = find_part(checkpoint, part::templates(stream));
-    if (bytes == nullptr || templates_[id] == nullptr) continue;
-    const Result<std::string> was = templates_[id]->restore(*bytes);
-    if (was.has_error()) return was.error();
-    if (!was->empty()) {
-      log::warn("the stream's templates come from another field now: those known are forgotten",
-                {{"stream", stream}, {"was", *was}});
-    }
-  }
-  return {};
 }
 
 asio::awaitable<void> Sequencing::run() {
@@ -164,7 +93,12 @@ asio::awaitable<void> Sequencing::run() {
   } else if (on_ready_) {
     on_ready_({});
   }
-  if (replayed_all_ && journal_.has_log()) co_await note_session();
+  if (replayed_all_ && journal_.has_log()) {
+    co_await note_session();
+    // Another config may wait for other sources than the one before.
+    tell_joins(sequenced_);
+    co_await pass_on(nullptr, false);
+  }
   co_await take_offered(clock_.now());
   std::vector<SequencerInput> inputs;
   while (true) {
@@ -281,6 +215,7 @@ void Sequencing::settle(EventBatch& batch) {
   batch.lookups = lookups_.now();
   if (deduplicators_[stream_id] != nullptr) deduplicate(batch);
   if (templates_[stream_id] != nullptr) mine_templates(batch);
+  joins_.process(batch);
 }
 
 void Sequencing::mine_templates(EventBatch& batch) {
@@ -319,46 +254,70 @@ void Sequencing::look_for_hope(EventBatch& batch) {
 }
 
 asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
+  std::vector<Step> steps;  // Of one position.
   for (std::size_t i = 0; i < sequenced_.size(); ++i) {
     wal::Sequenced& item = sequenced_[i];
+    const std::uint64_t position = item.position;
     if (hopeless_) {
       const auto* over = std::get_if<wal::EventBatchPtr>(&item.what);
       if (over != nullptr) in_flight_.forget(**over);
       continue;
     }
-    Step step;
-    step.replayed = replayed;
-    const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != item.position;
-    if (last) step.completes = item.position;
-    if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
-      settle(**batch);
-      sequenced_batches_.add();
-      step.acknowledgement = std::move(acknowledgement);
-    } else if (const auto* range = std::get_if<wal::RangeDiscarded>(&item.what)) {
-      ranges_.forget(range->partition, range->number);
+    if (const auto* time = std::get_if<wal::StreamTime>(&item.what)) {
+      joins_.tell(*time);
+    } else {
+      Step& step = steps.emplace_back();
+      if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
+        joins_.at((*batch)->origin.received_at);
+        settle(**batch);
+        sequenced_batches_.add();
+        step.acknowledgement = std::move(acknowledgement);
+      } else if (const auto* range = std::get_if<wal::RangeDiscarded>(&item.what)) {
+        ranges_.forget(range->partition, range->number);
+      } else if (const auto* advanced = std::get_if<wal::Advanced>(&item.what)) {
+        joins_.at(advanced->at);
+      } else if (const auto* ended = std::get_if<wal::SourceEnded>(&item.what)) {
+        joins_.at(ended->at);
+      }
+      step.what = std::move(item);
     }
-    step.what = std::move(item);
-    co_await journal_.push(std::move(step));
+    const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != position;
+    if (!last) continue;
+    if (!joins_.empty()) add_joined(position, replayed, steps);
+    if (!steps.empty()) steps.back().completes = position;
+    for (Step& step : steps) {
+      step.replayed = replayed;
+      co_await journal_.push(std::move(step));
+    }
+    steps.clear();
   }
   sequenced_.clear();
   if (hopeless_ && tell_hopeless_) std::exchange(tell_hopeless_, nullptr)();
 }
 
-/// At the start, and again with each checkpoint: a log that has lost its beginning, or has been
-/// kept for longer than anybody remembers, still says what its batches mean.
-asio::awaitable<void> Sequencing::note_session() {
-  wal::SessionStarted session;
-  session.at = clock_.now();
-  session.program = kVersion;
-  session.config_text = plan_.config.text;
-  for (const decode::StreamOptions& stream : plan_.config.streams) {
-    session.streams.push_back(stream.name.text);
+/// What follows from a position in joined streams.
+void Sequencing::add_joined(std::uint64_t position, bool replayed, std::vector<Step>& steps) {
+  const std::size_t before = steps.size();
+  joins_.finish(position, replayed && durable_, in_flight_, lookups_.now(), steps);
+  for (std::size_t i = before; i < steps.size(); ++i) {
+    const auto* made = std::get_if<Made>(&steps[i].what);
+    if (made != nullptr) ++batches_[made->batch->schema->stream_id];
   }
-  for (const PlannedSource& source : plan_.sources) {
-    session.sources.push_back({source.name_in_log, source.stream_id});
+}
+
+/// How far the streams have come that are joined, at the present position.
+void Sequencing::tell_joins(std::vector<wal::Sequenced>& out) const {
+  for (const PlannedJoin& planned : plan_.joins) {
+    for (const window::JoinSidePlan& side : planned.join->sides) {
+      out.push_back({sequencer_.position(), sequencer_.time_of(side.stream_id)});
+    }
   }
-  wal::ControlRecord record = std::move(session);
-  co_await note(std::move(record));
+}
+
+/// Of any stream, those that joins make included.
+Timestamp Sequencing::watermark(std::uint32_t stream_id) const {
+  const window::StreamJoin* const join = joins_.of_stream(stream_id);
+  return join == nullptr ? sequencer_.watermark(stream_id) : join->watermark();
 }
 
 asio::awaitable<void> Sequencing::note(wal::ControlRecord record) {
@@ -432,47 +391,9 @@ asio::awaitable<void> Sequencing::show_open_windows(Timestamp now) {
     window.batches_shown = batches;
     Step step;
     step.what = ShowOpen{window.stream_id, window.index, sequencer_.position(),
-                         sequencer_.watermark(window.stream_id)};
+                         watermark(window.stream_id)};
     co_await journal_.push(std::move(step));
   }
-}
-
-bool Sequencing::checkpoint_due() const {
-  if (!journal_.has_log() || checkpoint_under_way_.load(std::memory_order_acquire)) return false;
-  if (sequencer_.position() == checkpoint_position_) return false;
-  const wal::WalOptions& options = plan_.config.wal;
-  if (journal_.bytes_written() - bytes_at_checkpoint_ >= options.checkpoint_bytes) return true;
-  const auto waited = std::chrono::steady_clock::now() - checkpoint_asked_at_;
-  return waited >= std::chrono::microseconds(options.checkpoint_every);
-}
-
-asio::awaitable<void> Sequencing::ask_for_checkpoint() {
-  const bool noted = journal_.has_log() && journal_.has_room(plan_.config.text.size());
-  if (noted) co_await note_session();
-  auto checkpoint = std::make_shared<CheckpointParts>();
-  checkpoint->position = sequencer_.position();
-  checkpoint->parts[part::config] = plan_.config.text;
-  sequencer_.snapshot(checkpoint->parts[part::sequencer]);
-  request_keys_.snapshot(checkpoint->parts[part::request_keys]);
-  if (ranges_.size() != 0) ranges_.snapshot(checkpoint->parts[part::proposed]);
-  for (std::size_t id = 0; id < deduplicators_.size(); ++id) {
-    if (deduplicators_[id] == nullptr) continue;
-    const std::string& stream = plan_.config.streams[id].name.text;
-    deduplicators_[id]->snapshot(checkpoint->parts[part::deduplication(stream)]);
-  }
-  for (std::size_t id = 0; id < templates_.size(); ++id) {
-    if (templates_[id] == nullptr) continue;
-    const std::string& stream = plan_.config.streams[id].name.text;
-    templates_[id]->snapshot(checkpoint->parts[part::templates(stream)]);
-  }
-  if (!plan_.lookups.empty()) lookups_.snapshot(checkpoint->parts[part::lookups]);
-  checkpoint_under_way_.store(true, std::memory_order_release);
-  checkpoint_asked_at_ = std::chrono::steady_clock::now();
-  checkpoint_position_ = checkpoint->position;
-  bytes_at_checkpoint_ = journal_.bytes_written();
-  Step step;
-  step.what = Barrier{std::move(checkpoint)};
-  co_await journal_.push(std::move(step));
 }
 
 asio::awaitable<void> Sequencing::end() {
@@ -483,7 +404,7 @@ asio::awaitable<void> Sequencing::end() {
     for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
       if (plan_.streams[id].windows == nullptr) continue;
       Step step;
-      step.what = Finish{id, sequencer_.position(), sequencer_.watermark(id)};
+      step.what = Finish{id, sequencer_.position(), watermark(id)};
       co_await journal_.push(std::move(step));
     }
   }
@@ -493,9 +414,12 @@ asio::awaitable<void> Sequencing::end() {
 void Sequencing::publish_times() {
   position_.store(sequencer_.position(), std::memory_order_relaxed);
   for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
-    times_[id].watermark.store(sequencer_.watermark(id), std::memory_order_relaxed);
-    times_[id].newest.store(sequencer_.newest(id), std::memory_order_relaxed);
-    times_[id].idle.store(sequencer_.idle(id), std::memory_order_relaxed);
+    const window::StreamJoin* const join = joins_.of_stream(id);
+    const Timestamp newest = join == nullptr ? sequencer_.newest(id) : join->newest();
+    const bool idle = join == nullptr ? sequencer_.idle(id) : !join->active();
+    times_[id].watermark.store(watermark(id), std::memory_order_relaxed);
+    times_[id].newest.store(newest, std::memory_order_relaxed);
+    times_[id].idle.store(idle, std::memory_order_relaxed);
   }
   publish_leads();
 }

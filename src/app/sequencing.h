@@ -3,9 +3,9 @@
 // Takes batches from every lane, and the ends of bounded sources, and hands them on to the journal
 // in one order, with what follows from them: marks, checkpoints' barriers, looks at open windows.
 // What a batch's place decides is decided here too: whether its request came before (by its key)
-// and which of its events did (by their ids), which templates its messages follow, and which
-// versions of look-up tables it sees. At the start
-// it replays the tail of the log through the very same way. One strand, lives as long as the
+// and which of its events did (by their ids), which templates its messages follow, which versions
+// of look-up tables it sees, and which events of other streams it is joined to. At the start it
+// replays the tail of the log through the very same way. One strand, lives as long as the
 // topology.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <optional>
 #include <vector>
 
+#include "app/joins.h"
 #include "app/journal.h"
 #include "app/lane.h"
 #include "app/lookups.h"
@@ -111,6 +112,7 @@ class Sequencing {
     std::atomic<bool> idle{true};
   };
   const StreamTime& time_of(std::uint32_t stream_id) const { return times_[stream_id]; }
+  const Joins& joins() const { return joins_; }
   double input_fill() const { return input_.fill_ratio(); }
   std::uint64_t position() const { return position_.load(std::memory_order_relaxed); }
 
@@ -154,6 +156,9 @@ class Sequencing {
   void mine_templates(EventBatch& batch);
   Result<> restore_templates(const CheckpointParts& checkpoint);
   void look_for_hope(EventBatch& batch);
+  void add_joined(std::uint64_t position, bool replayed, std::vector<Step>& steps);
+  void tell_joins(std::vector<wal::Sequenced>& out) const;
+  Timestamp watermark(std::uint32_t stream_id) const;
   asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
   asio::awaitable<void> tick(Timestamp now);
   asio::awaitable<void> show_open_windows(Timestamp now);
@@ -178,6 +183,7 @@ class Sequencing {
   std::vector<std::unique_ptr<window::Deduplicator>> deduplicators_;  ///< By stream; null: no ids.
   std::vector<std::unique_ptr<window::TemplateColumn>> templates_;    ///< The same; null: none.
   Lookups lookups_;
+  Joins joins_;
   std::vector<LookupVersion> offered_;     ///< To be taken as soon as may be; one a table.
   std::vector<wal::Sequenced> sequenced_;  ///< What the sequencer has just said.
   /// Blocks of sources that came while the log's disk was full. Bounded: a source sends no more

@@ -60,6 +60,12 @@ struct Barrier {
   std::shared_ptr<CheckpointParts> parts;
 };
 
+/// Events that a join made of those before them: as little a record as a mark.
+struct Made {
+  std::uint64_t position = 0;
+  wal::EventBatchPtr batch;
+};
+
 /// A record of no consequence for time: a session's start, a table's new version.
 struct Noted {
   std::uint64_t position = 0;
@@ -83,7 +89,8 @@ struct Proposal {
 struct Nudge {};
 
 struct Step {
-  std::variant<wal::Sequenced, Noted, Proposal, ShowOpen, Finish, Barrier, Answer, Nudge> what;
+  std::variant<wal::Sequenced, Made, Noted, Proposal, ShowOpen, Finish, Barrier, Answer, Nudge>
+      what;
   AcknowledgementPtr acknowledgement;  ///< Null where nobody waits.
   bool replayed = false;               ///< It comes from the log.
   std::uint64_t bytes_in_log = 0;      ///< That its record takes; set by the journal.
@@ -95,7 +102,7 @@ struct Step {
   /// Log position of a step that is a record, else 0.
   std::uint64_t position() const {
     if (const auto* sequenced = std::get_if<wal::Sequenced>(&what)) {
-      return std::holds_alternative<wal::Mark>(sequenced->what) ? 0 : sequenced->position;
+      return sequenced->is_record() ? sequenced->position : 0;
     }
     if (const auto* noted = std::get_if<Noted>(&what)) return noted->position;
     if (const auto* proposal = std::get_if<Proposal>(&what)) return proposal->position;

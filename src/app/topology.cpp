@@ -327,6 +327,7 @@ void Topology::add_routes() {
   std::vector<source::StreamRoute> routes;
   for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
     const decode::StreamOptions& options = plan_->config.streams[id];
+    if (options.joined) continue;  // Nobody sends it any.
     source::StreamRoute route;
     route.stream = options.name.text;
     route.stream_id = id;

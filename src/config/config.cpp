@@ -33,6 +33,9 @@ void mark_mistaken(Config& config, const Report& report) {
   for (decode::StreamOptions& stream : config.streams) {
     stream.mistaken = report.has_errors_in("stream", stream.name.text);
   }
+  for (JoinConfig& join : config.joins) {
+    join.stream.mistaken = report.has_errors_in("join", join.options.name.text);
+  }
   for (decode::LookupOptions& lookup : config.lookups) {
     lookup.mistaken = report.has_errors_in("lookup", lookup.name.text);
   }

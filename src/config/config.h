@@ -32,6 +32,13 @@ struct ConfigFile {
   std::string text;
 };
 
+struct JoinConfig {
+  window::JoinOptions options;
+  /// The stream of its rows: name, derived fields and filter as they stand in the section; the
+  /// fields follow from the two sides (app/plan_join).
+  decode::StreamOptions stream;
+};
+
 struct Config {
   std::string file;  ///< Where it was read from, for messages.
   /// What the log notes as the config in force: the text of the file as it stands, or, if others
@@ -55,6 +62,7 @@ struct Config {
   std::vector<source::SourceOptions> sources;  ///< Each list in the file's order.
   std::vector<decode::StreamOptions> streams;
   std::vector<decode::LookupOptions> lookups;
+  std::vector<JoinConfig> joins;
   std::vector<window::WindowOptions> windows;
   std::vector<detect::RuleOptions> rules;
   std::vector<sink::SinkOptions> sinks;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kTopLevelKeys[] = {
     "data_dir", "instance",  "threads",  "lanes",   "log",    "http", "store",
     "wal",      "incidents", "source",   "stream",  "window", "rule", "sink",
-    "topic",    "view",      "endpoint", "include", "lookup"};
+    "topic",    "view",      "endpoint", "include", "lookup", "join"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -48,6 +48,9 @@ constexpr std::string_view kTemplateKeys[] = {"from", "as", "max", "learn"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kLookupKeys[] = {"file",       "format",   "columns",     "key",
                                             "valid_from", "timezone", "reload_every"};
+constexpr std::string_view kJoinKeys[] = {"left",   "right",  "on",        "within",
+                                          "kind",   "time",   "match",     "hold",
+                                          "filter", "derive", "unmatched", "max_pending_bytes"};
 constexpr std::string_view kWindowKeys[] = {
     "from",     "size",       "hop", "gap", "timezone", "by", "where", "select", "allowed_lateness",
     "max_keys", "emit_every", "keep"};
@@ -150,7 +153,14 @@ const Alias kAliases[] = {
     {&kWindow, "every", R"(it is called "hop" here: hop = "10s")", "hop"},
     {&kWindow, "session", R"(sessions of a key are made by gap = "30m", in place of size)"},
     {&kWindow, "session_gap", R"(it is called "gap" here: gap = "30m")", "gap"},
-    {&kWindow, "join", "joins come with a later release"},
+    {&kWindow, "join", R"(a join has a section: [join.NAME]; the window then says from = "NAME")"},
+    {&kTopLevel, "joins", "here it is called [join.NAME]", "join"},
+    {&kJoin, "streams", R"(name them one by one: left = "…", right = "…")"},
+    {&kJoin, "key", R"(it is called "on" here: on = "request_id")", "on"},
+    {&kJoin, "by", R"(it is called "on" here: on = "request_id")", "on"},
+    {&kJoin, "type", R"(it is called "kind" here: "inner" or "left")", "kind"},
+    {&kJoin, "timeout", R"(it is called "within" here: within = "5m")", "within"},
+    {&kJoin, "window", R"(it is called "within" here: within = "5m")", "within"},
     {&kTopLevel, "endpoints", R"(here it is called [endpoint."GET /PATH"])", "endpoint"},
     {&kTopLevel, "route", R"(here it is called [endpoint."GET /PATH"])"},
     {&kEndpoint, "from", R"(it is called "window" here)", "window"},
@@ -228,6 +238,7 @@ constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kTemplate{"template", kTemplateKeys};
 constinit const Section kField{"a field", kFieldKeys};
 constinit const Section kLookup{"[lookup.NAME]", kLookupKeys};
+constinit const Section kJoin{"[join.NAME]", kJoinKeys};
 constinit const Section kWindow{"[window.NAME]", kWindowKeys};
 constinit const Section kWindowKeep{"[window.NAME.keep]", kWindowKeepKeys};
 constinit const Section kView{"[view.NAME]", kViewKeys};
@@ -238,9 +249,9 @@ constinit const Section kEndpoint{"[endpoint.NAME]", kEndpointKeys};
 
 std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
-      &kTopLevel, &kLog,   &kHttp,     &kStore,      &kWal,   &kWalKeep, &kSource,
-      &kStream,   &kField, &kWindow,   &kWindowKeep, &kView,  &kRule,    &kIncidents,
-      &kSink,     &kTopic, &kEndpoint, &kTemplate,   &kLookup};
+      &kTopLevel, &kLog,   &kHttp,     &kStore,      &kWal,    &kWalKeep, &kSource,
+      &kStream,   &kField, &kWindow,   &kWindowKeep, &kView,   &kRule,    &kIncidents,
+      &kSink,     &kTopic, &kEndpoint, &kTemplate,   &kLookup, &kJoin};
   return kSections;
 }
 

@@ -25,6 +25,7 @@ extern const Section kStream;
 extern const Section kTemplate;  ///< Of a stream: template = { from = "message" }.
 extern const Section kField;     ///< A field given as a table: { type = "…", path = "…" }.
 extern const Section kLookup;
+extern const Section kJoin;
 extern const Section kWindow;
 extern const Section kWindowKeep;
 extern const Section kView;

@@ -125,6 +125,24 @@ bool is_field_name(std::string_view name) {
   });
 }
 
+bool read_named(const TableReader& table, std::string_view key,
+                std::vector<decode::NamedExpression>& out) {
+  const Value* value = table.find(key);
+  if (value == nullptr) return true;
+  if (value->kind != Value::Kind::table) {
+    table.error(key, "expected a table of names and expressions, found " + describe(*value),
+                fmt::format("write {} = {{ name = \"expression\" }}", key));
+    return false;
+  }
+  for (const Entry& entry : value->entries) {
+    const auto text =
+        expression_of(entry.value, fmt::format("{}.{}", key, entry.key), table.report());
+    out.push_back({SourceText(entry.key, table.report().file().place(entry.key_span)),
+                   text.value_or(SourceText())});
+  }
+  return true;
+}
+
 void read_fields(const Value& value, std::string_view what, std::vector<FieldOptions>& out,
                  Report& report) {
   FieldsReader(what, out, report).read(value, "");

@@ -198,6 +198,7 @@ void read_top_level(const Value& root, Config& config, Report& report) {
   static constexpr Named kNamed[] = {{"source", "[source.NAME]", read_source},
                                      {"stream", "[stream.NAME]", read_stream},
                                      {"lookup", "[lookup.NAME]", read_lookup},
+                                     {"join", "[join.NAME]", read_join},
                                      {"window", "[window.NAME]", read_window},
                                      {"rule", "[rule.NAME]", read_rule},
                                      {"sink", "[sink.NAME]", read_sink},

@@ -40,25 +40,6 @@ void read_required(const TableReader& table, StreamOptions& out) {
   }
 }
 
-/// derive = { name = "expression" } or check = { … }. One that is no text stays there by name, with
-/// an empty expression. False where there is no telling the names.
-bool read_named(const TableReader& table, std::string_view key, std::vector<NamedExpression>& out) {
-  const Value* value = table.find(key);
-  if (value == nullptr) return true;
-  if (value->kind != Value::Kind::table) {
-    table.error(key, "expected a table of names and expressions, found " + describe(*value),
-                fmt::format("write {} = {{ name = \"expression\" }}", key));
-    return false;
-  }
-  for (const Entry& entry : value->entries) {
-    const auto text =
-        expression_of(entry.value, fmt::format("{}.{}", key, entry.key), table.report());
-    out.push_back({SourceText(entry.key, table.report().file().place(entry.key_span)),
-                   text.value_or(SourceText())});
-  }
-  return true;
-}
-
 void check_derived(const StreamOptions& out, Report& report) {
   for (const NamedExpression& derived : out.derive) {
     const bool declared =

@@ -238,9 +238,12 @@ void check_references(Config& config, Report& report) {
                  "begin with [stream.NAME] and its time and fields; config/obs.toml is an example");
   }
   check_sources(config, streams, report);
+  check_joins(config, report);
+  std::vector<std::string_view> with_joins = streams;
+  for (const JoinConfig& join : config.joins) with_joins.push_back(join.options.name.text);
   for (window::WindowOptions& window : config.windows) {
     const Report::Within item(report, "window", window.name.text);
-    resolve_stream(window.from, "from", "window", window.name, streams, report);
+    resolve_stream(window.from, "from", "window", window.name, with_joins, report);
   }
   check_paths(config, report);
   check_lines(config, report);

@@ -18,6 +18,7 @@ void read_wal(const Entry& entry, Config& config, Report& report);
 void read_source(const Entry& entry, Config& config, Report& report);
 void read_stream(const Entry& entry, Config& config, Report& report);
 void read_lookup(const Entry& entry, Config& config, Report& report);
+void read_join(const Entry& entry, Config& config, Report& report);
 void read_window(const Entry& entry, Config& config, Report& report);
 void read_rule(const Entry& entry, Config& config, Report& report);
 void read_sink(const Entry& entry, Config& config, Report& report);
@@ -33,6 +34,8 @@ void check_sinks(const Config& config, Report& report);
 /// The part of it that is about sources in consumer groups, and the rows of what they feed; when
 /// windows are resolved.
 void check_groups(Config& config, Report& report);
+/// The part of it that is about joins.
+void check_joins(Config& config, Report& report);
 /// The part of it that is about views; when windows are resolved.
 void check_views(Config& config, Report& report);
 /// The part of it that is about endpoints.
@@ -70,6 +73,10 @@ bool is_field_name(std::string_view name);
 /// "field". Names that are declared twice, or that nobody can write, are errors.
 void read_fields(const Value& value, std::string_view what, std::vector<decode::FieldOptions>& out,
                  Report& report);
+/// derive = { name = "expression" } or check = { … }. One that is no text stays there by name, with
+/// an empty expression. False where there is no telling the names.
+bool read_named(const TableReader& table, std::string_view key,
+                std::vector<decode::NamedExpression>& out);
 /// Reads `format`; true where there was one.
 bool read_format(const TableReader& table, Format& out);
 

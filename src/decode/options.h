@@ -73,6 +73,7 @@ struct StreamOptions {
   TemplateOptions templates;
   std::size_t ids_max = 1'000'000;  ///< Ids remembered at a time; beyond it the horizon shrinks.
 
+  bool joined = false;    ///< A join makes its events: nobody sends any.
   bool timeless = false;  ///< No field bears a time: rows of a table, not events.
 
   /// Mistakes in this section have been told, and it is only looked through for further ones: a

@@ -25,6 +25,7 @@ class Compiler {
     plan_->options = options_;
     plan_->schema.stream = options_.name.text;
     plan_->schema.stream_id = stream_id;
+    plan_->schema.joined = options_.joined;
     if (options_.name.empty()) error(options_.name.place, "a stream has no name", "");
     add_fields();
     add_time();

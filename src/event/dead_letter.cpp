@@ -23,6 +23,9 @@ bool take_number(std::string_view& text, Number& number) {
 }  // namespace
 
 std::string_view DeadLetter::not_replayable() const {
+  if (event_index >= LetterId::kOfJoin) {
+    return "it is of a join, and the events it is about have been counted in their own streams";
+  }
   // A payload is cut at a whole character, so up to three bytes before the limit.
   if (payload.size() + 3 >= kMaxPayload) return "only the first 64 KiB of it were kept";
   if (payload.find_first_not_of(" \t\r\n") == std::string::npos) return "its text was not kept";

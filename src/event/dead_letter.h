@@ -33,16 +33,22 @@ inline constexpr std::string_view late = "late";          ///< Its window had cl
 /// Its batch brought the process down each time it was replayed.
 inline constexpr std::string_view set_aside = "set_aside";
 
+/// No partner came within the time that its join waits.
+inline constexpr std::string_view unmatched = "unmatched";
+
 /// All of them. A failed check is refused under the check's own name, which is none of these.
 inline constexpr std::string_view kAll[] = {
     not_json,      not_a_record, missing_field, wrong_type, bad_time, out_of_range, bad_utf8,
-    duplicate_key, too_deep,     too_long,      future,     late,     set_aside};
+    duplicate_key, too_deep,     too_long,      future,     late,     set_aside,    unmatched};
 }  // namespace reason
 
 /// What names the event of a dead letter for as long as its log lives.
 struct LetterId {
   std::uint64_t sequence = 0;
   std::uint32_t event_index = 0;
+  /// What a join makes or leaves at a position is numbered from here on: no block has so many
+  /// events of its own.
+  static constexpr std::uint32_t kOfJoin = std::uint32_t{1} << 31;
   friend auto operator<=>(const LetterId&, const LetterId&) = default;
 };
 
@@ -55,7 +61,8 @@ struct DeadLetter {
   std::uint64_t sequence = 0;  ///< Log position of its batch; with event_index and window: its id.
   std::uint64_t position = 0;  ///< Line number in a file; index within a request.
   std::uint32_t event_index = 0;  ///< Which event of the block, from 0.
-  std::string window;             ///< For late events: the window that had closed.
+  std::string
+      window;  ///< For late events: the window that had closed; for unmatched ones: the join.
   Timestamp received_at = 0;
   std::string payload;  ///< As received, cut at kMaxPayload bytes.
 

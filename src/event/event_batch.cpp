@@ -51,6 +51,7 @@ void EventBatch::clear() {
   for (Column& column : mined) column.clear();
   lookups.reset();
   event_index.clear();
+  watermarks.clear();
   raw.clear();
   excluded.clear();
   counted_before = false;

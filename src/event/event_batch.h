@@ -69,6 +69,10 @@ struct EventBatch {
   /// The tables as they are at the batch's place in history (event/lookup_table); null: none.
   std::shared_ptr<const LookupTables> lookups;
   PodVector<std::uint32_t> event_index;  ///< Which event of the block (from 0) each row was.
+  /// Empty, or one for each row: the stream's watermark just before it. Of rows that a join makes,
+  /// which take their time from elsewhere than from the rows before them; the stamp's times then
+  /// say nothing.
+  PodVector<Timestamp> watermarks;
   /// Empty, or one for each row: the event's text as it came, without the end of its line. Only of
   /// streams that keep it. Points into `block` or `text`.
   PodVector<std::string_view> raw;

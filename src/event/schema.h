@@ -14,8 +14,8 @@
 namespace streamobs {
 
 struct Field {
-  std::string name;   ///< How expressions name it: "latency_ms", "metadata.traceId", "tags".
-  std::string path;   ///< Where it stands in the event: keys joined by dots; usually the name.
+  std::string name;  ///< How expressions name it: "latency_ms", "metadata.traceId", "tags".
+  std::string path;  ///< Where it stands in the event: keys joined by dots; usually the name.
   DataType type;
   bool required = false;  ///< An event without it (or with null) is refused.
   /// Further paths that are tried in order where `path` is absent.
@@ -23,9 +23,10 @@ struct Field {
 };
 
 struct StreamSchema {
-  std::string stream;         ///< The stream's name in the config.
+  std::string stream;           ///< The stream's name in the config.
   std::uint32_t stream_id = 0;  ///< Its index in the plan.
-  std::string time_field;     ///< The name of the field that bears the event time.
+  std::string time_field;       ///< The name of the field that bears the event time.
+  bool joined = false;        ///< A join makes its events; they are in no log and nobody sends any.
   std::vector<Field> fields;  ///< In the config's order; the time field, if undeclared, comes last.
 
   std::optional<std::size_t> index_of(std::string_view name) const {

@@ -26,6 +26,13 @@ std::int64_t step_of(const CloseGrid& grid, Timestamp watermark) {
 
 }  // namespace
 
+bool crosses(const std::vector<CloseGrid>& grids, Timestamp from, Timestamp to) {
+  if (to == kMaxTimestamp || to <= from) return false;
+  return std::any_of(grids.begin(), grids.end(), [&](const CloseGrid& grid) {
+    return step_of(grid, from) != step_of(grid, to);
+  });
+}
+
 Sequencer::Sequencer(std::vector<StreamTiming> streams) {
   for (StreamTiming& timing : streams) {
     Stream stream;
@@ -46,8 +53,10 @@ void Sequencer::add_source(std::uint32_t source_id, std::string name, std::uint3
 }
 
 void Sequencer::join(PartitionsJoined joined, std::vector<Sequenced>& out) {
+  const std::uint32_t stream_id = sources_[joined.source_id].stream_id;
   apply(joined);
   out.push_back({++position_, std::move(joined)});
+  tell(stream_id, out);
 }
 
 void Sequencer::apply(const PartitionsJoined& joined) {
@@ -148,6 +157,7 @@ void Sequencer::sequence(std::uint32_t stream_id, Partition& partition, EventBat
   if (partition.activity == Activity::active) {
     raise(stream_id, std::min(others, partition.newest), out);
   }
+  tell(stream_id, out);
 }
 
 void Sequencer::end_source(std::uint32_t source_id, std::uint64_t blocks, Timestamp now,
@@ -188,6 +198,7 @@ void Sequencer::apply(const SourceEnded& ended, std::vector<Sequenced>& out) {
     const Timestamp closing = stream.timing.closing_watermark(stream.newest);
     raise(source.stream_id, stream.timing.may_go_on ? std::min(closing, ended.at) : closing, out);
   }
+  tell(source.stream_id, out);
 }
 
 void Sequencer::tick(Timestamp now, const std::function<bool(PartitionId)>& busy,
@@ -228,7 +239,7 @@ void Sequencer::tick(Timestamp now, const std::function<bool(PartitionId)>& busy
       if (target > stream.watermark && target != kMaxTimestamp) advanced.watermark = target;
     }
     // What does not matter to anyone is not a record: the wall clock would write one each tick.
-    if (advanced.idle.empty() && !crosses(stream, advanced.watermark)) continue;
+    if (advanced.idle.empty() && !matters(stream, advanced.watermark)) continue;
     out.push_back({++position_, advanced});
     apply(advanced, out);
   }
@@ -239,6 +250,7 @@ void Sequencer::apply(const Advanced& advanced, std::vector<Sequenced>& out) {
     sources_[source_id].partitions[number].activity = Activity::idle;
   }
   raise(advanced.stream_id, advanced.watermark, out);
+  tell(advanced.stream_id, out);
 }
 
 Result<> Sequencer::check_next(std::uint64_t position) const {
@@ -303,11 +315,13 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
   } else if (const auto* joined = std::get_if<PartitionsJoined>(&record)) {
     out.push_back({position_, *joined});
     apply(*joined);
+    tell(sources_[joined->source_id].stream_id, out);
   } else if (const auto* range = std::get_if<RangeDiscarded>(&record)) {
     out.push_back({position_, *range});
     apply(*range);
   } else if (const auto* session = std::get_if<SessionStarted>(&record)) {
     apply(*session);
+    for (std::uint32_t id = 0; id < streams_.size(); ++id) tell(id, out);
   }
   return {};
 }
@@ -332,18 +346,21 @@ void Sequencer::apply(const SessionStarted& session) {
   }
 }
 
-bool Sequencer::crosses(const Stream& stream, Timestamp watermark) {
-  if (watermark == kMaxTimestamp || watermark <= stream.watermark) return false;
-  return std::any_of(stream.timing.grids.begin(), stream.timing.grids.end(),
-                     [&](const CloseGrid& grid) {
-                       return step_of(grid, stream.watermark) != step_of(grid, watermark);
-                     });
+bool Sequencer::matters(const Stream& stream, Timestamp watermark) {
+  const Duration told_every = stream.timing.told_every;
+  return crosses(stream.timing.grids, stream.watermark, watermark) ||
+         (told_every != 0 && crosses({{told_every, 0}}, stream.watermark, watermark));
+}
+
+void Sequencer::tell(std::uint32_t stream_id, std::vector<Sequenced>& out) const {
+  if (streams_[stream_id].timing.told_every == 0) return;
+  out.push_back({position_, time_of(stream_id)});
 }
 
 void Sequencer::raise(std::uint32_t stream_id, Timestamp watermark, std::vector<Sequenced>& out) {
   Stream& stream = streams_[stream_id];
   if (watermark == kMaxTimestamp || watermark <= stream.watermark) return;
-  const bool closes = crosses(stream, watermark);
+  const bool closes = crosses(stream.timing.grids, stream.watermark, watermark);
   stream.watermark = watermark;
   if (closes) out.push_back({position_, Mark{stream_id, position_, watermark}});
 }

@@ -46,6 +46,9 @@ struct StreamTiming {
   std::vector<CloseGrid> grids;
   /// The watermark that closes every window an event of time `t` belongs to.
   std::function<Timestamp(Timestamp t)> closing_watermark;
+  /// Not 0: somebody follows the stream's time (a join). Then each change of it is told, and
+  /// silence moves it in steps of this even where nothing of the stream's own closes.
+  Duration told_every = 0;
   /// Others than the sources that are expected may send events (HTTP): then the end of a file is
   /// not the end of the stream.
   bool may_go_on = false;
@@ -59,12 +62,29 @@ struct Mark {
   Timestamp watermark = kMinTimestamp;
 };
 
+/// How far the time of a followed stream has come (StreamTiming::told_every) behind what precedes.
+struct StreamTime {
+  std::uint32_t stream_id = 0;
+  Timestamp watermark = kMinTimestamp;
+  bool active = false;  ///< Some partition holds the watermark back: others may not pass by it.
+};
+
 /// One step of history. Batches, advances and ends are records, each with a log position of its
-/// own; marks follow from them.
+/// own; marks and what is told of times follow from them.
 struct Sequenced {
   std::uint64_t position = 0;
-  std::variant<EventBatchPtr, Advanced, SourceEnded, PartitionsJoined, RangeDiscarded, Mark> what;
+  std::variant<EventBatchPtr, Advanced, SourceEnded, PartitionsJoined, RangeDiscarded, Mark,
+               StreamTime>
+      what;
+
+  /// Whether it takes a position of its own.
+  bool is_record() const {
+    return !std::holds_alternative<Mark>(what) && !std::holds_alternative<StreamTime>(what);
+  }
 };
+
+/// Whether windows that close on these grids may, when a watermark rises.
+bool crosses(const std::vector<CloseGrid>& grids, Timestamp from, Timestamp to);
 
 class Sequencer {
  public:
@@ -147,6 +167,9 @@ class Sequencer {
   /// Newest event time of any source of the stream.
   Timestamp newest(std::uint32_t stream_id) const { return streams_[stream_id].newest; }
   bool idle(std::uint32_t stream_id) const;
+  StreamTime time_of(std::uint32_t stream_id) const {
+    return {stream_id, watermark(stream_id), !idle(stream_id)};
+  }
   /// Batches that wait for an earlier block of their partition.
   std::size_t waiting() const;
 
@@ -193,8 +216,9 @@ class Sequencer {
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;
   bool read_source(ByteReader& in, std::uint8_t version, std::vector<std::string>& lost);
-  /// Whether windows may close when the stream's watermark rises to that.
-  static bool crosses(const Stream& stream, Timestamp watermark);
+  /// Whether anybody is to hear of it when the stream's watermark rises to that.
+  static bool matters(const Stream& stream, Timestamp watermark);
+  void tell(std::uint32_t stream_id, std::vector<Sequenced>& out) const;
   void raise(std::uint32_t stream_id, Timestamp watermark, std::vector<Sequenced>& out);
 
   std::vector<Stream> streams_;

@@ -17,15 +17,18 @@ DeadLetter late_letter(const EventBatch& batch, std::size_t row, std::string det
       row < batch.event_index.size() ? batch.event_index[row] : static_cast<std::uint32_t>(row);
   letter.position = position_of(batch.origin, letter.event_index, letter.event_index);
   letter.received_at = batch.origin.received_at;
-  letter.format = Format::ndjson;
+  if (!batch.schema->joined) letter.format = Format::ndjson;
   letter.payload = row_to_json(batch, row);
-  if (letter.payload.size() > DeadLetter::kMaxPayload) {
-    std::size_t size = DeadLetter::kMaxPayload;
-    // Not within a UTF-8 sequence.
-    while ((static_cast<unsigned char>(letter.payload[size]) & 0xc0) == 0x80) --size;
-    letter.payload.resize(size);
-  }
+  cut_payload(letter);
   return letter;
+}
+
+void cut_payload(DeadLetter& letter) {
+  if (letter.payload.size() <= DeadLetter::kMaxPayload) return;
+  std::size_t size = DeadLetter::kMaxPayload;
+  // Not within a UTF-8 sequence.
+  while ((static_cast<unsigned char>(letter.payload[size]) & 0xc0) == 0x80) --size;
+  letter.payload.resize(size);
 }
 
 }  // namespace streamobs::window

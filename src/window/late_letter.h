@@ -1,4 +1,4 @@
-// Dead letters of events that came too late. Private to this folder; pure.
+// Dead letters of events that have been decoded: too late, or without a partner. Private to this folder; pure.
 #pragma once
 
 #include <cstddef>
@@ -11,5 +11,8 @@ namespace streamobs::window {
 
 /// Of a row of a stamped batch, with all but `source` (the caller knows the names) and `window`.
 DeadLetter late_letter(const EventBatch& batch, std::size_t row, std::string detail);
+
+/// To the length that is kept.
+void cut_payload(DeadLetter& letter);
 
 }  // namespace streamobs::window

@@ -54,6 +54,30 @@ struct DeduplicationOptions {
   std::size_t max_ids = 1'000'000;  ///< Known at a time; beyond, the oldest are forgotten early.
 };
 
+enum class Side : std::uint8_t { left = 0, right = 1 };
+constexpr Side other(Side side) {
+  return side == Side::left ? Side::right : Side::left;
+}
+
+/// [join.NAME]: which events of two streams belong together.
+struct JoinOptions {
+  SourceText name;
+  SourceText streams[2];  ///< By side.
+  /// What is equal on both sides of a pair: fields, by side.
+  struct Key {
+    SourceText fields[2];
+  };
+  std::vector<Key> on;
+  Duration within = 0;  ///< Their times are at most so far apart, whichever comes first.
+  /// An event of the left that stays without a partner is a row by itself (a left join).
+  bool keep_left = false;
+  Side time = Side::right;  ///< Whose time a row bears.
+  bool one_to_one = false;  ///< Who has found a partner looks for no other.
+  Duration hold = 0;        ///< Who bears the time and waits, holds the join's time back so long.
+  bool drop_unmatched = false;  ///< They are counted, and no dead letters.
+  std::uint64_t pending_bytes_max = 256 << 20;
+};
+
 /// [stream.NAME] template: whose templates are columns of the stream.
 struct TemplateOptions {
   std::size_t field = 0;              ///< Index of the message among the schema's fields.

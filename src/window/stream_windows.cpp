@@ -83,9 +83,11 @@ struct StreamWindows::Impl {
   /// Only the instances used last keep a large direct map, however many are open.
   void keep_few_maps(WindowInstance& used);
 
-  /// The stream's watermark when the newest time before a row was `newest`.
-  static Timestamp watermark_at(const Stamp& stamp, Timestamp newest) {
-    return std::max(stamp.floor_time, std::min(stamp.others_time, newest));
+  /// The stream's watermark before a row of the slice, the newest time before which was `newest`.
+  static Timestamp watermark_at(const Slice& slice, std::size_t row, Timestamp newest) {
+    const EventBatch& batch = *slice.batch;
+    if (!batch.watermarks.empty()) return batch.watermarks[slice.begin + row];
+    return std::max(batch.stamp.floor_time, std::min(batch.stamp.others_time, newest));
   }
 
   std::shared_ptr<const StreamWindowsPlan> plan;
@@ -213,12 +215,12 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
   const WindowState& state = states[window.index];
   const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
   const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
-  const Stamp& stamp = slice.batch->stamp;
-  const Timestamp after = time_for(window, watermark_at(stamp, slice.newest_after));
-  const auto due = window.due(first, after);
+  const Timestamp last = watermark_at(slice, slice.rows - 1, slice.newest_after);
+  const auto due = window.due(first, time_for(window, last));
   const bool as_one =
-      window.session() ? due && due == window.due(first, watermark_at(stamp, slice.newest_before))
-                       : due == first.end;
+      window.session()
+          ? due && due == window.due(first, watermark_at(slice, 0, slice.newest_before))
+          : due == first.end;
   Dues row_dues;
   if (!as_one) {
     rows = drop_late(window, slice, rows, counts, late);
@@ -247,7 +249,7 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
     for (; next_row < row; ++next_row) newest = std::max(newest, slice.times[next_row]);
     const Timestamp t = slice.times[row];
     if (!pane.contains(t)) pane = window.assigner.at(t);
-    const Timestamp watermark = watermark_at(slice.batch->stamp, newest);
+    const Timestamp watermark = watermark_at(slice, row, newest);
     if (const auto due = window.due(pane, time_for(window, watermark))) {
       dues[row] = *due;
       partly_late_counts[window.index] += window.hopping() && *due != pane.end ? 1 : 0;

@@ -11,6 +11,8 @@
 // closed under an earlier config). Each window it
 // would be in is judged for itself: of hopping windows, some may have closed and others not.
 //
+// (of a batch that brings them, EventBatch::watermarks says it instead).
+//
 // Rows that the batch marks as excluded are in no count, neither late nor filtered. Their times
 // are part of history all the same: they move the watermark exactly as if they were counted, so
 // that the sequencer, which knows nothing of them, and every lane see the same time.

@@ -14,7 +14,8 @@ START = "2026-01-05T00:00:00Z"
 #: Preset: its stream, the window that loadgen's truth is about, and its name for the number of events.
 TRUTHS = {"services": ("requests", "service_metrics", "request_count"),
           "transactions": ("transactions", "category_sales", "transaction_count"),
-          "metrics": ("metrics", "metrics_1m", "count")}
+          "metrics": ("metrics", "metrics_1m", "count"),
+          "llm": ("llm_requests", "llm_metrics", "requests")}
 #: Preset: topics with their partitions and retention in days (None: compacted), as the config says.
 TOPICS = {"services": {"raw_events": (6, 7), "service-metrics": (3, 7), "anomalies": (1, None),
                        "incidents": (1, None)},
@@ -22,7 +23,8 @@ TOPICS = {"services": {"raw_events": (6, 7), "service-metrics": (3, 7), "anomali
           "metrics": {"metrics-events": (6, 7), "metrics-aggregated-1m": (3, 7),
                       "metrics-aggregated-5m": (3, 30), "metrics-dead-letter": (3, 14)},
           "logs": {"logs": (6, 7), "log-counts": (3, 7), "log-anomalies": (1, None)},
-          "llm": {"llm.requests": (6, 7), "llm.responses": (6, 7), "llm.request-metrics": (3, 7)}}
+          "llm": {"llm.requests": (6, 7), "llm.responses": (6, 7), "llm.metrics": (3, 7),
+                  "llm.dead-letter": (3, 14)}}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,8 @@ def text_of(preset):
     text = (ROOT / f"config/kafka/{preset}.toml").read_text()
     if preset in TRUTHS:  # And for how long a test waits for the last windows.
         text += f'[stream.{TRUTHS[preset][0]}]\nidle_timeout = "1s"\n'
+    if preset == "llm":
+        text += '[stream.llm_responses]\nidle_timeout = "1s"\n'
     return text.replace('include = ["../', f'include = ["{ROOT}/config/')
 
 
@@ -98,14 +102,14 @@ def check_against_truth(engine, broker, preset, truth):
 
     engine.wait(lambda: counted(engine.closed(window)) == expected, "the windows", 120)
     topic = {"services": "service-metrics", "transactions": "category-sales",
-             "metrics": "metrics-aggregated-1m"}[preset]
+             "metrics": "metrics-aggregated-1m", "llm": "llm.metrics"}[preset]
     engine.wait(lambda: all(s["outbox_rows"] == 0 for s in
                             engine.get("/api/v1/pipeline").json()["sinks"]), "the sinks", 60)
     messages = read_all(broker, topic)
     assert len(messages) == len(expected)
     assert counted([value for _, value in messages]) == expected
     for key, value in messages:
-        assert key == value[keys[0]]
+        assert key == ("|".join(value[k] for k in keys) if preset == "llm" else value[keys[0]])
     if preset == "metrics":
         fives = read_all(broker, "metrics-aggregated-5m")
         assert sum(value["count"] for _, value in fives) == sum(expected.values())

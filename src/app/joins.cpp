@@ -1,0 +1,141 @@
+#include "app/joins.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/recovery.h"
+#include "app/stream_timing.h"
+#include "base/log.h"
+
+namespace streamobs::app {
+
+Joins::Joins(const Plan& plan, LaneMetrics& lane_metrics, telemetry::Registry& metrics,
+             std::size_t lanes)
+    : metrics_(metrics), lane_metrics_(lane_metrics), lanes_(lanes), sides_(plan.streams.size()) {
+  for (const PlannedJoin& planned : plan.joins) {
+    auto join = std::make_unique<Join>();
+    join->join = std::make_unique<window::StreamJoin>(planned.join, plan.source_names);
+    join->stream_id = planned.stream_id;
+    join->source_id = planned.source_id;
+    join->grids = close_grids(plan.streams[planned.stream_id]);
+    const std::string& name = planned.join->options.name.text;
+    join->rows =
+        &metrics.counter("streamobs_join_rows_total", "Rows that a join made.", {{"join", name}});
+    for (std::size_t side = 0; side < 2; ++side) {
+      join->unmatched[side] = &metrics.counter(
+          "streamobs_join_unmatched_total", "Events that left a join without a partner.",
+          {{"join", name}, {"side", side == 0 ? "left" : "right"}});
+      sides_[planned.join->sides[side].stream_id].push_back(
+          {join.get(), static_cast<window::Side>(side)});
+    }
+    join->pushed_out = &metrics.counter(
+        "streamobs_join_pushed_out_total",
+        "Events that had to leave a join early, because too many waited.", {{"join", name}});
+    metrics_.gauge_callback(this, "streamobs_join_pending", "Events that wait for a partner.",
+                            {{"join", name}},
+                            [j = join.get()] { return static_cast<double>(j->pending.load()); });
+    metrics_.gauge_callback(
+        this, "streamobs_join_pending_bytes", "Memory of events that wait for a partner.",
+        {{"join", name}},
+        [j = join.get()] { return static_cast<double>(j->pending_bytes.load()); });
+    joins_.push_back(std::move(join));
+  }
+}
+
+Joins::~Joins() {
+  metrics_.remove_callbacks(this);
+}
+
+void Joins::process(const EventBatch& batch) {
+  for (const SideOf& side : sides_[batch.schema->stream_id])
+    side.join->join->process(side.side, batch);
+}
+
+void Joins::tell(const wal::StreamTime& time) {
+  for (const SideOf& side : sides_[time.stream_id]) {
+    side.join->join->tell(side.side, time.watermark, time.active);
+  }
+}
+
+void Joins::finish(std::uint64_t position, bool counted_before, InFlight& in_flight,
+                   const std::shared_ptr<const LookupTables>& lookups, std::vector<Step>& out) {
+  // What all joins make at a position is numbered through: each is known by its position and
+  // number.
+  std::uint32_t next_index = LetterId::kOfJoin;
+  for (const std::unique_ptr<Join>& join : joins_) {
+    if (EventBatchPtr batch = join->join->take()) {
+      batch->events = static_cast<std::uint32_t>(batch->rows);
+      for (std::size_t i = 0; i < batch->rows; ++i) batch->event_index.push_back(next_index++);
+      for (DeadLetter& letter : batch->dead_letters) letter.event_index = next_index++;
+      batch->origin.source_id = join->source_id;
+      batch->origin.received_at = at_;
+      batch->stamp.sequence = position;
+      batch->lookups = lookups;
+      batch->lane = static_cast<std::uint32_t>(position % lanes_);
+      batch->counted_before = counted_before;
+      in_flight.remember(*batch);
+      Step step;
+      step.what = Made{position, std::move(batch)};
+      out.push_back(std::move(step));
+    }
+    count(*join, counted_before);
+    const Timestamp watermark = join->join->watermark();
+    if (wal::crosses(join->grids, join->told, watermark)) {
+      Step step;
+      step.what = wal::Sequenced{position, wal::Mark{join->stream_id, position, watermark}};
+      out.push_back(std::move(step));
+    }
+    join->told = watermark;
+  }
+}
+
+void Joins::count(Join& join, bool counted_before) {
+  join.pending.store(join.join->pending(), std::memory_order_relaxed);
+  join.pending_bytes.store(join.join->pending_bytes(), std::memory_order_relaxed);
+  const window::JoinCounts counts = join.join->take_counts();
+  if (counted_before) return;
+  join.rows->add(counts.rows);
+  for (std::size_t side = 0; side < 2; ++side) join.unmatched[side]->add(counts.unmatched[side]);
+  join.pushed_out->add(counts.pushed_out);
+  lane_metrics_.dead_letters_dropped.add(counts.letters_unkept);
+}
+
+const window::StreamJoin* Joins::of_stream(std::uint32_t stream_id) const {
+  for (const std::unique_ptr<Join>& join : joins_) {
+    if (join->stream_id == stream_id) return join->join.get();
+  }
+  return nullptr;
+}
+
+void Joins::snapshot(CheckpointParts& checkpoint) const {
+  for (const std::unique_ptr<Join>& join : joins_) {
+    const std::string& name = join->join->plan().options.name.text;
+    join->join->snapshot(checkpoint.parts[part::join(name)]);
+  }
+}
+
+Result<> Joins::restore(const CheckpointParts& checkpoint) {
+  for (const std::unique_ptr<Join>& join : joins_) {
+    const std::string& name = join->join->plan().options.name.text;
+    const std::string* const bytes = find_part(checkpoint, part::join(name));
+    if (bytes == nullptr) continue;
+    const Result<window::RestoredJoin> restored = join->join->restore(*bytes);
+    if (restored.has_error()) return restored.error();
+    join->told = join->join->watermark();
+    if (restored->forgotten == 0) continue;
+    log::warn(
+        "the join is defined otherwise now: events that waited for a partner are forgotten, and "
+        "their partners will not find them",
+        {{"join", name}, {"events", restored->forgotten}});
+  }
+  return {};
+}
+
+Joins::State Joins::state(std::size_t index) const {
+  const Join& join = *joins_[index];
+  return {join.pending.load(std::memory_order_relaxed),
+          join.pending_bytes.load(std::memory_order_relaxed)};
+}
+
+}  // namespace streamobs::app

@@ -1,0 +1,88 @@
+// All joins of a plan, as a part of the sequencing: what they make follows from the order of the
+// log, so they are fed where that is decided.
+//
+// Its strand only, but for state(). Lives as long as the topology.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/lane.h"
+#include "app/plan.h"
+#include "app/step.h"
+#include "base/result.h"
+#include "event/event_batch.h"
+#include "event/record.h"
+#include "telemetry/registry.h"
+#include "wal/sequencer.h"
+#include "window/stream_join.h"
+
+namespace streamobs::app {
+
+class Joins {
+ public:
+  Joins(const Plan& plan, LaneMetrics& lane_metrics, telemetry::Registry& metrics,
+        std::size_t lanes);
+  ~Joins();
+  Joins(const Joins&) = delete;
+  Joins& operator=(const Joins&) = delete;
+
+  bool empty() const { return joins_.empty(); }
+
+  /// What comes next in the log came at that time of the wall clock.
+  void at(Timestamp time) { at_ = time; }
+  /// A batch has its place and is settled.
+  void process(const EventBatch& batch);
+  void tell(const wal::StreamTime& time);
+
+  /// Everything of one position has been told: appends what follows from it, in its order: batches
+  /// of joined rows, and marks where windows of theirs may close. `counted_before`: as of batches.
+  void finish(std::uint64_t position, bool counted_before, InFlight& in_flight,
+              const std::shared_ptr<const LookupTables>& lookups, std::vector<Step>& out);
+
+  /// The time of a joined stream; null: it is none.
+  const window::StreamJoin* of_stream(std::uint32_t stream_id) const;
+
+  void snapshot(CheckpointParts& checkpoint) const;
+  Result<> restore(const CheckpointParts& checkpoint);
+
+  /// What people see of a join; any thread.
+  struct State {
+    std::size_t pending = 0;
+    std::size_t pending_bytes = 0;
+  };
+  State state(std::size_t index) const;
+
+ private:
+  struct Join {
+    std::unique_ptr<window::StreamJoin> join;
+    std::uint32_t stream_id = 0;
+    std::uint32_t source_id = 0;
+    std::vector<wal::CloseGrid> grids;
+    Timestamp told = kMinTimestamp;  ///< The watermark that the lanes have been told of.
+    telemetry::Counter* rows = nullptr;
+    telemetry::Counter* unmatched[2] = {nullptr, nullptr};
+    telemetry::Counter* pushed_out = nullptr;
+    std::atomic<std::size_t> pending{0};
+    std::atomic<std::size_t> pending_bytes{0};
+  };
+  void count(Join& join, bool counted_before);
+
+  telemetry::Registry& metrics_;
+  LaneMetrics& lane_metrics_;
+  const std::size_t lanes_;
+  std::vector<std::unique_ptr<Join>> joins_;
+  /// By stream: the joins it is a side of.
+  struct SideOf {
+    Join* join = nullptr;
+    window::Side side = window::Side::left;
+  };
+  std::vector<std::vector<SideOf>> sides_;
+  Timestamp at_ = 0;
+};
+
+}  // namespace streamobs::app

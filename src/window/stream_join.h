@@ -1,0 +1,128 @@
+// The join operator: pairs of rows of two streams that have a key in common and times near each
+// other.
+//
+// One for each [join.NAME]; belongs to the sequencing, which shows it every batch of both streams
+// and every change of their times in log order. Synchronous, no clock of its own: what it makes
+// follows from the log alone, row by row, never from how events were cut into batches.
+//
+// Each side has a clock: the watermark of its stream while that has an active partition, else (a
+// silent stream holds nobody up) the later of both watermarks; a clock never falls. A row waits
+// until the other side's clock has passed its time by more than `within`. Rows of a pair are at
+// most `within` apart, whichever comes first in time or in the log; of several that fit, a row is
+// paired with all (or, one_to_one, with the one that came first) in the order in which they came.
+// Who leaves without a partner is a row by itself (keep_left), a dead letter, or counted only.
+//
+// The joined stream's watermark is the lesser of both clocks, but not beyond the time of a row that
+// waits for its first partner and would bear the time of the pair, as long as the other clock has
+// not passed that by more than `hold`.
+//
+// Bounded: a row beyond pending_bytes_max, or beyond kRowsOfKeyMax of a key and side, makes the
+// oldest go as if its time were over.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "event/event_batch.h"
+#include "event/lookup_table.h"
+#include "window/join_plan.h"
+#include "window/pending_rows.h"
+
+namespace streamobs::window {
+
+/// What a join has done since the last time it was asked.
+struct JoinCounts {
+  std::uint64_t rows = 0;               ///< Joined, those of the left alone included.
+  std::uint64_t unmatched[2] = {0, 0};  ///< By side: left without a partner.
+  std::uint64_t pushed_out = 0;         ///< Of all that left: before their time, for lack of room.
+  std::uint64_t letters_unkept = 0;     ///< Dead letters beyond kMaxDeadLetters.
+};
+
+/// What restore() found.
+struct RestoredJoin {
+  std::size_t rows = 0;       ///< That wait again.
+  std::size_t forgotten = 0;  ///< That waited under another definition.
+};
+
+class StreamJoin {
+ public:
+  static constexpr std::size_t kRowsOfKeyMax = 100;
+  static constexpr std::size_t kMaxDeadLetters = 10'000;
+
+  /// `source_names` by source id; outlives it.
+  StreamJoin(std::shared_ptr<const JoinPlan> plan, const std::vector<std::string>& source_names);
+  ~StreamJoin();
+
+  /// A batch of that side's stream, in its place: stamped and settled.
+  void process(Side side, const EventBatch& batch);
+  /// How far that side's stream has come behind it.
+  void tell(Side side, Timestamp watermark, bool active);
+
+  /// What has been joined and left since the last call: a batch of the joined schema with its rows'
+  /// watermarks and the dead letters, without a place or an origin; null: nothing.
+  std::unique_ptr<EventBatch> take();
+  JoinCounts take_counts();
+
+  Timestamp watermark() const { return watermark_; }
+  /// Whether a side has an active partition.
+  bool active() const { return sides_[0].active || sides_[1].active; }
+  /// Newest time of a joined row.
+  Timestamp newest() const { return newest_; }
+  /// Rows that wait, and the memory they take.
+  std::size_t pending() const;
+  std::size_t pending_bytes() const;
+
+  /// Appends the state; the same state gives the same bytes.
+  void snapshot(std::string& out) const;
+  /// Takes over a snapshot, before the first batch. Refuses (corrupt) what is none.
+  Result<RestoredJoin> restore(std::string_view snapshot);
+
+  const JoinPlan& plan() const { return *plan_; }
+
+ private:
+  struct SideState {
+    explicit SideState(const JoinSidePlan& plan);
+    expr::Evaluator evaluator;
+    PendingRows rows;
+    Timestamp watermark = kMinTimestamp;
+    Timestamp clock = kMinTimestamp;
+    bool active = false;
+  };
+  SideState& of(Side side) { return sides_[static_cast<std::size_t>(side)]; }
+  const SideState& of(Side side) const { return sides_[static_cast<std::size_t>(side)]; }
+
+  void process_row(Side side, const EventBatch& batch, std::size_t slice_begin, std::size_t row);
+  bool match(Side side, Timestamp time, const PendingRow& row);
+  void keep(Side side, Timestamp time, PendingRow row);
+  void raise_watermark();
+  void leave_due();
+  enum class Why : std::uint8_t { time_over, no_room, no_key };
+  void leave(Side side, const PendingRows::Place& place, Why why);
+  void leave(Side side, Timestamp time, const PendingRow& row, Why why);
+  void add_letter(Side side, Timestamp time, const PendingRow& row, Why why);
+  std::string words_for(Side side, Why why) const;
+  void emit(Timestamp time, const std::string* left, const std::string* right);
+  EventBatch& made();
+  bool waits_no_more(Side side, Timestamp time) const;
+  std::uint32_t source_index(std::uint32_t source_id);
+
+  std::shared_ptr<const JoinPlan> plan_;
+  const std::vector<std::string>& source_names_;
+  std::array<SideState, 2> sides_;
+  std::vector<std::string> sources_;  ///< Names of sources that rows came from.
+  std::uint64_t next_number_ = 1;
+  Timestamp watermark_ = kMinTimestamp;
+  Timestamp newest_ = kMinTimestamp;
+  std::unique_ptr<EventBatch> made_;
+  JoinCounts counts_;
+  std::vector<ColumnView> views_;   ///< Of the batch in hand.
+  std::vector<ColumnView> inputs_;  ///< Of the slice.
+};
+
+}  // namespace streamobs::window
