@@ -53,8 +53,15 @@ void Joins::process(const EventBatch& batch) {
 }
 
 void Joins::tell(const wal::StreamTime& time) {
+  using Is = wal::StreamTime::State;
+  for (const std::unique_ptr<Join>& join : joins_) {
+    if (join->stream_id == time.stream_id) join->join->pass_over_silence(time.watermark);
+  }
   for (const SideOf& side : sides_[time.stream_id]) {
-    side.join->join->tell(side.side, time.watermark, time.active);
+    const auto pace = time.state == Is::active ? window::Pace::active
+                      : time.state == Is::over ? window::Pace::over
+                                               : window::Pace::silent;
+    side.join->join->tell(side.side, time.watermark, pace);
   }
 }
 

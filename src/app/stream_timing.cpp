@@ -8,33 +8,15 @@ namespace streamobs::app {
 
 namespace {
 
-/// How finely silence of a stream is told to its joins.
-constexpr Duration kToldEvery = kSecond;
-
 /// The watermark that closes every window an event of time `t` belongs to.
 Timestamp closing_watermark(const PlannedStream& stream, Timestamp t) {
   return stream.windows == nullptr ? t : window::closing_watermark(*stream.windows, t);
 }
 
-/// The same for all that comes of an event, rows it is joined to included: these are up to `within`
-/// younger, and whoever waits leaves once time has passed that.
-Timestamp closing_with_joins(const Plan& plan, std::uint32_t stream_id, Timestamp t) {
-  Timestamp latest = closing_watermark(plan.streams[stream_id], t);
-  for (const PlannedJoin& planned : plan.joins) {
-    const window::JoinPlan& join = *planned.join;
-    const bool side = join.sides[0].stream_id == stream_id || join.sides[1].stream_id == stream_id;
-    if (!side) continue;
-    const Timestamp over = t + join.options.within + 1;
-    latest = std::max({latest, over, closing_watermark(plan.streams[planned.stream_id], over)});
-  }
-  return latest;
-}
-
-bool is_joined(const Plan& plan, std::uint32_t stream_id) {
-  return std::any_of(plan.joins.begin(), plan.joins.end(), [&](const PlannedJoin& planned) {
-    return planned.join->sides[0].stream_id == stream_id ||
-           planned.join->sides[1].stream_id == stream_id;
-  });
+/// Of a join's stream, from the newest event of its sides.
+Timestamp closing_of_join(const Plan& plan, const PlannedJoin& planned, Timestamp t) {
+  const Timestamp over = t + planned.join->options.within + 1;
+  return std::max(over, closing_watermark(plan.streams[planned.stream_id], over));
 }
 
 }  // namespace
@@ -55,10 +37,38 @@ std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
     timing.name = plan.config.streams[id].name.text;
     timing.idle_timeout = plan.config.streams[id].idle_timeout;
     timing.may_go_on = !bounded;
-    timing.grids = close_grids(plan.streams[id]);
-    timing.closing_watermark = [&plan, id](Timestamp t) { return closing_with_joins(plan, id, t); };
-    if (is_joined(plan, id)) timing.told_every = kToldEvery;
+    timing.closing_watermark = [&plan, id](Timestamp t) {
+      return closing_watermark(plan.streams[id], t);
+    };
+    // Marks of joined rows follow from elsewhere (app/joins).
+    if (!plan.config.streams[id].joined) timing.grids = close_grids(plan.streams[id]);
     all.push_back(std::move(timing));
+  }
+  for (const PlannedJoin& planned : plan.joins) {
+    wal::StreamTiming& timing = all[planned.stream_id];
+    timing.told = true;
+    timing.idle_timeout = 0;
+    timing.ending_watermark = [&plan, &planned](Timestamp t) {
+      return closing_of_join(plan, planned, t);
+    };
+    for (const window::JoinSidePlan& side : planned.join->sides) {
+      wal::StreamTiming& of_side = all[side.stream_id];
+      of_side.told = true;
+      timing.joins.push_back(side.stream_id);
+      timing.idle_timeout = std::max(timing.idle_timeout, of_side.idle_timeout);
+    }
+  }
+  for (std::uint32_t id = 0; id < all.size(); ++id) {
+    if (!all[id].told || !all[id].joins.empty()) continue;
+    all[id].ending_watermark = [&plan, id](Timestamp t) {
+      Timestamp latest = closing_watermark(plan.streams[id], t);
+      for (const PlannedJoin& planned : plan.joins) {
+        const auto& sides = planned.join->sides;
+        if (sides[0].stream_id != id && sides[1].stream_id != id) continue;
+        latest = std::max(latest, closing_of_join(plan, planned, t));
+      }
+      return latest;
+    };
   }
   return all;
 }

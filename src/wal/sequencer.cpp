@@ -195,8 +195,11 @@ void Sequencer::apply(const SourceEnded& ended, std::vector<Sequenced>& out) {
     // Bounded input has been read to its end: nothing more can come for what is open, but the
     // stream may go on with later events, so time moves just as far as closing needs, and not
     // beyond the wall clock where others may still send: the rest is left to silence.
-    const Timestamp closing = stream.timing.closing_watermark(stream.newest);
-    raise(source.stream_id, stream.timing.may_go_on ? std::min(closing, ended.at) : closing, out);
+    const StreamTiming& timing = stream.timing;
+    const bool elsewhere = timing.ending_watermark != nullptr;
+    const Timestamp closing =
+        (elsewhere ? timing.ending_watermark : timing.closing_watermark)(stream.newest);
+    raise(source.stream_id, timing.may_go_on ? std::min(closing, ended.at) : closing, out);
   }
   tell(source.stream_id, out);
 }
@@ -206,8 +209,13 @@ void Sequencer::tick(Timestamp now, const std::function<bool(PartitionId)>& busy
   const Duration elapsed =
       ticked_at_ == kMinTimestamp ? 0 : std::clamp<Duration>(now - ticked_at_, 0, kLongestTick);
   ticked_at_ = now;
+  ticked_for_ += elapsed;
   for (std::uint32_t stream_id = 0; stream_id < streams_.size(); ++stream_id) {
     const Stream& stream = streams_[stream_id];
+    if (!stream.timing.joins.empty()) {
+      tick_join(stream_id, now, out);
+      continue;
+    }
     Advanced advanced;
     advanced.stream_id = stream_id;
     advanced.at = now;
@@ -239,10 +247,43 @@ void Sequencer::tick(Timestamp now, const std::function<bool(PartitionId)>& busy
       if (target > stream.watermark && target != kMaxTimestamp) advanced.watermark = target;
     }
     // What does not matter to anyone is not a record: the wall clock would write one each tick.
-    if (advanced.idle.empty() && !matters(stream, advanced.watermark)) continue;
+    if (advanced.idle.empty() &&
+        !crosses(stream.timing.grids, stream.watermark, advanced.watermark)) {
+      continue;
+    }
     out.push_back({++position_, advanced});
     apply(advanced, out);
   }
+}
+
+/// A side that has nothing to say holds the others up for its idle timeout, from each event of
+/// theirs on; then time goes on as if it had come as far.
+void Sequencer::tick_join(std::uint32_t stream_id, Timestamp now, std::vector<Sequenced>& out) {
+  Stream& join = streams_[stream_id];
+  constexpr Duration kSamples = 1024;
+  Timestamp newest = kMinTimestamp;
+  bool any_silent = false;
+  for (const std::uint32_t side : join.timing.joins) {
+    newest = std::max(newest, streams_[side].newest);
+    any_silent = any_silent || !any_active(streams_[side]);
+  }
+  if (newest == kMinTimestamp) return;
+  auto& samples = join.newest_at;
+  const Duration timeout = join.timing.idle_timeout;
+  const bool moved = samples.empty() || samples.back().second != newest;
+  if (moved && (samples.empty() || ticked_for_ - samples.back().first >= timeout / kSamples)) {
+    samples.emplace_back(ticked_for_, newest);
+  }
+  while (samples.size() > 1 && samples[1].first <= ticked_for_ - timeout) samples.pop_front();
+  if (!any_silent || samples.front().first > ticked_for_ - timeout) return;
+  Advanced advanced;
+  advanced.stream_id = stream_id;
+  advanced.at = now;
+  advanced.watermark = std::min(now, join.timing.ending_watermark(samples.front().second));
+  // What is told more finely changes little: each is a record.
+  if (!crosses({{kSecond, 0}}, join.watermark, advanced.watermark)) return;
+  out.push_back({++position_, advanced});
+  apply(advanced, out);
 }
 
 void Sequencer::apply(const Advanced& advanced, std::vector<Sequenced>& out) {
@@ -346,14 +387,22 @@ void Sequencer::apply(const SessionStarted& session) {
   }
 }
 
-bool Sequencer::matters(const Stream& stream, Timestamp watermark) {
-  const Duration told_every = stream.timing.told_every;
-  return crosses(stream.timing.grids, stream.watermark, watermark) ||
-         (told_every != 0 && crosses({{told_every, 0}}, stream.watermark, watermark));
+StreamTime Sequencer::time_of(std::uint32_t stream_id) const {
+  const Stream& stream = streams_[stream_id];
+  StreamTime time{stream_id, stream.watermark, StreamTime::State::silent};
+  if (any_active(stream)) {
+    time.state = StreamTime::State::active;
+  } else if (!stream.timing.may_go_on && !stream.sources.empty()) {
+    const bool over = std::any_of(stream.sources.begin(), stream.sources.end(), [&](auto id) {
+      return sources_[id].partitions.at(0).activity == Activity::ended;
+    });
+    if (over) time.state = StreamTime::State::over;
+  }
+  return time;
 }
 
 void Sequencer::tell(std::uint32_t stream_id, std::vector<Sequenced>& out) const {
-  if (streams_[stream_id].timing.told_every == 0) return;
+  if (!streams_[stream_id].timing.told) return;
   out.push_back({position_, time_of(stream_id)});
 }
 

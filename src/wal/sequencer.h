@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -46,9 +47,14 @@ struct StreamTiming {
   std::vector<CloseGrid> grids;
   /// The watermark that closes every window an event of time `t` belongs to.
   std::function<Timestamp(Timestamp t)> closing_watermark;
-  /// Not 0: somebody follows the stream's time (a join). Then each change of it is told, and
-  /// silence moves it in steps of this even where nothing of the stream's own closes.
-  Duration told_every = 0;
+  /// The same for all that comes of it elsewhere as well; empty: nothing does.
+  std::function<Timestamp(Timestamp t)> ending_watermark;
+  /// Somebody follows the stream's time (a join): each change of it is told (StreamTime).
+  bool told = false;
+  /// The stream is a join's, of these: it has no sources and no time of its own here. While one of
+  /// them is silent, what is told of it is how far silence lets time go: up to the newest event of
+  /// any of them, as it was `idle_timeout` ago, and what follows from that.
+  std::vector<std::uint32_t> joins;
   /// Others than the sources that are expected may send events (HTTP): then the end of a file is
   /// not the end of the stream.
   bool may_go_on = false;
@@ -62,11 +68,17 @@ struct Mark {
   Timestamp watermark = kMinTimestamp;
 };
 
-/// How far the time of a followed stream has come (StreamTiming::told_every) behind what precedes.
+/// How far the time of a followed stream has come behind what precedes; of a join's stream, how far
+/// silence lets it go.
 struct StreamTime {
+  enum class State : std::uint8_t {
+    active,  ///< Some partition holds the watermark back: others may not pass by it.
+    silent,
+    over,  ///< All its input was bounded, and has been read to the end.
+  };
   std::uint32_t stream_id = 0;
   Timestamp watermark = kMinTimestamp;
-  bool active = false;  ///< Some partition holds the watermark back: others may not pass by it.
+  State state = State::silent;
 };
 
 /// One step of history. Batches, advances and ends are records, each with a log position of its
@@ -167,9 +179,7 @@ class Sequencer {
   /// Newest event time of any source of the stream.
   Timestamp newest(std::uint32_t stream_id) const { return streams_[stream_id].newest; }
   bool idle(std::uint32_t stream_id) const;
-  StreamTime time_of(std::uint32_t stream_id) const {
-    return {stream_id, watermark(stream_id), !idle(stream_id)};
-  }
+  StreamTime time_of(std::uint32_t stream_id) const;
   /// Batches that wait for an earlier block of their partition.
   std::size_t waiting() const;
 
@@ -200,6 +210,8 @@ class Sequencer {
     std::vector<std::uint32_t> sources;
     Timestamp watermark = kMinTimestamp;
     Timestamp newest = kMinTimestamp;
+    /// Of a join's stream: what the newest event of its sides was at which time of ticked_for_.
+    std::deque<std::pair<Duration, Timestamp>> newest_at;
   };
 
   void sequence(std::uint32_t stream_id, Partition& partition, EventBatchPtr batch,
@@ -216,8 +228,7 @@ class Sequencer {
   Timestamp least_active(const Stream& stream, const Partition* except) const;
   bool any_active(const Stream& stream) const;
   bool read_source(ByteReader& in, std::uint8_t version, std::vector<std::string>& lost);
-  /// Whether anybody is to hear of it when the stream's watermark rises to that.
-  static bool matters(const Stream& stream, Timestamp watermark);
+  void tick_join(std::uint32_t stream_id, Timestamp now, std::vector<Sequenced>& out);
   void tell(std::uint32_t stream_id, std::vector<Sequenced>& out) const;
   void raise(std::uint32_t stream_id, Timestamp watermark, std::vector<Sequenced>& out);
 
@@ -225,6 +236,7 @@ class Sequencer {
   std::vector<Source> sources_;  ///< By source id.
   std::uint64_t position_ = 0;
   Timestamp ticked_at_ = kMinTimestamp;
+  Duration ticked_for_ = 0;  ///< All ticks together.
 };
 
 }  // namespace streamobs::wal

@@ -49,7 +49,7 @@ void StreamJoin::process(Side side, const EventBatch& batch) {
       const Timestamp time = batch.time[begin + row];
       // As the lanes have it: see stream_windows.h.
       const Stamp& stamp = batch.stamp;
-      tell(side, std::max(stamp.floor_time, std::min(stamp.others_time, newest)), true);
+      tell(side, std::max(stamp.floor_time, std::min(stamp.others_time, newest)), Pace::active);
       newest = std::max(newest, time);
       const bool excluded = !batch.excluded.empty() && batch.excluded[begin + row] != 0;
       if (!excluded) process_row(side, batch, begin, row);
@@ -135,18 +135,30 @@ void StreamJoin::keep(Side side, Timestamp time, PendingRow row) {
   }
 }
 
-void StreamJoin::tell(Side side, Timestamp watermark, bool active) {
+void StreamJoin::tell(Side side, Timestamp watermark, Pace pace) {
   SideState& state = of(side);
-  if (watermark > state.watermark || active != state.active) {
+  if (watermark > state.watermark || pace != state.pace) {
     state.watermark = std::max(state.watermark, watermark);
-    state.active = active;
-    const Timestamp later = std::max(sides_[0].watermark, sides_[1].watermark);
-    for (SideState& each : sides_) {
-      each.clock = std::max(each.clock, each.active ? each.watermark : later);
-    }
-    leave_due();
+    state.pace = pace;
+    raise_clocks();
   }
   raise_watermark();
+}
+
+void StreamJoin::pass_over_silence(Timestamp watermark) {
+  for (SideState& state : sides_) {
+    if (state.pace == Pace::silent) state.clock = std::max(state.clock, watermark);
+  }
+  raise_clocks();
+  raise_watermark();
+}
+
+void StreamJoin::raise_clocks() {
+  const Timestamp later = std::max(sides_[0].watermark, sides_[1].watermark);
+  for (SideState& state : sides_) {
+    state.clock = std::max(state.clock, state.pace == Pace::over ? later : state.watermark);
+  }
+  leave_due();
 }
 
 /// Clocks, and those who hold it back, may have changed.
@@ -312,7 +324,7 @@ void StreamJoin::snapshot(std::string& out) const {
   for (const SideState& state : sides_) {
     put_signed(out, state.watermark);
     put_signed(out, state.clock);
-    put_u8(out, state.active ? 1 : 0);
+    put_u8(out, static_cast<std::uint8_t>(state.pace));
     state.rows.snapshot(out);
   }
 }
@@ -334,7 +346,9 @@ Result<RestoredJoin> StreamJoin::restore(std::string_view snapshot) {
   for (SideState& state : sides_) {
     state.watermark = in.signed_varint();
     state.clock = in.signed_varint();
-    state.active = in.u8() != 0;
+    const std::uint8_t pace = in.u8();
+    if (pace > static_cast<std::uint8_t>(Pace::over)) return corrupt("damaged");
+    state.pace = static_cast<Pace>(pace);
     if (!state.rows.restore(in, sources_.size())) return corrupt("damaged");
     if (same) continue;
     forgotten += state.rows.size();

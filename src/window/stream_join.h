@@ -5,12 +5,13 @@
 // and every change of their times in log order. Synchronous, no clock of its own: what it makes
 // follows from the log alone, row by row, never from how events were cut into batches.
 //
-// Each side has a clock: the watermark of its stream while that has an active partition, else (a
-// silent stream holds nobody up) the later of both watermarks; a clock never falls. A row waits
-// until the other side's clock has passed its time by more than `within`. Rows of a pair are at
-// most `within` apart, whichever comes first in time or in the log; of several that fit, a row is
-// paired with all (or, one_to_one, with the one that came first) in the order in which they came.
-// Who leaves without a partner is a row by itself (keep_left), a dead letter, or counted only.
+// Each side has a clock that never falls: the watermark of its stream. Where that is silent, it
+// goes on as far as silence is said to let it (pass_over_silence); where it is over, with the later
+// of both watermarks. A row waits until the other side's clock has passed its time by more than
+// `within`. Rows of a pair are at most `within` apart, whichever comes first in time or in the log;
+// of several that fit, a row is paired with all (or, one_to_one, with the one that came first) in
+// the order in which they came. Who leaves without a partner is a row by itself (keep_left), a dead
+// letter, or counted only.
 //
 // The joined stream's watermark is the lesser of both clocks, but not beyond the time of a row that
 // waits for its first partner and would bear the time of the pair, as long as the other clock has
@@ -35,6 +36,9 @@
 #include "window/pending_rows.h"
 
 namespace streamobs::window {
+
+/// What a side's stream is up to.
+enum class Pace : std::uint8_t { active, silent, over };
 
 /// What a join has done since the last time it was asked.
 struct JoinCounts {
@@ -62,7 +66,9 @@ class StreamJoin {
   /// A batch of that side's stream, in its place: stamped and settled.
   void process(Side side, const EventBatch& batch);
   /// How far that side's stream has come behind it.
-  void tell(Side side, Timestamp watermark, bool active);
+  void tell(Side side, Timestamp watermark, Pace pace);
+  /// What is silent has been so for long enough for time to go on to there.
+  void pass_over_silence(Timestamp watermark);
 
   /// What has been joined and left since the last call: a batch of the joined schema with its rows'
   /// watermarks and the dead letters, without a place or an origin; null: nothing.
@@ -71,7 +77,7 @@ class StreamJoin {
 
   Timestamp watermark() const { return watermark_; }
   /// Whether a side has an active partition.
-  bool active() const { return sides_[0].active || sides_[1].active; }
+  bool active() const { return sides_[0].pace == Pace::active || sides_[1].pace == Pace::active; }
   /// Newest time of a joined row.
   Timestamp newest() const { return newest_; }
   /// Rows that wait, and the memory they take.
@@ -92,7 +98,7 @@ class StreamJoin {
     PendingRows rows;
     Timestamp watermark = kMinTimestamp;
     Timestamp clock = kMinTimestamp;
-    bool active = false;
+    Pace pace = Pace::silent;
   };
   SideState& of(Side side) { return sides_[static_cast<std::size_t>(side)]; }
   const SideState& of(Side side) const { return sides_[static_cast<std::size_t>(side)]; }
@@ -100,6 +106,7 @@ class StreamJoin {
   void process_row(Side side, const EventBatch& batch, std::size_t slice_begin, std::size_t row);
   bool match(Side side, Timestamp time, const PendingRow& row);
   void keep(Side side, Timestamp time, PendingRow row);
+  void raise_clocks();
   void raise_watermark();
   void leave_due();
   enum class Why : std::uint8_t { time_over, no_room, no_key };

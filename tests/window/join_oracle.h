@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "window/options.h"
+#include "window/stream_join.h"
 
 namespace window_test {
 
@@ -30,7 +31,8 @@ struct JoinMoment {
   Side side = Side::left;
   std::optional<JoinRow> row;  ///< Or a change of the stream's time:
   Timestamp watermark = kMinTimestamp;
-  bool active = true;
+  Pace pace = Pace::active;
+  std::optional<Timestamp> silence;  ///< Or how far it lets time go.
 };
 
 /// A joined row: of a left one alone where there is no right one.
@@ -48,8 +50,13 @@ class JoinOracle {
 
   void feed(const JoinMoment& event) {
     State& mine = of(event.side);
-    mine.watermark = std::max(mine.watermark, event.watermark);
-    mine.active = event.active;
+    for (std::size_t i = 0; i < 2 && event.silence; ++i) {
+      if (states_[i].pace == Pace::silent) clock_[i] = std::max(clock_[i], *event.silence);
+    }
+    if (!event.silence) {
+      mine.watermark = std::max(mine.watermark, event.watermark);
+      mine.pace = event.pace;
+    }
     move_time();
     if (!event.row || event.row->excluded || event.row->filtered) return;
     Waiting row{*event.row, false};
@@ -92,7 +99,7 @@ class JoinOracle {
   struct State {
     std::list<Waiting> waiting;  ///< As they came.
     Timestamp watermark = kMinTimestamp;
-    bool active = false;
+    Pace pace = Pace::silent;
   };
   State& of(Side side) { return states_[static_cast<std::size_t>(side)]; }
   static std::size_t other_index(Side side) { return static_cast<std::size_t>(other(side)); }
@@ -112,9 +119,9 @@ class JoinOracle {
 
   void move_time() {
     for (std::size_t i = 0; i < 2; ++i) {
-      const Timestamp now = states_[i].active
-                                ? states_[i].watermark
-                                : std::max(states_[0].watermark, states_[1].watermark);
+      const Timestamp now = states_[i].pace == Pace::over
+                                ? std::max(states_[0].watermark, states_[1].watermark)
+                                : states_[i].watermark;
       clock_[i] = std::max(clock_[i], now);
     }
     for (const Side side : {Side::left, Side::right}) {

@@ -170,8 +170,13 @@ std::vector<JoinMoment> draw_history(std::mt19937_64& random) {
     event.side = static_cast<Side>(side);
     now += static_cast<Timestamp>(random() % 8);
     if (random() % 12 == 0) {
-      // Silence: the stream is idle, and the wall clock moves it.
-      event.active = random() % 2 == 0;
+      if (random() % 3 == 0) {
+        event.silence = now - static_cast<Timestamp>(random() % 60);
+        events.push_back(event);
+        continue;
+      }
+      // The stream goes silent, and the wall clock moves it; or it is over.
+      event.pace = static_cast<Pace>(random() % 3);
       watermark[side] = std::max(watermark[side], now - static_cast<Timestamp>(random() % 40));
       event.watermark = watermark[side];
       events.push_back(event);
@@ -193,7 +198,7 @@ std::vector<JoinMoment> draw_history(std::mt19937_64& random) {
     JoinMoment end;
     end.side = side;
     end.watermark = now + 1'000;
-    end.active = false;
+    end.pace = Pace::over;
     events.push_back(end);
   }
   return events;
@@ -232,9 +237,13 @@ Outcome run(const Joined& joined, const std::vector<JoinMoment>& events, std::mt
     const Side side = events[i].side;
     const auto s = static_cast<std::size_t>(side);
     if (!events[i].row) {
-      floor[s] = std::max(floor[s], events[i].watermark);
-      join->tell(side, floor[s], events[i].active);
-      ++i;
+      const JoinMoment& moment = events[i++];
+      floor[s] = std::max(floor[s], moment.watermark);
+      if (moment.silence) {
+        join->pass_over_silence(*moment.silence);
+      } else {
+        join->tell(side, floor[s], moment.pace);
+      }
     } else {
       std::vector<JoinRow> rows;
       Timestamp after = newest[s];
@@ -249,7 +258,7 @@ Outcome run(const Joined& joined, const std::vector<JoinMoment>& events, std::mt
       join->process(side, batch);
       newest[s] = after;
       floor[s] = std::max(floor[s], after);
-      join->tell(side, floor[s], true);
+      join->tell(side, floor[s], Pace::active);
     }
     describe(joined, *join, outcome.rows, outcome.letters);
     if (!single && random() % 10 == 0) {
