@@ -167,6 +167,18 @@ double in_group(EngineRun& engine, const char* name) {
   return engine->metrics().value(name, {{"source", "orders"}, {"group", "readers"}});
 }
 
+/// Until commits have failed of which nobody knows whether they were taken.
+void produce_uncertain(EngineRun& engine, Cluster& cluster) {
+  REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+  cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
+  cluster.produce();
+  REQUIRE(until([&] {
+    return engine->metrics().value(
+               "streamobs_kafka_errors_total",
+               {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
+  }));
+}
+
 TEST_CASE("group: what the group refuses is discarded and counts once when it is read again",
           "[app]") {
   TemporaryDirectory directory;
@@ -191,15 +203,7 @@ TEST_CASE("group: nothing is counted before the group has agreed", "[app]") {
   Cluster cluster;
   {
     EngineRun engine(plan_for(cluster, directory.file("data")));
-    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
-    // Nobody knows whether these were taken.
-    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
-    cluster.produce();
-    REQUIRE(until([&] {
-      return engine->metrics().value(
-                 "streamobs_kafka_errors_total",
-                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
-    }));
+    produce_uncertain(engine, cluster);
     CHECK(counted(engine) == 0);
     CHECK(engine.stop() == 0);
   }
@@ -236,14 +240,7 @@ TEST_CASE("group: thrown out while a commit is uncertain", "[app]") {
   Cluster cluster;
   {
     EngineRun engine(plan_for(cluster, directory.file("data")));
-    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
-    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
-    cluster.produce();
-    REQUIRE(until([&] {
-      return engine->metrics().value(
-                 "streamobs_kafka_errors_total",
-                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
-    }));
+    produce_uncertain(engine, cluster);
     cluster.throw_out();
     REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_rebalances_total") > 0; }));
     cluster.mend();
