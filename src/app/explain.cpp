@@ -347,7 +347,8 @@ void explain_sinks(const Plan& plan, Page& page) {
   }
 }
 
-void explain_lookup(const decode::LookupOptions& lookup, Page& page) {
+void explain_lookup(const decode::LookupPlan& plan, Page& page) {
+  const decode::LookupOptions& lookup = plan.options;
   std::vector<std::string> columns;
   for (const decode::FieldOptions& column : lookup.columns) columns.push_back(column.name.text);
   page.line(
@@ -359,6 +360,24 @@ void explain_lookup(const decode::LookupOptions& lookup, Page& page) {
                          : fmt::format(", the newest whose {} is not after the event's time",
                                        lookup.valid_from.text),
                      span_in_words(lookup.reload_every)));
+  if (const std::string times = plan.idle_times(); !times.empty()) {
+    page.line(2, fmt::format("Nothing goes by its column {0}: each row holds for all time. If rows "
+                             "hold from then on, say valid_from = \"{0}\".",
+                             times));
+  }
+}
+
+void explain_lookups(const Plan& plan, Page& page) {
+  if (plan.lookups.empty()) return;
+  page.heading("What events are looked up in");
+  for (const auto& lookup : plan.lookups) explain_lookup(*lookup, page);
+  const wal::WalOptions& wal = plan.config.wal;
+  page.line(1, fmt::format("What was counted by an earlier version stays as it was. `streamobs "
+                           "replay --from-log` counts it anew, as far back as the log reaches: {}.",
+                           wal.keep_age == 0
+                               ? std::string("without [wal] keep not beyond what a restart needs")
+                               : fmt::format("for {} and up to {}", span_in_words(wal.keep_age),
+                                             bytes_in_words(wal.keep_bytes))));
 }
 
 void explain_asking(const Plan& plan, Page& page) {
@@ -391,8 +410,7 @@ std::string explain(const Plan& plan) {
   explain_place(plan, page);
   page.heading("How events come in");
   for (std::size_t i = 0; i < plan.streams.size(); ++i) explain_stream(plan, i, page);
-  if (!plan.lookups.empty()) page.heading("What events are looked up in");
-  for (const auto& lookup : plan.lookups) explain_lookup(lookup->options, page);
+  explain_lookups(plan, page);
   page.heading("What is computed");
   if (plan.windows.empty()) page.line(1, "Nothing: there is no [window.NAME].");
   for (const PlannedWindow& window : plan.windows) explain_window(plan, window, page);
