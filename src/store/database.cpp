@@ -109,8 +109,8 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     const bool merges = merger != nullptr && keep != options.keep.end();
     std::optional<WindowKeep> kept;
     if (merges) kept = keep->second;
-    if (kept && !kept->archive.empty() && !kept->archive.starts_with('/')) {
-      kept->archive = directory_of(options.path) + "/" + kept->archive;
+    if (kept && !kept->archive.empty()) {
+      kept->archive = archive_directory(options.path, kept->archive);
     }
     it->second = std::make_unique<WindowStore>(schema, std::move(kept));
     if (const Result<> done = it->second->create(writer); done.has_error()) return done;

@@ -1,5 +1,6 @@
 // What readers ask of a database. They take turns, each bounded in time.
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -61,6 +62,14 @@ Result<std::vector<StoredDeadLetter>> Database::dead_letters(const DeadLetterQue
 Result<std::vector<DeadLetterCount>> Database::dead_letter_counts() const {
   const std::lock_guard lock(impl_->reader_mutex);
   return read_dead_letter_counts(impl_->reader);
+}
+
+std::vector<ArchiveState> Database::archives() const {
+  std::vector<ArchiveState> all;
+  for (const auto& [name, table] : impl_->tables) {
+    for (ArchiveState& one : table->archives()) all.push_back(std::move(one));
+  }
+  return all;
 }
 
 }  // namespace streamobs::store

@@ -227,6 +227,7 @@ struct ApiApp {
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
       state.rules_configured = 3;
       state.store.path = "x.db";
+      state.store.archives = {{"service_metrics", "raw", "/d/old", 2, "no room", kNoon}};
       return state;
     };
     context.not_ready = [this] { return reason; };

@@ -250,7 +250,9 @@ TEST_CASE("the pipeline is shown", "[serve]") {
       R"("error":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
       R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
       R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
-      R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
+      R"("rows_written":0,"outbox":0,"last_commit_at":null,"archives":[{"window":"service_metrics",)"
+      R"("resolution":"raw","directory":"/d/old","failures":2,"error":"no room",)"
+      R"("since":"2024-01-09T12:00:00Z"}]}})");
 }
 
 TEST_CASE("health, metrics and version", "[serve]") {
