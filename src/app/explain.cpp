@@ -9,6 +9,7 @@
 
 #include "base/time_format.h"
 #include "base/wording.h"
+#include "store/archive.h"
 
 namespace streamobs::app {
 namespace {
@@ -148,9 +149,17 @@ std::string told_apart(const source::SourceOptions& source) {
     case source::Type::kafka:
       break;
   }
-  return fmt::format("Kafka's topics {} at {}, from the {} message that has not been read",
-                     listed(texts_of(source.topics)), source.kafka.brokers.text,
-                     source.topic_start == source::TopicStart::latest ? "newest" : "first");
+  const std::string topics = fmt::format("Kafka's topics {} at {}", listed(texts_of(source.topics)),
+                                         source.kafka.brokers.text);
+  const std::string_view start =
+      source.topic_start == source::TopicStart::latest ? "newest" : "first";
+  if (source.group.empty()) {
+    return fmt::format("{}, from the {} message that has not been read", topics, start);
+  }
+  return fmt::format(
+      "{}, those partitions that its consumer group {} gives this instance, {}, each from "
+      "where the group has read it up to, else from the {} message",
+      topics, source.group.text, source.instance, start);
 }
 
 void explain_templates(const decode::TemplateOptions& templates, Page& page) {
@@ -260,9 +269,15 @@ void explain_keep(const Plan& plan, const std::string& window, Page& page) {
   if (found->second.daily != 0) {
     kept.push_back(fmt::format("{} merged to days", span_in_words(found->second.daily)));
   }
-  const std::string& archive = found->second.archive;
-  page.line(2, fmt::format("Its rows are kept for {}{}.", listed(kept),
-                           archive.empty() ? "" : "; what is older goes into files in " + archive));
+  page.line(2, fmt::format("Its rows are kept for {}.", listed(kept)));
+  if (found->second.archive.empty()) return;
+  std::string also;
+  if (found->second.hourly != 0) also += ", and so for hourly";
+  if (found->second.daily != 0) also += also.empty() ? ", and so for daily" : " and daily";
+  page.line(2, fmt::format("What is older goes into files, one for each day: {}/{}/raw/"
+                           "YYYY-MM-DD.ndjson.gz{}.",
+                           store::archive_directory(plan.config.store.path, found->second.archive),
+                           window, also));
 }
 
 void explain_window(const Plan& plan, const PlannedWindow& planned, Page& page) {
