@@ -327,12 +327,17 @@ void add_part_of_log(CLI::App& command, Options& options, CLI::Option* from_log)
   command.add_option("--to", options.to, "Only events before this time")->needs(from_log);
 }
 
-CLI::App* add_query(CLI::App& app, LogQueryOptions& options) {
+CLI::App* add_query(CLI::App& app, ConfigArguments& arguments, LogQueryOptions& options) {
   CLI::App* const command =
       app.add_subcommand("query", "Print events from a log as NDJSON, of a running engine too");
   CLI::Option* const from_log =
-      command->add_option("--from-log", options.directory, "The data directory of an engine")
+      command
+          ->add_option("--from-log", options.directory,
+                       "The data directory of an engine; without DIR that of --config")
+          ->expected(0, 1)
+          ->type_name("[DIR]")
           ->required();
+  add_place_options(*command, arguments);
   command->add_option("-s,--stream", options.stream, "Whose events; the only stream by default");
   add_part_of_log(*command, options, from_log);
   command->add_option("--limit", options.limit, "Stop after so many events");
@@ -388,7 +393,7 @@ int run_cli(int argc, char** argv) {
   CLI::App* const replaying = add_replay(app, arguments, replay_options, log_replay_options);
 
   LogQueryOptions query_options;
-  CLI::App* const querying = add_query(app, query_options);
+  CLI::App* const querying = add_query(app, arguments, query_options);
 
   loadgen::LoadgenOptions load;
   std::string load_start;
@@ -456,7 +461,14 @@ int run_cli(int argc, char** argv) {
     const std::shared_ptr<const Plan> plan = plan_of(arguments);
     return plan == nullptr ? kExitBadConfig : print_added_rows(*plan, rows_options);
   }
-  if (*querying) return run_log_query(query_options);
+  if (*querying) {
+    if (query_options.directory.empty()) {
+      const std::optional<std::string> data_dir = data_dir_of(arguments);
+      if (!data_dir) return kExitBadConfig;
+      query_options.directory = *data_dir;
+    }
+    return run_log_query(query_options);
+  }
   if (*replaying && !log_replay_options.directory.empty()) {
     log_replay_options.stream = replay_options.stream;
     return replay_log(arguments, log_replay_options);
