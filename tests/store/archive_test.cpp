@@ -83,15 +83,6 @@ std::unique_ptr<Database> open_archiving(const std::string& path, Duration keep 
   return std::move(*database);
 }
 
-void keep_up(Database& database) {
-  for (int i = 0; i < 1'000; ++i) {
-    const Result<bool> more = database.keep_up();
-    if (more.has_error()) FAIL(more.error().message);
-    if (!*more) return;
-  }
-  FAIL("there is no end to it");
-}
-
 std::size_t rows_left(const Database& database) {
   WindowQuery query;
   query.window = "w";
