@@ -112,6 +112,7 @@ void PipelineView::register_metrics() {
   r.gauge_callback(this, "streamobs_store_pending_records", "Rows taken but not yet committed.", {},
                    [&t] { return static_cast<double>(t.store_sink_->pending()); });
   register_sink_metrics();
+  register_archive_metrics();
   r.gauge("streamobs_build_info", "Always 1; the labels say what is running.",
           {{"version", std::string(kVersion)}})
       .set(1);
@@ -121,6 +122,24 @@ std::size_t PipelineView::windows_open(const Topology& topology) {
   std::size_t open = 0;
   for (const auto& lane : topology.lanes_) open = std::max(open, lane->open_instances());
   return open + topology.results_->kept_panes();
+}
+
+void PipelineView::register_archive_metrics() {
+  Topology& t = topology_;
+  for (const store::ArchiveState& archive : t.database_->archives()) {
+    t.metrics_.gauge_callback(
+        this, "streamobs_archive_failures",
+        "Tries since the start to write the files that rows go to before they are removed, which "
+        "failed.",
+        {{"window", archive.window},
+         {"resolution", std::string(store::to_text(archive.resolution))}},
+        [&t, directory = archive.directory] {
+          for (const store::ArchiveState& now : t.database_->archives()) {
+            if (now.directory == directory) return static_cast<double>(now.failures);
+          }
+          return 0.0;
+        });
+  }
 }
 
 void PipelineView::register_sink_metrics() {
@@ -328,8 +347,15 @@ serve::PipelineState PipelineView::pipeline() const {
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();
-  state.store = {t.data_dir_->database_path(), stats.bytes, stats.rows_written,
-                 t.store_sink_->pending(), known(stats.last_commit_at)};
+  state.store = {t.data_dir_->database_path(), stats.bytes,
+                 stats.rows_written,           t.store_sink_->pending(),
+                 known(stats.last_commit_at),  {}};
+  for (store::ArchiveState& archive : t.database_->archives()) {
+    state.store.archives.push_back({std::move(archive.window),
+                                    std::string(store::to_text(archive.resolution)),
+                                    std::move(archive.directory), archive.failures,
+                                    std::move(archive.error), known(archive.since)});
+  }
   return state;
 }
 

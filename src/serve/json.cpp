@@ -160,7 +160,15 @@ void write_members(JsonWriter& json, const PipelineState& state) {
   json.field("path", state.store.path).field("bytes", state.store.bytes);
   json.field("rows_written", state.store.rows_written).field("outbox", state.store.outbox);
   time_or_null(json, "last_commit_at", state.store.last_commit_at);
-  json.end_object();
+  json.key("archives").begin_array();
+  for (const ArchiveState& archive : state.store.archives) {
+    json.begin_object().field("window", archive.window).field("resolution", archive.resolution);
+    json.field("directory", archive.directory).field("failures", archive.failures);
+    json.field("error", archive.error);
+    time_or_null(json, "since", archive.since);
+    json.end_object();
+  }
+  json.end_array().end_object();
 }
 
 }  // namespace streamobs::serve

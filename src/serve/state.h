@@ -104,12 +104,23 @@ struct RuleState {
   std::optional<Timestamp> last_window_end;
 };
 
+/// Where a window's rows go before they are removed.
+struct ArchiveState {
+  std::string window;
+  std::string resolution;
+  std::string directory;
+  std::uint64_t failures = 0;
+  std::string error;               ///< What keeps it from writing at the moment; empty: nothing.
+  std::optional<Timestamp> since;  ///< Since when.
+};
+
 struct StoreState {
   std::string path;
   std::uint64_t bytes = 0;
   std::uint64_t rows_written = 0;
   std::uint64_t outbox = 0;  ///< Records waiting to be written.
   std::optional<Timestamp> last_commit_at;
+  std::vector<ArchiveState> archives;
 };
 
 struct PipelineState {

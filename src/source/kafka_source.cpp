@@ -148,8 +148,22 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   }
   look_at_ = Steady::now() + std::chrono::microseconds(after);
   if (found->partitions.empty()) co_return Next::go_on;
+  std::vector<PartitionPlace> places = places_of(found->partitions);
+  const bool joined = co_await runtime_.sink.join(std::move(places));
+  if (!joined) co_return Next::end;
+  const Result<> begun = begin(std::move(found->partitions));
+  if (begun.has_error()) co_return begun.error();
+  progress_.partitions = partitions_.size();
+  log::info("Kafka: partitions are being read",
+            {{"source", setup_.options.name.text}, {"partitions", partitions_.size()}});
+  co_return Next::go_on;
+}
+
+/// What the log is told of them, in the order of their numbers.
+std::vector<PartitionPlace> KafkaSource::places_of(
+    const std::vector<KafkaPartitions::Partition>& partitions) {
   std::vector<PartitionPlace> places;
-  for (const KafkaPartitions::Partition& partition : found->partitions) {
+  for (const KafkaPartitions::Partition& partition : partitions) {
     PartitionPlace joined;
     joined.partition = partition.id;
     joined.place.file = partition.name;
@@ -160,18 +174,18 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   std::sort(places.begin(), places.end(), [](const PartitionPlace& a, const PartitionPlace& b) {
     return a.partition < b.partition;
   });
-  const bool joined = co_await runtime_.sink.join(std::move(places));
-  if (!joined) co_return Next::end;
-  for (KafkaPartitions::Partition& partition : found->partitions) {
+  return places;
+}
+
+/// Begins to fetch them.
+Result<> KafkaSource::begin(std::vector<KafkaPartitions::Partition> partitions) {
+  for (KafkaPartitions::Partition& partition : partitions) {
     partitions_.push_back(make_partition(std::move(partition)));
     const Partition& made = *partitions_.back();
     const Result<> started = consumer_->start(made.topic, made.number, made.next);
-    if (started.has_error()) co_return started.error();
+    if (started.has_error()) return started;
   }
-  progress_.partitions = partitions_.size();
-  log::info("Kafka: partitions are being read",
-            {{"source", setup_.options.name.text}, {"partitions", partitions_.size()}});
-  co_return Next::go_on;
+  return {};
 }
 
 void KafkaSource::say_missing(const std::vector<kafka::TopicState>& missing) {
