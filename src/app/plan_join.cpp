@@ -115,7 +115,8 @@ class JoinPlanner {
 
   void complain_of_key(std::size_t side, const SourceText& name) {
     good_ = false;
-    if (sides_[side]->scope.incomplete()) return;
+    // Fields may be missing because of a mistake that has been told.
+    if (sides_[side]->scope.incomplete() || sides_[side]->options.mistaken) return;
     std::vector<std::string_view> known;
     for (const JoinColumn& column : columns_[side]) known.push_back(column.name);
     complain(name,
