@@ -77,6 +77,7 @@ class Checker {
       error(options_.name.place, "it does not say which columns are the key",
             "for example key = [\"model\"]");
     }
+    if (options_.key.empty()) schema.incomplete = true;
     for (const SourceText& name : options_.key) {
       const std::optional<std::size_t> index = column(name, "key");
       if (!index) {
@@ -84,7 +85,9 @@ class Checker {
         continue;
       }
       const Kind kind = schema.columns[*index].type.kind;
-      if (kind == Kind::floating || kind == Kind::map) {
+      if (kind == Kind::null) {  // Its type is wrong, which has been told.
+        schema.incomplete = true;
+      } else if (kind == Kind::floating || kind == Kind::map) {
         error(name.place,
               fmt::format("key: {} is a {}", name.text, to_text(schema.columns[*index].type)),
               "a key is of strings, ints, bools, decimals or timestamps");
