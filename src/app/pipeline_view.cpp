@@ -204,6 +204,19 @@ std::vector<serve::LookupState> PipelineView::lookups() const {
   return states;
 }
 
+std::vector<serve::JoinState> PipelineView::joins() const {
+  std::vector<serve::JoinState> states;
+  const Plan& plan = *topology_.plan_;
+  for (std::size_t i = 0; i < plan.joins.size(); ++i) {
+    const window::JoinOptions& options = plan.joins[i].join->options;
+    const Joins::State now = topology_.sequencing_->joins().state(i);
+    states.push_back({options.name.text, options.streams[0].text, options.streams[1].text, now.rows,
+                      now.unmatched[0], now.unmatched[1], now.pushed_out, now.pending,
+                      now.pending_bytes});
+  }
+  return states;
+}
+
 std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
   std::vector<serve::StreamInfo> infos;
   const Plan& plan = *topology_.plan_;
@@ -256,10 +269,10 @@ std::vector<serve::StreamState> PipelineView::stream_states() const {
         state.received += t.lane_metrics_.received[source]->value();
       }
     }
-    const bool joined = t.plan_->config.streams[id].joined;
-    state.accepted = joined ? static_cast<std::uint64_t>(t.metrics_.value(
-                                  "streamobs_join_rows_total", {{"join", state.stream}}))
-                            : t.lane_metrics_.streams[id].accepted->value();
+    state.accepted = t.lane_metrics_.streams[id].accepted->value();
+    for (std::size_t i = 0; i < t.plan_->joins.size(); ++i) {  // Nobody sends it any.
+      if (t.plan_->joins[i].stream_id == id) state.accepted = t.sequencing_->joins().state(i).rows;
+    }
     state.rejected = t.lane_metrics_.rejected_by_reason(id);
     state.watermark = known(t.sequencing_->time_of(id).watermark.load());
     state.newest_event_at = known(t.sequencing_->time_of(id).newest.load());
@@ -344,6 +357,7 @@ serve::PipelineState PipelineView::pipeline() const {
   state.sources = sources();
   state.sinks = sinks();
   state.lookups = lookups();
+  state.joins = joins();
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();

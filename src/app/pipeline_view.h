@@ -37,6 +37,7 @@ class PipelineView {
   std::vector<serve::SourceState> sources() const;
   std::vector<serve::SinkState> sinks() const;
   std::vector<serve::LookupState> lookups() const;
+  std::vector<serve::JoinState> joins() const;
   std::vector<serve::RuleState> rules() const;
 
   Topology& topology_;

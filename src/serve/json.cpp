@@ -145,6 +145,15 @@ void write_members(JsonWriter& json, const PipelineState& state) {
     time_or_null(json, "since", lookup.since);
     json.field("error", lookup.error).end_object();
   }
+  json.end_array().key("joins").begin_array();
+  for (const JoinState& join : state.joins) {
+    json.begin_object().field("join", join.join).field("left", join.left);
+    json.field("right", join.right).field("rows", join.rows);
+    json.field("unmatched_left", join.unmatched_left);
+    json.field("unmatched_right", join.unmatched_right).field("pushed_out", join.pushed_out);
+    json.field("pending", static_cast<std::uint64_t>(join.pending));
+    json.field("pending_bytes", static_cast<std::uint64_t>(join.pending_bytes)).end_object();
+  }
   json.end_array().key("rules").begin_array();
   for (const RuleState& rule : state.rules) {
     json.begin_object().field("rule", rule.rule).field("window", rule.window);

@@ -94,6 +94,18 @@ struct LookupState {
   std::string error;               ///< What is wrong with the file at the moment; empty: nothing.
 };
 
+struct JoinState {
+  std::string join;
+  std::string left;
+  std::string right;
+  std::uint64_t rows = 0;            ///< Joined.
+  std::uint64_t unmatched_left = 0;  ///< Left without a partner.
+  std::uint64_t unmatched_right = 0;
+  std::uint64_t pushed_out = 0;  ///< Of all that left: before their time, for lack of room.
+  std::size_t pending = 0;       ///< Wait for one.
+  std::size_t pending_bytes = 0;
+};
+
 struct RuleState {
   std::string rule;
   std::string window;
@@ -130,6 +142,7 @@ struct PipelineState {
   std::vector<SourceState> sources;
   std::vector<SinkState> sinks;
   std::vector<LookupState> lookups;
+  std::vector<JoinState> joins;
   std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
   std::size_t rules_configured = 0;
   StoreState store;

@@ -224,6 +224,7 @@ struct ApiApp {
       state.sinks = {
           {"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2, 300, kNoon}};
       state.lookups = {{"prices", "prices.csv", 3, "00ff", kNoon, ""}};
+      state.joins = {{"calls", "asked", "answered", 5, 2, 1, 0, 4, 900}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
       state.rules_configured = 3;
       state.store.path = "x.db";
