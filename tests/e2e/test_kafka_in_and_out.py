@@ -5,6 +5,7 @@ independent computation makes of the events: each result once, with the right va
 
 In the environment, for the long run (tests/crash/README.md):
 STREAMOBS_KAFKA_EVENTS=2000000 STREAMOBS_KAFKA_KILLS=100 STREAMOBS_KAFKA_BROKER_DEATHS=20
+(a quarter of these where the source is in a consumer group)
 STREAMOBS_KAFKA_PLACE_DEATHS=10 (at each place; without it once at a few of them), STREAMOBS_KAFKA_SEED.
 """
 
@@ -76,6 +77,11 @@ def broker():
 
 def stamp(second):
     return datetime.fromtimestamp(START + second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def config_for(broker, topic, grouped):
+    return CONFIG % {"brokers": broker.address, "topic": topic,
+                     "source": GROUP % topic if grouped else ""}
 
 
 class Load:
@@ -198,30 +204,34 @@ def check(broker, engine, topic, load):
     return f"{load.sent} events, {len(rows)} results, {aborted} more in aborted transactions, seed {SEED}"
 
 
-def test_killed_at_random_and_the_broker_too(broker):
-    broker.create("random", partitions=PARTITIONS)
-    broker.create("random-out", partitions=3)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_killed_at_random_and_the_broker_too(broker, grouped):
+    topic = f"random-{grouped}"
+    broker.create(topic, partitions=PARTITIONS)
+    broker.create(topic + "-out", partitions=3)
+    # Of a group's member the partitions are kept for its session, six seconds, when it has died.
+    kills, broker_deaths = (KILLS // 4, BROKER_DEATHS // 4) if grouped else (KILLS, BROKER_DEATHS)
     draw = random.Random(SEED)
-    with_broker = set(draw.sample(range(KILLS), BROKER_DEATHS))
+    with_broker = set(draw.sample(range(kills), broker_deaths))
     while_starting = while_away = 0
     begun = time.monotonic()
-    config = CONFIG % {"brokers": broker.address, "topic": "random", "source": ""}
-    with Load(broker, "random", SEED) as load, Streamobs(config) as engine, \
+    config = config_for(broker, topic, grouped)
+    with Load(broker, topic, SEED) as load, Streamobs(config) as engine, \
             concurrent.futures.ThreadPoolExecutor(1) as beside:
         killed = 0
-        while killed < KILLS:
-            load.allow(EVENTS * (killed + 1) // KILLS - load.allowed)
+        while killed < kills:
+            load.allow(EVENTS * (killed + 1) // kills - load.allowed)
             up = None
             if killed in with_broker:
                 time.sleep(draw.uniform(0, 1))
                 broker.kill()
                 up = beside.submit(broker.start)
             # The moment is what is random: also while the broker is away, and when it is back.
-            time.sleep(draw.uniform(0, 10 if up else 1.5))
+            time.sleep(draw.uniform(0, 10 if up or grouped else 1.5))
             while_away += up is not None and not up.done()
             kill(engine)
             killed += 1
-            while killed < KILLS and killed not in with_broker and draw.random() < 0.2:
+            while killed < kills and killed not in with_broker and draw.random() < 0.2:
                 engine.spawn()
                 time.sleep(draw.uniform(0, 0.2))
                 while_starting += engine.find_url() is None
@@ -232,9 +242,9 @@ def test_killed_at_random_and_the_broker_too(broker):
                 up.result()
         load.allow(EVENTS - load.allowed)
         load.finish()
-        told = check(broker, engine, "random", load)
+        told = check(broker, engine, topic, load)
     print(f"{told}: {killed} kills, {while_starting} "
-          f"of them before it listened, {while_away} while the broker was away; {BROKER_DEATHS} "
+          f"of them before it listened, {while_away} while the broker was away; {broker_deaths} "
           f"deaths of the broker; {time.monotonic() - begun:.0f} s")
 
 
@@ -264,9 +274,8 @@ def test_killed_at_each_place(broker, grouped):
     broker.create(topic + "-out", partitions=3)
     draw = random.Random(SEED)
     deaths = collections.Counter()
-    config = CONFIG % {"brokers": broker.address, "topic": topic,
-                       "source": GROUP % topic if grouped else ""}
-    with Load(broker, topic, SEED, rate=5000) as load, Streamobs(config) as engine:
+    with Load(broker, topic, SEED, rate=5000) as load, \
+            Streamobs(config_for(broker, topic, grouped)) as engine:
         kill(engine)
         places = GROUP_PLACES if grouped else PLACES if PLACE_DEATHS else draw.sample(PLACES, 4)
         for place in places:
