@@ -18,34 +18,6 @@ std::optional<Timestamp> known(Timestamp t) {
   return t;
 }
 
-std::string describe(const source::Progress& progress) {
-  const std::uint64_t read = progress.input_bytes.load(std::memory_order_relaxed);
-  const std::uint64_t partitions = progress.partitions.load();
-  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
-  if (partitions != 0 || generation != source::Progress::kNoGroup) {
-    const std::uint64_t held = progress.partitions_held.load(std::memory_order_relaxed);
-    return fmt::format("{} partitions, {} messages, {} behind{}", partitions,
-                       progress.messages.load(), progress.messages_behind.load(),
-                       held == 0 ? "" : fmt::format(", {} wait for the others", held));
-  }
-  const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
-  const std::uint64_t files = progress.files.load(std::memory_order_relaxed);
-  if (total != 0) return fmt::format("{} of {} bytes, {} files", read, total, files);
-  return read == 0 ? std::string() : fmt::format("{} bytes", read);
-}
-
-/// Of a source in a consumer group, behind that.
-std::string describe_group(const source::Progress& progress, const source::SourceOptions& options,
-                           const telemetry::Registry& metrics) {
-  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
-  const double discarded = metrics.value("streamobs_kafka_group_discarded_ranges_total",
-                                         {{"source", options.name.text}});
-  return fmt::format(
-      "; {} in group {}, {}{}", options.instance, options.group.text,
-      generation < 0 ? "waiting for its turn" : fmt::format("generation {}", generation),
-      discarded == 0 ? "" : fmt::format(", {} blocks discarded", discarded));
-}
-
 }  // namespace
 
 PipelineView::PipelineView(Topology& topology) : topology_(topology) {}
@@ -164,27 +136,6 @@ void PipelineView::register_sink_metrics() {
                 return static_cast<double>(now - s.oldest_at) / kSecond;
               });
   }
-}
-
-std::vector<serve::SinkState> PipelineView::sinks() const {
-  std::vector<serve::SinkState> states;
-  for (const auto& sink : topology_.sinks_) {
-    const sink::SinkOptions& options = sink->options();
-    const store::OutboxStats outbox = topology_.database_->outbox_stats(options.name.text);
-    serve::SinkState state;
-    state.sink = options.name.text;
-    state.type = "kafka";
-    state.from = options.from.text;
-    state.topic = options.topic.text;
-    state.state = sink::to_text(sink->state());
-    state.sent = sink->sent();
-    state.dropped = outbox.dropped;
-    state.outbox_rows = outbox.rows;
-    state.outbox_bytes = outbox.bytes;
-    state.oldest_at = known(outbox.oldest_at);
-    states.push_back(std::move(state));
-  }
-  return states;
 }
 
 std::vector<serve::LookupState> PipelineView::lookups() const {
@@ -308,35 +259,6 @@ std::vector<serve::StageState> PipelineView::stages() const {
        counted("streamobs_store_retries_total")},
       {"serve", counted("streamobs_output_records_total"), "records", fill.fan_out, 0},
   };
-}
-
-std::vector<serve::SourceState> PipelineView::sources() const {
-  const Topology& t = topology_;
-  std::vector<serve::SourceState> states;
-  for (std::size_t id = 0; id < t.plan_->sources.size(); ++id) {
-    const PlannedSource& planned = t.plan_->sources[id];
-    serve::SourceState state;
-    state.source = planned.name;
-    state.type = planned.type;
-    state.stream = t.plan_->config.streams[planned.stream_id].name.text;
-    state.events = t.lane_metrics_.received[id]->value();
-    if (planned.configured && !t.sources_made_.load(std::memory_order_acquire)) {
-      state.state = "starting";  // Sources are made when recovery is over.
-    } else if (planned.configured) {
-      const source::Progress& progress = t.sources_[id]->progress();
-      state.state = std::string(source::to_text(progress.state.load()));
-      state.detail = describe(progress);
-      const source::SourceOptions& options = t.plan_->config.sources[id];
-      if (!options.group.empty()) state.detail += describe_group(progress, options, t.metrics_);
-    } else {
-      // Those nobody configured are shown once they are used.
-      if (state.events == 0 && planned.type == "embedded") continue;
-      if (planned.type == "join") continue;
-      state.state = t.ingest_->stopping() ? "stopped" : "listening";
-    }
-    states.push_back(std::move(state));
-  }
-  return states;
 }
 
 std::vector<serve::RuleState> PipelineView::rules() const {

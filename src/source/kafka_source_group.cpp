@@ -202,6 +202,7 @@ asio::awaitable<void> KafkaSource::forget_partitions() {
     runtime_.sink.set_behind(partition->id, false);
   }
   partitions_.clear();
+  progress_.partition_table.set({});
   last_ = nullptr;
   gathered_bytes_ = 0;
   progress_.partitions = 0;
@@ -212,6 +213,11 @@ asio::awaitable<void> KafkaSource::forget_partitions() {
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::end_round() {
   if (round_blocks_ == 0) co_return Next::go_on;
+  runtime_.metrics
+      .counter("streamobs_kafka_group_proposed_ranges_total",
+               "Blocks that were logged and that the consumer group was asked about.",
+               {{"source", setup_.options.name.text}})
+      .add(round_blocks_);
   round_blocks_ = 0;
   round_bytes_ = 0;
   std::vector<std::uint32_t> ids;

@@ -44,6 +44,10 @@ def test_results_are_sent_as_the_api_shows_them(broker):
         assert engine.metric("streamobs_sink_outbox_rows", sink="out") == 0
         sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
         assert (sink["from"], sink["topic"], sink["sent"]) == ("per_minute", "out", len(sent))
+        assert sink["transaction_seconds"] > 0
+        engine.wait(lambda: engine.metric("streamobs_sink_brokers_up", sink="out") == 1,
+                    "the broker to be seen")
+        assert sink["errors"] == 0 and sink["last_error"] is None
         assert engine.stop() == 0
         # What is stopped and started sends nothing again.
         engine.start()
@@ -160,6 +164,9 @@ def test_the_broker_comes_later_and_goes_for_a_while(broker):
         engine.wait(lambda: "cannot deliver" in engine.messages(), "the warning")
         assert engine.metric("streamobs_sink_outbox_rows", sink="out") == len(orders.closed())
         assert engine.metric("streamobs_sink_oldest_seconds", sink="out") > 0
+        sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
+        assert sink["state"] == "retrying" and sink["errors"] > 0
+        assert "are the brokers up" in sink["last_error"]["advice"]
         broker.start()
         wait_for_outbox(engine)
         assert "delivers again" in engine.messages()

@@ -161,6 +161,32 @@ inline constexpr serve::Asset kAssets[] = {
     {"/assets/app-1.js", "text/javascript; charset=utf-8", "let a = 1;", true},
 };
 
+/// In a group.
+inline serve::SourceState source_of_topics() {
+  serve::SourceState source{
+      "orders", "kafka", "requests", "waiting", 8, "", {1, "gone", "", kNoon}};
+  source.topics.emplace();
+  source.topics->messages = 8;
+  source.topics->lag = 5;
+  source.topics->brokers_up = 1;
+  source.topics->partitions = {{"t", 0, 8, 5, true, 1.5},
+                               {"t", 1, 0, std::nullopt, false, std::nullopt}};
+  source.topics->group = serve::GroupState{"g", "a", "joining", std::nullopt, 1, 2, 3, 4, 5};
+  return source;
+}
+
+inline serve::SinkState sink_with_trouble() {
+  serve::SinkState sink{"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2,
+                        300,   kNoon};
+  sink.outbox_bytes_max = 1000;
+  sink.required = true;
+  sink.refused = 1;
+  sink.brokers_up = 2;
+  sink.transaction_seconds = 0.25;
+  sink.trouble = {3, "away", "wait", kNoon};
+  return sink;
+}
+
 /// The API and its page behind a server of their own, over what the fakes say.
 struct ApiApp {
   explicit ApiApp(http::HttpOptions options = {})
@@ -220,9 +246,8 @@ struct ApiApp {
       state.threads = 2;
       state.lanes = 2;
       state.stages = {{"decode", 7, "events", 0.5, 1}};
-      state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
-      state.sinks = {
-          {"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2, 300, kNoon}};
+      state.sources = {{"demo", "demo", "requests", "running", 7, ""}, source_of_topics()};
+      state.sinks = {sink_with_trouble()};
       state.lookups = {{"prices", "prices.csv", 3, "00ff", kNoon, ""}};
       state.joins = {{"calls", "asked", "answered", 5, 2, 1, 0, 4, 900}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};

@@ -82,6 +82,8 @@ struct Stage {
   std::atomic<bool> stop{false};
   telemetry::Registry metrics;
   std::map<std::uint32_t, ResumeState> resume;
+  std::vector<PartitionProgress> partitions;           ///< At the end of the last run.
+  std::optional<telemetry::Troubles::Told> complaint;  ///< Likewise.
   SourceOptions options;
 
   explicit Stage(const Cluster& cluster, std::vector<SourceText> topics = {"t"}) {
@@ -111,6 +113,8 @@ struct Stage {
     context.restart();
     context.run_for(std::chrono::seconds(30));
     REQUIRE(outcome.has_value());
+    partitions = source->progress().partition_table.get();
+    complaint = source->progress().troubles.last();
     return *outcome;
   }
   /// As the log would have it for the next life.
@@ -173,6 +177,13 @@ TEST_CASE("kafka: all partitions are read, and come in together before the first
     CHECK(stage.sink.places[block.origin.partition].file == block.origin.name);
   }
   CHECK(stage.metrics.value("streamobs_kafka_messages_total", {{"source", "k"}}) == 1500);
+  REQUIRE(stage.partitions.size() == 3);
+  for (std::int32_t number = 0; number < 3; ++number) {
+    const PartitionProgress& shown = stage.partitions[static_cast<std::size_t>(number)];
+    CHECK((shown.topic == "t" && shown.partition == number && shown.next <= 500));
+    CHECK((!shown.held && !shown.ahead));
+  }
+  CHECK_FALSE(stage.complaint);
 }
 
 TEST_CASE("kafka: cut anywhere, each message comes once") {
@@ -275,6 +286,8 @@ TEST_CASE("kafka: messages that expired unread end the source, unless it may go 
   SECTION("stop") {
     const Result<> ended = stage.run();
     REQUIRE(ended.has_error());
+    REQUIRE(stage.complaint);
+    CHECK(stage.complaint->error == ended.error().message);
     CHECK(says(ended, "source k: topic t, partition 0: message 3 was to be read next"));
     CHECK(says(ended, "to 400: those before have expired"));
     CHECK(says(ended, "on_gap = \"continue\" in [source.k]"));
