@@ -188,7 +188,6 @@ Result<> KafkaSource::begin(std::vector<KafkaPartitions::Partition> partitions) 
     const Result<> started = consumer_->start(made.topic, made.number, made.next);
     if (started.has_error()) return started;
   }
-  observe();
   return {};
 }
 
