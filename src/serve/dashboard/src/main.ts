@@ -172,9 +172,11 @@ class App {
         const store = new WindowStore(info);
         this.loading_ = store;
         const truncated = await this.load_rows(store);
+        const sums = store.has_closed ? await this.load_sums(store) : [];
         if (!current()) return;
         this.loading_ = null;
         this.state_.use_store(store, truncated);
+        this.state_.check_sums(store, sums);
         this.scheduler_.mark("all");
         if (truncated) await this.load_history(store, this.state_.selection.ids);
         if (!current()) return;
@@ -228,13 +230,22 @@ class App {
     return truncated;
   }
 
-  /** Which metrics add up is a guess until the engine has added them up itself. */
+  /** The engine's own sums over all groups of the newest closed windows; null: it has none. */
+  private async load_sums(store: WindowStore): Promise<WindowRow[] | null> {
+    if (store.info.gap !== null) return null; // Sessions of different keys are never the same window.
+    const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
+    return this.api_.window_rows(store.info.window, parameters).catch((error: unknown) => {
+      // The page then goes by what the metrics are called.
+      console.info("sums:", error instanceof Error ? error.message : error);
+      return null;
+    });
+  }
+
+  /** Which metrics add up is a guess until windows have closed and the engine has added them up. */
   private async check_sums(): Promise<void> {
     const { store } = this.state_;
     if (!store?.has_closed || this.state_.sums_checked) return;
-    const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
-    const merged = await this.api_.window_rows(store.info.window, parameters);
-    this.state_.check_sums(store, merged);
+    this.state_.check_sums(store, await this.load_sums(store));
     this.scheduler_.mark("charts");
   }
 

@@ -102,15 +102,15 @@ export class State {
     this.store = store;
     this.truncated = truncated;
     this.adding = adding_metrics(store, []);
-    this.sums_checked = this.adding.length === 0 || store.info.gap !== null;
+    this.sums_checked = false;
     if (this.selection.automatic) this.selection.set(this.ranked_ids());
     this.fill_selection();
   }
 
-  /** Takes the engine's rows over all groups, against which the page's sums are held. */
-  check_sums(store: WindowStore, merged: readonly WindowRow[]): void {
-    if (store !== this.store || merged.length === 0) return;
-    this.adding = adding_metrics(store, merged);
+  /** Takes the engine's rows over all groups; none: not closed yet, null: it cannot tell. */
+  check_sums(store: WindowStore, merged: readonly WindowRow[] | null): void {
+    if (store !== this.store || merged?.length === 0) return;
+    this.adding = adding_metrics(store, merged ?? []);
     this.sums_checked = true;
   }
 
