@@ -166,9 +166,16 @@ void check_lookup_files(const Plan& plan, Diagnostics& diagnostics) {
   telemetry::Registry unseen;
   LookupFiles files(plan, unseen);
   for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
-    if (const Result<LookupVersion> read = files.read(i); read.has_error()) {
-      diagnostics.push_back({Diagnostic::Severity::error, plan.lookups[i]->options.name.place,
-                             read.error().message, "", ""});
+    const decode::LookupPlan& lookup = *plan.lookups[i];
+    const Result<LookupVersion> read = files.read(i);
+    if (read.has_error()) {
+      diagnostics.push_back(
+          {Diagnostic::Severity::error, lookup.options.name.place, read.error().message, "", ""});
+    } else if (const std::string blanks = lookup.blank_keys(*read->table); !blanks.empty()) {
+      diagnostics.push_back(
+          {Diagnostic::Severity::warning, lookup.options.name.place,
+           fmt::format("lookup {}: {}: {}", lookup.schema.name, lookup.options.path, blanks),
+           "take the blanks out of the file", ""});
     }
   }
 }
@@ -320,12 +327,17 @@ void add_part_of_log(CLI::App& command, Options& options, CLI::Option* from_log)
   command.add_option("--to", options.to, "Only events before this time")->needs(from_log);
 }
 
-CLI::App* add_query(CLI::App& app, LogQueryOptions& options) {
+CLI::App* add_query(CLI::App& app, ConfigArguments& arguments, LogQueryOptions& options) {
   CLI::App* const command =
       app.add_subcommand("query", "Print events from a log as NDJSON, of a running engine too");
   CLI::Option* const from_log =
-      command->add_option("--from-log", options.directory, "The data directory of an engine")
+      command
+          ->add_option("--from-log", options.directory,
+                       "The data directory of an engine; without DIR that of --config")
+          ->expected(0, 1)
+          ->type_name("[DIR]")
           ->required();
+  add_place_options(*command, arguments);
   command->add_option("-s,--stream", options.stream, "Whose events; the only stream by default");
   add_part_of_log(*command, options, from_log);
   command->add_option("--limit", options.limit, "Stop after so many events");
@@ -381,7 +393,7 @@ int run_cli(int argc, char** argv) {
   CLI::App* const replaying = add_replay(app, arguments, replay_options, log_replay_options);
 
   LogQueryOptions query_options;
-  CLI::App* const querying = add_query(app, query_options);
+  CLI::App* const querying = add_query(app, arguments, query_options);
 
   loadgen::LoadgenOptions load;
   std::string load_start;
@@ -449,7 +461,14 @@ int run_cli(int argc, char** argv) {
     const std::shared_ptr<const Plan> plan = plan_of(arguments);
     return plan == nullptr ? kExitBadConfig : print_added_rows(*plan, rows_options);
   }
-  if (*querying) return run_log_query(query_options);
+  if (*querying) {
+    if (query_options.directory.empty()) {
+      const std::optional<std::string> data_dir = data_dir_of(arguments);
+      if (!data_dir) return kExitBadConfig;
+      query_options.directory = *data_dir;
+    }
+    return run_log_query(query_options);
+  }
   if (*replaying && !log_replay_options.directory.empty()) {
     log_replay_options.stream = replay_options.stream;
     return replay_log(arguments, log_replay_options);

@@ -9,6 +9,7 @@
 
 #include "base/time_format.h"
 #include "base/wording.h"
+#include "store/archive.h"
 
 namespace streamobs::app {
 namespace {
@@ -148,9 +149,17 @@ std::string told_apart(const source::SourceOptions& source) {
     case source::Type::kafka:
       break;
   }
-  return fmt::format("Kafka's topics {} at {}, from the {} message that has not been read",
-                     listed(texts_of(source.topics)), source.kafka.brokers.text,
-                     source.topic_start == source::TopicStart::latest ? "newest" : "first");
+  const std::string topics = fmt::format("Kafka's topics {} at {}", listed(texts_of(source.topics)),
+                                         source.kafka.brokers.text);
+  const std::string_view start =
+      source.topic_start == source::TopicStart::latest ? "newest" : "first";
+  if (source.group.empty()) {
+    return fmt::format("{}, from the {} message that has not been read", topics, start);
+  }
+  return fmt::format(
+      "{}, those partitions that its consumer group {} gives this instance, {}, each from "
+      "where the group has read it up to, else from the {} message",
+      topics, source.group.text, source.instance, start);
 }
 
 void explain_templates(const decode::TemplateOptions& templates, Page& page) {
@@ -301,9 +310,15 @@ void explain_keep(const Plan& plan, const std::string& window, Page& page) {
   if (found->second.daily != 0) {
     kept.push_back(fmt::format("{} merged to days", span_in_words(found->second.daily)));
   }
-  const std::string& archive = found->second.archive;
-  page.line(2, fmt::format("Its rows are kept for {}{}.", listed(kept),
-                           archive.empty() ? "" : "; what is older goes into files in " + archive));
+  page.line(2, fmt::format("Its rows are kept for {}.", listed(kept)));
+  if (found->second.archive.empty()) return;
+  std::string also;
+  if (found->second.hourly != 0) also += ", and so for hourly";
+  if (found->second.daily != 0) also += also.empty() ? ", and so for daily" : " and daily";
+  page.line(2, fmt::format("What is older goes into files, one for each day: {}/{}/raw/"
+                           "YYYY-MM-DD.ndjson.gz{}.",
+                           store::archive_directory(plan.config.store.path, found->second.archive),
+                           window, also));
 }
 
 void explain_window(const Plan& plan, const PlannedWindow& planned, Page& page) {
@@ -388,7 +403,8 @@ void explain_sinks(const Plan& plan, Page& page) {
   }
 }
 
-void explain_lookup(const decode::LookupOptions& lookup, Page& page) {
+void explain_lookup(const decode::LookupPlan& plan, Page& page) {
+  const decode::LookupOptions& lookup = plan.options;
   std::vector<std::string> columns;
   for (const decode::FieldOptions& column : lookup.columns) columns.push_back(column.name.text);
   page.line(
@@ -400,6 +416,24 @@ void explain_lookup(const decode::LookupOptions& lookup, Page& page) {
                          : fmt::format(", the newest whose {} is not after the event's time",
                                        lookup.valid_from.text),
                      span_in_words(lookup.reload_every)));
+  if (const std::string times = plan.idle_times(); !times.empty()) {
+    page.line(2, fmt::format("Nothing goes by its column {0}: each row holds for all time. If rows "
+                             "hold from then on, say valid_from = \"{0}\".",
+                             times));
+  }
+}
+
+void explain_lookups(const Plan& plan, Page& page) {
+  if (plan.lookups.empty()) return;
+  page.heading("What events are looked up in");
+  for (const auto& lookup : plan.lookups) explain_lookup(*lookup, page);
+  const wal::WalOptions& wal = plan.config.wal;
+  page.line(1, fmt::format("What was counted by an earlier version stays as it was. `streamobs "
+                           "replay --from-log` counts it anew, as far back as the log reaches: {}.",
+                           wal.keep_age == 0
+                               ? std::string("without [wal] keep not beyond what a restart needs")
+                               : fmt::format("for {} and up to {}", span_in_words(wal.keep_age),
+                                             bytes_in_words(wal.keep_bytes))));
 }
 
 void explain_asking(const Plan& plan, Page& page) {
@@ -436,8 +470,7 @@ std::string explain(const Plan& plan) {
   }
   if (!plan.joins.empty()) page.heading("What is joined");
   for (const PlannedJoin& join : plan.joins) explain_join(plan, join, page);
-  if (!plan.lookups.empty()) page.heading("What events are looked up in");
-  for (const auto& lookup : plan.lookups) explain_lookup(lookup->options, page);
+  explain_lookups(plan, page);
   page.heading("What is computed");
   if (plan.windows.empty()) page.line(1, "Nothing: there is no [window.NAME].");
   for (const PlannedWindow& window : plan.windows) explain_window(plan, window, page);

@@ -150,17 +150,24 @@ asio::awaitable<bool> SourceFeed::push(Block block) {
   co_return taken;
 }
 
+/// Until it has been acted on: the next blocks go by other rings, which may be emptied before that
+/// one. `acknowledgement` is the input's, which the caller holds too.
+asio::awaitable<bool> SourceFeed::say(SequencerInput input, Acknowledgement& acknowledgement) {
+  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
+  if (!taken) co_return false;
+  const auto acknowledged = [&acknowledgement] {
+    return acknowledgement.done.load(std::memory_order_acquire);
+  };
+  co_await acknowledgement.signal.wait(acknowledged);
+  co_return true;
+}
+
 asio::awaitable<bool> SourceFeed::join(std::vector<PartitionPlace> partitions) {
   co_await wait_for_room();
   const auto acknowledgement = std::make_shared<Acknowledgement>();
   SequencerInput input = SourceJoin{source_id_, std::move(partitions), acknowledgement};
-  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
-  if (!taken) co_return false;
-  const auto acknowledged = [&acknowledgement] {
-    return acknowledgement->done.load(std::memory_order_acquire);
-  };
-  co_await acknowledgement->signal.wait(acknowledged);
-  co_return true;
+  const bool said = co_await say(std::move(input), *acknowledgement);
+  co_return said;
 }
 
 asio::awaitable<bool> SourceFeed::leave(std::vector<std::uint32_t> partitions) {
@@ -188,14 +195,8 @@ asio::awaitable<std::optional<std::uint64_t>> SourceFeed::propose() {
 asio::awaitable<bool> SourceFeed::decide(std::vector<RangeVerdict> verdicts) {
   const auto acknowledgement = std::make_shared<Acknowledgement>();
   SequencerInput input = SourceVerdicts{source_id_, std::move(verdicts), acknowledgement};
-  const bool taken = co_await sequencing_.end_of(source_id_).push(std::move(input));
-  if (!taken) co_return false;
-  // The next blocks go by other rings, which may be emptied before that one.
-  const auto acknowledged = [&acknowledgement] {
-    return acknowledgement->done.load(std::memory_order_acquire);
-  };
-  co_await acknowledgement->signal.wait(acknowledged);
-  co_return true;
+  const bool said = co_await say(std::move(input), *acknowledgement);
+  co_return said;
 }
 
 void SourceFeed::set_behind(std::uint32_t partition, bool behind) {

@@ -86,6 +86,7 @@ class SourceFeed final : public source::BlockSink {
 
  private:
   asio::awaitable<void> wait_for_room();
+  asio::awaitable<bool> say(SequencerInput input, Acknowledgement& acknowledgement);
 
   std::uint32_t source_id_;
   std::vector<std::unique_ptr<Lane>>& lanes_;

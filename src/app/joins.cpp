@@ -141,8 +141,14 @@ Result<> Joins::restore(const CheckpointParts& checkpoint) {
 
 Joins::State Joins::state(std::size_t index) const {
   const Join& join = *joins_[index];
-  return {join.pending.load(std::memory_order_relaxed),
-          join.pending_bytes.load(std::memory_order_relaxed)};
+  State state;
+  state.rows = join.rows->value();
+  for (std::size_t side = 0; side < 2; ++side)
+    state.unmatched[side] = join.unmatched[side]->value();
+  state.pushed_out = join.pushed_out->value();
+  state.pending = join.pending.load(std::memory_order_relaxed);
+  state.pending_bytes = join.pending_bytes.load(std::memory_order_relaxed);
+  return state;
 }
 
 }  // namespace streamobs::app

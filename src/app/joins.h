@@ -52,6 +52,9 @@ class Joins {
 
   /// What people see of a join; any thread.
   struct State {
+    std::uint64_t rows = 0;
+    std::uint64_t unmatched[2] = {0, 0};  ///< By side.
+    std::uint64_t pushed_out = 0;
     std::size_t pending = 0;
     std::size_t pending_bytes = 0;
   };

@@ -53,12 +53,23 @@ void Lookups::set(std::size_t index, std::shared_ptr<const LookupTable> table, s
 }
 
 void Lookups::take(LookupVersion version, Timestamp at) {
+  const decode::LookupPlan& lookup = *plan_.lookups[version.index];
   loads_[version.index]->add();
   log::info(has(version.index) ? "a look-up table has another version: events see it from here on"
                                : "a look-up table has been read: events see it from here on",
-            {{"lookup", plan_.lookups[version.index]->schema.name},
-             {"file", plan_.lookups[version.index]->options.path},
+            {{"lookup", lookup.schema.name},
+             {"file", lookup.options.path},
              {"rows", version.table->rows()}});
+  if (const std::string blanks = lookup.blank_keys(*version.table); !blanks.empty()) {
+    log::warn("a look-up table's keys have blanks round them",
+              {{"lookup", lookup.schema.name}, {"file", lookup.options.path}, {"keys", blanks}});
+  }
+  if (const std::string times = lookup.idle_times(); !times.empty()) {
+    log::info(
+        "a look-up table has a column of times that nothing goes by: if rows hold from then on, "
+        "say so with valid_from",
+        {{"lookup", lookup.schema.name}, {"column", times}});
+  }
   set(version.index, std::move(version.table), std::move(version.text), at);
 }
 

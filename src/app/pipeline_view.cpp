@@ -18,34 +18,6 @@ std::optional<Timestamp> known(Timestamp t) {
   return t;
 }
 
-std::string describe(const source::Progress& progress) {
-  const std::uint64_t read = progress.input_bytes.load(std::memory_order_relaxed);
-  const std::uint64_t partitions = progress.partitions.load();
-  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
-  if (partitions != 0 || generation != source::Progress::kNoGroup) {
-    const std::uint64_t held = progress.partitions_held.load(std::memory_order_relaxed);
-    return fmt::format("{} partitions, {} messages, {} behind{}", partitions,
-                       progress.messages.load(), progress.messages_behind.load(),
-                       held == 0 ? "" : fmt::format(", {} wait for the others", held));
-  }
-  const std::uint64_t total = progress.input_bytes_total.load(std::memory_order_relaxed);
-  const std::uint64_t files = progress.files.load(std::memory_order_relaxed);
-  if (total != 0) return fmt::format("{} of {} bytes, {} files", read, total, files);
-  return read == 0 ? std::string() : fmt::format("{} bytes", read);
-}
-
-/// Of a source in a consumer group, behind that.
-std::string describe_group(const source::Progress& progress, const source::SourceOptions& options,
-                           const telemetry::Registry& metrics) {
-  const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
-  const double discarded = metrics.value("streamobs_kafka_group_discarded_ranges_total",
-                                         {{"source", options.name.text}});
-  return fmt::format(
-      "; {} in group {}, {}{}", options.instance, options.group.text,
-      generation < 0 ? "waiting for its turn" : fmt::format("generation {}", generation),
-      discarded == 0 ? "" : fmt::format(", {} blocks discarded", discarded));
-}
-
 }  // namespace
 
 PipelineView::PipelineView(Topology& topology) : topology_(topology) {}
@@ -112,6 +84,7 @@ void PipelineView::register_metrics() {
   r.gauge_callback(this, "streamobs_store_pending_records", "Rows taken but not yet committed.", {},
                    [&t] { return static_cast<double>(t.store_sink_->pending()); });
   register_sink_metrics();
+  register_archive_metrics();
   r.gauge("streamobs_build_info", "Always 1; the labels say what is running.",
           {{"version", std::string(kVersion)}})
       .set(1);
@@ -121,6 +94,24 @@ std::size_t PipelineView::windows_open(const Topology& topology) {
   std::size_t open = 0;
   for (const auto& lane : topology.lanes_) open = std::max(open, lane->open_instances());
   return open + topology.results_->kept_panes();
+}
+
+void PipelineView::register_archive_metrics() {
+  Topology& t = topology_;
+  for (const store::ArchiveState& archive : t.database_->archives()) {
+    t.metrics_.gauge_callback(
+        this, "streamobs_archive_failures",
+        "Tries since the start to write the files that rows go to before they are removed, which "
+        "failed.",
+        {{"window", archive.window},
+         {"resolution", std::string(store::to_text(archive.resolution))}},
+        [&t, directory = archive.directory] {
+          for (const store::ArchiveState& now : t.database_->archives()) {
+            if (now.directory == directory) return static_cast<double>(now.failures);
+          }
+          return 0.0;
+        });
+  }
 }
 
 void PipelineView::register_sink_metrics() {
@@ -147,27 +138,6 @@ void PipelineView::register_sink_metrics() {
   }
 }
 
-std::vector<serve::SinkState> PipelineView::sinks() const {
-  std::vector<serve::SinkState> states;
-  for (const auto& sink : topology_.sinks_) {
-    const sink::SinkOptions& options = sink->options();
-    const store::OutboxStats outbox = topology_.database_->outbox_stats(options.name.text);
-    serve::SinkState state;
-    state.sink = options.name.text;
-    state.type = "kafka";
-    state.from = options.from.text;
-    state.topic = options.topic.text;
-    state.state = sink::to_text(sink->state());
-    state.sent = sink->sent();
-    state.dropped = outbox.dropped;
-    state.outbox_rows = outbox.rows;
-    state.outbox_bytes = outbox.bytes;
-    state.oldest_at = known(outbox.oldest_at);
-    states.push_back(std::move(state));
-  }
-  return states;
-}
-
 std::vector<serve::LookupState> PipelineView::lookups() const {
   std::vector<serve::LookupState> states;
   const Plan& plan = *topology_.plan_;
@@ -181,6 +151,19 @@ std::vector<serve::LookupState> PipelineView::lookups() const {
     state.since = known(now.since);
     state.error = topology_.lookup_files_.error(i);
     states.push_back(std::move(state));
+  }
+  return states;
+}
+
+std::vector<serve::JoinState> PipelineView::joins() const {
+  std::vector<serve::JoinState> states;
+  const Plan& plan = *topology_.plan_;
+  for (std::size_t i = 0; i < plan.joins.size(); ++i) {
+    const window::JoinOptions& options = plan.joins[i].join->options;
+    const Joins::State now = topology_.sequencing_->joins().state(i);
+    states.push_back({options.name.text, options.streams[0].text, options.streams[1].text, now.rows,
+                      now.unmatched[0], now.unmatched[1], now.pushed_out, now.pending,
+                      now.pending_bytes});
   }
   return states;
 }
@@ -237,10 +220,10 @@ std::vector<serve::StreamState> PipelineView::stream_states() const {
         state.received += t.lane_metrics_.received[source]->value();
       }
     }
-    const bool joined = t.plan_->config.streams[id].joined;
-    state.accepted = joined ? static_cast<std::uint64_t>(t.metrics_.value(
-                                  "streamobs_join_rows_total", {{"join", state.stream}}))
-                            : t.lane_metrics_.streams[id].accepted->value();
+    state.accepted = t.lane_metrics_.streams[id].accepted->value();
+    for (std::size_t i = 0; i < t.plan_->joins.size(); ++i) {  // Nobody sends it any.
+      if (t.plan_->joins[i].stream_id == id) state.accepted = t.sequencing_->joins().state(i).rows;
+    }
     state.rejected = t.lane_metrics_.rejected_by_reason(id);
     state.watermark = known(t.sequencing_->time_of(id).watermark.load());
     state.newest_event_at = known(t.sequencing_->time_of(id).newest.load());
@@ -278,35 +261,6 @@ std::vector<serve::StageState> PipelineView::stages() const {
   };
 }
 
-std::vector<serve::SourceState> PipelineView::sources() const {
-  const Topology& t = topology_;
-  std::vector<serve::SourceState> states;
-  for (std::size_t id = 0; id < t.plan_->sources.size(); ++id) {
-    const PlannedSource& planned = t.plan_->sources[id];
-    serve::SourceState state;
-    state.source = planned.name;
-    state.type = planned.type;
-    state.stream = t.plan_->config.streams[planned.stream_id].name.text;
-    state.events = t.lane_metrics_.received[id]->value();
-    if (planned.configured && !t.sources_made_.load(std::memory_order_acquire)) {
-      state.state = "starting";  // Sources are made when recovery is over.
-    } else if (planned.configured) {
-      const source::Progress& progress = t.sources_[id]->progress();
-      state.state = std::string(source::to_text(progress.state.load()));
-      state.detail = describe(progress);
-      const source::SourceOptions& options = t.plan_->config.sources[id];
-      if (!options.group.empty()) state.detail += describe_group(progress, options, t.metrics_);
-    } else {
-      // Those nobody configured are shown once they are used.
-      if (state.events == 0 && planned.type == "embedded") continue;
-      if (planned.type == "join") continue;
-      state.state = t.ingest_->stopping() ? "stopped" : "listening";
-    }
-    states.push_back(std::move(state));
-  }
-  return states;
-}
-
 std::vector<serve::RuleState> PipelineView::rules() const {
   std::vector<serve::RuleState> states;
   for (const detect::RuleState& state : topology_.results_->rule_states()) {
@@ -325,11 +279,19 @@ serve::PipelineState PipelineView::pipeline() const {
   state.sources = sources();
   state.sinks = sinks();
   state.lookups = lookups();
+  state.joins = joins();
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();
-  state.store = {t.data_dir_->database_path(), stats.bytes, stats.rows_written,
-                 t.store_sink_->pending(), known(stats.last_commit_at)};
+  state.store = {t.data_dir_->database_path(), stats.bytes,
+                 stats.rows_written,           t.store_sink_->pending(),
+                 known(stats.last_commit_at),  {}};
+  for (store::ArchiveState& archive : t.database_->archives()) {
+    state.store.archives.push_back({std::move(archive.window),
+                                    std::string(store::to_text(archive.resolution)),
+                                    std::move(archive.directory), archive.failures,
+                                    std::move(archive.error), known(archive.since)});
+  }
   return state;
 }
 

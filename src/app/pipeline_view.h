@@ -32,10 +32,12 @@ class PipelineView {
  private:
   static std::size_t windows_open(const Topology& topology);
   void register_sink_metrics();
+  void register_archive_metrics();
   std::vector<serve::StageState> stages() const;
   std::vector<serve::SourceState> sources() const;
   std::vector<serve::SinkState> sinks() const;
   std::vector<serve::LookupState> lookups() const;
+  std::vector<serve::JoinState> joins() const;
   std::vector<serve::RuleState> rules() const;
 
   Topology& topology_;

@@ -163,6 +163,7 @@ class Planner {
     PlannedStream& stream = plan_->streams[id];
     const decode::CheckedStream checked = decode::check_stream(options, id, diagnostics_, lookups_);
     good_ = good_ && checked.complete;
+    complete_.push_back(checked.complete && !options.names_missing);
     stream.decode = checked.plan;
     stream.window_ids = windows_of(options.name.text);
     if (!stream.window_ids.empty()) {
@@ -181,7 +182,10 @@ class Planner {
       plan = plan_join(join.options, *plan_->streams[*left].decode, *plan_->streams[*right].decode,
                        stream, diagnostics_);
     }
-    if (plan == nullptr) {  // Which has been told.
+    const auto is_whole = [this](const std::optional<std::uint32_t>& side) {
+      return side && *side < declared_ && complete_[*side];
+    };
+    if (plan == nullptr || !is_whole(left) || !is_whole(right)) {  // Which has been told.
       stream.mistaken = true;
       stream.names_missing = true;
     }
@@ -279,7 +283,8 @@ class Planner {
   std::shared_ptr<Plan> plan_;
   Diagnostics& diagnostics_;
   std::vector<const LookupSchema*> lookups_;
-  std::size_t declared_ = 0;  ///< Streams that events are sent to; those of joins come behind.
+  std::vector<bool> complete_;  ///< By stream: nothing is wrong with it.
+  std::size_t declared_ = 0;    ///< Streams that events are sent to; those of joins come behind.
   bool good_ = true;
 };
 

@@ -91,9 +91,11 @@ class JoinPlanner {
   void find_keys() {
     for (const JoinOptions::Key& key : plan_->options.on) {
       std::optional<std::size_t> found[2];
-      for (std::size_t side = 0; side < 2; ++side) {
-        found[side] = find(side, key.fields[side].text);
-        if (!found[side]) complain_of_key(side, key.fields[side]);
+      for (std::size_t side = 0; side < 2; ++side) found[side] = find(side, key.fields[side].text);
+      if (!found[0]) complain_of_key(0, key.fields[0]);
+      // The same name twice is one mistake.
+      if (!found[1] && (found[0] || key.fields[0].text != key.fields[1].text)) {
+        complain_of_key(1, key.fields[1]);
       }
       if (!found[0] || !found[1]) continue;
       const DataType left = columns_[0][*found[0]].type;
@@ -115,7 +117,8 @@ class JoinPlanner {
 
   void complain_of_key(std::size_t side, const SourceText& name) {
     good_ = false;
-    if (sides_[side]->scope.incomplete()) return;
+    // Fields may be missing because of a mistake that has been told.
+    if (sides_[side]->scope.incomplete() || sides_[side]->options.mistaken) return;
     std::vector<std::string_view> known;
     for (const JoinColumn& column : columns_[side]) known.push_back(column.name);
     complain(name,
@@ -131,7 +134,11 @@ class JoinPlanner {
 
   void name_fields() {
     const auto time_side = static_cast<std::size_t>(plan_->options.time);
-    const std::string& time = sides_[time_side]->schema.time_field;
+    std::string time = sides_[time_side]->schema.time_field;
+    if (time.empty()) {  // Which has been told; what builds on the rows is looked at all the same.
+      good_ = false;
+      time = "time";
+    }
     stream_.time = SourceText(time, plan_->options.name.place);
     add_field(time, {Kind::timestamp, 0});
     plan_->time_field = 0;

@@ -1,6 +1,7 @@
 #include "app/proposed_ranges.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -10,7 +11,8 @@ namespace streamobs::app {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+/// The second has the group that was asked, too.
+constexpr std::uint8_t kVersion = 2;
 
 }  // namespace
 
@@ -95,6 +97,11 @@ Result<std::unique_ptr<EventBatch>> ProposedRanges::decode(const wal::PartitionI
   return batch;
 }
 
+std::string_view ProposedRanges::group_of(const PlannedSource& source) const {
+  if (!source.configured) return {};
+  return plan_.config.sources[*source.configured].group.text;
+}
+
 void ProposedRanges::snapshot(std::string& out) const {
   put_u8(out, kVersion);
   put_varint(out, size());
@@ -103,6 +110,7 @@ void ProposedRanges::snapshot(std::string& out) const {
     for (const auto& [number, range] : ranges) {
       put_text(out, source.name_in_log);
       put_text(out, plan_.config.streams[source.stream_id].name.text);
+      put_text(out, group_of(source));
       put_varint(out, partition.partition);
       put_varint(out, number);
       put_varint(out, range.position);
@@ -113,10 +121,13 @@ void ProposedRanges::snapshot(std::string& out) const {
 
 Result<> ProposedRanges::restore(std::string_view bytes) {
   ByteReader in(bytes);
-  const bool known = in.u8() == kVersion;
+  const std::uint8_t version = in.u8();
+  const bool known = version != 0 && version <= kVersion;
   for (std::size_t n = in.count(); known && n != 0 && in.ok(); --n) {
     const std::string_view name = in.text();
     const std::string_view stream = in.text();
+    const std::optional<std::string_view> group =
+        version > 1 ? std::optional(in.text()) : std::nullopt;
     const std::uint64_t partition = in.varint();
     const std::uint64_t number = in.varint();
     Range range;
@@ -133,9 +144,10 @@ Result<> ProposedRanges::restore(std::string_view bytes) {
     const Result<BlockOrigin> origin = wal::read_batch_origin(*range.payload);
     if (origin.has_error()) return origin.error();
     range.end = origin->resume.offset;
-    const bool fits = found != plan_.sources.end() && found->configured &&
-                      !plan_.config.sources[*found->configured].group.empty() &&
-                      head->fingerprint ==
+    const bool same_group = found != plan_.sources.end() && !group_of(*found).empty() &&
+                            group.value_or(group_of(*found)) == group_of(*found);
+    const bool fits =
+        same_group && head->fingerprint ==
                           wal::schema_fingerprint(plan_.streams[found->stream_id].decode->schema);
     if (!fits) {
       return fail(

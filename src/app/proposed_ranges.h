@@ -66,6 +66,9 @@ class ProposedRanges {
   Result<> restore(std::string_view bytes);
 
  private:
+  /// That a source is in; empty: none.
+  std::string_view group_of(const PlannedSource& source) const;
+
   const Plan& plan_;
   std::map<wal::PartitionId, std::map<std::uint64_t, Range>> ranges_;
   wal::BatchDecoder decoder_;

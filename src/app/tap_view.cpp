@@ -19,6 +19,8 @@ constexpr std::size_t kRowsPerHeader = 40;
 /// A column gets no wider: one long text must not push the others off the screen.
 constexpr std::size_t kColumnMax = 40;
 constexpr std::string_view kBetween = "  ";
+/// The column of what has none of its own.
+constexpr std::string_view kOthers = "(others)";
 
 bool is_time(std::string_view text) {
   constexpr std::size_t kShortest = std::string_view("2026-01-09T12:34:00Z").size();
@@ -233,27 +235,45 @@ TapView::Line TapView::line_of(dom::object row) const {
 }
 
 /// Columns for these lines. True: they have changed.
-bool TapView::fit(const std::vector<Line>& lines) {
+bool TapView::fit(std::vector<Line>& lines) {
   bool changed = false;
-  for (const Line& line : lines) {
+  for (Line& line : lines) {
+    std::size_t others = 0;
     for (const Cell& cell : line.cells) {
-      auto column = std::find_if(columns_.begin(), columns_.end(),
-                                 [&](const Column& c) { return c.name == cell.name; });
-      if (column == columns_.end()) {
-        columns_.push_back({cell.name, columns_of(cell.name), cell.number});
-        column = columns_.end() - 1;
-        changed = true;
+      if (columns_.size() < kColumnsMax || column_of(cell) != columns_.end()) {
+        changed = fit(cell) || changed;
+      } else {
+        ++others;
       }
-      const std::size_t width = std::min(columns_of(cell.text), kColumnMax);
-      if (width > column->width) {
-        column->width = width;
-        changed = true;
-      }
-      // A column is one of numbers once it has had one: "-" may come before.
-      column->number = column->number || cell.number;
     }
+    if (others == 0) continue;
+    line.cells.push_back({std::string(kOthers), fmt::format("+{}", others), true, Paint::none});
+    changed = fit(line.cells.back()) || changed;
   }
   return changed;
+}
+
+bool TapView::fit(const Cell& cell) {
+  bool changed = false;
+  auto column = column_of(cell);
+  if (column == columns_.end()) {
+    columns_.push_back({cell.name, columns_of(cell.name), cell.number});
+    column = columns_.end() - 1;
+    changed = true;
+  }
+  const std::size_t width = std::min(columns_of(cell.text), kColumnMax);
+  if (width > column->width) {
+    column->width = width;
+    changed = true;
+  }
+  // A column is one of numbers once it has had one: "-" may come before.
+  column->number = column->number || cell.number;
+  return changed;
+}
+
+std::vector<TapView::Column>::iterator TapView::column_of(const Cell& cell) {
+  return std::find_if(columns_.begin(), columns_.end(),
+                      [&](const Column& c) { return c.name == cell.name; });
 }
 
 std::string TapView::painted(std::string text, Paint paint) const {

@@ -61,12 +61,17 @@ class TapView {
 
   /// Results remembered as shown: more than an engine has to tell when it is back.
   static constexpr std::size_t kRememberedMax = 10'000;
+  /// Members with a column of their own, those that come first; of the others a last column says
+  /// how many there are.
+  static constexpr std::size_t kColumnsMax = 100;
 
   bool wanted(simdjson::dom::element row) const;
   bool is_repeat(simdjson::dom::element row, const std::string& text);
   Line line_of(simdjson::dom::object row) const;
   void add_figures(simdjson::dom::object members, const std::string& prefix, Line& line) const;
-  bool fit(const std::vector<Line>& lines);
+  bool fit(std::vector<Line>& lines);
+  bool fit(const Cell& cell);
+  std::vector<Column>::iterator column_of(const Cell& cell);
   std::string header() const;
   std::string painted(std::string text, Paint paint) const;
   std::string to_text(const Line& line) const;

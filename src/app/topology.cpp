@@ -218,8 +218,9 @@ Result<> Topology::make_sinks() {
   sink_threads_ = std::make_unique<flow::BlockingPool>(plan_->config.sinks.size());
   const sink::KafkaSink::Origin origin{history_->log_id(), history_->end()};
   for (const sink::SinkOptions& options : plan_->config.sinks) {
-    sinks_.push_back(std::make_unique<sink::KafkaSink>(
-        options, origin, *database_, asio::make_strand(sink_threads_->executor()), metrics_));
+    sinks_.push_back(std::make_unique<sink::KafkaSink>(options, origin, *database_,
+                                                       asio::make_strand(sink_threads_->executor()),
+                                                       clock_, metrics_));
   }
   database_->on_commit([this] {
     for (const auto& sink : sinks_) sink->notify();

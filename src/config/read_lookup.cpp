@@ -44,6 +44,13 @@ void read_place(const TableReader& table, LookupOptions& out) {
 void read_lookup(const Entry& entry, Config& config, Report& report) {
   const TableReader table(entry.value, entry.key_span, fmt::format("[lookup.{}]", entry.key),
                           kLookup, report);
+  if (config.lookups.size() == LookupOptions::kTablesMax) {
+    report.error(entry.key_span,
+                 fmt::format("[lookup.{}]: there are more than {} look-up tables", entry.key,
+                             LookupOptions::kTablesMax),
+                 "the texts of all of them go into each checkpoint: join those that have the same "
+                 "key");
+  }
   LookupOptions out;
   out.name = label_of(entry, "lookup", ": expressions name it", report);
   read_place(table, out);

@@ -13,8 +13,17 @@
 #include "decode/event_collector.h"
 #include "decode/field_index.h"
 #include "decode/token.h"
+#include "event/event_batch.h"
 
 namespace streamobs::decode {
+
+/// What a file's first record says of its columns.
+struct CsvHeader {
+  std::vector<std::uint32_t> slots;  ///< Of each column of the file; kNone: not declared.
+  std::string fault;                 ///< Why no record can be read with it; empty: none.
+};
+/// `text` takes what had to be unquoted.
+CsvHeader read_csv_header(std::string_view record, const FieldIndex& index, TextArena& text);
 
 class CsvReader {
  public:
@@ -28,15 +37,12 @@ class CsvReader {
  private:
   void read_header(std::string_view record);
   const char* read_record(const char* p, const char* end);
-  const char* read_cell(const char* p, const char* end, Token& cell);
-  const char* read_quoted(const char* p, const char* end, Token& cell);
 
   const FieldIndex& index_;
   BatchWriter& writer_;
   EventCollector& collector_;
-  std::string header_;                     ///< The record that `cell_slots_` was made from.
-  std::string header_fault_;               ///< Why no record can be read with it; empty: none.
-  std::vector<std::uint32_t> cell_slots_;  ///< Of each column of the file; kNone: not declared.
+  std::string header_text_;  ///< The record that `header_` was made from.
+  CsvHeader header_;
   std::vector<Token> tokens_;
   bool clean_ = false;  ///< The whole block is UTF-8 without NUL.
 };

@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include "base/wording.h"
+#include "decode/csv_reader.h"
 #include "decode/decoder.h"
+#include "decode/field_index.h"
 
 namespace streamobs::decode {
 
@@ -75,6 +77,7 @@ class Checker {
       error(options_.name.place, "it does not say which columns are the key",
             "for example key = [\"model\"]");
     }
+    if (options_.key.empty()) schema.incomplete = true;
     for (const SourceText& name : options_.key) {
       const std::optional<std::size_t> index = column(name, "key");
       if (!index) {
@@ -82,7 +85,9 @@ class Checker {
         continue;
       }
       const Kind kind = schema.columns[*index].type.kind;
-      if (kind == Kind::floating || kind == Kind::map) {
+      if (kind == Kind::null) {  // Its type is wrong, which has been told.
+        schema.incomplete = true;
+      } else if (kind == Kind::floating || kind == Kind::map) {
         error(name.place,
               fmt::format("key: {} is a {}", name.text, to_text(schema.columns[*index].type)),
               "a key is of strings, ints, bools, decimals or timestamps");
@@ -120,31 +125,43 @@ class Checker {
   bool failed_ = false;
 };
 
-/// Whether a CSV's header has a cell of that name, or any row of JSON a member.
-bool names(Format format, std::string_view text, std::string_view name) {
-  if (format != Format::csv) {
-    return text.find(fmt::format("\"{}\"", name)) != std::string_view::npos;
-  }
-  const std::string_view header = text.substr(0, text.find('\n'));
-  constexpr std::string_view kBetween = ",\" \r\xef\xbb\xbf";
-  for (std::size_t at = header.find(name); at != std::string_view::npos;
-       at = header.find(name, at + 1)) {
-    const std::size_t end = at + name.size();
-    const bool begins = at == 0 || kBetween.find(header[at - 1]) != std::string_view::npos;
-    const bool ends = end == header.size() || kBetween.find(header[end]) != std::string_view::npos;
-    if (begins && ends) return true;
-  }
-  return false;
-}
-
-/// Whether a file has such a column at all: it may be empty in every row.
-bool is_named(const Field& field, Format format, std::string_view text) {
+/// Whether any row of a JSON file has a member for a column: it may be null in every one, so what
+/// was decoded does not tell.
+bool has_member(const Field& field, std::string_view json) {
   const auto stands_there = [&](std::string_view path) {
-    const std::string_view last = format == Format::csv ? path : path.substr(path.rfind('.') + 1);
-    return names(format, text, last);
+    const std::string_view last = path.substr(path.rfind('.') + 1);
+    return json.find(fmt::format("\"{}\"", last)) != std::string_view::npos;
   };
   return stands_there(field.path) ||
          std::any_of(field.aliases.begin(), field.aliases.end(), stands_there);
+}
+
+/// Whether a CSV's header has a cell for a column.
+bool has_cell(std::size_t column, const FieldIndex& index, const CsvHeader& header) {
+  const std::vector<std::uint32_t>& slots = index.column_slots(column);
+  return std::any_of(slots.begin(), slots.end(), [&](std::uint32_t slot) {
+    return std::find(header.slots.begin(), header.slots.end(), slot) != header.slots.end();
+  });
+}
+
+std::string no_column(const Field& field) {
+  return fmt::format(
+      "there is no column {} in it; if it is called something else there, say so: {} = {{ type = "
+      "\"{}\", path = \"NAME\" }}",
+      field.path, field.name, to_text(field.type));
+}
+
+/// What keeps a CSV file from being read whatever its rows say; empty: nothing.
+std::string fault_of_header(const LookupPlan& plan, std::string_view text) {
+  const StreamSchema& rows = plan.rows->schema;
+  const FieldIndex index(rows);
+  TextArena unquoted;
+  const CsvHeader header = read_csv_header(text.substr(0, text.find('\n')), index, unquoted);
+  if (!header.fault.empty()) return header.fault;
+  for (std::size_t i = 0; i < rows.fields.size(); ++i) {
+    if (!has_cell(i, index, header)) return no_column(rows.fields[i]);
+  }
+  return {};
 }
 
 std::string row_name(const LookupOptions& options, std::uint64_t position) {
@@ -162,6 +179,10 @@ Result<std::shared_ptr<const LookupTable>> LookupPlan::read(std::string_view tex
     return refuse(
         fmt::format("{} bytes are more than a table may have, {}", text.size(), kMaxBytes));
   }
+  if (options.format == Format::csv && !text.empty()) {
+    const std::string fault = fault_of_header(*this, text);
+    if (!fault.empty()) return refuse("line 1: " + fault);
+  }
   Block block;
   block.format = options.format;
   block.bytes = std::make_shared<BlockBuffer>();
@@ -178,13 +199,10 @@ Result<std::shared_ptr<const LookupTable>> LookupPlan::read(std::string_view tex
                                   : fmt::format(" ({} rows cannot be read)", batch.refused)));
   }
   if (batch.rows == 0) return refuse("there is no row in it");
-  for (std::size_t i = 0; i < schema.columns.size(); ++i) {
-    const Field& field = rows->schema.fields[i];
-    if (is_named(field, options.format, text)) continue;
-    return refuse(
-        fmt::format("there is no column {} in it; if it is called something else there, "
-                    "say so: {} = {{ type = \"{}\", path = \"NAME\" }}",
-                    field.path, field.name, to_text(field.type)));
+  if (options.format != Format::csv) {
+    for (const Field& field : rows->schema.fields) {
+      if (!has_member(field, text)) return refuse(no_column(field));
+    }
   }
   const BlockOrigin origin = batch.origin;
   PodVector<std::uint32_t> events;
@@ -196,8 +214,44 @@ Result<std::shared_ptr<const LookupTable>> LookupPlan::read(std::string_view tex
   };
   Result<std::shared_ptr<const LookupTable>> table =
       LookupTable::make(schema, std::move(batch), name);
-  if (table.has_error()) return refuse(table.error().message);
+  if (table.has_error()) {
+    const std::string times = idle_times();
+    if (times.empty()) return refuse(table.error().message);
+    return refuse(fmt::format("{}; if rows hold from their {} on, say valid_from = \"{}\"",
+                              table.error().message, times, times));
+  }
   return table;
+}
+
+std::string LookupPlan::idle_times() const {
+  if (schema.valid_from) return {};
+  for (std::size_t i = 0; i < schema.columns.size(); ++i) {
+    const bool is_key = std::find(schema.keys.begin(), schema.keys.end(), i) != schema.keys.end();
+    if (!is_key && schema.columns[i].type.kind == Kind::timestamp) return schema.columns[i].name;
+  }
+  return {};
+}
+
+std::string LookupPlan::blank_keys(const LookupTable& table) const {
+  constexpr std::string_view kBlanks = " \t";
+  for (const std::size_t key : schema.keys) {
+    if (schema.columns[key].type.kind != Kind::string) continue;
+    std::size_t count = 0;
+    std::string_view first;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      const std::string_view text = table.column(key).string_at(row);
+      if (text.empty()) continue;
+      const bool blank = kBlanks.find(text.front()) != std::string_view::npos ||
+                         kBlanks.find(text.back()) != std::string_view::npos;
+      if (blank && count++ == 0) first = text;
+    }
+    if (count == 0) continue;
+    return fmt::format(
+        "{} begins or ends with a blank in {} of {} rows (\"{}\"): keys are compared as they "
+        "stand, so only events with the same blank find {}",
+        schema.columns[key].name, count, table.rows(), first, count == 1 ? "it" : "them");
+  }
+  return {};
 }
 
 std::shared_ptr<const LookupPlan> check_lookup(const LookupOptions& options,

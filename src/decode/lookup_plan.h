@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -28,6 +29,11 @@ struct LookupPlan {
   /// or there twice, or one of the columns is not there; the message names the file and the first
   /// such row.
   Result<std::shared_ptr<const LookupTable>> read(std::string_view text) const;
+
+  /// What is odd about the keys of such a table, in words: blanks round them. Empty: nothing.
+  std::string blank_keys(const LookupTable& table) const;
+  /// A column of times in a table without `valid_from`, so that nothing goes by them; empty: none.
+  std::string idle_times() const;
 };
 
 /// Adds everything that is wrong to `diagnostics`. Never null; what could not be made out is of

@@ -85,6 +85,9 @@ struct StreamOptions {
 
 /// [lookup.NAME]: a file whose rows expressions look into, by a key.
 struct LookupOptions {
+  /// So many tables: the texts of all go into each checkpoint.
+  static constexpr std::size_t kTablesMax = 64;
+
   SourceText name;
   std::string path;  ///< Of the file; a relative one as seen from the config's directory.
   Format format = Format::csv;

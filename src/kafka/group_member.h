@@ -60,7 +60,7 @@ class GroupMember {
   GroupMember(const GroupMember&) = delete;
   GroupMember& operator=(const GroupMember&) = delete;
 
-  // Not blocking.
+  // Waiting for librdkafka's own thread at most, which answers at once; never for a broker.
 
   /// Joins the group, or joins it anew. `*` and `?` in topics stand for others.
   Result<> subscribe(const std::vector<SourceText>& topics);

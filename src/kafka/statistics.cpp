@@ -17,6 +17,9 @@ std::optional<std::vector<BrokerState>> brokers_of(std::string_view statistics) 
     std::string_view state;
     std::string_view name;
     if (value["nodeid"].get(node) != 0U || node < 0) continue;
+    // A coordinator has a second connection of its own, to a broker that is there already.
+    std::string_view origin;
+    if (value["source"].get(origin) == 0U && origin == "logical") continue;
     if (value["state"].get(state) != 0U || value["name"].get(name) != 0U) continue;
     BrokerState broker;
     broker.name = name;

@@ -18,6 +18,86 @@ void write_columns(JsonWriter& json, std::string_view name,
   json.end_array();
 }
 
+/// `errors` and `last_error` of a source or a sink.
+void write_members(JsonWriter& json, const TroubleState& trouble) {
+  json.field("errors", trouble.count).key("last_error");
+  if (!trouble.at) {
+    json.null();
+    return;
+  }
+  json.begin_object();
+  json.key("at").time(*trouble.at);
+  json.field("error", trouble.error).field("advice", trouble.advice).end_object();
+}
+
+void write(JsonWriter& json, const GroupState& group) {
+  json.begin_object().field("group", group.group).field("instance", group.instance);
+  json.field("state", group.state).key("generation");
+  if (group.generation) {
+    json.value(static_cast<std::int64_t>(*group.generation));
+  } else {
+    json.null();
+  }
+  json.field("rebalances", group.rebalances).field("proposed_ranges", group.proposed_ranges);
+  json.field("discarded_ranges", group.discarded_ranges);
+  json.field("discarded_events", group.discarded_events);
+  json.field("refused_commits", group.refused_commits).end_object();
+}
+
+void write(JsonWriter& json, const TopicsState& topics) {
+  json.begin_object().field("messages", topics.messages).field("lag", topics.lag);
+  json.field("brokers_up", topics.brokers_up);
+  number_or_null(json, "round_trip_seconds", topics.round_trip_seconds);
+  json.key("partitions").begin_array();
+  for (const PartitionState& partition : topics.partitions) {
+    json.begin_object().field("topic", partition.topic);
+    json.field("partition", static_cast<std::int64_t>(partition.partition));
+    json.field("next", partition.next).key("lag");
+    if (partition.lag) {
+      json.value(*partition.lag);
+    } else {
+      json.null();
+    }
+    json.field("held", partition.held);
+    number_or_null(json, "ahead_seconds", partition.ahead_seconds);
+    json.end_object();
+  }
+  json.end_array().key("group");
+  if (topics.group) {
+    write(json, *topics.group);
+  } else {
+    json.null();
+  }
+  json.end_object();
+}
+
+void write(JsonWriter& json, const SourceState& source) {
+  json.begin_object().field("source", source.source).field("type", source.type);
+  json.field("stream", source.stream).field("state", source.state);
+  json.field("events", source.events).field("detail", source.detail);
+  write_members(json, source.trouble);
+  json.key("topics");
+  if (source.topics) {
+    write(json, *source.topics);
+  } else {
+    json.null();
+  }
+  json.end_object();
+}
+
+void write(JsonWriter& json, const SinkState& sink) {
+  json.begin_object().field("sink", sink.sink).field("type", sink.type);
+  json.field("from", sink.from).field("topic", sink.topic).field("state", sink.state);
+  json.field("sent", sink.sent).field("dropped", sink.dropped);
+  json.field("outbox_rows", sink.outbox_rows).field("outbox_bytes", sink.outbox_bytes);
+  time_or_null(json, "oldest_at", sink.oldest_at);
+  json.field("outbox_bytes_max", sink.outbox_bytes_max).field("required", sink.required);
+  json.field("refused", sink.refused).field("brokers_up", sink.brokers_up);
+  number_or_null(json, "transaction_seconds", sink.transaction_seconds);
+  write_members(json, sink.trouble);
+  json.end_object();
+}
+
 }  // namespace
 
 void write(JsonWriter& json, const store::StoredDeadLetter& stored) {
@@ -124,26 +204,24 @@ void write_members(JsonWriter& json, const PipelineState& state) {
     json.field("errors", stage.errors).end_object();
   }
   json.end_array().key("sources").begin_array();
-  for (const SourceState& source : state.sources) {
-    json.begin_object().field("source", source.source).field("type", source.type);
-    json.field("stream", source.stream).field("state", source.state);
-    json.field("events", source.events).field("detail", source.detail).end_object();
-  }
+  for (const SourceState& source : state.sources) write(json, source);
   json.end_array().key("sinks").begin_array();
-  for (const SinkState& sink : state.sinks) {
-    json.begin_object().field("sink", sink.sink).field("type", sink.type);
-    json.field("from", sink.from).field("topic", sink.topic).field("state", sink.state);
-    json.field("sent", sink.sent).field("dropped", sink.dropped);
-    json.field("outbox_rows", sink.outbox_rows).field("outbox_bytes", sink.outbox_bytes);
-    time_or_null(json, "oldest_at", sink.oldest_at);
-    json.end_object();
-  }
+  for (const SinkState& sink : state.sinks) write(json, sink);
   json.end_array().key("lookups").begin_array();
   for (const LookupState& lookup : state.lookups) {
     json.begin_object().field("lookup", lookup.lookup).field("file", lookup.file);
     json.field("rows", static_cast<std::uint64_t>(lookup.rows)).field("version", lookup.version);
     time_or_null(json, "since", lookup.since);
     json.field("error", lookup.error).end_object();
+  }
+  json.end_array().key("joins").begin_array();
+  for (const JoinState& join : state.joins) {
+    json.begin_object().field("join", join.join).field("left", join.left);
+    json.field("right", join.right).field("rows", join.rows);
+    json.field("unmatched_left", join.unmatched_left);
+    json.field("unmatched_right", join.unmatched_right).field("pushed_out", join.pushed_out);
+    json.field("pending", static_cast<std::uint64_t>(join.pending));
+    json.field("pending_bytes", static_cast<std::uint64_t>(join.pending_bytes)).end_object();
   }
   json.end_array().key("rules").begin_array();
   for (const RuleState& rule : state.rules) {
@@ -160,7 +238,15 @@ void write_members(JsonWriter& json, const PipelineState& state) {
   json.field("path", state.store.path).field("bytes", state.store.bytes);
   json.field("rows_written", state.store.rows_written).field("outbox", state.store.outbox);
   time_or_null(json, "last_commit_at", state.store.last_commit_at);
-  json.end_object();
+  json.key("archives").begin_array();
+  for (const ArchiveState& archive : state.store.archives) {
+    json.begin_object().field("window", archive.window).field("resolution", archive.resolution);
+    json.field("directory", archive.directory).field("failures", archive.failures);
+    json.field("error", archive.error);
+    time_or_null(json, "since", archive.since);
+    json.end_object();
+  }
+  json.end_array().end_object();
 }
 
 }  // namespace streamobs::serve

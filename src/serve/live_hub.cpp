@@ -58,9 +58,9 @@ class LiveHub::Message {
     }
   }
   explicit Message(const Pulse& pulse) : kind_(Kind::pulse), pulse_(pulse), event_("pipeline") {}
-  Message(std::string stream, std::string data)
+  Message(std::size_t stream, std::string data)
       : kind_(Kind::sample),
-        stream_(std::move(stream)),
+        stream_(stream),
         bytes_(sizeof(Message) + data.size()),
         event_("stream"),
         data_(std::move(data)) {}
@@ -69,7 +69,7 @@ class LiveHub::Message {
   Kind kind() const { return kind_; }
   std::string_view event() const { return event_; }      ///< Of LiveHub::kEvents; or a comment.
   const std::string& window() const { return window_; }  ///< Empty: no window event.
-  const std::string& stream() const { return stream_; }  ///< Empty: no sample.
+  std::size_t stream() const { return stream_; }         ///< Of samples: whose.
   std::size_t bytes() const { return bytes_; }
   std::uint64_t id() const { return id_; }
   void set_id(std::uint64_t id) { id_ = id; }
@@ -116,7 +116,7 @@ class LiveHub::Message {
   Record record_;
   Pulse pulse_;
   std::string window_;
-  std::string stream_;
+  std::size_t stream_ = 0;
   std::size_t bytes_ = 1024;
   std::string_view event_;
   std::once_flag made_;
@@ -129,20 +129,22 @@ class LiveHub::Reader {
       : hub_(hub),
         web_socket_(exchange.asks_for_web_socket()),
         subscription_(std::move(subscription)) {
-    for_each_feed([](StreamFeed& feed) { feed.reader_came(); });
+    for (std::size_t i = 0; i < hub_.feeds_.size() && !subscription_.streams.empty(); ++i) {
+      if (is_among(subscription_.streams, hub_.feeds_[i]->stream())) streams_.push_back(i);
+    }
+    for (const std::size_t stream : streams_) hub_.feeds_[stream]->reader_came();
     const std::lock_guard lock(hub_.mutex_);
     seen = hub_.last_id_.load(std::memory_order_relaxed);
     live_from_ = seen;
     if (const std::optional<std::uint64_t> last = subscription_.last_event_id) {
       // An id that we never gave is of an earlier life: all that is kept is news then.
-      const std::uint64_t before_first = hub_.told_.gone_through;
+      const std::uint64_t before_first = hub_.told_gone_through_;
       seen = *last > seen ? before_first : std::max(*last, before_first);
     }
-    samples_from = std::max(seen, hub_.samples_.gone_through);
     hub_.readers_.push_back(this);
   }
   ~Reader() {
-    for_each_feed([](StreamFeed& feed) { feed.reader_went(); });
+    for (const std::size_t stream : streams_) hub_.feeds_[stream]->reader_went();
     const std::lock_guard lock(hub_.mutex_);
     std::erase(hub_.readers_, this);
   }
@@ -158,6 +160,7 @@ class LiveHub::Reader {
     gone_ = true;
     signal.notify();
   }
+  /// Any thread.
   bool wants(const Message& message) const {
     // Pulses and comments from before it came tell it nothing, and a WebSocket has pings.
     const Message::Kind kind = message.kind();
@@ -165,29 +168,26 @@ class LiveHub::Reader {
     if (passing && message.id() <= live_from_) return false;
     if (kind == Message::Kind::comment) return !web_socket_;
     if (!is_among(subscription_.events, message.event())) return false;
-    if (kind == Message::Kind::sample) return is_among(subscription_.streams, message.stream());
+    if (kind == Message::Kind::sample) return takes_samples_of(message.stream());
     return message.window().empty() || is_among(subscription_.windows, message.window());
   }
-  bool takes_samples() const { return !subscription_.streams.empty(); }
+  const std::vector<std::size_t>& streams() const { return streams_; }
+  bool takes_samples_of(std::size_t stream) const {
+    return std::find(streams_.begin(), streams_.end(), stream) != streams_.end();
+  }
   bool web_socket() const { return web_socket_; }
 
   flow::Signal signal;
-  std::uint64_t seen = 0;          ///< Id of the last message taken, or passed over.
-  std::uint64_t samples_from = 0;  ///< Samples up to here are no loss.
+  std::uint64_t seen = 0;  ///< Id of the last message taken, or passed over.
+  bool missed = false;  ///< Something it wants has gone before it was taken. Under the hub's mutex.
 
  private:
-  template <class Call>
-  void for_each_feed(Call call) {
-    for (const auto& feed : hub_.feeds_) {
-      if (takes_samples() && is_among(subscription_.streams, feed->stream())) call(*feed);
-    }
-  }
-
   LiveHub& hub_;
   const bool web_socket_;
   const Subscription subscription_;
-  std::uint64_t live_from_ = 0;  ///< Id of the newest message when it came.
-  bool gone_ = false;            ///< Its strand's own.
+  std::vector<std::size_t> streams_;  ///< Whose samples it takes.
+  std::uint64_t live_from_ = 0;       ///< Id of the newest message when it came.
+  bool gone_ = false;                 ///< Its strand's own.
 };
 
 LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse,
@@ -199,10 +199,11 @@ LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::functio
       cut_off_(registry.counter("streamobs_live_cut_off_total",
                                 "Readers of live events cut off for being too slow.")),
       last_id_(static_cast<std::uint64_t>(std::max<Timestamp>(clock.now(), 1))) {
-  told_.gone_through = samples_.gone_through = last_id_.load();
-  for (const std::string& stream : streams) {
-    feeds_.push_back(std::make_unique<StreamFeed>(stream, [this, stream](std::string data) {
-      push(std::make_shared<Message>(stream, std::move(data)));
+  told_gone_through_ = last_id_.load();
+  samples_.resize(streams.size());
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    feeds_.push_back(std::make_unique<StreamFeed>(streams[i], [this, i](std::string data) {
+      push(std::make_shared<Message>(i, std::move(data)));
     }));
   }
   registry.gauge_callback(this, "streamobs_live_readers", "Readers of live events now.", {},
@@ -231,58 +232,75 @@ void LiveHub::push(MessagePtr message) {
   message->set_id(id);
   const bool is_sample = message->kind() == Message::Kind::sample;
   if (message->kind() == Message::Kind::record) ++records_kept_;
-  Ring& ring = is_sample ? samples_ : told_;
+  const std::size_t stream = message->stream();
+  Ring& ring = is_sample ? samples_[stream] : told_;
   ring.bytes += message->bytes();
   ring.messages.push_back(std::move(message));
-  evict();
+  if (is_sample) {
+    evict_samples(ring);
+  } else {
+    evict_told();
+  }
   last_id_.store(id, std::memory_order_release);
   for (Reader* reader : readers_) {
-    if (!is_sample || reader->takes_samples()) reader->signal.notify();
+    if (!is_sample || reader->takes_samples_of(stream)) reader->signal.notify();
   }
 }
 
 void LiveHub::drop_oldest(Ring& ring) {
   const Message& oldest = *ring.messages.front();
+  for (Reader* reader : readers_) {
+    if (reader->seen < oldest.id() && reader->wants(oldest)) reader->missed = true;
+  }
   ring.bytes -= oldest.bytes();
-  ring.gone_through = oldest.id();
+  if (&ring == &told_) told_gone_through_ = oldest.id();
   if (oldest.kind() == Message::Kind::record) --records_kept_;
   ring.messages.pop_front();
 }
 
-void LiveHub::evict() {
-  // The newest message stays, however large: its readers must be able to see it.
+// The newest message stays, however large: its readers must be able to see it.
+
+void LiveHub::evict_told() {
   while (told_.messages.size() > 1 && (records_kept_ > kMessagesMax || told_.bytes > kBytesMax ||
                                        told_.messages.size() > 2 * kMessagesMax)) {
     drop_oldest(told_);
   }
-  while (samples_.messages.size() > 1 &&
-         (samples_.messages.size() > kSamplesMax || samples_.bytes > kSampleBytesMax)) {
-    drop_oldest(samples_);
+}
+
+void LiveHub::evict_samples(Ring& ring) {
+  while (ring.messages.size() > 1 &&
+         (ring.messages.size() > kSamplesMax || ring.bytes > kSampleBytesMax)) {
+    drop_oldest(ring);
   }
 }
 
 bool LiveHub::collect(Reader& reader, std::vector<MessagePtr>& out) {
   const std::lock_guard lock(mutex_);
-  if (reader.seen < told_.gone_through) return false;
-  const bool samples = reader.takes_samples();
-  if (samples && std::max(reader.seen, reader.samples_from) < samples_.gone_through) return false;
-  const auto first_after = [&](const Ring& ring) {
-    return std::upper_bound(
+  if (reader.missed) return false;
+  // What is left of each ring; by their ids they are one order.
+  using Next = std::deque<MessagePtr>::const_iterator;
+  std::vector<std::pair<Next, Next>> rings;
+  const auto add = [&](const Ring& ring) {
+    const Next first = std::upper_bound(
         ring.messages.begin(), ring.messages.end(), reader.seen,
         [](std::uint64_t id, const MessagePtr& message) { return id < message->id(); });
+    if (first != ring.messages.end()) rings.emplace_back(first, ring.messages.end());
   };
-  auto told = first_after(told_);
-  auto sample = samples ? first_after(samples_) : samples_.messages.end();
+  add(told_);
+  for (const std::size_t stream : reader.streams()) add(samples_[stream]);
   std::size_t bytes = 0;
-  while (told != told_.messages.end() || sample != samples_.messages.end()) {
+  while (!rings.empty()) {
     if (out.size() == kRoundMessages || bytes >= kRoundBytes) return true;
-    const bool told_next = sample == samples_.messages.end() ||
-                           (told != told_.messages.end() && (*told)->id() < (*sample)->id());
-    const MessagePtr& message = told_next ? *told++ : *sample++;
+    const auto next = std::min_element(
+        rings.begin(), rings.end(),
+        [](const auto& a, const auto& b) { return (*a.first)->id() < (*b.first)->id(); });
+    const MessagePtr& message = *next->first;
     reader.seen = message->id();
-    if (!reader.wants(*message)) continue;
-    bytes += message->bytes();
-    out.push_back(message);
+    if (reader.wants(*message)) {
+      bytes += message->bytes();
+      out.push_back(message);
+    }
+    if (++next->first == next->second) rings.erase(next);
   }
   reader.seen = last_id_.load(std::memory_order_relaxed);
   return true;
@@ -393,7 +411,9 @@ std::size_t LiveHub::readers() const {
 
 std::size_t LiveHub::kept() const {
   const std::lock_guard lock(mutex_);
-  return told_.messages.size() + samples_.messages.size();
+  std::size_t count = told_.messages.size();
+  for (const Ring& ring : samples_) count += ring.messages.size();
+  return count;
 }
 
 }  // namespace streamobs::serve

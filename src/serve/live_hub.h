@@ -4,9 +4,10 @@
 // One per engine; must outlive the HTTP server's connections. process() and publish() take a record
 // in constant time, on any strand: the text of a message is made when the first reader wants it, on
 // the reader's strand. (Samples of streams are made by the lanes, while somebody looks.) All
-// readers read from one ring of the newest messages, each at its own place; so memory is bounded
-// for all of them together, and one whose place has left the ring is too slow and is cut off. It
-// may come back and ask for what it missed by the last id that it had.
+// readers read from the same rings of the newest messages, one of results and one of each stream's
+// samples, each at its own place; so memory is bounded for all of them together. One that has not
+// taken what it asked for before that left its ring is too slow and is cut off. It may come back
+// and ask for what it missed by the last id that it had.
 #pragma once
 
 #include <atomic>
@@ -46,10 +47,10 @@ class LiveHub {
   static constexpr std::size_t kMessagesMax = 1'000;
   /// What they may hold together, about.
   static constexpr std::size_t kBytesMax = 32 << 20;
-  /// Samples of streams are kept apart, so that they push out nothing else: so many messages, and
-  /// what they may hold together.
+  /// Samples are kept apart, each stream's by themselves, so that they push out nothing else: so
+  /// many messages of a stream, and what they may hold together.
   static constexpr std::size_t kSamplesMax = 500;
-  static constexpr std::size_t kSampleBytesMax = 8 << 20;
+  static constexpr std::size_t kSampleBytesMax = 4 << 20;
   /// What a message can be of.
   static constexpr std::string_view kEvents[] = {"window", "anomaly", "incident", "pipeline",
                                                  "stream"};
@@ -84,7 +85,7 @@ class LiveHub {
  private:
   class Message;
   using MessagePtr = std::shared_ptr<Message>;
-  /// A reader's place in the ring. Its serve() coroutine holds it.
+  /// A reader's place in the rings. Its serve() coroutine holds it.
   class Reader;
   class LentTimer;
 
@@ -92,18 +93,18 @@ class LiveHub {
                                            const std::vector<MessagePtr>& messages);
   static asio::awaitable<bool> send_frames(http::Exchange& exchange,
                                            const std::vector<MessagePtr>& messages);
-  /// Messages by id, the oldest first; ids of the other ring's are missing.
+  /// Messages by id, the oldest first; ids of the other rings' are missing.
   struct Ring {
     std::deque<MessagePtr> messages;
     std::size_t bytes = 0;
-    std::uint64_t gone_through = 0;  ///< Id of the newest that has been let go.
   };
 
   void push(MessagePtr message);
-  void evict();
+  void evict_told();
+  void evict_samples(Ring& ring);
   void drop_oldest(Ring& ring);
-  /// What it wants of the messages after its place, at most a round's worth. False: its place has
-  /// gone.
+  /// What it wants of the messages after its place, at most a round's worth. False: some of that
+  /// has gone.
   bool collect(Reader& reader, std::vector<MessagePtr>& out);
 
   const std::function<Pulse()> pulse_;
@@ -115,9 +116,10 @@ class LiveHub {
   std::atomic<bool> closed_{false};
 
   mutable std::mutex mutex_;
-  Ring told_;                     ///< All but samples.
-  std::size_t records_kept_ = 0;  ///< Of them those that are no pulse and no comment.
-  Ring samples_;
+  Ring told_;                            ///< All but samples.
+  std::uint64_t told_gone_through_ = 0;  ///< Id of the newest of them that has been let go.
+  std::size_t records_kept_ = 0;         ///< Of them those that are no pulse and no comment.
+  std::vector<Ring> samples_;            ///< By stream.
   std::vector<Reader*> readers_;
   std::shared_ptr<asio::steady_timer> timer_;  ///< Of run() while it runs, for close() to wake it.
 };

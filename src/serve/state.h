@@ -63,6 +63,47 @@ struct StageState {
   std::uint64_t errors = 0;
 };
 
+/// What a source or a sink has complained of, since the start of the process.
+struct TroubleState {
+  std::uint64_t count = 0;
+  std::string error;  ///< What was told last; empty: nothing.
+  std::string advice;
+  std::optional<Timestamp> at;  ///< Told again while it goes on.
+};
+
+/// A partition of a topic that a source reads.
+struct PartitionState {
+  std::string topic;
+  std::int32_t partition = 0;
+  std::int64_t next = 0;            ///< Offset of the next message to be read.
+  std::optional<std::int64_t> lag;  ///< Messages behind the end; none: the end is not known yet.
+  bool held = false;                ///< Not read: it is too far ahead of the others.
+  std::optional<double> ahead_seconds;  ///< Of the slowest; none: without `max_skew`.
+};
+
+/// A source's membership of a consumer group.
+struct GroupState {
+  std::string group;
+  std::string instance;
+  std::string state;                       ///< "member", or "joining".
+  std::optional<std::int32_t> generation;  ///< None while it is joining.
+  std::uint64_t rebalances = 0;
+  std::uint64_t proposed_ranges = 0;
+  std::uint64_t discarded_ranges = 0;
+  std::uint64_t discarded_events = 0;
+  std::uint64_t refused_commits = 0;
+};
+
+/// What a source of type "kafka" has besides.
+struct TopicsState {
+  std::uint64_t messages = 0;  ///< Read since the start of the process.
+  std::uint64_t lag = 0;       ///< Of all partitions that are being read.
+  std::uint64_t brokers_up = 0;
+  std::optional<double> round_trip_seconds;  ///< Of the slowest broker, mean; none: not known.
+  std::vector<PartitionState> partitions;    ///< In a group: those that it has given us.
+  std::optional<GroupState> group;
+};
+
 struct SourceState {
   std::string source;
   std::string type;
@@ -70,6 +111,8 @@ struct SourceState {
   std::string state;  ///< "running", "done", "failed" …
   std::uint64_t events = 0;
   std::string detail;
+  TroubleState trouble = {};
+  std::optional<TopicsState> topics = std::nullopt;
 };
 
 struct SinkState {
@@ -83,6 +126,12 @@ struct SinkState {
   std::uint64_t outbox_rows = 0;
   std::uint64_t outbox_bytes = 0;
   std::optional<Timestamp> oldest_at;  ///< When the oldest result was made that is not delivered.
+  std::uint64_t outbox_bytes_max = 0;
+  bool required = false;
+  std::uint64_t refused = 0;  ///< Too large for a message: passed over.
+  std::uint64_t brokers_up = 0;
+  std::optional<double> transaction_seconds = std::nullopt;  ///< Of the last; none: there was none.
+  TroubleState trouble = {};
 };
 
 struct LookupState {
@@ -92,6 +141,18 @@ struct LookupState {
   std::string version;             ///< Of the text that is in force; empty: there is none.
   std::optional<Timestamp> since;  ///< When that was read.
   std::string error;               ///< What is wrong with the file at the moment; empty: nothing.
+};
+
+struct JoinState {
+  std::string join;
+  std::string left;
+  std::string right;
+  std::uint64_t rows = 0;            ///< Joined.
+  std::uint64_t unmatched_left = 0;  ///< Left without a partner.
+  std::uint64_t unmatched_right = 0;
+  std::uint64_t pushed_out = 0;  ///< Of all that left: before their time, for lack of room.
+  std::size_t pending = 0;       ///< Wait for one.
+  std::size_t pending_bytes = 0;
 };
 
 struct RuleState {
@@ -104,12 +165,23 @@ struct RuleState {
   std::optional<Timestamp> last_window_end;
 };
 
+/// Where a window's rows go before they are removed.
+struct ArchiveState {
+  std::string window;
+  std::string resolution;
+  std::string directory;
+  std::uint64_t failures = 0;
+  std::string error;               ///< What keeps it from writing at the moment; empty: nothing.
+  std::optional<Timestamp> since;  ///< Since when.
+};
+
 struct StoreState {
   std::string path;
   std::uint64_t bytes = 0;
   std::uint64_t rows_written = 0;
   std::uint64_t outbox = 0;  ///< Records waiting to be written.
   std::optional<Timestamp> last_commit_at;
+  std::vector<ArchiveState> archives;
 };
 
 struct PipelineState {
@@ -119,6 +191,7 @@ struct PipelineState {
   std::vector<SourceState> sources;
   std::vector<SinkState> sinks;
   std::vector<LookupState> lookups;
+  std::vector<JoinState> joins;
   std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
   std::size_t rules_configured = 0;
   StoreState store;

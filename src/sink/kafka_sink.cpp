@@ -53,6 +53,10 @@ constexpr std::string_view kForeign =
     "go on alone; or, to have everything sent from here on, some of it perhaps again, give this "
     "sink another name";
 
+constexpr std::string_view kFencedAdvice =
+    "the producer was fenced: its transaction took too long, or another streamobs delivers for the "
+    "same log; it has looked what was delivered, and gone on";
+
 constexpr std::string_view kStates[] = {"connecting", "delivering", "waiting",
                                         "retrying",   "stopped",    "ended"};
 
@@ -63,11 +67,13 @@ std::string_view to_text(KafkaSink::State state) {
 }
 
 KafkaSink::KafkaSink(SinkOptions options, Origin origin, store::Database& database,
-                     asio::any_io_executor executor, telemetry::Registry& metrics)
+                     asio::any_io_executor executor, const Clock& clock,
+                     telemetry::Registry& metrics)
     : options_(std::move(options)),
       origin_(origin),
       database_(database),
       executor_(std::move(executor)),
+      clock_(clock),
       metrics_(metrics),
       writer_(new_writer()),
       rows_max_(kRowsMax),
@@ -175,6 +181,7 @@ KafkaSink::Step KafkaSink::find_topics() {
   const auto topic = admin->find(options_.topic.text, kPatience);
   if (topic.has_error()) return again(topic.error());
   if (!*topic) {
+    count_error(rd_kafka_err2name(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
     say("topic", "the topic is not there",
         "make it: streamobs kafka topics --create --config FILE, or kafka-topics.sh --create");
     return Step::again;
@@ -190,7 +197,7 @@ KafkaSink::Step KafkaSink::make_producer() {
         fmt::format("streamobs-{:016x}-{}", origin_.log_id, options_.name.text);
     kafka::ProducerHandlers handlers;
     handlers.on_error = [this](rd_kafka_resp_err_t error, std::string_view text) {
-      count_error(error);
+      count_error(rd_kafka_err2name(error));
       // A connection that is gone is told by the step that fails for it.
       if (error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         return;
@@ -204,7 +211,7 @@ KafkaSink::Step KafkaSink::make_producer() {
           message.err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
         return;
       }
-      count_error(message.err);
+      count_error(rd_kafka_err2name(message.err));
       if (message.err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE &&
           rd_kafka_topic_name(message.rkt) == options_.topic.text) {
         too_large_ = true;
@@ -306,7 +313,8 @@ KafkaSink::Step KafkaSink::deliver() {
   const Step committed = commit(last);
   if (committed != Step::more) return deliver_less(*rows, committed);
   rows_max_ = std::min(rows_max_ * 2, kRowsMax);
-  seconds_.observe(std::chrono::duration<double>(Steady::now() - started).count());
+  last_seconds_ = std::chrono::duration<double>(Steady::now() - started).count();
+  seconds_.observe(last_seconds_);
   sent_.add(rows->size());
   say_delivering();
   state_ = State::delivering;
@@ -386,14 +394,14 @@ KafkaSink::Step KafkaSink::commit(const OutboxPlace& last) {
 }
 
 KafkaSink::Step KafkaSink::again(const kafka::ProduceFailure& failure) {
-  count_error(failure.error);
+  count_error(rd_kafka_err2name(failure.error));
   if (too_large_) {
     // deliver_less() gets over it.
   } else if (failure.fenced()) {
+    troubles_.tell(failure.words, kFencedAdvice, clock_.now());
     log::warn(
         "Kafka: the sink's producer was fenced: its transaction took too long, or another "
-        "streamobs "
-        "delivers for the same log; looking what was delivered",
+        "streamobs delivers for the same log; looking what was delivered",
         {{"sink", options_.name.text}, {"error", failure.words}});
   } else {
     std::string_view advice = kafka::advice_on(failure.error);
@@ -408,6 +416,7 @@ KafkaSink::Step KafkaSink::again(const kafka::ProduceFailure& failure) {
 
 /// Of the database, or of brokers that cannot be asked.
 KafkaSink::Step KafkaSink::again(const Error& error) {
+  count_error(error.code == ErrorCode::unavailable ? "unavailable" : "database");
   say("deliver", error.message, "are the brokers up, and is brokers of the sink right?");
   return Step::again;
 }
@@ -415,6 +424,7 @@ KafkaSink::Step KafkaSink::again(const Error& error) {
 KafkaSink::Step KafkaSink::stop(std::string_view message) {
   log::error("Kafka: a sink has stopped; what is for it waits in its outbox",
              {{"sink", options_.name.text}, {"reason", message}});
+  troubles_.tell(message, "", clock_.now());
   drop_producer();
   return Step::stop;
 }
@@ -428,6 +438,7 @@ void KafkaSink::drop_producer() {
 
 /// Once, until it has been got over.
 void KafkaSink::say(const std::string& what, std::string_view error, std::string_view advice) {
+  troubles_.tell(error, advice, clock_.now());
   if (!said_.insert(what).second) return;
   log::warn(
       "Kafka: a sink cannot deliver; its results wait in the outbox, trying again until it can",
@@ -444,10 +455,11 @@ void KafkaSink::say_delivering() {
   log::info("Kafka: the sink delivers again", {{"sink", options_.name.text}});
 }
 
-void KafkaSink::count_error(rd_kafka_resp_err_t error) {
+/// By librdkafka's names, where it is one of its errors.
+void KafkaSink::count_error(std::string_view name) {
   metrics_
       .counter("streamobs_sink_errors_total", "What brokers and librdkafka complained of.",
-               {{"sink", options_.name.text}, {"error", rd_kafka_err2name(error)}})
+               {{"sink", options_.name.text}, {"error", std::string(name)}})
       .add();
 }
 

@@ -32,6 +32,7 @@
 #include "sink/options.h"
 #include "store/database.h"
 #include "telemetry/registry.h"
+#include "telemetry/troubles.h"
 
 namespace streamobs::sink {
 
@@ -52,9 +53,9 @@ class KafkaSink {
     std::uint64_t end = 0;
   };
 
-  /// `executor`: of the pool that run() lives on.
+  /// `executor`: of the pool that run() lives on. All references outlive this.
   KafkaSink(SinkOptions options, Origin origin, store::Database& database,
-            asio::any_io_executor executor, telemetry::Registry& metrics);
+            asio::any_io_executor executor, const Clock& clock, telemetry::Registry& metrics);
   ~KafkaSink();
 
   const asio::any_io_executor& executor() const { return executor_; }
@@ -69,6 +70,10 @@ class KafkaSink {
   const SinkOptions& options() const { return options_; }
   State state() const { return state_.load(std::memory_order_relaxed); }
   std::uint64_t sent() const { return sent_.value(); }
+  std::uint64_t refused() const { return refused_.value(); }
+  /// What the last transaction took; 0: there was none yet.
+  double transaction_seconds() const { return last_seconds_.load(std::memory_order_relaxed); }
+  const telemetry::Troubles& troubles() const { return troubles_; }
 
  private:
   using Steady = std::chrono::steady_clock;
@@ -105,7 +110,7 @@ class KafkaSink {
   void drop_producer();
   void say(const std::string& what, std::string_view error, std::string_view advice);
   void say_delivering();
-  void count_error(rd_kafka_resp_err_t error);
+  void count_error(std::string_view name);
   std::string marker_key() const;
   std::string marker_of(const store::OutboxPlace& place) const;
   Result<Marker> read(const std::string& marker) const;
@@ -114,6 +119,7 @@ class KafkaSink {
   const Origin origin_;
   store::Database& database_;
   const asio::any_io_executor executor_;
+  const Clock& clock_;
   telemetry::Registry& metrics_;
   const std::uint64_t writer_;  ///< Of this run; never 0.
 
@@ -139,6 +145,8 @@ class KafkaSink {
   std::atomic<bool> finishing_{false};
   std::atomic<Steady::rep> finish_by_{0};
   std::atomic<State> state_{State::connecting};
+  std::atomic<double> last_seconds_{0};
+  telemetry::Troubles troubles_;
   telemetry::Counter& sent_;
   telemetry::Counter& refused_;
   telemetry::Histogram& seconds_;

@@ -42,6 +42,7 @@ asio::awaitable<Result<>> KafkaSource::run() {
     count_error(error);
     // A connection that is gone is told when its broker is (take_statistics).
     if (error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+      progress_.troubles.tell(text, kafka::advice_on(error), runtime_.clock.now());
       return;
     }
     say_error(error, text, "the brokers");
@@ -128,12 +129,14 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   if (found.has_error()) {
     if (found.error().code != ErrorCode::unavailable) co_return found.error();
     look_at_ = Steady::now() + std::chrono::microseconds(kLookAgainAfter);
+    const std::string_view advice = kafka::advice_on(RD_KAFKA_RESP_ERR__TRANSPORT);
+    progress_.troubles.tell(found.error().message, advice, runtime_.clock.now());
     if (said_.insert("look").second) {
       log::warn("Kafka: the brokers cannot be asked; trying again until they can",
                 {{"source", setup_.options.name.text},
                  {"brokers", setup_.options.kafka.brokers.text},
                  {"error", found.error().message},
-                 {"advice", kafka::advice_on(RD_KAFKA_RESP_ERR__TRANSPORT)}});
+                 {"advice", advice}});
     }
     co_return Next::go_on;
   }
@@ -148,8 +151,22 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   }
   look_at_ = Steady::now() + std::chrono::microseconds(after);
   if (found->partitions.empty()) co_return Next::go_on;
+  std::vector<PartitionPlace> places = places_of(found->partitions);
+  const bool joined = co_await runtime_.sink.join(std::move(places));
+  if (!joined) co_return Next::end;
+  const Result<> begun = begin(std::move(found->partitions));
+  if (begun.has_error()) co_return begun.error();
+  progress_.partitions = partitions_.size();
+  log::info("Kafka: partitions are being read",
+            {{"source", setup_.options.name.text}, {"partitions", partitions_.size()}});
+  co_return Next::go_on;
+}
+
+/// What the log is told of them, in the order of their numbers.
+std::vector<PartitionPlace> KafkaSource::places_of(
+    const std::vector<KafkaPartitions::Partition>& partitions) {
   std::vector<PartitionPlace> places;
-  for (const KafkaPartitions::Partition& partition : found->partitions) {
+  for (const KafkaPartitions::Partition& partition : partitions) {
     PartitionPlace joined;
     joined.partition = partition.id;
     joined.place.file = partition.name;
@@ -160,24 +177,26 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
   std::sort(places.begin(), places.end(), [](const PartitionPlace& a, const PartitionPlace& b) {
     return a.partition < b.partition;
   });
-  const bool joined = co_await runtime_.sink.join(std::move(places));
-  if (!joined) co_return Next::end;
-  for (KafkaPartitions::Partition& partition : found->partitions) {
+  return places;
+}
+
+/// Begins to fetch them.
+Result<> KafkaSource::begin(std::vector<KafkaPartitions::Partition> partitions) {
+  for (KafkaPartitions::Partition& partition : partitions) {
     partitions_.push_back(make_partition(std::move(partition)));
     const Partition& made = *partitions_.back();
     const Result<> started = consumer_->start(made.topic, made.number, made.next);
-    if (started.has_error()) co_return started.error();
+    if (started.has_error()) return started;
   }
-  progress_.partitions = partitions_.size();
-  log::info("Kafka: partitions are being read",
-            {{"source", setup_.options.name.text}, {"partitions", partitions_.size()}});
-  co_return Next::go_on;
+  observe();
+  return {};
 }
 
 void KafkaSource::say_missing(const std::vector<kafka::TopicState>& missing) {
   for (const kafka::TopicState& topic : missing) {
     const std::string words =
         KafkaPartitions::is_missing(topic.error) ? "it is not there" : kafka::words_of(topic.error);
+    count_error(topic.error);
     say_error(topic.error, words, fmt::format("topic \"{}\"", topic.name));
   }
 }
@@ -402,6 +421,7 @@ asio::awaitable<bool> KafkaSource::flush_all() {
 /// How far each partition is behind: for people, and so that nobody takes it for idle.
 void KafkaSource::observe() {
   std::uint64_t behind = 0;
+  std::vector<PartitionProgress> rows;
   for (const auto& partition : partitions_) {
     const std::int64_t reached = std::max(partition->next, partition->end_seen);
     const std::optional<std::int64_t> end =
@@ -415,13 +435,25 @@ void KafkaSource::observe() {
       partition->ahead->set(ahead == kMaxTimestamp ? 0 : static_cast<double>(ahead) / kSecond);
     }
     behind += static_cast<std::uint64_t>(lag);
+    PartitionProgress& row = rows.emplace_back();
+    row.topic = partition->topic;
+    row.partition = partition->number;
+    row.next = partition->next;
+    if (end) row.lag = lag;
+    row.held = partition->held;
+    if (partition->ahead != nullptr) {
+      row.ahead = static_cast<Duration>(partition->ahead->value() * kSecond);
+    }
   }
+  progress_.partition_table.set(std::move(rows));
   progress_.messages_behind = behind;
 }
 
 /// Once, until something works again; librdkafka goes on trying by itself.
 void KafkaSource::say_error(rd_kafka_resp_err_t error, std::string_view text,
                             std::string_view about) {
+  progress_.troubles.tell(fmt::format("{}: {}", about, text), kafka::advice_on(error),
+                          runtime_.clock.now());
   if (!said_.insert(fmt::format("{} {}", rd_kafka_err2name(error), about)).second) return;
   log::error("Kafka: something is wrong; trying again until it is mended",
              {{"source", setup_.options.name.text},
@@ -435,12 +467,14 @@ void KafkaSource::take_statistics(std::string_view json) {
   if (!brokers) return;
   const std::string& source = setup_.options.name.text;
   double up = 0;
+  double slowest = 0;
   for (const kafka::BrokerState& broker : *brokers) {
     runtime_.metrics
         .gauge("streamobs_kafka_round_trip_seconds", "How long a broker takes to answer, mean.",
                {{"source", source}, {"broker", broker.name}})
         .set(broker.round_trip_seconds);
     up += broker.up ? 1 : 0;
+    if (broker.up) slowest = std::max(slowest, broker.round_trip_seconds);
     // One that leads nothing we read is let go for idleness.
     if (!broker.in_use) continue;
     // Twice in a row: the first time it may be connecting.
@@ -458,6 +492,7 @@ void KafkaSource::take_statistics(std::string_view json) {
       .gauge("streamobs_kafka_brokers_up", "Brokers there is a connection to.",
              {{"source", source}})
       .set(up);
+  progress_.round_trip_seconds = slowest;
 }
 
 void KafkaSource::count_error(rd_kafka_resp_err_t error) {

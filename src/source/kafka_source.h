@@ -56,6 +56,8 @@ class KafkaSource final : public Source {
   asio::awaitable<Result<>> read();
   asio::awaitable<Result<Next>> look_for_partitions();
   void say_missing(const std::vector<kafka::TopicState>& missing);
+  std::vector<PartitionPlace> places_of(const std::vector<KafkaPartitions::Partition>& partitions);
+  Result<> begin(std::vector<KafkaPartitions::Partition> partitions);
   std::unique_ptr<Partition> make_partition(KafkaPartitions::Partition found);
 
   // With a group: what is read goes by rounds. What a round has pushed is proposed, committed and

@@ -66,18 +66,7 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_over(kafka::GroupEv
   const Result<bool> found = co_await find_places(*given);
   if (found.has_error()) co_return found.error();
   if (!*found) co_return stopping() ? Next::end : Next::go_on;
-  std::vector<PartitionPlace> places;
-  for (const KafkaPartitions::Partition& partition : *given) {
-    PartitionPlace joined;
-    joined.partition = partition.id;
-    joined.place.file = partition.name;
-    joined.place.offset = static_cast<std::uint64_t>(partition.first);
-    places.push_back(std::move(joined));
-    runtime_.sink.set_behind(partition.id, true);  // Nobody has looked yet.
-  }
-  std::sort(places.begin(), places.end(), [](const PartitionPlace& a, const PartitionPlace& b) {
-    return a.partition < b.partition;
-  });
+  std::vector<PartitionPlace> places = places_of(*given);
   if (!places.empty()) {
     const bool joined = co_await runtime_.sink.join(std::move(places));
     if (!joined) co_return Next::end;
@@ -85,12 +74,8 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_over(kafka::GroupEv
   // Only now: while the group shares out what it will mostly give back, time stands still.
   const bool left = co_await leave_others(*given);
   if (!left) co_return Next::end;
-  for (KafkaPartitions::Partition& partition : *given) {
-    partitions_.push_back(make_partition(std::move(partition)));
-    const Partition& made = *partitions_.back();
-    const Result<> started = consumer_->start(made.topic, made.number, made.next);
-    if (started.has_error()) co_return started.error();
-  }
+  const Result<> begun = begin(std::move(*given));
+  if (begun.has_error()) co_return begun.error();
   finder_.note_found();
   said_.clear();
   progress_.partitions = partitions_.size();
@@ -217,6 +202,7 @@ asio::awaitable<void> KafkaSource::forget_partitions() {
     runtime_.sink.set_behind(partition->id, false);
   }
   partitions_.clear();
+  progress_.partition_table.set({});
   last_ = nullptr;
   gathered_bytes_ = 0;
   progress_.partitions = 0;
@@ -227,6 +213,11 @@ asio::awaitable<void> KafkaSource::forget_partitions() {
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::end_round() {
   if (round_blocks_ == 0) co_return Next::go_on;
+  runtime_.metrics
+      .counter("streamobs_kafka_group_proposed_ranges_total",
+               "Blocks that were logged and that the consumer group was asked about.",
+               {{"source", setup_.options.name.text}})
+      .add(round_blocks_);
   round_blocks_ = 0;
   round_bytes_ = 0;
   std::vector<std::uint32_t> ids;

@@ -62,6 +62,7 @@ Result<> Source::ended() {
 
 Result<> Source::failed(const Error& error) {
   progress_.state = State::failed;
+  progress_.troubles.tell(error.message, "", runtime_.clock.now());
   return error;
 }
 

@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -20,36 +19,10 @@
 #include "flow/blocking_pool.h"
 #include "source/block_sink.h"
 #include "source/options.h"
+#include "source/progress.h"
 #include "telemetry/registry.h"
 
 namespace streamobs::source {
-
-enum class State : std::uint8_t {
-  starting,
-  running,  ///< Reading, or waiting for the engine.
-  waiting,  ///< Nothing to read at the moment.
-  ended,    ///< Its input is over, or it was stopped.
-  failed,   ///< run() has returned an error.
-};
-std::string_view to_text(State state);
-
-/// What a source has done so far. Written by the source, read by anybody.
-struct Progress {
-  std::atomic<State> state{State::starting};
-  std::atomic<std::uint64_t> blocks{0};
-  std::atomic<std::uint64_t> bytes{0};        ///< Pushed, uncompressed.
-  std::atomic<std::uint64_t> input_bytes{0};  ///< Read from the input, compressed where it is.
-  std::atomic<std::uint64_t> input_bytes_total{0};  ///< 0: unknown.
-  std::atomic<std::uint64_t> files{0};              ///< Read to their end, or being followed.
-  std::atomic<std::uint64_t> partitions{0};         ///< Of topics that are being read.
-  std::atomic<std::uint64_t> messages{0};           ///< Read from topics.
-  std::atomic<std::uint64_t> messages_behind{0};    ///< In topics, known and not yet read.
-  std::atomic<std::uint64_t> partitions_held{0};    ///< Too far ahead of the others; not read.
-  static constexpr std::int32_t kNoGroup = -2;
-  static constexpr std::int32_t kNoMember = -1;
-  /// Of its membership of a consumer group; kNoMember: it waits to be given one.
-  std::atomic<std::int32_t> group_generation{kNoGroup};
-};
 
 struct SourceSetup {
   SourceOptions options;

@@ -49,11 +49,19 @@ Result<std::string> pack(const std::string& text) {
 
 }  // namespace
 
+std::string archive_directory(const std::string& database, const std::string& archive) {
+  return archive.starts_with('/') ? archive : directory_of(database) + "/" + archive;
+}
+
 Archive::Archive(FileSystem& files, const std::string& directory, const WindowTable& table,
                  Resolution resolution)
     : files_(files),
       directory_(fmt::format("{}/{}/{}", directory, table.schema().window, to_text(resolution))),
-      table_(table) {}
+      table_(table) {
+  state_.window = table.schema().window;
+  state_.resolution = resolution;
+  state_.directory = directory_;
+}
 
 std::string Archive::file_of(Timestamp day) const {
   constexpr std::size_t kDateBytes = 10;  // 2026-01-05
@@ -172,20 +180,30 @@ Result<bool> Archive::is_sound(bool complete) const {
   return *size >= at_->bytes;
 }
 
+ArchiveState Archive::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
 Result<std::size_t> Archive::failed(const Error& error) {
-  if (error_ != error.message) {
+  const std::lock_guard lock(mutex_);
+  if (state_.error != error.message) {
     log::error(
         "the archive cannot be written: rows that are older than `keep` stay in the database "
         "until it can. Is the directory there, ours, and not full?",
         {{"archive", directory_}, {"error", error.message}});
   }
-  error_ = error.message;
+  ++state_.failures;
+  if (state_.error.empty()) state_.since = SystemClock().now();
+  state_.error = error.message;
   return std::size_t{0};
 }
 
 void Archive::succeeded() {
-  if (error_.empty()) return;
-  error_.clear();
+  const std::lock_guard lock(mutex_);
+  if (state_.error.empty()) return;
+  state_.error.clear();
+  state_.since = 0;
   log::info("the archive can be written again", {{"archive", directory_}});
 }
 

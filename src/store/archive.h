@@ -4,11 +4,12 @@
 // A day is written in steps, each a gzip member of its own, into a file beside; how far it has come
 // is noted in the database in the transaction of the step, so a crash neither loses nor repeats a
 // row. Once a day is whole the file gets its name, and only then may its rows be removed. Belongs
-// to the thread that writes the database; lives as long as its table.
+// to the thread that writes the database, but for state(); lives as long as its table.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,19 @@
 
 namespace streamobs::store {
 
+/// An archive as people see it.
+struct ArchiveState {
+  std::string window;
+  Resolution resolution = Resolution::raw;
+  std::string directory;       ///< Of its files.
+  std::uint64_t failures = 0;  ///< Tries to write that failed.
+  std::string error;           ///< What keeps it from writing; empty: nothing.
+  Timestamp since = 0;         ///< Since when that is so; 0: nothing is.
+};
+
+/// Where a database's archives lie: a relative `archive` is beside the database.
+std::string archive_directory(const std::string& database, const std::string& archive);
+
 class Archive {
  public:
   /// Files go to DIRECTORY/WINDOW/RESOLUTION/2026-01-05.ndjson.gz. The table outlives it.
@@ -32,13 +46,13 @@ class Archive {
   /// Writes at most `rows_max` further rows of windows that start in [from, until), both midnights
   /// (UTC), within the caller's transaction, in which the caller notes how far done_until() has
   /// the next call's `from`. Gives how many rows that were, 1 where a day has ended; 0: all are in
-  /// files, or the files cannot be written: error() says why, and it is tried again.
+  /// files, or the files cannot be written: state() says why, and it is tried again.
   Result<std::size_t> advance(const Connection& connection, Timestamp from, Timestamp until,
                               std::size_t rows_max);
   /// What starts before this is in files, as far as advance() was asked for it.
   Timestamp done_until() const { return done_until_; }
-  /// What keeps it from writing; empty: nothing.
-  const std::string& error() const { return error_; }
+  /// Any thread.
+  ArchiveState state() const;
 
  private:
   /// The day under way, and the last of its rows that has been written.
@@ -67,7 +81,8 @@ class Archive {
   const WindowTable& table_;
   std::optional<Place> at_;
   Timestamp done_until_ = kMinTimestamp;
-  std::string error_;
+  mutable std::mutex mutex_;  ///< Of the state.
+  ArchiveState state_;
 };
 
 }  // namespace streamobs::store

@@ -1,11 +1,8 @@
-#include "store/database.h"
-
+// A database's opening, writing and keeping up.
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <sys/stat.h>
@@ -18,13 +15,10 @@
 #include "base/file_system.h"
 #include "base/log.h"
 #include "store/damage.h"
-#include "store/dead_letter_table.h"
+#include "store/database_impl.h"
 #include "store/log_position.h"
 #include "store/migrations.h"
-#include "store/record_tables.h"
-#include "store/sqlite.h"
 #include "store/united_view.h"
-#include "store/window_store.h"
 
 namespace streamobs::store {
 
@@ -100,50 +94,6 @@ Error with_way_out(const Error& error) {
 
 }  // namespace
 
-struct Database::Impl {
-  explicit Impl(const StoreOptions& o) : options(o), outbox(o.outboxes) {}
-
-  StoreOptions options;
-  bool begun_anew = false;
-  Connection writer;
-  std::map<std::string, std::unique_ptr<WindowStore>, NameLess> tables;
-  const StateMerger* merger = nullptr;
-  RecordWriter records;
-  DeadLetterWriter dead_letters;
-  Outbox outbox;
-  std::function<void()> on_commit;
-  std::mutex writer_mutex;  ///< Of the writing connection, and so of most of the above.
-  Statement set_position;
-  bool in_transaction = false;
-  std::string kept_up_last;         ///< Where the last keep_up() stopped: a name of `tables`.
-  std::uint64_t rows_open = 0;      ///< Written in the open transaction.
-  int journal_pages = 0;            ///< After the last commit.
-  mutable std::mutex reader_mutex;  ///< Queries take turns; each is bounded in time.
-  Connection reader;
-  mutable std::mutex outbox_mutex;
-  Connection outbox_reader;  ///< Of its own: a query must not keep a sink waiting.
-  std::atomic<std::uint64_t> log_id{0};
-  std::atomic<std::uint64_t> applied{0};
-  std::atomic<std::uint64_t> rows_written{0};
-  std::atomic<std::uint64_t> transactions{0};
-  std::atomic<std::uint64_t> busy_retries{0};
-  std::atomic<Timestamp> last_commit_at{0};
-  SystemClock clock;
-
-  Result<> set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
-  Result<> read_position();
-  Result<> write_position(std::uint64_t log, std::uint64_t position);
-  Result<> begin();
-  Result<> end();
-  void undo();
-  Result<std::uint64_t> write_all(std::span<const Record> batch);
-  Result<> write_window(const WindowBatch& batch);
-  Result<> fold_journal();
-  Result<> remove_delivered();
-  Result<std::size_t> keep_up(WindowStore& table, std::size_t rows_max);
-  Error failed(const Error& error);
-};
-
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Database::~Database() = default;
 
@@ -159,8 +109,8 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     const bool merges = merger != nullptr && keep != options.keep.end();
     std::optional<WindowKeep> kept;
     if (merges) kept = keep->second;
-    if (kept && !kept->archive.empty() && !kept->archive.starts_with('/')) {
-      kept->archive = directory_of(options.path) + "/" + kept->archive;
+    if (kept && !kept->archive.empty()) {
+      kept->archive = archive_directory(options.path, kept->archive);
     }
     it->second = std::make_unique<WindowStore>(schema, std::move(kept));
     if (const Result<> done = it->second->create(writer); done.has_error()) return done;
@@ -448,88 +398,6 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
   return removed;
 }
 
-void Database::on_commit(std::function<void()> listener) {
-  impl_->on_commit = std::move(listener);
-}
-
-Result<std::vector<OutboxRow>> Database::read_outbox(const std::string& sink, std::size_t rows_max,
-                                                     std::size_t bytes_max) const {
-  const std::lock_guard lock(impl_->outbox_mutex);
-  // What was delivered while a transaction was open is only removed with its end.
-  const OutboxPlace after = impl_->outbox.delivered_place(sink);
-  auto rows = store::read_outbox(impl_->outbox_reader, sink, after, rows_max, bytes_max);
-  if (rows.has_value() && !rows->empty()) impl_->outbox.taken(sink, rows->back().place);
-  return rows;
-}
-
-Result<> Database::delivered(const std::string& sink, OutboxPlace place) {
-  Impl& impl = *impl_;
-  impl.outbox.delivered(sink, place);
-  const std::lock_guard lock(impl.writer_mutex);
-  if (impl.in_transaction || !impl.outbox.has_delivered()) return {};
-  return impl.remove_delivered();
-}
-
-/// In a transaction of its own.
-Result<> Database::Impl::remove_delivered() {
-  Result<> done = begin();
-  if (done.has_value()) done = outbox.tidy();
-  if (done.has_value()) done = end();
-  if (done.has_error()) {
-    undo();
-    return failed(done.error());
-  }
-  outbox.committed();
-  return {};
-}
-
-Result<std::optional<SinkWriters>> Database::sink_writers(const std::string& sink) const {
-  const std::lock_guard lock(impl_->outbox_mutex);
-  Result<Statement> read = impl_->outbox_reader.prepare(
-      "SELECT writer, writer_before FROM streamobs_sink WHERE name = ?1");
-  if (read.has_error()) return read.error();
-  read->bind(1, std::string_view(sink));
-  const Result<bool> row = read->step();
-  if (row.has_error()) return row.error();
-  if (!*row) return std::optional<SinkWriters>();
-  return SinkWriters{static_cast<std::uint64_t>(read->int_at(0)),
-                     static_cast<std::uint64_t>(read->int_at(1))};
-}
-
-Result<bool> Database::set_sink_writers(const std::string& sink, SinkWriters writers) {
-  Impl& impl = *impl_;
-  const std::lock_guard lock(impl.writer_mutex);
-  if (impl.in_transaction) return false;
-  const auto set = [&]() -> Result<> {
-    Result<Statement> write =
-        impl.writer.prepare("INSERT OR REPLACE INTO streamobs_sink VALUES (?1, ?2, ?3)");
-    if (write.has_error()) return write.error();
-    write->bind(1, std::string_view(sink));
-    write->bind(2, static_cast<std::int64_t>(writers.now));
-    write->bind(3, static_cast<std::int64_t>(writers.before));
-    if (const Result<> done = write->run(); done.has_error()) return done;
-    return impl.writer.sync_journal();
-  };
-  if (const Result<> done = set(); done.has_error()) return impl.failed(done.error());
-  return true;
-}
-
-Result<> Database::settle_outboxes() {
-  Impl& impl = *impl_;
-  const std::lock_guard lock(impl.writer_mutex);
-  const Result<> dropped = impl.outbox.settle(impl.writer);
-  if (dropped.has_error()) return impl.failed(dropped.error());
-  return {};
-}
-
-OutboxStats Database::outbox_stats(const std::string& sink) const {
-  return impl_->outbox.stats(sink);
-}
-
-bool Database::outbox_full() const {
-  return impl_->outbox.full();
-}
-
 Result<bool> Database::keep_up() {
   Impl& impl = *impl_;
   if (impl.merger == nullptr) return false;
@@ -571,62 +439,6 @@ Result<std::size_t> Database::Impl::keep_up(WindowStore& table, std::size_t rows
   }
   undo();
   return done.error();
-}
-
-Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {
-  const auto table = impl_->tables.find(query.window);
-  if (table == impl_->tables.end()) {
-    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
-  }
-  const std::lock_guard lock(impl_->reader_mutex);
-  return table->second->table(Resolution::raw)->rows(impl_->reader, query);
-}
-
-Result<> Database::scan_windows(const WindowQuery& query, Resolution resolution,
-                                const std::function<bool(const WindowRow&)>& on_row) const {
-  const auto table = impl_->tables.find(query.window);
-  if (table == impl_->tables.end()) {
-    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
-  }
-  const WindowTable* const rows = table->second->table(resolution);
-  if (rows == nullptr) return {};
-  const std::lock_guard lock(impl_->reader_mutex);
-  return rows->scan(impl_->reader, query, on_row);
-}
-
-Database::Reach Database::reach(const std::string& window, Resolution resolution) const {
-  const auto table = impl_->tables.find(window);
-  if (table == impl_->tables.end()) return {};
-  return {table->second->merged_until(resolution), table->second->removed_until(resolution)};
-}
-
-Result<Timestamp> Database::newest_end(const std::string& window) const {
-  const auto table = impl_->tables.find(window);
-  if (table == impl_->tables.end()) {
-    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", window));
-  }
-  const std::lock_guard lock(impl_->reader_mutex);
-  return table->second->table(Resolution::raw)->newest_end(impl_->reader);
-}
-
-Result<std::vector<Anomaly>> Database::anomalies(const ListQuery& query) const {
-  const std::lock_guard lock(impl_->reader_mutex);
-  return read_anomalies(impl_->reader, query);
-}
-
-Result<std::vector<Incident>> Database::incidents(const ListQuery& query) const {
-  const std::lock_guard lock(impl_->reader_mutex);
-  return read_incidents(impl_->reader, query);
-}
-
-Result<std::vector<StoredDeadLetter>> Database::dead_letters(const DeadLetterQuery& query) const {
-  const std::lock_guard lock(impl_->reader_mutex);
-  return read_dead_letters(impl_->reader, query);
-}
-
-Result<std::vector<DeadLetterCount>> Database::dead_letter_counts() const {
-  const std::lock_guard lock(impl_->reader_mutex);
-  return read_dead_letter_counts(impl_->reader);
 }
 
 StoreStats Database::stats() const {

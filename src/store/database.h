@@ -22,6 +22,7 @@
 
 #include "base/result.h"
 #include "event/record.h"
+#include "store/archive.h"
 #include "store/dead_letter_table.h"
 #include "store/options.h"
 #include "store/outbox.h"
@@ -127,6 +128,8 @@ class Database {
   Result<std::vector<StoredDeadLetter>> dead_letters(const DeadLetterQuery& query) const;
   Result<std::vector<DeadLetterCount>> dead_letter_counts() const;
   StoreStats stats() const;
+  /// Where rows go before they are removed, and what keeps them from it.
+  std::vector<ArchiveState> archives() const;
 
  private:
   struct Impl;

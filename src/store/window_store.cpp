@@ -212,4 +212,13 @@ Timestamp WindowStore::removed_until(Resolution resolution) const {
   return found == nullptr ? kMaxTimestamp : found->removed_until.load(std::memory_order_acquire);
 }
 
+std::vector<ArchiveState> WindowStore::archives() const {
+  std::vector<ArchiveState> states;
+  for (const Resolution each : {Resolution::raw, Resolution::hourly, Resolution::daily}) {
+    const Level* const found = level(each);
+    if (found != nullptr && found->archive) states.push_back(found->archive->state());
+  }
+  return states;
+}
+
 }  // namespace streamobs::store

@@ -1,8 +1,8 @@
 // All that is kept of one window: its rows as they closed, and merged to hours and days, each for
 // its own time.
 //
-// Writing belongs to the thread that writes; table(), merged_until() and removed_until() may be
-// asked on any thread. Lives as long as the database.
+// Writing belongs to the thread that writes; what is asked of it may be asked on any
+// thread. Lives as long as the database.
 #pragma once
 
 #include <array>
@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -49,6 +50,8 @@ class WindowStore {
   Timestamp merged_until(Resolution resolution) const;
   /// What starts before this may have been removed; kMinTimestamp: nothing has been.
   Timestamp removed_until(Resolution resolution) const;
+  /// Of each resolution whose rows go into files before they are removed. Any thread.
+  std::vector<ArchiveState> archives() const;
 
  private:
   struct Level {

@@ -18,6 +18,8 @@ namespace streamobs::store {
 
 /// SQL that shows a column of microseconds as RFC 3339 text.
 std::string time_sql(const std::string& column);
+/// The column of a window's table that has a key's values, quoted.
+std::string key_column(const ResultColumn& key);
 
 class WindowTable {
  public:

@@ -116,6 +116,11 @@ double gauge_value(const Series& series) {
   return series.read ? series.read() : series.gauge->value();
 }
 
+double value_of(const Series& series) {
+  if (series.counter) return static_cast<double>(series.counter->value());
+  return series.read || series.gauge ? gauge_value(series) : 0;
+}
+
 void append_histogram(std::string& out, std::string_view name, const std::string& labels,
                       const Histogram& histogram) {
   // `le` joins the labels that are there.
@@ -301,10 +306,21 @@ std::string Registry::render(Exposition exposition) const {
 double Registry::value(std::string_view name, const Labels& labels) const {
   const std::lock_guard lock(impl_->mutex);
   const Series* const series = impl_->find(name, labels);
-  if (series == nullptr) return 0;
-  if (series->counter) return static_cast<double>(series->counter->value());
-  if (series->read || series->gauge) return gauge_value(*series);
-  return 0;
+  return series == nullptr ? 0 : value_of(*series);
+}
+
+double Registry::total(std::string_view name, const Labels& labels) const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto family = impl_->families.find(name);
+  if (family == impl_->families.end()) return 0;
+  double sum = 0;
+  for (const auto& [text, series] : family->second.series) {
+    const bool wanted = std::all_of(labels.begin(), labels.end(), [&](const auto& label) {
+      return std::find(series.labels.begin(), series.labels.end(), label) != series.labels.end();
+    });
+    if (wanted) sum += value_of(series);
+  }
+  return sum;
 }
 
 }  // namespace streamobs::telemetry

@@ -59,8 +59,9 @@ class Registry {
   Registry();
   ~Registry();
 
-  /// The metric of that name and labels, made on first use. A name keeps one type and one help text.
-  /// Counters end in _total. At most kMaxSeries series a name; further ones share {overflow="true"}.
+  /// The metric of that name and labels, made on first use. A name keeps one type and one help
+  /// text. Counters end in _total. At most kMaxSeries series a name; further ones share
+  /// {overflow="true"}.
   Counter& counter(std::string_view name, std::string_view help, Labels labels = {});
   Gauge& gauge(std::string_view name, std::string_view help, Labels labels = {});
   Histogram& histogram(std::string_view name, std::string_view help, std::vector<double> bounds,
@@ -75,6 +76,8 @@ class Registry {
   std::string render(Exposition exposition) const;
   /// The current value of a counter or gauge, 0 where there is none; for the API and tests.
   double value(std::string_view name, const Labels& labels = {}) const;
+  /// The sum over all counters and gauges of that name that have these labels, whatever others.
+  double total(std::string_view name, const Labels& labels) const;
 
   static constexpr std::size_t kMaxSeries = 2'000;
 

@@ -166,3 +166,27 @@ window = "by_service"
   CHECK(has(text, "for who has the token"));
   CHECK_FALSE(has(text, "sesame"));
 }
+
+TEST_CASE("an explanation says whose partitions a source reads, and where old rows go", "[app]") {
+  const std::string text =
+      explained("data_dir = \"/srv/obs\"\ninstance = \"left\"\n" + std::string(kStream) + R"~(
+[source.in]
+type = "kafka"
+brokers = "127.0.0.1:9092"
+topics = ["requests"]
+group = "readers"
+[window.by_service]
+size = "1m"
+by = ["service"]
+select = { n = "count(*)" }
+keep = { daily = false, archive = "old" }
+[window.elsewhere]
+size = "1d"
+select = { n = "count(*)" }
+keep = { archive = "/mnt/old" }
+)~");
+  CHECK(has(text, "those partitions that its consumer group readers gives this instance, left, "));
+  CHECK(has(text, "each from where the group has read it up to, else from the first message"));
+  CHECK(has(text, "/srv/obs/old/by_service/raw/YYYY-MM-DD.ndjson.gz, and so for hourly"));
+  CHECK(has(text, "/mnt/old/elsewhere/raw/YYYY-MM-DD.ndjson.gz."));
+}

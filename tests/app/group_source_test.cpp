@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "app/engine_run.h"
+#include "kafka/cluster.h"
 #include "kafka/commit_marks.h"
 #include "kafka/consumer.h"
 #include "kafka/group_member.h"
@@ -29,46 +30,22 @@ constexpr std::int16_t kOffsetCommit = 8;  // Of the protocol.
 constexpr std::int16_t kHeartbeat = 12;
 constexpr int kEvents = 500;
 
-rd_kafka_t* producer_of(const std::string& brokers) {
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  char why[256];
-  if (!brokers.empty()) {
-    rd_kafka_conf_set(conf, "bootstrap.servers", brokers.c_str(), why, sizeof why);
-  }
-  return rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-}
-
-class Cluster {
+/// With a topic of two partitions.
+class Cluster : public kafka::Cluster {
  public:
-  Cluster() : owner_(producer_of("")), cluster_(rd_kafka_mock_cluster_new(owner_, 1)) {
-    rd_kafka_mock_topic_create(cluster_, "orders", 2, 1);
-    producer_ = producer_of(brokers());
-  }
-  ~Cluster() {
-    rd_kafka_destroy(producer_);
-    rd_kafka_mock_cluster_destroy(cluster_);
-    rd_kafka_destroy(owner_);
-  }
-  std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
+  Cluster() : kafka::Cluster({{"orders", 2}}) {}
   void produce() {
     for (int i = 0; i < kEvents; ++i) {
-      std::string message = R"({"t":"2026-01-09T12:00:00Z","n":1})";
-      rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC("orders"), RD_KAFKA_V_PARTITION(i % 2),
-                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                        RD_KAFKA_V_VALUE(message.data(), message.size()), RD_KAFKA_V_END);
+      kafka::Cluster::produce("orders", i % 2, R"({"t":"2026-01-09T12:00:00Z","n":1})");
     }
-    REQUIRE(rd_kafka_flush(producer_, 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR);
+    flush();
   }
   void fail_commits(rd_kafka_resp_err_t error, std::size_t times) {
-    const std::vector<rd_kafka_resp_err_t> errors(times, error);
-    rd_kafka_mock_push_request_errors_array(cluster_, kOffsetCommit, errors.size(), errors.data());
+    fail_next(kOffsetCommit, error, times);
   }
   /// Its member is told that it is none.
-  void throw_out() {
-    const rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
-    rd_kafka_mock_push_request_errors_array(cluster_, kHeartbeat, 1, &error);
-  }
-  void mend() { rd_kafka_mock_clear_request_errors(cluster_, kOffsetCommit); }
+  void throw_out() { fail_next(kHeartbeat, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, 1); }
+  void mend() { rd_kafka_mock_clear_request_errors(mock(), kOffsetCommit); }
 
   std::vector<kafka::GroupOffset> committed() const {
     kafka::ClientOptions options;
@@ -81,11 +58,6 @@ class Cluster {
     }
     return offsets;
   }
-
- private:
-  rd_kafka_t* owner_;
-  rd_kafka_mock_cluster_t* cluster_;
-  rd_kafka_t* producer_ = nullptr;
 };
 
 std::shared_ptr<const app::Plan> plan_for(const Cluster& cluster, const std::string& data_dir) {
@@ -167,6 +139,18 @@ double in_group(EngineRun& engine, const char* name) {
   return engine->metrics().value(name, {{"source", "orders"}, {"group", "readers"}});
 }
 
+/// Until commits have failed of which nobody knows whether they were taken.
+void produce_uncertain(EngineRun& engine, Cluster& cluster) {
+  REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
+  cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
+  cluster.produce();
+  REQUIRE(until([&] {
+    return engine->metrics().value(
+               "streamobs_kafka_errors_total",
+               {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
+  }));
+}
+
 TEST_CASE("group: what the group refuses is discarded and counts once when it is read again",
           "[app]") {
   TemporaryDirectory directory;
@@ -191,15 +175,7 @@ TEST_CASE("group: nothing is counted before the group has agreed", "[app]") {
   Cluster cluster;
   {
     EngineRun engine(plan_for(cluster, directory.file("data")));
-    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
-    // Nobody knows whether these were taken.
-    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
-    cluster.produce();
-    REQUIRE(until([&] {
-      return engine->metrics().value(
-                 "streamobs_kafka_errors_total",
-                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
-    }));
+    produce_uncertain(engine, cluster);
     CHECK(counted(engine) == 0);
     CHECK(engine.stop() == 0);
   }
@@ -236,14 +212,7 @@ TEST_CASE("group: thrown out while a commit is uncertain", "[app]") {
   Cluster cluster;
   {
     EngineRun engine(plan_for(cluster, directory.file("data")));
-    REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_partitions") == 2; }));
-    cluster.fail_commits(RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, 1000);
-    cluster.produce();
-    REQUIRE(until([&] {
-      return engine->metrics().value(
-                 "streamobs_kafka_errors_total",
-                 {{"source", "orders"}, {"error", "GROUP_AUTHORIZATION_FAILED"}}) > 1;
-    }));
+    produce_uncertain(engine, cluster);
     cluster.throw_out();
     REQUIRE(until([&] { return in_group(engine, "streamobs_kafka_group_rebalances_total") > 0; }));
     cluster.mend();

@@ -195,11 +195,12 @@ class Sites {
   /// Keys that a section knows, as against names the user chose.
   static bool is_known_key(std::string_view path) {
     const auto depth = std::count(path.begin(), path.end(), '.');
-    for (const std::string_view named :
-         {"source.", "stream.", "window.", "view.", "rule.", "sink.", "topic.", "endpoint."}) {
+    for (const std::string_view named : {"source.", "stream.", "lookup.", "join.", "window.",
+                                         "view.", "rule.", "sink.", "topic.", "endpoint."}) {
       if (path.starts_with(named) && depth == 1) return false;
     }
-    for (const std::string_view names : {".fields.", ".derive.", ".check.", ".select.", ".by."}) {
+    for (const std::string_view names :
+         {".fields.", ".columns.", ".derive.", ".check.", ".select.", ".by."}) {
       const std::size_t at = path.find(names);
       if (at == std::string_view::npos) continue;
       // The keys of a field that is a table.
@@ -291,7 +292,8 @@ void expect_one_error(const std::string& text, const Site& site, const std::stri
   INFO(site.path << (site.is_key ? " (the key)" : "") << " becomes " << instead << "\n"
                  << verdict.text);
   CHECK_FALSE(verdict.good);
-  REQUIRE(verdict.errors.size() == 1);
+  CHECK(verdict.errors.size() == 1);
+  if (verdict.errors.size() != 1) return;
   CHECK(verdict.errors[0].place.line == site.line);
   CHECK(verdict.errors[0].place.column > 0);
 }

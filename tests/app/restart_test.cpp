@@ -179,9 +179,13 @@ TEST_CASE("a file is read on from where the replayed log says, not from where a 
   query.window = "per_minute";
   const auto read_on = [&](const std::string& where, std::size_t minutes) {
     EngineRun engine(plan_of(toml, where), clock);
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (engine->window_rows(query)->size() < minutes &&
-           std::chrono::steady_clock::now() < deadline) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto closed = [&] {  // Those that are still open are rows, too.
+      const auto rows = engine->window_rows(query);
+      return static_cast<std::size_t>(std::count_if(
+          rows->begin(), rows->end(), [](const WindowRow& row) { return row.closed; }));
+    };
+    while (closed() < minutes && std::chrono::steady_clock::now() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     REQUIRE(engine.stop() == 0);

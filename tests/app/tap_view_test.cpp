@@ -137,6 +137,24 @@ TEST_CASE("tap: events of a stream, whatever members they have", "[app]") {
                                  "\n");
 }
 
+TEST_CASE("tap: events with ever new members do not get ever new columns", "[app]") {
+  TapView view(TapSubject::stream, {}, {});
+  std::string out;
+  for (int i = 0; i < 300; ++i) {
+    const std::string event =
+        R"({"n":1,"m)" + std::to_string(i) + R"(":2,"o)" + std::to_string(i) + R"(":3})";
+    out = view.show(R"({"stream":"s","events":[)" + event + "]}", kAll);
+  }
+  CHECK(out.starts_with("1 "));
+  CHECK(out.ends_with("  +2\n"));
+  CHECK(columns_of(out) < 700);
+  out.clear();
+  for (int i = 0; i < 50; ++i) out += view.show(R"({"stream":"s","events":[{"n":1}]})", kAll);
+  const std::size_t header = out.find("n  m0  o0  m1  o1  ");
+  REQUIRE(header != std::string::npos);
+  CHECK(out.substr(header, out.find('\n', header) - header).ends_with("  m49  (others)"));
+}
+
 TEST_CASE("tap: what an engine tells again after a crash is shown once", "[app]") {
   TapView view(TapSubject::window, {}, {});
   CHECK_FALSE(view.show(rows(row("a", "1") + "," + row("a", "2", false)), kAll).empty());

@@ -284,6 +284,19 @@ if (screenshot_dir) {
 
 // What a real engine does not do on demand.
 if (!mocked) {
+  test("a sink without its brokers says what is wrong, and what waits", async (context) => {
+    const { sinks } = await (await fetch(new URL("api/v1/pipeline", base_url))).json();
+    if (sinks.length === 0) return context.skip("this engine has no sinks");
+    const page = await open();
+    const sink = page.locator("#sinks .end").first();
+    await sink.locator(".trouble.is-bad", { hasText: "are the brokers up" }).waitFor();
+    assert.equal(await sink.locator('[data-part="state"]').textContent(), "retrying");
+    assert.match(await sink.locator(".facts").textContent(), /Waiting[\d,.]+k? \(.*Oldest\d/);
+    assert.ok(await page.locator("#topics-box").isHidden(), "no topics are read");
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+
   test("a WebSocket is told what an EventSource is told", async () => {
     const page = await open({ wait_live: false });
     const { events, frames } = await page.evaluate(async () => {
@@ -333,6 +346,85 @@ if (!mocked) {
 }
 
 if (mocked) {
+  test("topics, groups and sinks say how they are", async () => {
+    const { url } = await mock({ kafka: true });
+    const page = await open({ url });
+    const end = (list, name) =>
+      page.locator(`#${list} .end`, { has: page.locator("strong", { hasText: name }) });
+    const facts = async (box) =>
+      Object.fromEntries(
+        await box
+          .locator(".facts > div")
+          .evaluateAll((all) => all.map((one) => [...one.children].map((x) => x.textContent))),
+      );
+    const tone = (box) => box.locator('[data-part="state"]').getAttribute("data-tone");
+
+    const shared = end("topics", "shared");
+    await shared.waitFor();
+    const of_group = await facts(shared);
+    assert.equal(of_group["Group"], "readers");
+    assert.equal(of_group["Instance"], "laptop-1");
+    assert.equal(of_group["Membership"], "generation 7");
+    assert.equal(of_group["Discarded"], "3 (1,400 events)");
+    assert.equal(of_group["Commits refused"], "2");
+    assert.equal(await tone(shared), "good");
+    assert.match(await shared.locator(".trouble").textContent(), /^Over; last trouble 2.h ago, 3 err/);
+    await shared.locator("summary").click();
+    assert.deepEqual(await shared.locator("tbody tr").allTextContents(), [
+      "orders/000" + "0\u202fs",
+      "orders/11,000at least 12" + "14\u202fmin, waits for the others",
+      "orders/22,000not known",
+    ]);
+
+    const wide = end("topics", "wide");
+    assert.equal(await tone(wide), "bad");
+    assert.equal((await facts(wide))["Brokers"], "none");
+    assert.match(await wide.locator(".trouble.is-bad").textContent(), /<b>Connect<\/b>.* – are the/);
+    await wide.locator("summary").click();
+    const listed = await wide.locator("tbody th").allTextContents();
+    assert.equal(listed.length, 32);
+    assert.deepEqual([listed[0], listed[31]], ["clicks/68", "clicks/99"]);
+    assert.match(await wide.textContent(), /and 68 more, less far behind/);
+    // A source of another type that has failed says so where it is listed.
+    const row = page.locator("#sources tr", { hasText: "lines (file)" });
+    assert.match(await row.textContent(), /failedcannot open \/nowhere/);
+
+    const works = end("sinks", "works");
+    assert.equal(await works.locator('[data-part="state"]').textContent(), "all delivered");
+    assert.equal((await facts(works))["Last transaction"], "12.3\u202fms");
+    assert.match(await works.locator(".trouble").textContent(), /^Over; .*fenced/);
+    const away = end("sinks", "away");
+    assert.equal(await tone(away), "bad");
+    const waiting = await facts(away);
+    assert.equal(waiting["Waiting"], "20,480 (230\u202fMiB)");
+    assert.match(waiting["Oldest"], /^12.min$/);
+    assert.equal(waiting["Given up"], "17");
+    assert.ok((await away.locator("meter").evaluate((meter) => meter.value)) > 0.8);
+    assert.match(await away.locator("meter").getAttribute("title"), /of 256.MiB; .* the oldest go/);
+    const twin = end("sinks", "twin");
+    assert.match(await twin.locator(".trouble.is-bad").textContent(), /^2.h 5.min ago: somebody/);
+    assert.match(await twin.locator("meter").getAttribute("title"), /ingest waits/);
+
+    assert.deepEqual(await low_contrast(page), []);
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+    for (const [width, theme] of [
+      [360, "dark"],
+      [768, "light"],
+      [2560, "dark"],
+    ]) {
+      const other = await open({ url, width, theme });
+      await other.locator("#sinks .end").first().waitFor();
+      assert.deepEqual(await overflowing(other), []);
+      assert.deepEqual(await low_contrast(other), []);
+      if (screenshot_dir)
+        await other
+          .locator("#kafka")
+          .screenshot({ path: path.join(screenshot_dir, `kafka-${theme}-${width}.png`) });
+      await other.context().close();
+    }
+  });
+
   test("data never become markup", async () => {
     const page = await open();
     await page.waitForSelector(".incident .evidence li", { state: "attached" });

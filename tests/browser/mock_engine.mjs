@@ -330,7 +330,9 @@ export class MockEngine {
           detail: "10 events/s",
         },
         { source: "http", type: "http", stream: "", state: "listening", events: 21, detail: "" },
+        ...(this.options.kafka ? this.topics() : []),
       ],
+      sinks: this.options.kafka ? this.sinks() : [],
       rules_configured: 3,
       rules: kServices.flatMap((key) => [
         {
@@ -373,6 +375,142 @@ export class MockEngine {
         last_commit_at: iso(Date.now()),
       },
     };
+  }
+
+  /** A source in a consumer group, one of many partitions that lacks its brokers, a failed file. */
+  topics() {
+    const source = (name, state, more) => ({
+      source: name,
+      type: "kafka",
+      stream: "requests",
+      state,
+      events: 0,
+      detail: "",
+      errors: 0,
+      last_error: null,
+      topics: null,
+      ...more,
+    });
+    const partition = (topic, number, lag, more) => ({
+      topic,
+      partition: number,
+      next: 1000 * number,
+      lag,
+      held: false,
+      ahead_seconds: null,
+      ...more,
+    });
+    const topics = { messages: 1234567, lag: 0, brokers_up: 3, round_trip_seconds: 0.0042 };
+    return [
+      source("shared", "waiting", {
+        errors: 3,
+        last_error: {
+          at: iso(Date.now() - 7_200_000),
+          error: "a commit: Broker: Coordinator not available",
+          advice: "",
+        },
+        topics: {
+          ...topics,
+          partitions: [
+            partition("orders", 0, 0, { ahead_seconds: 0 }),
+            partition("orders", 1, 12, { held: true, ahead_seconds: 840 }),
+            partition("orders", 2, null),
+          ],
+          group: {
+            group: "readers",
+            instance: "laptop-1",
+            state: "member",
+            generation: 7,
+            rebalances: 2,
+            proposed_ranges: 5120,
+            discarded_ranges: 3,
+            discarded_events: 1400,
+            refused_commits: 2,
+          },
+        },
+      }),
+      source("wide", "running", {
+        errors: 41,
+        last_error: {
+          at: iso(Date.now() - 3_000),
+          error: "10.0.0.7:9092/7: <b>Connect</b> to ipv4#10.0.0.7:9092 failed: Connection refused",
+          advice: "are the brokers up, and is brokers right?",
+        },
+        topics: {
+          ...topics,
+          lag: 4_560_000,
+          brokers_up: 0,
+          round_trip_seconds: null,
+          partitions: Array.from({ length: 100 }, (_, i) => partition("clicks", i, 900 * i)),
+          group: null,
+        },
+      }),
+      source("lines", "failed", {
+        type: "file",
+        last_error: { at: iso(Date.now()), error: "cannot open /nowhere/input.ndjson", advice: "" },
+      }),
+    ];
+  }
+
+  sinks() {
+    const sink = (name, state, more) => ({
+      sink: name,
+      type: "kafka",
+      from: "service_metrics",
+      topic: "results",
+      state,
+      sent: 51200,
+      dropped: 0,
+      outbox_rows: 0,
+      outbox_bytes: 0,
+      oldest_at: null,
+      outbox_bytes_max: 268_435_456,
+      required: false,
+      refused: 0,
+      brokers_up: 3,
+      transaction_seconds: 0.0123,
+      errors: 0,
+      last_error: null,
+      ...more,
+    });
+    const waiting = (seconds) => ({
+      outbox_rows: 20_480,
+      outbox_bytes: 241_000_000,
+      oldest_at: iso(Date.now() - 1000 * seconds),
+      brokers_up: 0,
+    });
+    return [
+      sink("works", "waiting", {
+        errors: 1,
+        last_error: {
+          at: iso(Date.now() - 300_000),
+          error: "Local: This instance has been fenced by a newer instance",
+          advice: "the producer was fenced; it has looked what was delivered, and gone on",
+        },
+      }),
+      sink("away", "retrying", {
+        ...waiting(754),
+        dropped: 17,
+        transaction_seconds: null,
+        errors: 96,
+        last_error: {
+          at: iso(Date.now() - 4_000),
+          error: "the brokers cannot be asked for their topics: Local: Broker transport failure",
+          advice: "are the brokers up, and is brokers of the sink right?",
+        },
+      }),
+      sink("twin", "stopped", {
+        ...waiting(7540),
+        required: true,
+        refused: 1,
+        errors: 1,
+        last_error: {
+          at: iso(Date.now() - 7_540_000),
+          error: "somebody else has delivered for the same log and sink",
+          advice: "",
+        },
+      }),
+    ];
   }
 
   dead_letters() {

@@ -76,6 +76,7 @@ export async function start_mock(dir, options = {}) {
     groups: 40,
     empty: false,
     past: false,
+    kafka: false,
     token: "",
     port: 0,
     ...options,

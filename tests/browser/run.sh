@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 binary=$(realpath "${STREAMOBS:-build/release/streamobs}")
 work=$(mktemp -d)
-"$binary" --config config/obs.toml --data-dir "$work/data" --listen 127.0.0.1:0 2>"$work/log" &
+# With a sink whose brokers are not there: nothing listens on port 1.
+{ cat config/obs.toml; printf '[sink.away]\ntype = "kafka"\nbrokers = "127.0.0.1:1"\nfrom = "service_metrics"\ntopic = "results"\n'; } >"$work/obs.toml"
+"$binary" --config "$work/obs.toml" --data-dir "$work/data" --listen 127.0.0.1:0 2>"$work/log" &
 engine=$!
 trap 'kill "$engine" 2>/dev/null || true; wait "$engine" 2>/dev/null || true; rm -rf "$work"' EXIT
 

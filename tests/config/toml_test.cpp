@@ -220,7 +220,7 @@ TEST_CASE("mutations of good configs never crash and never pass in silence") {
   const std::string alphabet = "[]{}=\".'\\\n\t #,:x0-\xC3\xBC";
   for (int round = 0; round < 2'000; ++round) {
     std::string text = seeds[random() % seeds.size()];
-    for (unsigned edits = 1 + random() % 4; edits > 0; --edits) {
+    for (unsigned edits = 1 + random() % 4; edits > 0 && !text.empty(); --edits) {
       const std::size_t at = random() % text.size();
       switch (random() % 4) {
         case 0:

@@ -254,7 +254,20 @@ TEST_CASE("a file that is no such table is refused with its place", "[lookup]") 
   CHECK(refusal(prices(), header + "a,b,then,1,x\na,c,then,1,x\n").find("(2 rows") !=
         std::string::npos);
   CHECK(refusal(prices(), "provider,model,since,price,tier\na,b,,1,x\n")
-            .find("there is no column usd in it") != std::string::npos);
+            .starts_with("prices.csv: line 1: there is no column usd in it"));
+  CHECK(refusal(prices(), "provider,modell,since,usd,tier\na,b,,1,x\n")
+            .starts_with("prices.csv: line 1: there is no column model in it"));
+  CHECK(refusal(prices(), "provider;model;since;usd;tier\na;b;;1;x\n")
+            .starts_with("prices.csv: line 1: the header is one cell with ';' in it"));
+  CHECK(refusal(prices(), "provider,model,since,usd,tier,usd\na,b,,1,x,1\n") ==
+        "prices.csv: line 1: the header names usd twice");
+  CHECK(refusal(prices(), "provider,\"model,since,usd,tier\na,b,,1,x\n") ==
+        "prices.csv: line 1: the header has a quote that is not closed");
+  LookupOptions timeless = prices();
+  timeless.valid_from = {};
+  CHECK(refusal(timeless, kPrices) ==
+        "prices.csv: line 2 and line 3 are both for openai, small; if rows hold from their since "
+        "on, say valid_from = \"since\"");
   CHECK(refusal(prices(), "provider,model,since,usd_paid,tier\na,b,,1,usd\n")
             .find("there is no column usd in it") != std::string::npos);
   CHECK(refusal(prices(), "\xef\xbb\xbf\"provider\",model,since,\"usd\",\"tier\"\r\na,b,,1,\r\n") ==
@@ -270,6 +283,26 @@ TEST_CASE("a file that is no such table is refused with its place", "[lookup]") 
   CHECK(refusal(json, R"([{"provider":"a","model":"b","since":"2025-01-01","usd":1,"tier":"x"},
                           {"model":"b"}])")
             .starts_with("prices.json: row 2: "));
+}
+
+TEST_CASE("what a table is not likely to mean is told", "[lookup]") {
+  const std::string header = "provider,model,since,usd,tier\n";
+  const auto plan = check(prices());
+  const auto keys = [&](const std::string& text) {
+    const auto table = plan->read(header + text);
+    REQUIRE(table.has_value());
+    return plan->blank_keys(**table);
+  };
+  CHECK(keys("a,b c,,1, x\n").empty());
+  CHECK(keys("a,b ,,1,x\na, c,,1,x\na,d,,1,x\n")
+            .starts_with("model begins or ends with a blank in 2 of 3 rows (\"b \"): "));
+  CHECK(keys("\ta,b,,1,x\n").starts_with("provider begins or ends with a blank in 1 of 1 rows"));
+  CHECK(plan->idle_times().empty());
+  LookupOptions timeless = prices();
+  timeless.valid_from = {};
+  CHECK(check(timeless)->idle_times() == "since");
+  timeless.key.emplace_back("since");
+  CHECK(check(timeless)->idle_times().empty());
 }
 
 TEST_CASE("mistakes in the declaration are told", "[lookup]") {

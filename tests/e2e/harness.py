@@ -68,13 +68,18 @@ class Streamobs:
             self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def start(self):
+    def spawn(self, **environment):
+        """A process, whatever becomes of it."""
         self.log = open(self.directory / "stderr", "ab")
         self.life_from = self.log.tell()
         self.process = subprocess.Popen(
             [str(BINARY), "--config", str(self.directory / "obs.toml"), "--data-dir",
              str(self.data_dir), "--listen", self.listen, *self.arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self.log)
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self.log,
+            env={**os.environ, **environment})
+
+    def start(self):
+        self.spawn()
         self.wait(lambda: self.find_url() is not None, "the line 'listening on'")
         self.url = self.find_url()
 

@@ -170,10 +170,11 @@ class Broker:
         self.kcat("-P", "-t", topic, "-D", "\x1e", *where, input=b"\x1e".join(messages))
 
     def produce_in_background(self, topic, messages, partition):
+        """Goes on also while the broker is away."""
         path = self.directory / f"{topic}-{partition}-{time.monotonic_ns()}"
         path.write_bytes(b"\n".join(messages) + b"\n")
         return subprocess.Popen(["kcat", "-b", self.address, "-P", "-t", topic, "-p",
-                                 str(partition), "-X", "enable.idempotence=true", "-X",
+                                 str(partition), "-E", "-X", "enable.idempotence=true", "-X",
                                  "message.timeout.ms=300000", "-l", str(path)],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

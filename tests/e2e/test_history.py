@@ -78,6 +78,12 @@ def test_events_are_printed_from_the_log_of_a_running_engine():
         done = run("query", "--from-log", engine.data_dir, "--where",
                    "status = 500 AND ms > 90 AND service <> 'c'", "--from", "2025-01-01T00:00:30Z",
                    "--to", "2025-01-01T00:02:00Z")
+        # The place of the log by the config, whichever stands first.
+        file = engine.data_dir.parent / "place.toml"
+        file.write_text(f'data_dir = "{engine.data_dir}"\n' + config())
+        for arguments in (("--config", file, "--from-log"), ("--from-log", "--config", file),
+                          ("--data-dir", engine.data_dir, "--from-log", "--limit", "2000000")):
+            assert run("query", *arguments).stdout.count("\n") == len(events)
     begin = 1_735_689_600
     expected = [e for e in events if e["status"] == 500 and e["ms"] > 90 and e["service"] != "c"
                 and begin + 30 <= e["at"] < begin + 120]

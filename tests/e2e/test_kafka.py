@@ -109,6 +109,14 @@ def test_partitions_wait_for_each_other(broker):
         source = next(s for s in sources if s["source"] == "orders")
         assert source["type"] == "kafka"
         assert source["detail"] == "3 partitions, 60003 messages, 0 behind"
+        all_read = [{"topic": "orders", "partition": partition, "next": 20_001, "lag": 0,
+                     "held": False, "ahead_seconds": None} for partition in range(3)]
+
+        def shown():
+            topics = engine.get("/api/v1/pipeline").json()["sources"][0]["topics"]
+            return (topics["partitions"] == all_read and topics["brokers_up"] == 1
+                    and topics["round_trip_seconds"] > 0 and topics["group"] is None)
+        engine.wait(shown, "the partitions and the broker to be shown")
         assert engine.stop() == 0
 
 

@@ -78,6 +78,9 @@ def test_a_broker_that_cannot_be_reached_for_a_while(broker, proxy):
                     seconds=60)
         assert engine.get("/readyz").status == 200
         assert results(engine) == {}
+        source = engine.get("/api/v1/pipeline").json()["sources"][0]
+        assert source["errors"] > 0 and source["topics"]["brokers_up"] == 0
+        assert "are the brokers up" in source["last_error"]["advice"]
         proxy.mend()
         engine.wait(lambda: counts(engine, BACK) == 1, "the return to be told", seconds=60)
         wait_for(engine, {(stamp(0), "a"): [20, 30]})

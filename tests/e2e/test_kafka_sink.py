@@ -1,40 +1,19 @@
 """type = "kafka" as a sink, against a real broker: each result once, whoever dies when."""
 
-import collections
 import json
 import os
 import random
 import shutil
 import signal
 import time
-from datetime import datetime, timezone
 
 import pytest
 
-from harness import Streamobs, ndjson, run
-from kafka_broker import Broker, free_ports
+from harness import Streamobs, ndjson
+from kafka_broker import Broker
+from kafka_orders import (CONFIG, Orders, check, config, post, read, sink_state, stamp,
+                          wait_for_outbox, wait_for_rows)
 
-CONFIG = """
-[wal]
-checkpoint_every = "2s"
-[stream.orders]
-time = "t"
-id = "id"
-fields = { id = "string", shop = "string", n = "int" }
-[window.per_minute]
-size = "1m"
-by = ["shop"]
-select = { events = "count(*)", total = "sum(n)" }
-"""
-SINK = """
-[sink.out]
-type = "kafka"
-brokers = "%s"
-from = "per_minute"
-topic = "%s"
-%s
-"""
-START = 1_767_960_000  # 2026-01-09T12:00:00Z
 PLACES = ["store.before_commit", "store.after_commit", "sink.before_produce", "sink.before_commit",
           "sink.after_commit", "sink.after_remove"]
 
@@ -43,84 +22,6 @@ PLACES = ["store.before_commit", "store.after_commit", "sink.before_produce", "s
 def broker():
     with Broker() as running:
         yield running
-
-
-def config(broker, topic, extra=""):
-    address = broker if isinstance(broker, str) else broker.address
-    return CONFIG + SINK % (address, topic, extra)
-
-
-def stamp(second):
-    return datetime.fromtimestamp(START + second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Orders:
-    """Events minute by minute, and what they come to."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-        self.minute = 0
-        self.count = 0
-        self.expected = collections.defaultdict(lambda: [0, 0])
-
-    def next(self, events=40):
-        """A minute's events; the first of them closes the minute before."""
-        made = []
-        for i in range(events):
-            self.count += 1
-            shop, n = self.random.choice("abc"), self.random.randrange(1000)
-            second = self.minute * 60 + i * 60 // events
-            made.append({"id": str(self.count), "t": stamp(second), "shop": shop, "n": n})
-            self.expected[stamp(self.minute * 60), shop][0] += 1
-            self.expected[stamp(self.minute * 60), shop][1] += n
-        self.minute += 1
-        return made
-
-    def closed(self):
-        """Results of all minutes but the newest, which is still open."""
-        newest = stamp((self.minute - 1) * 60)
-        return {key: value for key, value in self.expected.items() if key[0] != newest}
-
-
-def read(broker, topic):
-    """What a reader of committed messages sees: (key, value) of each, in a partition's order."""
-    done = broker.kcat("-C", "-t", topic, "-o", "beginning", "-e", "-X",
-                       "isolation.level=read_committed", "-f", "%k\\t%s\\n")
-    return [line.split("\t", 1) for line in done.stdout.decode().splitlines()]
-
-
-def check(broker, topic, orders):
-    """Each result once, under its key, with the right values; and a key's in the order of time."""
-    messages = read(broker, topic)
-    rows = [(key, json.loads(value)) for key, value in messages]
-    found = collections.Counter((row["window_start"], row["shop"]) for _, row in rows)
-    assert [key for key, count in found.items() if count != 1] == []
-    assert {(row["window_start"], row["shop"]): [row["events"], row["total"]]
-            for _, row in rows} == orders.closed()
-    assert all(key == row["shop"] and row["closed"] and row["revision"] == 0 for key, row in rows)
-    for shop in "abc":
-        times = [row["window_start"] for key, row in rows if key == shop]
-        assert times == sorted(times)
-
-
-def wait_for_outbox(engine, seconds=60):
-    def empty():
-        sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
-        return sink["outbox_rows"] == 0 and sink["state"] == "waiting"
-    engine.wait(empty, "the outbox to be empty", seconds=seconds)
-
-
-def wait_for_rows(engine, orders):
-    engine.wait(lambda: len(engine.closed("per_minute")) == len(orders.closed()), "the windows",
-                seconds=60)
-
-
-def post(engine, events):
-    """Until it is taken: what is sent twice has the same ids."""
-    try:
-        return engine.post("orders", events).status == 200
-    except OSError:
-        return False
 
 
 def kill(engine):
@@ -143,6 +44,10 @@ def test_results_are_sent_as_the_api_shows_them(broker):
         assert engine.metric("streamobs_sink_outbox_rows", sink="out") == 0
         sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
         assert (sink["from"], sink["topic"], sink["sent"]) == ("per_minute", "out", len(sent))
+        assert sink["transaction_seconds"] > 0
+        engine.wait(lambda: engine.metric("streamobs_sink_brokers_up", sink="out") == 1,
+                    "the broker to be seen")
+        assert sink["errors"] == 0 and sink["last_error"] is None
         assert engine.stop() == 0
         # What is stopped and started sends nothing again.
         engine.start()
@@ -259,6 +164,9 @@ def test_the_broker_comes_later_and_goes_for_a_while(broker):
         engine.wait(lambda: "cannot deliver" in engine.messages(), "the warning")
         assert engine.metric("streamobs_sink_outbox_rows", sink="out") == len(orders.closed())
         assert engine.metric("streamobs_sink_oldest_seconds", sink="out") > 0
+        sink = engine.get("/api/v1/pipeline").json()["sinks"][0]
+        assert sink["state"] == "retrying" and sink["errors"] > 0
+        assert "are the brokers up" in sink["last_error"]["advice"]
         broker.start()
         wait_for_outbox(engine)
         assert "delivers again" in engine.messages()
@@ -384,10 +292,6 @@ def test_a_database_made_anew_sends_nothing_again(broker):
     check(broker, "anew", orders)
 
 
-def sink_state(engine):
-    return engine.get("/api/v1/pipeline").json()["sinks"][0]["state"]
-
-
 def test_of_two_engines_with_one_log_one_stops(broker, tmp_path):
     broker.create("twins", partitions=1)
     orders = Orders(7)
@@ -457,48 +361,3 @@ def test_a_result_too_large_for_its_topic_is_passed_over(broker):
         assert engine.metric("streamobs_sink_refused_total") == 1
         assert engine.stop() == 0
     check(broker, "small", orders)
-
-
-def test_topics_are_listed_and_made(broker, tmp_path):
-    text = config(broker, "made-1m", 'markers = "made-markers"') + """
-[topic.made-1m]
-partitions = 3
-replication = 1
-retention = "7d"
-"""
-    file = tmp_path / "obs.toml"
-    file.write_text(text)
-    listed = run("kafka", "topics", "--config", file).stdout
-    assert "made-1m" in listed and "missing: 3 partitions, replication 1, kept 7d" in listed
-    made = run("kafka", "topics", "--config", file, "--create").stdout
-    assert "made: 3 partitions, replication 1, kept 7d ([sink.out])" in made
-    again = run("kafka", "topics", "--config", file, "--create").stdout
-    assert "there: 3 partitions, replication 1 ([sink.out])" in again
-    described = broker.tool("org.apache.kafka.tools.TopicCommand", "--describe", "--topic",
-                            "made-1m")
-    assert "retention.ms=604800000" in described and "PartitionCount: 3" in described
-    markers = broker.tool("org.apache.kafka.tools.TopicCommand", "--describe", "--topic",
-                          "made-markers")
-    assert "cleanup.policy=compact" in markers and "PartitionCount: 1" in markers
-
-
-def test_a_missing_topic_is_told_and_waited_for(broker):
-    orders = Orders(9)
-    with Streamobs(config(broker, "not-yet")) as engine:
-        for _ in range(3):
-            assert post(engine, orders.next())
-        engine.wait(lambda: "the topic is not there" in engine.messages(), "to be told")
-        assert "streamobs kafka topics --create" in engine.messages()
-        broker.create("not-yet", partitions=1)
-        wait_for_rows(engine, orders)
-        wait_for_outbox(engine)
-        assert engine.stop() == 0
-    check(broker, "not-yet", orders)
-
-
-def test_without_a_broker_topics_says_so(tmp_path):
-    file = tmp_path / "obs.toml"
-    file.write_text(config(f"127.0.0.1:{free_ports(1)[0]}", "out"))
-    done = run("kafka", "topics", "--config", file, check=False)
-    assert done.returncode == 75
-    assert "cannot be asked" in done.stderr

@@ -203,6 +203,16 @@ def test_validate_reads_the_file_and_says_what_is_wrong(tmp_path):
     (tmp_path / "prices.csv").write_text("model,since,input,output\na,,1,1\n")
     code, text = said()
     assert code == 0 and "found by model, the newest whose since is not after" in text
+    assert "without [wal] keep not beyond what a restart needs" in " ".join(text.split())
+    (tmp_path / "prices.csv").write_text("model;since;input;output\na;;1;1\n")
+    code, text = said()
+    assert code == 78 and "prices.csv: line 1: the header is one cell with ';' in it" in text
+    (tmp_path / "prices.csv").write_text("model,since,input,output\na ,,1,1\n")
+    code, text = said()
+    assert code == 0 and 'model begins or ends with a blank in 1 of 1 rows ("a ")' in text
+    (tmp_path / "prices.csv").write_text("model,since,input,output\na,,1,1\n")
+    code, text = said(CONFIG.format(file="prices.csv").replace('valid_from = "since"\n', ""))
+    assert code == 0 and "Nothing goes by its column since" in text
     code, text = said(CONFIG.format(file="prices.csv").replace("'input'", "'inptu'"))
     assert code == 78 and "the table prices has no column inptu" in text and "'input'" in text
     code, text = said(CONFIG.format(file="prices.csv").replace('key = ["model"]', 'keys = ["model"]'))

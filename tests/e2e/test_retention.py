@@ -224,3 +224,38 @@ def test_what_is_removed_is_in_the_archive(tmp_path):
                   for r in rows) + left == wanted
     assert len(list((tmp_path / "kept/old/per_minute/hourly").iterdir())) == 4
     assert not (tmp_path / "all/old").exists()
+
+
+def test_an_archive_that_cannot_be_written_is_shown():
+    config = """
+[stream.requests]
+time = "event_time"
+[window.per_minute]
+size = "1m"
+select = { n = "count(*)" }
+keep = { raw = "1d", hourly = false, daily = false, archive = "old" }
+"""
+    with Streamobs(config) as engine:
+        (engine.data_dir / "old").write_text("in the way")
+        assert engine.post("requests", [{"event_time": text(MIDNIGHT + datetime.timedelta(days=day))}
+                                        for day in range(5)]).status == 200
+        engine.wait(lambda: len(engine.closed("per_minute")) == 4, "the windows to close")
+        assert engine.stop() == 0
+        engine.start()  # It tidies up at once.
+
+        def archive():
+            states = engine.get("/api/v1/pipeline").json()["store"]["archives"]
+            assert [(a["window"], a["resolution"]) for a in states] == [("per_minute", "raw")]
+            return states[0]
+        engine.wait(lambda: archive()["error"] != "", "the failure to be shown")
+        assert archive()["directory"] == str(engine.data_dir / "old/per_minute/raw")
+        assert archive()["failures"] >= 1 and archive()["since"] is not None
+        assert engine.metric("streamobs_archive_failures", window="per_minute",
+                             resolution="raw") == archive()["failures"]
+        assert "the archive cannot be written" in engine.messages()
+        assert len(engine.closed("per_minute")) == 4
+        assert engine.stop() == 0
+        (engine.data_dir / "old").unlink()
+        engine.start()
+        engine.wait(lambda: len(engine.closed("per_minute")) == 2, "the rows to be in files")
+        assert archive()["error"] == "" and archive()["since"] is None

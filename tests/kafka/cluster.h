@@ -1,9 +1,11 @@
-// Brokers within this process (librdkafka's mock cluster), and a look at what topics hold.
+// Brokers within this process (librdkafka's mock cluster), a client that produces, and a look at
+// what topics hold.
 //
 // It cannot prove that something is there exactly once: aborted messages are readable. The real
 // broker can (tests/e2e/test_kafka_sink.py).
 #pragma once
 
+#include <cstdint>
 #include <librdkafka/rdkafka.h>
 // Needs the one before it.
 #include <librdkafka/rdkafka_mock.h>
@@ -21,11 +23,11 @@ class Cluster {
   explicit Cluster(const std::map<std::string, int>& topics)
       : owner_(client(RD_KAFKA_PRODUCER, {})) {
     cluster_ = rd_kafka_mock_cluster_new(owner_, 1);
-    for (const auto& [topic, partitions] : topics) {
-      rd_kafka_mock_topic_create(cluster_, topic.c_str(), partitions, 1);
-    }
+    for (const auto& [topic, partitions] : topics) create(topic, partitions);
+    producer_ = client(RD_KAFKA_PRODUCER, brokers());
   }
   ~Cluster() {
+    rd_kafka_destroy(producer_);
     rd_kafka_mock_cluster_destroy(cluster_);
     rd_kafka_destroy(owner_);
   }
@@ -34,6 +36,33 @@ class Cluster {
 
   std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
   rd_kafka_mock_cluster_t* mock() { return cluster_; }
+
+  void create(const std::string& topic, int partitions) {
+    rd_kafka_mock_topic_create(cluster_, topic.c_str(), partitions, 1);
+  }
+  void produce(const std::string& topic, std::int32_t partition, std::string message) {
+    rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                      RD_KAFKA_V_VALUE(message.data(), message.size()), RD_KAFKA_V_END);
+  }
+  void produce_with(const std::string& topic, const std::string& value, const std::string& key,
+                    const std::map<std::string, std::string>& headers, std::int64_t time_ms) {
+    rd_kafka_headers_t* list = rd_kafka_headers_new(headers.size());
+    for (const auto& [name, text] : headers) {
+      rd_kafka_header_add(list, name.data(), static_cast<ssize_t>(name.size()), text.data(),
+                          static_cast<ssize_t>(text.size()));
+    }
+    rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(0),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                      RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
+                      RD_KAFKA_V_KEY(key.data(), key.size()), RD_KAFKA_V_HEADERS(list),
+                      RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_END);
+  }
+  void flush() { REQUIRE(rd_kafka_flush(producer_, 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR); }
+  void fail_next(std::int16_t request, rd_kafka_resp_err_t error, std::size_t times) {
+    const std::vector<rd_kafka_resp_err_t> errors(times, error);
+    rd_kafka_mock_push_request_errors_array(cluster_, request, errors.size(), errors.data());
+  }
 
   /// Key and value of each message, partition by partition.
   std::vector<std::pair<std::string, std::string>> messages(const std::string& topic,
@@ -76,6 +105,7 @@ class Cluster {
 
   rd_kafka_t* owner_;
   rd_kafka_mock_cluster_t* cluster_;
+  rd_kafka_t* producer_;
 };
 
 }  // namespace streamobs::kafka

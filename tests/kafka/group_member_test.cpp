@@ -108,9 +108,7 @@ TEST_CASE("what brokers say of a commit is stored, refused or not known", "[kafk
   REQUIRE(member->subscribe({SourceText("in")}).has_value());
   taken_over(*member);
   const auto fate_with = [&](rd_kafka_resp_err_t error) {
-    const std::vector<rd_kafka_resp_err_t> errors(10, error);  // librdkafka may try again.
-    rd_kafka_mock_push_request_errors_array(cluster.mock(), kOffsetCommit, errors.size(),
-                                            errors.data());
+    cluster.fail_next(kOffsetCommit, error, 10);  // librdkafka may try again.
     const auto outcome = committed(*member, {{"in", 0, 42, {}}});
     rd_kafka_mock_clear_request_errors(cluster.mock(), kOffsetCommit);
     CHECK(outcome.error != RD_KAFKA_RESP_ERR_NO_ERROR);

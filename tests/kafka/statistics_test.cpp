@@ -9,6 +9,7 @@ TEST_CASE("statistics: brokers are read out of librdkafka's statistics") {
       "b:1/bootstrap":{"name":"b:1/bootstrap","nodeid":-1,"state":"UP","toppars":{}},
       "b:1/7":{"name":"b:1/7","nodeid":7,"state":"UP","rtt":{"avg":2500},
                "toppars":{"t-0":{"topic":"t","partition":0}}},
+      "TxnCoordinator":{"name":"TxnCoordinator","nodeid":7,"source":"logical","state":"UP","toppars":{}},
       "b:2/8":{"name":"b:2/8","nodeid":8,"state":"TRY_CONNECT","rtt":{"avg":0},"toppars":{}}}})");
   REQUIRE(brokers.has_value());
   REQUIRE(brokers->size() == 2);

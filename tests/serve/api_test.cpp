@@ -1,272 +1,27 @@
 #include "serve/api.h"
 
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <simdjson.h>
 
-#include "serve/assets.h"
-#include "support/catch.h"
-#include "support/http_fixture.h"
+#include "api_support.h"
 
 namespace {
 
 using namespace streamobs;  // NOLINT
+using test::ApiApp;
 using test::get;
-using test::HttpClient;
 using test::HttpResponse;
-using test::TestServer;
-
-constexpr Timestamp kNoon = 1'704'801'600 * kSecond;  // 2024-01-09T12:00:00Z
-
-std::shared_ptr<const WindowSchema> make_schema() {
-  WindowSchema schema;
-  schema.window = "service_metrics";
-  schema.stream = "requests";
-  schema.size = kMinute;
-  schema.keys = {{"service", {Kind::string, 0}}};
-  schema.metrics = {{"request_count", {Kind::integer, 0}},
-                    {"error_rate", {Kind::floating, 0}},
-                    {"total", {Kind::decimal, 2}}};
-  return std::make_shared<const WindowSchema>(std::move(schema));
-}
-
-WindowRow row(Timestamp start, const std::string& service, std::int64_t count, bool closed) {
-  WindowRow out;
-  out.start = start;
-  out.end = start + kMinute;
-  out.closed = closed;
-  out.keys = {Value::of_string(service)};
-  out.metrics = {Value::of_int(count), Value::of_null({Kind::floating, 0}),
-                 Value::of_decimal(1234, 2)};
-  return out;
-}
-
-Anomaly make_anomaly() {
-  Anomaly a;
-  a.id = "a1";
-  a.rule = "error_surge";
-  a.window = "service_metrics";
-  a.severity = Severity::high;
-  a.detected_at = kNoon + kMinute;
-  a.window_start = kNoon;
-  a.window_end = kNoon + kMinute;
-  a.keys = {{"service", Value::of_string("checkout")}};
-  a.metric_name = "error_rate";
-  a.metric_value = 0.5;
-  a.threshold_value = 0.25;
-  a.description = "much \"too\" many";
-  return a;
-}
-
-Incident make_incident() {
-  Incident i;
-  i.id = "i1";
-  i.keys = {{"service", Value::of_string("checkout")}};
-  i.severity = Severity::critical;
-  i.started_at = kNoon;
-  i.last_seen_at = kNoon + kMinute;
-  i.title = "title";
-  i.explanation = "words";
-  i.evidence = {"one", "two"};
-  i.anomaly_ids = {"a1"};
-  i.anomaly_count = 1;
-  i.revision = 2;
-  return i;
-}
-
-class FakeQueries final : public serve::Queries {
- public:
-  asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) override {
-    window_query = std::move(query);
-    Result<std::vector<WindowRow>> out = rows;
-    if (fails) out = fail(ErrorCode::unavailable, "the store is busy; try again");
-    co_return out;
-  }
-  asio::awaitable<Result<serve::MergedRows>> merged_rows(serve::MergeQuery query) override {
-    merge_query = std::move(query);
-    serve::MergedRows merged;
-    merged.rows = rows;
-    merged.resolutions = {store::Resolution::raw, store::Resolution::hourly};
-    Result<serve::MergedRows> out = std::move(merged);
-    co_return out;
-  }
-  Duration step_for(const store::WindowQuery&) const override { return step; }
-  asio::awaitable<Result<std::vector<Anomaly>>> anomalies(store::ListQuery query) override {
-    list_query = std::move(query);
-    Result<std::vector<Anomaly>> out = std::vector<Anomaly>{make_anomaly()};
-    co_return out;
-  }
-  asio::awaitable<Result<std::vector<Incident>>> incidents(store::ListQuery query) override {
-    list_query = std::move(query);
-    Result<std::vector<Incident>> out = std::vector<Incident>{make_incident()};
-    co_return out;
-  }
-  asio::awaitable<Result<std::vector<store::StoredDeadLetter>>> dead_letters(
-      store::DeadLetterQuery query) override {
-    list_query = query.list;
-    dead_letter_query = std::move(query);
-    store::StoredDeadLetter stored;
-    stored.id = 9;
-    stored.letter.reason = "bad_utf8";
-    stored.letter.stream = "requests";
-    stored.letter.received_at = kNoon;
-    stored.letter.payload = "{\"a\":\"\xff\"}";
-    Result<std::vector<store::StoredDeadLetter>> out = std::vector<store::StoredDeadLetter>{stored};
-    co_return out;
-  }
-  asio::awaitable<Result<std::vector<store::DeadLetterCount>>> dead_letter_counts() override {
-    store::DeadLetterCount count;
-    count.stream = "requests";
-    count.reason = "bad_utf8";
-    count.count = 3;
-    Result<std::vector<store::DeadLetterCount>> out = std::vector<store::DeadLetterCount>{count};
-    co_return out;
-  }
-
-  bool fails = false;
-  Duration step = 0;
-  std::vector<WindowRow> rows;
-  store::WindowQuery window_query;
-  serve::MergeQuery merge_query;
-  store::ListQuery list_query;
-  store::DeadLetterQuery dead_letter_query;
-};
-
-class FakeReplay final : public serve::LetterReplay {
- public:
-  asio::awaitable<Result<serve::ReplayReport>> replay(std::size_t,
-                                                      store::DeadLetterQuery which) override {
-    query = std::move(which);
-    serve::ReplayReport report;
-    report.accepted = 3;
-    report.rejected = 1;
-    report.repeated = 2;
-    report.passed_over = 1;
-    report.more = true;
-    report.stopped = "the disk is full";
-    report.failures = {{4, "late", "too late"}, {5, "", "cut"}};
-    Result<serve::ReplayReport> out = std::move(report);
-    if (busy) out = fail(ErrorCode::unavailable, "another one is under way");
-    co_return out;
-  }
-
-  bool busy = false;
-  store::DeadLetterQuery query;
-};
-
-constexpr std::string_view kPage = "<!doctype html><title>t</title>";
-constexpr serve::Asset kAssets[] = {
-    {"/index.html", "text/html; charset=utf-8", kPage, false},
-    {"/assets/app-1.js", "text/javascript; charset=utf-8", "let a = 1;", true},
-};
-
-struct App {
-  explicit App(http::HttpOptions options = {})
-      : open_windows(clock), live(clock, registry, nullptr, {}) {
-    serve::ApiContext context;
-    context.version = "0.1.0";
-    context.started_at = kNoon;
-    context.clock = &clock;
-    context.registry = &registry;
-    context.queries = &queries;
-    context.letter_replay = &letter_replay;
-    context.open_windows = &open_windows;
-    context.live = &live;
-    serve::StreamInfo stream;
-    stream.stream = "requests";
-    stream.time_field = "event_time";
-    Field field;
-    field.name = field.path = "latency_ms";
-    field.type = {Kind::floating, 0};
-    field.required = true;
-    stream.fields = {field};
-    stream.paths = {"/v1/extra"};
-    context.streams = {stream};
-    serve::WindowInfo window;
-    window.schema = schema;
-    window.allowed_lateness = 10 * kSecond;
-    window.emit_every = 2 * kSecond;
-    context.windows = {window};
-    // That both are the same window is enough to see what becomes of two.
-    context.views = {{"sizes", {{schema, "1m"}, {schema, "2m"}}, true}};
-    serve::EndpointOptions endpoint;
-    endpoint.path = "/v1/extra";
-    endpoint.window = SourceText("service_metrics");
-    endpoint.parameters = {{SourceText("svc"), SourceText("service"), true},
-                           {SourceText("last"), SourceText("windows"), false},
-                           {SourceText("format"), SourceText("format"), false}};
-    endpoint.shape = serve::EndpointOptions::Shape::list;
-    endpoint.windows = 60;
-    context.endpoints.push_back(endpoint);
-    endpoint.path = "/v1/latest";
-    endpoint.parameters.clear();
-    endpoint.shape = serve::EndpointOptions::Shape::object;
-    endpoint.order = serve::EndpointOptions::Order::oldest_first;
-    context.endpoints.push_back(endpoint);
-    context.stream_states = [] {
-      serve::StreamState state;
-      state.stream = "requests";
-      state.received = 5;
-      state.accepted = 4;
-      state.rejected = {{"bad_time", 1}};
-      state.watermark = kNoon;
-      state.newest_event_at = kNoon + kSecond;
-      return std::vector<serve::StreamState>{state};
-    };
-    context.pipeline = [] {
-      serve::PipelineState state;
-      state.threads = 2;
-      state.lanes = 2;
-      state.stages = {{"decode", 7, "events", 0.5, 1}};
-      state.sources = {{"demo", "demo", "requests", "running", 7, ""}};
-      state.sinks = {
-          {"out", "kafka", "service_metrics", "results", "waiting", 9, 0, 2, 300, kNoon}};
-      state.lookups = {{"prices", "prices.csv", 3, "00ff", kNoon, ""}};
-      state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
-      state.rules_configured = 3;
-      state.store.path = "x.db";
-      return state;
-    };
-    context.not_ready = [this] { return reason; };
-    add_api_routes(router, std::move(context));
-    serve::add_asset_routes(router, kAssets);
-    server.emplace(router, std::move(options));
-  }
-  HttpResponse ask(const std::string& request) {
-    HttpClient client = server->connect();
-    const auto response = client.ask(request);
-    REQUIRE(response);
-    if (response->header("content-type").find("/json") != std::string::npos) {
-      simdjson::dom::parser parser;
-      INFO(response->body);
-      CHECK(parser.parse(response->body).error() == simdjson::SUCCESS);
-    }
-    return *response;
-  }
-  HttpResponse fetch(const std::string& path) { return ask(get(path)); }
-  HttpResponse post(const std::string& path) {
-    return ask("POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
-  }
-
-  ManualClock clock{kNoon + 90 * kSecond};
-  telemetry::Registry registry;
-  FakeQueries queries;
-  FakeReplay letter_replay;
-  serve::OpenWindows open_windows;
-  serve::LiveHub live;
-  std::optional<std::string> reason;
-  const std::shared_ptr<const WindowSchema> schema = make_schema();
-  http::Router router;
-  std::optional<TestServer> server;
-};
+using test::kNoon;
+using test::kPage;
+using test::row;
 
 }  // namespace
 
 TEST_CASE("streams and windows are listed", "[serve]") {
-  App app;
+  ApiApp app;
   CHECK(
       app.fetch("/api/v1/streams").body ==
       R"({"rows":[{"stream":"requests","time_field":"event_time","fields":[{"name":"latency_ms",)"
@@ -286,7 +41,7 @@ TEST_CASE("streams and windows are listed", "[serve]") {
 }
 
 TEST_CASE("window rows come from the store, with open ones beside them", "[serve]") {
-  App app;
+  ApiApp app;
   app.queries.rows = {row(kNoon, "checkout", 10, true)};
   WindowBatch batch;
   batch.schema = app.schema;
@@ -329,7 +84,7 @@ TEST_CASE("window rows come from the store, with open ones beside them", "[serve
 }
 
 TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
-  App app;
+  ApiApp app;
   // Not within CHECK: g++ mistakes quotes in a raw string there.
   const std::string one =
       R"({"rows":[{"id":"a1","rule":"error_surge","anomaly_type":"error_surge","window":)"
@@ -359,7 +114,7 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
 }
 
 TEST_CASE("the API's description and its routes are the same", "[serve]") {
-  App app;
+  ApiApp app;
   simdjson::dom::parser parser;
   const HttpResponse answer = app.fetch("/api/v1/openapi.json");
   REQUIRE(answer.status == 200);
@@ -394,7 +149,7 @@ TEST_CASE("the API's description and its routes are the same", "[serve]") {
 }
 
 TEST_CASE("the rows of a view are those of its windows, the newest first", "[serve]") {
-  App app;
+  ApiApp app;
   app.queries.rows = {row(kNoon + kMinute, "b", 4, true), row(kNoon, "a", 1, true)};
   app.queries.rows[1].overflow = true;
   const HttpResponse csv =
@@ -421,7 +176,7 @@ TEST_CASE("the rows of a view are those of its windows, the newest first", "[ser
 }
 
 TEST_CASE("endpoints that the config declares answer with a window's rows", "[serve]") {
-  App app;
+  ApiApp app;
   app.queries.rows = {row(kNoon + kMinute, "checkout", 11, true), row(kNoon, "a", 1, true),
                       row(kNoon, "b", 2, true)};
   const HttpResponse list = app.fetch("/v1/extra?svc=checkout");
@@ -449,7 +204,7 @@ TEST_CASE("endpoints that the config declares answer with a window's rows", "[se
 }
 
 TEST_CASE("dead letters are asked for by page, downloaded and replayed", "[serve]") {
-  App app;
+  ApiApp app;
   const HttpResponse lines =
       app.fetch("/api/v1/dead-letters?format=ndjson&below_id=12&replayed=false&source=http");
   CHECK(lines.body.ends_with("}\n"));
@@ -482,26 +237,42 @@ TEST_CASE("dead letters are asked for by page, downloaded and replayed", "[serve
 }
 
 TEST_CASE("the pipeline is shown", "[serve]") {
-  App app;
+  ApiApp app;
   CHECK(
       app.fetch("/api/v1/pipeline").body ==
       R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
       R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
       R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
-      R"("events":7,"detail":""}],"sinks":[{"sink":"out","type":"kafka","from":"service_metrics",)"
+      R"("events":7,"detail":"","errors":0,"last_error":null,"topics":null},)"
+      R"({"source":"orders","type":"kafka","stream":"requests","state":"waiting","events":8,)"
+      R"("detail":"","errors":1,"last_error":{"at":"2024-01-09T12:00:00Z","error":"gone",)"
+      R"("advice":""},"topics":{"messages":8,"lag":5,"brokers_up":1,"round_trip_seconds":null,)"
+      R"("partitions":[{"topic":"t","partition":0,"next":8,"lag":5,"held":true,)"
+      R"("ahead_seconds":1.5},{"topic":"t","partition":1,"next":0,"lag":null,"held":false,)"
+      R"("ahead_seconds":null}],"group":{"group":"g","instance":"a","state":"joining",)"
+      R"("generation":null,"rebalances":1,"proposed_ranges":2,"discarded_ranges":3,)"
+      R"("discarded_events":4,"refused_commits":5}}}],)"
+      R"("sinks":[{"sink":"out","type":"kafka","from":"service_metrics",)"
       R"("topic":"results","state":"waiting","sent":9,"dropped":0,"outbox_rows":2,)"
-      R"("outbox_bytes":300,"oldest_at":"2024-01-09T12:00:00Z"}],"lookups":[{"lookup":"prices",)"
+      R"("outbox_bytes":300,"oldest_at":"2024-01-09T12:00:00Z","outbox_bytes_max":1000,)"
+      R"("required":true,"refused":1,"brokers_up":2,"transaction_seconds":0.25,"errors":3,)"
+      R"("last_error":{"at":"2024-01-09T12:00:00Z","error":"away","advice":"wait"}}],)"
+      R"("lookups":[{"lookup":"prices",)"
       R"("file":"prices.csv","rows":3,"version":"00ff","since":"2024-01-09T12:00:00Z",)"
-      R"("error":""}],"rules":[{"rule":"error_surge","window":"service_metrics",)"
+      R"("error":""}],"joins":[{"join":"calls","left":"asked","right":"answered","rows":5,)"
+      R"("unmatched_left":2,"unmatched_right":1,"pushed_out":0,"pending":4,"pending_bytes":900}],)"
+      R"("rules":[{"rule":"error_surge","window":"service_metrics",)"
       R"("key":"checkout","phase":"ok","history_windows":9,"warmup_windows":5,)"
       R"("last_window_end":"2024-01-09T12:00:00Z"}],"rules_configured":3,"store":{"path":"x.db","bytes":0,)"
-      R"("rows_written":0,"outbox":0,"last_commit_at":null}})");
+      R"("rows_written":0,"outbox":0,"last_commit_at":null,"archives":[{"window":"service_metrics",)"
+      R"("resolution":"raw","directory":"/d/old","failures":2,"error":"no room",)"
+      R"("since":"2024-01-09T12:00:00Z"}]}})");
 }
 
 TEST_CASE("health, metrics and version", "[serve]") {
   http::HttpOptions options;
   options.token = "t";
-  App app(options);
+  ApiApp app(options);
   for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy", "/readyz", "/-/ready"}) {
     CHECK(app.fetch(path).status == 200);
   }
@@ -528,7 +299,7 @@ TEST_CASE("health, metrics and version", "[serve]") {
 TEST_CASE("the page is served, without a token, and kept as long as it may be", "[serve]") {
   http::HttpOptions options;
   options.token = "t";
-  App app(options);
+  ApiApp app(options);
   const HttpResponse page = app.fetch("/");
   CHECK(page.status == 200);
   CHECK(page.body == kPage);

@@ -128,6 +128,36 @@ TEST_CASE("samples push nothing else out, and who falls behind in them is cut of
   CHECK(back.read_until("\n\n").find("event: stream") != std::string::npos);
 }
 
+TEST_CASE("only what a reader has asked for counts against it", "[serve]") {
+  App app;
+  HttpClient samples = app.join("?events=stream&streams=other", "", 4'096);
+  HttpClient windows = app.join("?events=window&windows=b", "", 4'096);
+  // So much that both writes stall, and no more than is kept.
+  constexpr int kLarge = 15;
+  const std::string large = '"' + std::string(250 << 10, 'x') + '"';
+  for (int i = 0; i < kLarge; ++i) {
+    app.hub.feed(1).show({large});
+    app.hub.process(window(kB, i, 1'000));
+  }
+  for (std::size_t i = 0; i < 2 * serve::LiveHub::kMessagesMax; ++i) {
+    app.hub.feed(0).show({"1"});
+    if (i < serve::LiveHub::kMessagesMax - kLarge) app.hub.process(window(kA, 1));
+  }
+  app.hub.feed(1).show({"2"});
+  for (int i = 0; i < kLarge; ++i) {
+    CHECK(samples.read_until("\n\n").find(sample("other", large, 0)) != std::string::npos);
+    CHECK(windows.read_until("\n\n").find("\"window\":\"b\"") != std::string::npos);
+  }
+  CHECK(samples.read_until("\n\n").find(sample("other", "2", 0)) != std::string::npos);
+  // Windows that it has not asked for may push out its place, as long as it has what it wants.
+  for (std::size_t i = 0; i < 2 * serve::LiveHub::kMessagesMax; ++i) {
+    app.hub.process(window(kA, 1));
+  }
+  app.hub.process(window(kB, 7));
+  CHECK(windows.read_until("\n\n").find(data_of("b", 7)) != std::string::npos);
+  CHECK(app.registry.value("streamobs_live_cut_off_total") == 0);
+}
+
 TEST_CASE("samples and results come in the order of their ids", "[serve]") {
   App app;
   HttpClient client = app.join("?streams=requests,other");

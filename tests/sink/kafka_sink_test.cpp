@@ -47,7 +47,7 @@ struct Sending {
     made.kafka.client.brokers = SourceText(cluster.brokers());
     threads.emplace(1);
     sink = std::make_unique<KafkaSink>(made, KafkaSink::Origin{kLog, log_end}, *database,
-                                       asio::make_strand(threads->executor()), metrics);
+                                       asio::make_strand(threads->executor()), clock, metrics);
     database->on_commit([this] { sink->notify(); });
     tasks.emplace([](const std::string& name, const std::exception_ptr&) {
       FAIL_CHECK(name << " ended with an exception");
@@ -93,6 +93,7 @@ struct Sending {
 
   TempDir temp;
   kafka::Cluster cluster{{{"results", 1}, {"streamobs-markers", 1}}};
+  ManualClock clock{kNoon};
   telemetry::Registry metrics;
   std::unique_ptr<store::Database> database;
   std::unique_ptr<KafkaSink> sink;
@@ -112,6 +113,8 @@ TEST_CASE("what is stored is sent, in order, with a marker", "[sink]") {
   s.store(7, 15, 3'000);  // More than a transaction takes.
   REQUIRE(s.wait_until_empty());
   CHECK(s.sink->sent() == 3'015);
+  CHECK(s.sink->transaction_seconds() > 0);
+  CHECK_FALSE(s.sink->troubles().last());
   s.stop();
   CHECK(s.keys() == s.expected);
   const std::string marker = s.newest_marker();
@@ -230,6 +233,13 @@ TEST_CASE("a sink whose brokers are away ends when it is told to", "[sink]") {
   s.start();
   s.store(3, 0, 10);
   REQUIRE(s.wait_for([&] { return s.sink->state() == KafkaSink::State::retrying; }));
+  const auto told = s.sink->troubles().last();
+  REQUIRE(told);
+  CHECK_FALSE(told->error.empty());
+  CHECK(told->advice.find("are the brokers up") != std::string::npos);
+  CHECK(told->at == kNoon);
+  CHECK(s.metrics.total("streamobs_sink_errors_total", {{"sink", "out"}}) >= 1);
+  CHECK(s.sink->transaction_seconds() == 0);
   s.stop(kSecond);
   CHECK(s.database->outbox_stats("out").rows == 10);
   rd_kafka_mock_broker_set_up(s.cluster.mock(), 1);

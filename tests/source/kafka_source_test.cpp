@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "flow/asio.h"
+#include "kafka/cluster.h"
 #include "source/sources.h"
 #include "support/catch.h"
 
@@ -24,64 +25,10 @@ using namespace streamobs::source;
 
 namespace {
 
+using kafka::Cluster;
+
 constexpr std::int16_t kFetch = 1;  // Of the protocol.
 constexpr std::int16_t kMetadata = 3;
-
-rd_kafka_t* make_producer(const std::string& brokers) {
-  rd_kafka_conf_t* conf = rd_kafka_conf_new();
-  char why[256];
-  if (!brokers.empty()) {
-    rd_kafka_conf_set(conf, "bootstrap.servers", brokers.c_str(), why, sizeof why);
-  }
-  return rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-}
-
-/// Brokers within this process, and a client that produces.
-class Cluster {
- public:
-  explicit Cluster(std::map<std::string, int> topics)
-      : owner_(make_producer("")), cluster_(rd_kafka_mock_cluster_new(owner_, 1)) {
-    for (const auto& [topic, partitions] : topics) create(topic, partitions);
-    producer_ = make_producer(brokers());
-  }
-  ~Cluster() {
-    rd_kafka_destroy(producer_);
-    rd_kafka_mock_cluster_destroy(cluster_);
-    rd_kafka_destroy(owner_);
-  }
-  void create(const std::string& topic, int partitions) {
-    rd_kafka_mock_topic_create(cluster_, topic.c_str(), partitions, 1);
-  }
-  std::string brokers() const { return rd_kafka_mock_cluster_bootstraps(cluster_); }
-  void produce(const std::string& topic, std::int32_t partition, std::string message) {
-    rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(partition),
-                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                      RD_KAFKA_V_VALUE(message.data(), message.size()), RD_KAFKA_V_END);
-  }
-  void produce_with(const std::string& topic, const std::string& value, const std::string& key,
-                    const std::map<std::string, std::string>& headers, std::int64_t time_ms) {
-    rd_kafka_headers_t* list = rd_kafka_headers_new(headers.size());
-    for (const auto& [name, text] : headers) {
-      rd_kafka_header_add(list, name.data(), static_cast<ssize_t>(name.size()), text.data(),
-                          static_cast<ssize_t>(text.size()));
-    }
-    rd_kafka_producev(producer_, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(0),
-                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                      RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-                      RD_KAFKA_V_KEY(key.data(), key.size()), RD_KAFKA_V_HEADERS(list),
-                      RD_KAFKA_V_TIMESTAMP(time_ms), RD_KAFKA_V_END);
-  }
-  void flush() { REQUIRE(rd_kafka_flush(producer_, 20'000) == RD_KAFKA_RESP_ERR_NO_ERROR); }
-  void fail_next(std::int16_t request, rd_kafka_resp_err_t error, std::size_t times) {
-    const std::vector<rd_kafka_resp_err_t> errors(times, error);
-    rd_kafka_mock_push_request_errors_array(cluster_, request, errors.size(), errors.data());
-  }
-
- private:
-  rd_kafka_t* owner_;
-  rd_kafka_mock_cluster_t* cluster_;
-  rd_kafka_t* producer_ = nullptr;
-};
 
 class Sink final : public BlockSink {
  public:
@@ -135,6 +82,8 @@ struct Stage {
   std::atomic<bool> stop{false};
   telemetry::Registry metrics;
   std::map<std::uint32_t, ResumeState> resume;
+  std::vector<PartitionProgress> partitions;           ///< At the end of the last run.
+  std::optional<telemetry::Troubles::Told> complaint;  ///< Likewise.
   SourceOptions options;
 
   explicit Stage(const Cluster& cluster, std::vector<SourceText> topics = {"t"}) {
@@ -164,6 +113,8 @@ struct Stage {
     context.restart();
     context.run_for(std::chrono::seconds(30));
     REQUIRE(outcome.has_value());
+    partitions = source->progress().partition_table.get();
+    complaint = source->progress().troubles.last();
     return *outcome;
   }
   /// As the log would have it for the next life.
@@ -226,6 +177,13 @@ TEST_CASE("kafka: all partitions are read, and come in together before the first
     CHECK(stage.sink.places[block.origin.partition].file == block.origin.name);
   }
   CHECK(stage.metrics.value("streamobs_kafka_messages_total", {{"source", "k"}}) == 1500);
+  REQUIRE(stage.partitions.size() == 3);
+  for (std::int32_t number = 0; number < 3; ++number) {
+    const PartitionProgress& shown = stage.partitions[static_cast<std::size_t>(number)];
+    CHECK((shown.topic == "t" && shown.partition == number && shown.next <= 500));
+    CHECK((!shown.held && !shown.ahead));
+  }
+  CHECK_FALSE(stage.complaint);
 }
 
 TEST_CASE("kafka: cut anywhere, each message comes once") {
@@ -328,6 +286,8 @@ TEST_CASE("kafka: messages that expired unread end the source, unless it may go 
   SECTION("stop") {
     const Result<> ended = stage.run();
     REQUIRE(ended.has_error());
+    REQUIRE(stage.complaint);
+    CHECK(stage.complaint->error == ended.error().message);
     CHECK(says(ended, "source k: topic t, partition 0: message 3 was to be read next"));
     CHECK(says(ended, "to 400: those before have expired"));
     CHECK(says(ended, "on_gap = \"continue\" in [source.k]"));

@@ -83,15 +83,6 @@ std::unique_ptr<Database> open_archiving(const std::string& path, Duration keep 
   return std::move(*database);
 }
 
-void keep_up(Database& database) {
-  for (int i = 0; i < 1'000; ++i) {
-    const Result<bool> more = database.keep_up();
-    if (more.has_error()) FAIL(more.error().message);
-    if (!*more) return;
-  }
-  FAIL("there is no end to it");
-}
-
 std::size_t rows_left(const Database& database) {
   WindowQuery query;
   query.window = "w";
@@ -138,11 +129,27 @@ TEST_CASE("an archive that cannot be written keeps its rows in the database", "[
   const auto database = open_archiving(temp.database());
   write(*database,
         {batch(minutes(), {row_of(kDayOne, "a", 1), row_of(kDayOne + 5 * kDay, "a", 2)})});
+  REQUIRE(database->archives().size() == 1);
+  CHECK(database->archives()[0].window == "w");
+  CHECK(database->archives()[0].resolution == Resolution::raw);
+  CHECK(database->archives()[0].directory == temp.file("archive/w/raw"));
+  CHECK(database->archives()[0].failures == 0);
+  CHECK(database->archives()[0].error.empty());
   keep_up(*database);
+  const ArchiveState first = database->archives()[0];
+  CHECK(first.failures == 1);
+  CHECK(first.error.find(temp.file("archive")) != std::string::npos);
+  CHECK(first.since != 0);
+  keep_up(*database);
+  CHECK(database->archives()[0].failures == 2);
+  CHECK(database->archives()[0].since == first.since);
   CHECK(rows_left(*database) == 2);
   CHECK(database->reach("w", Resolution::raw).removed_until == kMinTimestamp);
   std::filesystem::remove(temp.file("archive"));
   keep_up(*database);
+  CHECK(database->archives()[0].failures == 2);
+  CHECK(database->archives()[0].error.empty());
+  CHECK(database->archives()[0].since == 0);
   CHECK(rows_left(*database) == 1);
   CHECK(lines_in(temp.file("archive/w/raw/2024-01-09.ndjson.gz")) ==
         std::vector<std::string>{line_of(row_of(kDayOne, "a", 1))});
@@ -180,7 +187,7 @@ TEST_CASE("a row is in the archive once, whatever fails and whatever is undone",
       REQUIRE(connection->execute("BEGIN").has_value());
       const auto done = archive->advance(*connection, from, until, 1 + random() % 30);
       REQUIRE(done.has_value());
-      if (!archive->error().empty()) ++failures;
+      if (!archive->state().error.empty()) ++failures;
       if (random() % 5 == 0) {
         REQUIRE(connection->execute("ROLLBACK").has_value());
         if (random() % 2 == 0) {  // The process has ended.

@@ -58,15 +58,6 @@ std::unique_ptr<Database> open_keeping(const std::string& path, WindowKeep keep,
   return std::move(*database);
 }
 
-void keep_up(Database& database) {
-  for (int i = 0; i < 1'000; ++i) {
-    const Result<bool> more = database.keep_up();
-    if (more.has_error()) FAIL(more.error().message);
-    if (!*more) return;
-  }
-  FAIL("there is no end to it");
-}
-
 /// start, key → sum.
 using Sums = std::map<std::pair<Timestamp, std::string>, std::int64_t>;
 

@@ -162,6 +162,16 @@ inline void write(Database& database, const Records& records, std::uint64_t posi
   if (written.has_error()) FAIL(written.error().message);
 }
 
+/// Until nothing is left to be merged, archived or removed.
+inline void keep_up(Database& database) {
+  for (int i = 0; i < 1'000; ++i) {
+    const Result<bool> more = database.keep_up();
+    if (more.has_error()) FAIL(more.error().message);
+    if (!*more) return;
+  }
+  FAIL("there is no end to it");
+}
+
 inline DeadLetter letter(std::string stream, std::string reason, Timestamp received_at) {
   DeadLetter made;
   made.stream = std::move(stream);

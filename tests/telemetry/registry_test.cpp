@@ -223,6 +223,13 @@ TEST_CASE("a handle is the same for the same name and labels, in any order", "[t
   CHECK(registry.value("n_total", {{"y", "2"}, {"x", "1"}}) == 7);
   CHECK(registry.value("n_total") == 0);
   CHECK(registry.value("nothing") == 0);
+  registry.counter("n_total", "N.", {{"x", "1"}, {"y", "3"}}).add(5);
+  registry.counter("n_total", "N.", {{"x", "2"}, {"y", "3"}}).add(100);
+  CHECK(registry.total("n_total", {{"x", "1"}}) == 12);
+  CHECK(registry.total("n_total", {{"y", "3"}, {"x", "1"}}) == 5);
+  CHECK(registry.total("n_total", {}) == 112);
+  CHECK(registry.total("n_total", {{"x", "3"}}) == 0);
+  CHECK(registry.total("nothing", {}) == 0);
 }
 
 TEST_CASE("further series share one once there are too many", "[telemetry]") {

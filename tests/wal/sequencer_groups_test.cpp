@@ -6,8 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/catch.h"
-#include "wal/sequencer.h"
+#include "sequencer_support.h"
 
 namespace {
 
@@ -21,48 +20,14 @@ using wal::RangeDiscarded;
 using wal::Sequenced;
 using wal::Sequencer;
 
-constexpr Duration kIdleTimeout = 10 * kSecond;
-const auto kNobodyBusy = [](const PartitionId&) { return false; };
+using test::block;
+using test::joined;
+using test::kIdleTimeout;
+using test::kNobodyBusy;
+using test::snapshot_of;
 
 Sequencer fresh() {
-  wal::StreamTiming timing;
-  timing.name = "stream";
-  timing.idle_timeout = kIdleTimeout;
-  timing.may_go_on = true;
-  timing.grids.push_back({kMinute, 0});
-  timing.closing_watermark = [](Timestamp t) { return (t / kMinute + 1) * kMinute; };
-  Sequencer sequencer({timing});
-  sequencer.add_source(0, "topic", 0, false);
-  sequencer.add_source(1, "(http)", 0, false);
-  return sequencer;
-}
-
-const StreamSchema kSchema;
-
-EventBatchPtr batch(std::uint32_t partition, std::uint64_t number, Timestamp time_max) {
-  auto b = std::make_unique<EventBatch>();
-  b->schema = &kSchema;
-  b->origin.partition = partition;
-  b->origin.number = number;
-  b->origin.resume.file = "t/" + std::to_string(partition);
-  b->origin.resume.offset = number * 10;
-  b->rows = 1;
-  b->time_max = time_max;
-  return b;
-}
-
-PartitionsJoined joined(const std::vector<std::uint32_t>& partitions) {
-  PartitionsJoined record;
-  for (const std::uint32_t p : partitions) {
-    record.partitions.push_back({p, {"t/" + std::to_string(p), 0, 0, 5, 0, 0}});
-  }
-  return record;
-}
-
-std::string snapshot_of(const Sequencer& sequencer) {
-  std::string bytes;
-  sequencer.snapshot(bytes);
-  return bytes;
+  return test::of_topic(false);
 }
 
 }  // namespace
@@ -71,8 +36,8 @@ TEST_CASE("groups: a partition that left holds nobody back until it joins again"
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
-  sequencer.admit(batch(0, 1, kHour), 0, out);
-  sequencer.admit(batch(1, 1, kMinute), 0, out);
+  sequencer.admit(block(0, 1, kHour), 0, out);
+  sequencer.admit(block(1, 1, kMinute), 0, out);
   CHECK(sequencer.watermark(0) == kMinute);
   out.clear();
   sequencer.leave(0, {1}, 7, out);
@@ -85,9 +50,9 @@ TEST_CASE("groups: a partition that left holds nobody back until it joins again"
   CHECK(std::get<Mark>(out[1].what).watermark == kHour);
   out.clear();
   sequencer.join(joined({1}), out);
-  sequencer.admit(batch(0, 2, 2 * kHour), 0, out);
+  sequencer.admit(block(0, 2, 2 * kHour), 0, out);
   CHECK(sequencer.watermark(0) == kHour);
-  sequencer.admit(batch(1, 2, kHour + kMinute), 0, out);
+  sequencer.admit(block(1, 2, kHour + kMinute), 0, out);
   CHECK(sequencer.watermark(0) == kHour + kMinute);
 }
 
@@ -96,8 +61,8 @@ TEST_CASE("groups: who is left with nothing goes by the wall clock only after th
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
-  sequencer.admit(batch(0, 1, kHour), kHour, out);
-  sequencer.admit(batch(1, 1, kHour), kHour, out);
+  sequencer.admit(block(0, 1, kHour), kHour, out);
+  sequencer.admit(block(1, 1, kHour), kHour, out);
   out.clear();
   sequencer.leave(0, {0, 1, 9}, kHour, out);
   CHECK(out.empty());
@@ -114,7 +79,7 @@ TEST_CASE("groups: leaving what is not there says nothing", "[wal]") {
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0}), out);
-  sequencer.admit(batch(0, 1, kHour), 0, out);
+  sequencer.admit(block(0, 1, kHour), 0, out);
   const std::string before = snapshot_of(sequencer);
   out.clear();
   sequencer.leave(0, {}, 0, out);
@@ -127,11 +92,11 @@ TEST_CASE("groups: behind a discarded block the next one is the next", "[wal]") 
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({3}), out);
-  sequencer.admit(batch(3, 1, kHour), 0, out);
+  sequencer.admit(block(3, 1, kHour), 0, out);
   out.clear();
   sequencer.discard({0, {0, 3}, 2}, out);
   sequencer.discard({0, {0, 3}, 3}, out);
-  sequencer.admit(batch(3, 4, kHour), 0, out);
+  sequencer.admit(block(3, 4, kHour), 0, out);
   REQUIRE(out.size() == 3);
   CHECK(std::get<RangeDiscarded>(out[1].what).number == 3);
   CHECK(std::get<EventBatchPtr>(out[2].what)->origin.number == 4);
@@ -169,7 +134,7 @@ TEST_CASE("groups: replayed from any snapshot they come to the same", "[wal]") {
       } else if (what < 8) {
         const std::uint32_t partition = owned[random() % owned.size()];
         const Timestamp time = now - static_cast<Duration>(random() % (90 * kSecond));
-        live.admit(batch(partition, ++numbers[partition], time), now, out);
+        live.admit(block(partition, ++numbers[partition], time), now, out);
       } else if (what < 10) {
         const std::uint32_t partition = owned[random() % owned.size()];
         live.discard({now, {0, partition}, ++numbers[partition]}, out);
@@ -180,29 +145,7 @@ TEST_CASE("groups: replayed from any snapshot they come to the same", "[wal]") {
       if (random() % 10 == 0) snapshots.emplace_back(history.size(), snapshot_of(live));
     }
     const std::string end = snapshot_of(live);
-    for (const auto& [from, bytes] : snapshots) {
-      INFO("seed " << seed << " from " << from);
-      Sequencer again = fresh();
-      REQUIRE(again.restore(bytes).has_value());
-      std::vector<Sequenced> said;
-      for (std::size_t i = from; i < history.size(); ++i) {
-        const Sequenced& item = history[i];
-        Result<> replayed;
-        if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
-          const BlockOrigin& origin = (*b)->origin;
-          replayed = again.replay(item.position,
-                                  batch(origin.partition, origin.number, (*b)->time_max), said);
-        } else if (const auto* advanced = std::get_if<Advanced>(&item.what)) {
-          replayed = again.replay(item.position, *advanced, said);
-        } else if (const auto* join = std::get_if<PartitionsJoined>(&item.what)) {
-          replayed = again.replay(item.position, *join, said);
-        } else if (const auto* range = std::get_if<RangeDiscarded>(&item.what)) {
-          replayed = again.replay(item.position, *range, said);
-        }
-        REQUIRE(replayed.has_value());
-      }
-      REQUIRE(said.size() == history.size() - from);
-      CHECK((snapshot_of(again) == end));
-    }
+    INFO("seed " << seed);
+    test::check_replays(false, history, snapshots, end);
   }
 }

@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "support/catch.h"
-#include "wal/sequencer.h"
+#include "sequencer_support.h"
 
 namespace {
 
@@ -20,54 +19,15 @@ using wal::PartitionsJoined;
 using wal::Sequenced;
 using wal::Sequencer;
 
-constexpr Duration kIdleTimeout = 10 * kSecond;
+using test::block;
+using test::joined;
+using test::kIdleTimeout;
+using test::kNobodyBusy;
+using test::snapshot_of;
 
 Sequencer fresh() {
-  wal::StreamTiming timing;
-  timing.name = "stream";
-  timing.idle_timeout = kIdleTimeout;
-  timing.may_go_on = true;
-  timing.grids.push_back({kMinute, 0});
-  timing.closing_watermark = [](Timestamp t) { return (t / kMinute + 1) * kMinute; };
-  Sequencer sequencer({timing});
-  sequencer.add_source(0, "topic", 0, true);
-  sequencer.add_source(1, "(http)", 0, false);
-  return sequencer;
+  return test::of_topic(true);
 }
-
-const StreamSchema kSchema;
-
-EventBatchPtr batch(std::uint32_t partition, std::uint64_t number, Timestamp time_max,
-                    std::uint32_t source = 0) {
-  auto b = std::make_unique<EventBatch>();
-  b->schema = &kSchema;
-  b->origin.source_id = source;
-  b->origin.partition = partition;
-  b->origin.number = number;
-  if (source == 0) {
-    b->origin.resume.file = "t/" + std::to_string(partition);
-    b->origin.resume.offset = number * 10;
-  }
-  b->rows = 1;
-  b->time_max = time_max;
-  return b;
-}
-
-PartitionsJoined joined(std::vector<std::uint32_t> partitions) {
-  PartitionsJoined record;
-  for (const std::uint32_t p : partitions) {
-    record.partitions.push_back({p, {"t/" + std::to_string(p), 0, 0, 5, 0, 0}});
-  }
-  return record;
-}
-
-std::string snapshot_of(const Sequencer& sequencer) {
-  std::string bytes;
-  sequencer.snapshot(bytes);
-  return bytes;
-}
-
-const auto kNobodyBusy = [](const PartitionId&) { return false; };
 
 }  // namespace
 
@@ -75,14 +35,14 @@ TEST_CASE("partitions: a slow one is not made late by a fast one", "[wal]") {
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
-  sequencer.admit(batch(0, 1, kHour), 0, out);
+  sequencer.admit(block(0, 1, kHour), 0, out);
   CHECK(sequencer.watermark(0) == kMinTimestamp);  // Partition 1 has not been heard.
   out.clear();
-  sequencer.admit(batch(1, 1, 10 * kMinute), 0, out);
+  sequencer.admit(block(1, 1, 10 * kMinute), 0, out);
   CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.others_time == kHour);
   CHECK(std::get<EventBatchPtr>(out[0].what)->stamp.partition_time == kMinTimestamp);
   CHECK(sequencer.watermark(0) == 10 * kMinute);
-  sequencer.admit(batch(1, 2, 2 * kHour), 0, out);
+  sequencer.admit(block(1, 2, 2 * kHour), 0, out);
   CHECK(sequencer.watermark(0) == kHour);
 }
 
@@ -91,12 +51,12 @@ TEST_CASE("partitions: each has its own order of blocks", "[wal]") {
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
   out.clear();
-  sequencer.admit(batch(1, 2, 1), 0, out);
+  sequencer.admit(block(1, 2, 1), 0, out);
   CHECK(out.empty());
-  sequencer.admit(batch(0, 1, 1), 0, out);  // Does not wait for the other's first block.
+  sequencer.admit(block(0, 1, 1), 0, out);  // Does not wait for the other's first block.
   CHECK(std::get<EventBatchPtr>(out[0].what)->origin.partition == 0);
   out.clear();
-  sequencer.admit(batch(1, 1, 1), 0, out);
+  sequencer.admit(block(1, 1, 1), 0, out);
   std::vector<std::uint64_t> numbers;
   for (const Sequenced& item : out) {
     if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
@@ -112,7 +72,7 @@ TEST_CASE("partitions: a silent one is left out, one that is behind is not", "[w
     Sequencer sequencer = fresh();
     std::vector<Sequenced> out;
     sequencer.join(joined({0, 1, 2}), out);
-    sequencer.admit(batch(2, 1, kHour), 0, out);
+    sequencer.admit(block(2, 1, kHour), 0, out);
     const auto busy = [behind](const PartitionId& id) {
       return id.partition == 2 || (behind && id.partition == 1);
     };
@@ -134,14 +94,14 @@ TEST_CASE("partitions: one that joins again is waited for again", "[wal]") {
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
-  sequencer.admit(batch(0, 1, kMinute), 0, out);
+  sequencer.admit(block(0, 1, kMinute), 0, out);
   const auto busy = [](const PartitionId& id) { return id.partition == 0; };
   for (Timestamp now = 0; now <= kIdleTimeout; now += kSecond) sequencer.tick(now, busy, out);
   REQUIRE(sequencer.watermark(0) == kMinute);  // Without partition 1.
   sequencer.join(joined({0, 1}), out);         // The process has started again.
-  sequencer.admit(batch(0, 2, kHour), 0, out);
+  sequencer.admit(block(0, 2, kHour), 0, out);
   CHECK(sequencer.watermark(0) == kMinute);
-  sequencer.admit(batch(1, 1, 2 * kMinute), 0, out);
+  sequencer.admit(block(1, 1, 2 * kMinute), 0, out);
   CHECK(sequencer.watermark(0) == 2 * kMinute);
 }
 
@@ -152,7 +112,7 @@ TEST_CASE("partitions: the place of one is known from its joining on", "[wal]") 
   CHECK(sequencer.partitions_of(0) == std::vector<std::uint32_t>{0, 3});
   REQUIRE(sequencer.resume_of(0, 3).places.size() == 1);
   CHECK(sequencer.resume_of(0, 3).places[0].offset == 5);
-  sequencer.admit(batch(3, 1, 0), 0, out);
+  sequencer.admit(block(3, 1, 0), 0, out);
   REQUIRE(sequencer.resume_of(0, 3).places.size() == 1);
   CHECK(sequencer.resume_of(0, 3).places[0].file == "t/3");
   CHECK(sequencer.resume_of(0, 3).places[0].offset == 10);
@@ -164,11 +124,11 @@ TEST_CASE("partitions: a source ends when the blocks of all of them are through"
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   sequencer.join(joined({0, 1}), out);
-  sequencer.admit(batch(0, 1, 30 * kSecond), 0, out);
+  sequencer.admit(block(0, 1, 30 * kSecond), 0, out);
   sequencer.end_source(0, 3, kHour, out);
-  sequencer.admit(batch(1, 1, 40 * kSecond), kHour, out);
+  sequencer.admit(block(1, 1, 40 * kSecond), kHour, out);
   CHECK(sequencer.watermark(0) == 30 * kSecond);
-  sequencer.admit(batch(1, 2, 50 * kSecond), kHour, out);
+  sequencer.admit(block(1, 2, 50 * kSecond), kHour, out);
   CHECK(sequencer.watermark(0) == kMinute);
   CHECK(sequencer.idle(0));
 }
@@ -207,7 +167,7 @@ TEST_CASE("partitions: what no source can have is refused", "[wal]") {
   Sequencer sequencer = fresh();
   std::vector<Sequenced> out;
   CHECK(sequencer.replay(1, joined({BlockOrigin::kPartitionsMax}), out).has_error());
-  CHECK(sequencer.replay(1, batch(BlockOrigin::kPartitionsMax, 1, 0), out).has_error());
+  CHECK(sequencer.replay(1, block(BlockOrigin::kPartitionsMax, 1, 0), out).has_error());
   CHECK(
       sequencer.replay(1, Advanced{0, 0, {{0, BlockOrigin::kPartitionsMax}}, 0}, out).has_error());
   PartitionsJoined unknown = joined({0});
@@ -239,9 +199,9 @@ TEST_CASE("partitions: replayed from any snapshot they come to the same", "[wal]
       } else if (what < 8) {
         const auto partition = static_cast<std::uint32_t>(random() % partitions);
         const Timestamp time = now - static_cast<Duration>(random() % (90 * kSecond));
-        live.admit(batch(partition, ++numbers[partition], time), now, out);
+        live.admit(block(partition, ++numbers[partition], time), now, out);
       } else if (what == 8) {
-        live.admit(batch(0, 0, now, 1), now, out);
+        live.admit(block(0, 0, now, 1), now, out);
       } else {
         live.tick(now, kNobodyBusy, out);
       }
@@ -249,34 +209,8 @@ TEST_CASE("partitions: replayed from any snapshot they come to the same", "[wal]
       if (random() % 10 == 0) snapshots.emplace_back(history.size(), snapshot_of(live));
     }
     const std::string end = snapshot_of(live);
-    for (const auto& [from, bytes] : snapshots) {
-      INFO("seed " << seed << " from " << from);
-      Sequencer again = fresh();
-      REQUIRE(again.restore(bytes).has_value());
-      CHECK((snapshot_of(again) == bytes));
-      std::vector<Sequenced> said;
-      for (std::size_t i = from; i < history.size(); ++i) {
-        const Sequenced& item = history[i];
-        Result<> replayed;
-        if (const auto* b = std::get_if<EventBatchPtr>(&item.what)) {
-          const BlockOrigin& origin = (*b)->origin;
-          replayed = again.replay(
-              item.position,
-              batch(origin.partition, origin.number, (*b)->time_max, origin.source_id), said);
-        } else if (const auto* advanced = std::get_if<Advanced>(&item.what)) {
-          replayed = again.replay(item.position, *advanced, said);
-        } else if (const auto* join = std::get_if<PartitionsJoined>(&item.what)) {
-          replayed = again.replay(item.position, *join, said);
-        }
-        REQUIRE(replayed.has_value());
-      }
-      REQUIRE(said.size() == history.size() - from);
-      for (std::size_t i = 0; i < said.size(); ++i) {
-        REQUIRE(said[i].position == history[from + i].position);
-        REQUIRE(said[i].what.index() == history[from + i].what.index());
-      }
-      CHECK((snapshot_of(again) == end));
-    }
+    INFO("seed " << seed);
+    test::check_replays(true, history, snapshots, end);
   }
 }
 
@@ -293,16 +227,16 @@ TEST_CASE("partitions: how far each is ahead of the slowest", "[wal]") {
   };
   using Leads = std::map<std::uint32_t, Duration>;
   sequencer.join(joined({0, 1, 2}), out);
-  sequencer.admit(batch(0, 1, 5 * kHour), 0, out);
+  sequencer.admit(block(0, 1, 5 * kHour), 0, out);
   // The others have said nothing: they count while something of theirs is on its way.
   CHECK((leads(false) == Leads{{0, 0}, {1, 0}, {2, 0}}));
   CHECK((leads(true) == Leads{{0, kMaxTimestamp}, {1, 0}, {2, 0}}));
-  sequencer.admit(batch(1, 1, 2 * kHour), 0, out);
+  sequencer.admit(block(1, 1, 2 * kHour), 0, out);
   CHECK((leads(false) == Leads{{0, 3 * kHour}, {1, 0}, {2, 0}}));
-  sequencer.admit(batch(2, 1, 4 * kHour), 0, out);
+  sequencer.admit(block(2, 1, 4 * kHour), 0, out);
   CHECK((leads(true) == Leads{{0, 3 * kHour}, {1, 0}, {2, 2 * kHour}}));
   // Another source of the stream counts too, while it is active.
-  sequencer.admit(batch(0, 0, kHour, 1), 0, out);
+  sequencer.admit(block(0, 0, kHour, 1), 0, out);
   CHECK((leads(false) == Leads{{0, 4 * kHour}, {1, kHour}, {2, 3 * kHour}}));
   const auto others_busy = [](const PartitionId& id) { return id.source_id == 0; };
   for (Timestamp now = 0; now <= 12 * kSecond; now += kSecond) {
@@ -315,7 +249,7 @@ TEST_CASE("partitions: how far each is ahead of the slowest", "[wal]") {
     sequencer.tick(now, one_silent, out);
   }
   CHECK((leads(false) == Leads{{0, kHour}, {1, 0}, {2, 0}}));
-  sequencer.admit(batch(1, 2, 3 * kHour), 0, out);
+  sequencer.admit(block(1, 2, 3 * kHour), 0, out);
   CHECK((leads(false) == Leads{{0, 2 * kHour}, {1, 0}, {2, kHour}}));
 }
 
@@ -373,7 +307,7 @@ TEST_CASE("partitions: held back by how far they are ahead, all come to their en
       const std::uint32_t p = random() % partitions;
       if (!reader.held[p] && reader.next[p] < reader.messages[p].size()) {
         const Timestamp time = reader.messages[p][reader.next[p]++];
-        sequencer.admit(batch(p, reader.next[p], time), now, out);
+        sequencer.admit(block(p, reader.next[p], time), now, out);
         --left;
       }
       if (random() % 4 == 0) sequencer.tick(now += kSecond, busy, out);

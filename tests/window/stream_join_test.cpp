@@ -276,7 +276,7 @@ Outcome run(const Joined& joined, const std::vector<JoinMoment>& events, std::mt
 
 }  // namespace
 
-TEST_CASE("a join is what a join of another make says, however its input is cut", "[join]") {
+TEST_CASE("a join is what a join of another make says however its input is cut", "[join]") {
   std::size_t rows = 0;
   std::size_t letters = 0;
   for (std::uint64_t seed = 1; seed <= 1'500; ++seed) {

@@ -4,13 +4,13 @@
 import uPlot from "uplot";
 import {
   axis_width,
-  clip,
   kBinarySteps,
   kDecimalSteps,
   lonely_points,
   time_labels,
   value_range,
 } from "./chart_axes";
+import { draw_bands, draw_marks, type DrawnMark, type Mark } from "./chart_marks";
 import { h, set_attribute, set_text } from "./dom";
 import {
   format_tick,
@@ -26,16 +26,6 @@ import {
 import { split_open, type Frames, type Group, type Row, type WindowStore } from "./store";
 import { css_color } from "./theme";
 import type { Severity } from "./types";
-
-export interface Mark {
-  start: number; ///< ms since the epoch: start of the anomalous window
-  end: number;
-  metric: string;
-  group: string; ///< group id
-  severity: Severity;
-  value: number | null;
-  title: string;
-}
 
 export interface ChartData {
   store: WindowStore;
@@ -270,8 +260,8 @@ class MetricChart {
       ],
       series,
       hooks: {
-        drawClear: [(u) => this.draw_bands(u)],
-        draw: [(u) => this.draw_marks(u)],
+        drawClear: [(u) => draw_bands(u, this.drawn_marks(), this.data_.store.step_ms)],
+        draw: [(u) => draw_marks(u, this.drawn_marks())],
         setCursor: [() => this.write_cursor()],
       },
     };
@@ -288,54 +278,12 @@ class MetricChart {
     return out;
   }
 
-  /** Bands behind the lines: strong on the anomaly's own metric, faint on the others. */
-  private draw_bands(u: uPlot): void {
-    const { ctx } = u;
-    const half = this.data_.store.step_ms / 2000;
-    ctx.save();
-    clip(u);
-    // One band a window, however many groups and rules see something in it: they would add up.
-    const own = (mark: Mark): boolean => mark.metric === this.metric_.name;
-    const bands = new Map<number, Mark>();
-    for (const mark of this.marks_) {
-      const old = bands.get(mark.start);
-      if (!old || (own(mark) && !own(old))) bands.set(mark.start, mark);
-    }
-    for (const mark of bands.values()) {
-      const left = u.valToPos(mark.start / 1000 - half, "x", true);
-      const right = u.valToPos(mark.start / 1000 + half, "x", true);
-      const width = Math.max(right - left, 2 * devicePixelRatio);
-      ctx.globalAlpha = own(mark) ? 0.2 : 0.07;
-      ctx.fillStyle = this.severity_color(mark.severity);
-      ctx.fillRect(left, u.bbox.top, width, u.bbox.height);
-    }
-    ctx.restore();
-  }
-
-  /** On the anomaly's own metric: a triangle on top of the band and a ring round the value. */
-  private draw_marks(u: uPlot): void {
-    const { ctx } = u;
-    const px = devicePixelRatio;
-    ctx.save();
-    clip(u);
-    for (const mark of this.marks_) {
-      if (mark.metric !== this.metric_.name) continue;
-      const color = this.severity_color(mark.severity);
-      const x = u.valToPos(mark.start / 1000, "x", true);
-      ctx.fillStyle = color;
-      ctx.beginPath();
-      ctx.moveTo(x - 4.5 * px, u.bbox.top);
-      ctx.lineTo(x + 4.5 * px, u.bbox.top);
-      ctx.lineTo(x, u.bbox.top + 7 * px);
-      ctx.fill();
-      if (mark.value === null) continue;
-      ctx.strokeStyle = color;
-      ctx.lineWidth = 1.75 * px;
-      ctx.beginPath();
-      ctx.arc(x, u.valToPos(mark.value, "y", true), 5 * px, 0, 2 * Math.PI);
-      ctx.stroke();
-    }
-    ctx.restore();
+  private drawn_marks(): DrawnMark[] {
+    return this.marks_.map((mark) => ({
+      mark,
+      own: mark.metric === this.metric_.name,
+      color: this.severity_color(mark.severity),
+    }));
   }
 
   /** Asked of the page once a chart: a busy day has a thousand marks. */

@@ -24,7 +24,7 @@ import {
   sort_incidents,
   summarize_rules,
 } from "./incidents";
-import { OverviewView } from "./overview_view";
+import { show_sinks, show_topics } from "./kafka";
 import { KpiRow, type KpiValue } from "./kpi";
 import type { LiveState } from "./live";
 import {
@@ -40,6 +40,7 @@ import {
 import { kRanges, type Range } from "./range";
 import type { State } from "./state";
 import { show_table } from "./table";
+import { OverviewView } from "./overview_view";
 import { group_label, kSeriesMax, type Group } from "./store";
 import { current_theme, toggle_theme } from "./theme";
 import type { Incident, Scalar, WindowInfo } from "./types";
@@ -404,7 +405,13 @@ export class Page {
     const { pipeline, rates } = this.state_;
     if (!pipeline) return;
     show_stages(by_id("stages"), pipeline.rows ?? [], rates);
-    show_sources(by_id("sources"), pipeline.sources ?? []);
+    const now = this.state_.now();
+    show_sources(by_id("sources"), pipeline.sources ?? [], now);
+    const topics = show_topics(by_id("topics"), pipeline.sources ?? [], now);
+    const sinks = show_sinks(by_id("sinks"), pipeline.sinks ?? [], now);
+    by_id("topics-box").hidden = !topics;
+    by_id("sinks-box").hidden = !sinks;
+    by_id("kafka").hidden = !topics && !sinks;
     const store = pipeline.store;
     const parts = [
       `streamobs ${pipeline.version}`,

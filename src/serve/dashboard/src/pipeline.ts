@@ -11,6 +11,7 @@ import {
   plural,
   words,
 } from "./format";
+import { source_tone } from "./kafka";
 import type {
   DeadLetter,
   DeadLetters,
@@ -107,7 +108,11 @@ export function show_stages(
   );
 }
 
-export function show_sources(body: HTMLElement, sources: readonly SourceState[]): void {
+export function show_sources(
+  body: HTMLElement,
+  sources: readonly SourceState[],
+  now: number,
+): void {
   reconcile(
     body,
     sources,
@@ -118,7 +123,12 @@ export function show_sources(body: HTMLElement, sources: readonly SourceState[])
         {},
         h("th", { scope: "row", "data-part": "name" }),
         h("td", { "data-part": "stream" }),
-        h("td", {}, h("span", { class: "state-dot", "data-part": "state" })),
+        h(
+          "td",
+          {},
+          h("span", { class: "state-dot", "data-part": "state" }),
+          h("p", { class: "trouble small is-bad", "data-part": "trouble" }),
+        ),
         h("td", { class: "num", "data-part": "events" }),
       ),
     (line, source) => {
@@ -130,7 +140,11 @@ export function show_sources(body: HTMLElement, sources: readonly SourceState[])
       );
       set_text(part(line, "stream"), source.stream || "any");
       set_text(part(line, "state"), words(source.state));
-      set_attribute(part(line, "state"), "data-state", source.state);
+      set_attribute(part(line, "state"), "data-tone", source_tone(source, now));
+      // Of topics it is told below, with all else.
+      const failed = source.state === "failed" && !source.topics;
+      part(line, "trouble").hidden = !failed;
+      set_text(part(line, "trouble"), failed ? (source.last_error?.error ?? "") : "");
       set_attribute(line, "title", source.detail || null);
       set_text(part(line, "events"), format_number(source.events));
       set_attribute(part(line, "events"), "title", format_count(source.events));

@@ -2,7 +2,7 @@
 
 import type { LiveState } from "./live";
 import { Selection } from "./groups";
-import type { Mark } from "./charts";
+import type { Mark } from "./chart_marks";
 import { anomaly_numbers } from "./incidents";
 import { adding_metrics } from "./overview";
 import { metric_title, parse_time, words } from "./format";

@@ -87,6 +87,42 @@ export interface StageState {
   errors: number;
 }
 
+/** What a source or a sink has told last; it tells it again while it goes on. */
+export interface Trouble {
+  at: string;
+  error: string;
+  advice: string;
+}
+
+export interface PartitionState {
+  topic: string;
+  partition: number;
+  next: number;
+  lag: number | null;
+  held: boolean;
+  ahead_seconds: number | null;
+}
+
+export interface TopicsState {
+  messages: number;
+  lag: number;
+  brokers_up: number;
+  round_trip_seconds: number | null;
+  partitions: PartitionState[];
+  group: {
+    group: string;
+    instance: string;
+    state: string;
+    generation: number | null;
+    rebalances: number;
+    proposed_ranges: number;
+    discarded_ranges: number;
+    discarded_events: number;
+    refused_commits: number;
+  } | null;
+}
+
+/** What is optional is not said by engines before this page's. */
 export interface SourceState {
   source: string;
   type: string;
@@ -94,6 +130,29 @@ export interface SourceState {
   state: string;
   events: number;
   detail: string;
+  errors?: number;
+  last_error?: Trouble | null;
+  topics?: TopicsState | null;
+}
+
+export interface SinkState {
+  sink: string;
+  type: string;
+  from: string;
+  topic: string;
+  state: string;
+  sent: number;
+  dropped: number;
+  outbox_rows: number;
+  outbox_bytes: number;
+  oldest_at: string | null;
+  outbox_bytes_max: number;
+  required: boolean;
+  refused: number;
+  brokers_up: number;
+  transaction_seconds: number | null;
+  errors: number;
+  last_error: Trouble | null;
 }
 
 export interface RuleState {
@@ -115,6 +174,7 @@ export interface Pipeline {
   lanes: number;
   rows: StageState[];
   sources: SourceState[];
+  sinks?: SinkState[];
   rules: RuleState[];
   rules_configured?: number;
   store: {
