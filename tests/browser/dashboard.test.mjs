@@ -13,8 +13,15 @@ import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { start_mock } from "./mock_server.mjs";
+import {
+  launch,
+  low_contrast,
+  open_page,
+  overflowing,
+  troubles,
+  wait_for_charts as wait_for_chart_points,
+} from "./page.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const mocked = process.env.MOCK === "1";
@@ -50,18 +57,7 @@ before(async () => {
   if (mocked) base_url = (await mock({})).url;
   if (!base_url.endsWith("/")) base_url += "/";
   if (screenshot_dir) mkdirSync(screenshot_dir, { recursive: true });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  });
+  browser = await launch();
 });
 
 after(async () => {
@@ -70,124 +66,8 @@ after(async () => {
   if (temporary_dir) rmSync(temporary_dir, { recursive: true });
 });
 
-/** A page that writes down whatever goes wrong on it, in `page.troubles`. */
-async function open({
-  url = base_url,
-  width = 1440,
-  height = 1000,
-  theme = "light",
-  wait_live = true,
-} = {}) {
-  const context = await browser.newContext({
-    viewport: { width, height },
-    colorScheme: theme,
-    reducedMotion: "reduce",
-  });
-  const page = await context.newPage();
-  page.troubles = [];
-  const origin = new URL(url).origin;
-  await page.addInitScript((token) => {
-    if (token) sessionStorage.setItem("streamobs.token", token);
-    window.violations = [];
-    document.addEventListener("securitypolicyviolation", (event) =>
-      window.violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`),
-    );
-  }, process.env.TOKEN ?? "");
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type()))
-      page.troubles.push(`console: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => page.troubles.push(`exception: ${error.stack}`));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(`${origin}/`))
-      page.troubles.push(`foreign request: ${request.url()}`);
-  });
-  await page.goto(url);
-  if (wait_live) await page.waitForSelector('#connection[data-state="live"]', { timeout: 20_000 });
-  return page;
-}
-
-async function troubles(page) {
-  const violations = await page.evaluate(() => window.violations);
-  return [...page.troubles, ...violations.map((text) => `CSP ${text}`)];
-}
-
-/** Waits until every chart of the window has points. */
-async function wait_for_charts(page, timeout = anomaly_wait_ms) {
-  await page.waitForFunction(
-    () => {
-      const charts = [...document.querySelectorAll(".chart")];
-      return charts.length > 0 && charts.some((chart) => Number(chart.dataset.points) > 0);
-    },
-    undefined,
-    { timeout },
-  );
-}
-
-/** What sticks out of the window on the right, apart from what can be scrolled in its own box. */
-function overflowing(page) {
-  return page.evaluate(() => {
-    const width = document.documentElement.clientWidth;
-    const out = [];
-    if (document.documentElement.scrollWidth > width)
-      out.push(`the page: ${document.documentElement.scrollWidth}`);
-    for (const element of document.querySelectorAll("body *")) {
-      if (element.closest(".scroll, .plot, .hidden, .skip, svg, dialog:not([open])")) continue;
-      const box = element.getBoundingClientRect();
-      if (box.width > 0 && box.right > width + 1)
-        out.push(`${element.tagName}.${element.className} ${box.right}`);
-    }
-    return out;
-  });
-}
-
-/** Texts whose contrast is below WCAG 2.1 AA. */
-function low_contrast(page) {
-  return page.evaluate(() => {
-    // A canvas turns any CSS colour into numbers.
-    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const rgba = (color) => {
-      context.clearRect(0, 0, 1, 1);
-      context.fillStyle = color;
-      context.fillRect(0, 0, 1, 1);
-      return [...context.getImageData(0, 0, 1, 1).data];
-    };
-    const luminance = ([r, g, b]) => {
-      const f = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
-      return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
-    };
-    const background = (element) => {
-      for (let at = element; at; at = at.parentElement) {
-        const color = rgba(getComputedStyle(at).backgroundColor);
-        if (color[3] === 255) return color;
-      }
-      return [255, 255, 255, 255];
-    };
-    const out = [];
-    for (const element of document.querySelectorAll("body *")) {
-      const own = [...element.childNodes].some(
-        (node) => node.nodeType === 3 && node.textContent.trim() !== "",
-      );
-      if (
-        !own ||
-        element.closest("noscript, [hidden], dialog:not([open]), option") ||
-        !element.checkVisibility()
-      )
-        continue;
-      const style = getComputedStyle(element);
-      const a = luminance(rgba(style.color));
-      const b = luminance(background(element));
-      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-      const size = parseFloat(style.fontSize);
-      const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-      if (ratio < (large ? 3 : 4.5))
-        out.push(
-          `${ratio.toFixed(2)} ${element.tagName}.${element.className} "${element.textContent.slice(0, 30)}"`,
-        );
-    }
-    return out;
-  });
-}
+const open = (options = {}) => open_page(browser, { url: base_url, ...options });
+const wait_for_charts = (page) => wait_for_chart_points(page, anomaly_wait_ms);
 
 test("the page comes with headers that keep strangers out and assets in the cache", async () => {
   const response = await fetch(base_url);
@@ -428,7 +308,9 @@ if (!mocked) {
       const events = new Map();
       const frames = new Map();
       for (const kind of kinds) {
-        source.addEventListener(kind, (e) => events.set(e.lastEventId, [e.type, JSON.parse(e.data)]));
+        source.addEventListener(kind, (e) =>
+          events.set(e.lastEventId, [e.type, JSON.parse(e.data)]),
+        );
       }
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
@@ -451,8 +333,14 @@ if (!mocked) {
       return { events: pick(events), frames: pick(frames) };
     });
     assert.deepEqual(frames, events);
-    assert.ok(frames.some(([, kind]) => kind === "window"), "a window was among them");
-    assert.ok(frames.some(([, kind]) => kind === "pipeline"), "a pulse was among them");
+    assert.ok(
+      frames.some(([, kind]) => kind === "window"),
+      "a window was among them",
+    );
+    assert.ok(
+      frames.some(([, kind]) => kind === "pipeline"),
+      "a pulse was among them",
+    );
     await page.context().close();
   });
 }

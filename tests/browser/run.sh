@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The dashboard in headless Chromium, against the real binary with the demo source.
+# The dashboard in headless Chromium, against the real binary: with the demo source, and with each preset.
 #   SCREENSHOT_DIR=build/screenshots tests/browser/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-binary=${STREAMOBS:-build/release/streamobs}
+binary=$(realpath "${STREAMOBS:-build/release/streamobs}")
 work=$(mktemp -d)
 # With a sink whose brokers are not there: nothing listens on port 1.
 { cat config/obs.toml; printf '[sink.away]\ntype = "kafka"\nbrokers = "127.0.0.1:1"\nfrom = "service_metrics"\ntopic = "results"\n'; } >"$work/obs.toml"
@@ -22,4 +22,4 @@ done
 
 cd tests/browser
 [ -d node_modules/playwright-core ] || npm ci --no-audit --no-fund --loglevel=error
-BASE_URL="$url/" SCREENSHOT_DIR="${SCREENSHOT_DIR:-$PWD/../../build/screenshots}" npm test
+BASE_URL="$url/" STREAMOBS="$binary" SCREENSHOT_DIR="${SCREENSHOT_DIR:-$PWD/../../build/screenshots}" npm test

@@ -75,6 +75,11 @@ export function guess_unit(name: string, type: string, largest: number): Unit {
   return type === "int" ? "integer" : "plain";
 }
 
+/** Whether a metric is an amount of money: exact decimals, or a currency in its name. */
+export function is_money(name: string, type: string): boolean {
+  return /^decimal/.test(type) || /_(usd|eur)(_|$)/.test(name.toLowerCase());
+}
+
 export function format_value(value: number | null | undefined, unit: Unit): string {
   if (value == null || !Number.isFinite(value)) return kMissing;
   switch (unit) {
@@ -170,6 +175,12 @@ export function metric_title(name: string): string {
       .replaceAll("_", " ")
       .trim() || name;
   return /^p\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/** What a total is called: "transaction_count" → "Transactions", "total_sales" → "Total sales". */
+export function sum_title(name: string): string {
+  const counted = /^(.+[^s])s?_count$/i.exec(name);
+  return metric_title(counted ? `${counted[1]!}s` : name);
 }
 
 /** A long name with its middle left out: names that belong together mostly differ at their end. */

@@ -3,6 +3,7 @@
 import { Api } from "./api";
 import { ask_token } from "./token";
 import { LiveClient, type LiveState } from "./live";
+import { trend_ms } from "./overview";
 import { kRanges, span_ms, type Range } from "./range";
 import { Page } from "./page";
 import { Scheduler } from "./scheduler";
@@ -19,6 +20,8 @@ const kRetryMs = 4_000;
 /** A reader who looks elsewhere for a moment should not lose the connection. */
 const kPauseAfterMs = 10_000;
 const kParallel = 4;
+/** Windows of which the page's sums are held against the engine's. */
+const kSumWindows = 5;
 
 class App {
   private readonly api_ = new Api(ask_token);
@@ -169,9 +172,11 @@ class App {
         const store = new WindowStore(info);
         this.loading_ = store;
         const truncated = await this.load_rows(store);
+        const sums = store.has_closed ? await this.load_sums(store) : [];
         if (!current()) return;
         this.loading_ = null;
         this.state_.use_store(store, truncated);
+        this.state_.check_sums(store, sums);
         this.scheduler_.mark("all");
         if (truncated) await this.load_history(store, this.state_.selection.ids);
         if (!current()) return;
@@ -210,7 +215,8 @@ class App {
   /** Fills `store`; true when there were more rows than one answer holds. */
   private async load_rows(store: WindowStore): Promise<boolean> {
     const { window, size_seconds } = store.info;
-    const span = span_ms(this.state_.range, size_seconds * 1000);
+    const range_ms = span_ms(this.state_.range, size_seconds * 1000);
+    const span = Math.max(range_ms, trend_ms(store.info));
     const from = Number.isFinite(span) ? new Date(this.api_.now() - span).toISOString() : null;
     const bounds = { windows: kWindowsMax, limit: kRowsPerLoad };
     let rows = await this.api_.window_rows(window, { from, ...bounds });
@@ -219,7 +225,28 @@ class App {
       rows = await this.api_.window_rows(window, bounds);
     }
     store.add(rows, new Set());
-    return rows.length >= kRowsPerLoad;
+    const truncated = rows.length >= kRowsPerLoad;
+    if (truncated) store.complete_from = Math.max(store.complete_from, store.oldest_start + 1);
+    return truncated;
+  }
+
+  /** The engine's own sums over all groups of the newest closed windows; null: it has none. */
+  private async load_sums(store: WindowStore): Promise<WindowRow[] | null> {
+    if (store.info.gap !== null) return null; // Sessions of different keys are never the same window.
+    const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
+    return this.api_.window_rows(store.info.window, parameters).catch((error: unknown) => {
+      // The page then goes by what the metrics are called.
+      console.info("sums:", error instanceof Error ? error.message : error);
+      return null;
+    });
+  }
+
+  /** Which metrics add up is a guess until windows have closed and the engine has added them up. */
+  private async check_sums(): Promise<void> {
+    const { store } = this.state_;
+    if (!store?.has_closed || this.state_.sums_checked) return;
+    this.state_.check_sums(store, await this.load_sums(store));
+    this.scheduler_.mark("charts");
   }
 
   /** With very many groups one answer reaches back only a little: those shown get their own. */
@@ -273,6 +300,7 @@ class App {
       this.state_.pipeline = pipeline;
       this.state_.rates.update(pipeline.rows ?? [], performance.now());
       this.scheduler_.mark("pipeline", "rules", "incidents");
+      await this.check_sums();
       const now = performance.now();
       if (now < this.details_due_ms_) return;
       this.details_due_ms_ = now + kDetailsEveryMs;

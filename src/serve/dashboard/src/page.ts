@@ -40,6 +40,7 @@ import {
 import { kRanges, type Range } from "./range";
 import type { State } from "./state";
 import { show_table } from "./table";
+import { OverviewView } from "./overview_view";
 import { group_label, kSeriesMax, type Group } from "./store";
 import { current_theme, toggle_theme } from "./theme";
 import type { Incident, Scalar, WindowInfo } from "./types";
@@ -76,6 +77,7 @@ export class Page {
     ["watermark_lag", "Watermark lag"],
   ]);
   private readonly charts_ = new ChartGrid(by_id("charts"));
+  private readonly overview_ = new OverviewView(by_id("overview"));
   private readonly groups_: GroupFilter;
   private readonly window_ = by_id<HTMLSelectElement>("window");
   private readonly theme_ = by_id<HTMLButtonElement>("theme");
@@ -116,7 +118,10 @@ export class Page {
     if (wants("rules")) this.draw_rules();
     if (wants("anomalies")) this.draw_anomalies();
     if (wants("groups")) this.draw_groups();
-    if (wants("charts")) this.draw_charts();
+    if (wants("charts")) {
+      this.draw_overview();
+      this.draw_charts();
+    }
     if (wants("pipeline")) this.draw_pipeline();
     if (wants("details")) this.draw_details();
   }
@@ -318,6 +323,14 @@ export class Page {
     };
   }
 
+  private draw_overview(): void {
+    const { store, adding } = this.state_;
+    const view = this.state_.view();
+    const text = this.range_text();
+    const data = store && { store, adding, view, range_text: text, now: this.state_.now() };
+    this.overview_.show(data);
+  }
+
   private draw_charts(): void {
     const { state_: state } = this;
     const data = this.chart_data();
@@ -430,5 +443,7 @@ export class Page {
 
 function kind_of(info: WindowInfo): string {
   if (info.gap !== null) return `Sessions (${info.gap} apart)`;
-  return info.hop === null ? `${info.size} windows` : `${info.size} windows, one every ${info.hop},`;
+  return info.hop === null
+    ? `${info.size} windows`
+    : `${info.size} windows, one every ${info.hop},`;
 }

@@ -4,6 +4,7 @@ import type { LiveState } from "./live";
 import { Selection } from "./groups";
 import type { Mark } from "./chart_marks";
 import { anomaly_numbers } from "./incidents";
+import { adding_metrics } from "./overview";
 import { metric_title, parse_time, words } from "./format";
 import { StageRates } from "./pipeline";
 import { kRanges, view_of, type Range, type View } from "./range";
@@ -17,6 +18,7 @@ import type {
   Scalar,
   StreamState,
   WindowInfo,
+  WindowRow,
 } from "./types";
 
 const kAnomaliesMax = 2_000;
@@ -32,6 +34,8 @@ export class State {
   windows: WindowInfo[] = [];
   window: WindowInfo | null = null;
   store: WindowStore | null = null;
+  adding: number[] = []; ///< Metrics of the store that add up over its groups.
+  sums_checked = false; ///< Against sums of the engine's own.
   truncated = false; ///< The store has all groups only for the newest windows.
   pulse: Pulse | null = null;
   pipeline: Pipeline | null = null;
@@ -97,8 +101,17 @@ export class State {
   use_store(store: WindowStore, truncated: boolean): void {
     this.store = store;
     this.truncated = truncated;
+    this.adding = adding_metrics(store, []);
+    this.sums_checked = false;
     if (this.selection.automatic) this.selection.set(this.ranked_ids());
     this.fill_selection();
+  }
+
+  /** Takes the engine's rows over all groups; none: not closed yet, null: it cannot tell. */
+  check_sums(store: WindowStore, merged: readonly WindowRow[] | null): void {
+    if (store !== this.store || merged?.length === 0) return;
+    this.adding = adding_metrics(store, merged ?? []);
+    this.sums_checked = true;
   }
 
   /** While the page chooses: groups that have appeared are shown as long as there is room. */

@@ -10,7 +10,7 @@ export const kRowsMax = 60_000;
 export const kSeriesMax = 8;
 
 /** The key of the group of everything beyond `max_keys`. */
-const kOverflow = "__overflow__";
+export const kOverflow = "__overflow__";
 
 export interface Row {
   start: number; ///< ms since the epoch
@@ -18,6 +18,7 @@ export interface Row {
   closed: boolean;
   revision: number;
   values: (number | null)[]; ///< In the order of WindowStore.metrics.
+  text: string | null; ///< Of WindowStore.text_metric.
 }
 
 export interface Group {
@@ -65,6 +66,10 @@ function is_numeric(type: string): boolean {
 export class WindowStore {
   /** The metrics that can be drawn. */
   readonly metrics: { name: string; type: string }[];
+  /** The first metric that is a text: what a group is about, as the template of a kind of message. */
+  readonly text_metric: string | null;
+  /** Windows that start before this may lack rows of some groups. */
+  complete_from = Number.NEGATIVE_INFINITY;
   readonly groups = new Map<string, Group>();
   /** Grows with every change that may be seen. */
   version = 0;
@@ -81,6 +86,7 @@ export class WindowStore {
     private readonly windows_max_ = kWindowsMax,
   ) {
     this.metrics = info.metrics.filter((metric) => is_numeric(metric.type));
+    this.text_metric = info.metrics.find((metric) => metric.type === "string")?.name ?? null;
     this.largest_ = this.metrics.map(() => 0);
     this.step_ms_ = Math.max(1, info.size_seconds * 1000);
   }
@@ -115,7 +121,15 @@ export class WindowStore {
       return value;
     });
     this.has_closed ||= closed;
-    group.rows.set(start, { start, end, closed, revision, values });
+    const text = this.text_metric === null ? null : (raw[this.text_metric] ?? null);
+    group.rows.set(start, {
+      start,
+      end,
+      closed,
+      revision,
+      values,
+      text: text === null ? null : String(text),
+    });
     if (!old) {
       ++this.row_count;
       this.starts_.set(start, (this.starts_.get(start) ?? 0) + 1);
@@ -145,6 +159,7 @@ export class WindowStore {
     for (const only_unpinned of [true, false]) {
       for (const start of starts) {
         if (this.row_count <= target) return;
+        this.complete_from = Math.max(this.complete_from, start + 1);
         for (const group of [...this.groups.values()]) {
           if (!only_unpinned || !pinned.has(group.id)) this.drop(group, start);
         }
@@ -162,7 +177,8 @@ export class WindowStore {
     this.step_ms_ = Math.max(1, step);
   }
 
-  private starts(): number[] {
+  /** The windows' starts, oldest first. */
+  starts(): number[] {
     return [...this.starts_.keys()].sort((a, b) => a - b);
   }
 

@@ -8,10 +8,12 @@ import type { Group } from "./store";
 /** At most `limit` rows of the groups shown, newest first. */
 export function show_table(table: HTMLTableElement, data: ChartData, limit: number): void {
   const { store, now } = data;
+  const texts = store.info.keys.length + (store.text_metric === null ? 0 : 1);
   const head = table.tHead ?? table.createTHead();
   const columns = [
     "Window",
     ...store.info.keys.map((key) => key.name),
+    ...(store.text_metric === null ? [] : [store.text_metric]),
     ...store.metrics.map((m) => m.name),
   ];
   if (head.textContent !== columns.join("")) {
@@ -20,7 +22,7 @@ export function show_table(table: HTMLTableElement, data: ChartData, limit: numb
         "tr",
         {},
         ...columns.map((name, at) =>
-          h("th", { scope: "col", class: at > store.info.keys.length ? "num" : null }, name),
+          h("th", { scope: "col", class: at > texts ? "num" : null }, name),
         ),
       ),
     );
@@ -35,7 +37,7 @@ export function show_table(table: HTMLTableElement, data: ChartData, limit: numb
     ({ group, row }) => `${row.start} ${group.id}`,
     () => h("tr"),
     (line, { group, row }) => {
-      const state = `${row.revision} ${row.closed} ${row.values.join()}`;
+      const state = `${row.revision} ${row.closed} ${row.values.join()} ${row.text}`;
       if (line.dataset["state"] === state) return;
       line.dataset["state"] = state;
       line.classList.toggle("open", !row.closed);
@@ -44,6 +46,7 @@ export function show_table(table: HTMLTableElement, data: ChartData, limit: numb
       line.replaceChildren(
         start,
         ...group.keys.map((key) => h("td", {}, key === null ? "–" : String(key))),
+        ...(store.text_metric === null ? [] : [h("td", {}, row.text ?? "–")]),
         ...row.values.map((value, at) =>
           h("td", { class: "num" }, format_value(value, units[at]!)),
         ),

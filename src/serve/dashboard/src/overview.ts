@@ -1,0 +1,427 @@
+// What a window adds up to: totals, a breakdown of its groups, its course over time. Pure: no DOM, no
+// clock. All of it follows from the window's keys and metrics, none from what the window is called.
+
+import { is_money, parse_time } from "./format";
+import { kOverflow, type Group, type Row, type WindowStore } from "./store";
+import type { Scalar, WindowInfo, WindowRow } from "./types";
+import type { View } from "./range";
+
+/** Windows in the course over time. */
+export const kTrendWindows = 100;
+export const kStacksMax = 8;
+const kFiguresMax = 7;
+const kMatrixRows = 20;
+const kMatrixColumns = 8;
+const kBarsMax = 10;
+/** Of the cells of rows × columns, how many must have something for them to be a matrix. */
+const kFilledMin = 0.4;
+const kOthers = "others";
+
+const kNoSum =
+  /(^|_)(avg|mean|median|min|max|p\d+|quantile|distinct|unique|uniq|rate|ratio|share|fraction|per|last|first|newest|oldest|stddev)(_|$)/;
+
+/**
+ * Whether a metric looks like one whose values may be added over groups: a count or money. That is
+ * a guess, as units are; `adding_metrics` holds it against the engine's own sums.
+ */
+export function may_add_up(name: string, type: string): boolean {
+  const n = name.toLowerCase();
+  if (kNoSum.test(n)) return false;
+  return type === "int" || is_money(n, type);
+}
+
+/**
+ * Those metrics of the store (by index) that add up, as far as can be told: with `merged`, the
+ * engine's rows over all groups, those are out whose groups mostly add up to something else.
+ */
+export function adding_metrics(store: WindowStore, merged: readonly WindowRow[]): number[] {
+  const found: number[] = [];
+  store.metrics.forEach(({ name, type }, at) => {
+    if (!may_add_up(name, type)) return;
+    // Not each window must agree: one may have changed after the engine answered.
+    const votes = merged.map((row) => agrees(store, at, row[name], row));
+    const against = votes.filter((vote) => vote === false).length;
+    if (against <= votes.filter((vote) => vote === true).length) found.push(at);
+  });
+  return found;
+}
+
+/** Whether the groups' values of a window make the engine's; null: this window cannot tell. */
+function agrees(
+  store: WindowStore,
+  at: number,
+  whole: Scalar | undefined,
+  merged: WindowRow,
+): boolean | null {
+  const start = parse_time(merged["window_start"]);
+  if (whole == null || merged["closed"] !== true || !(start >= store.complete_from)) return null;
+  let sum: number | null = null;
+  for (const group of store.groups.values()) {
+    const row = group.rows.get(start);
+    if (row && !row.closed) return null;
+    sum = plus(sum, row?.values[at]);
+  }
+  if (sum === null) return null;
+  return Math.abs(sum - Number(whole)) <= 1e-9 * Math.max(1, Math.abs(sum));
+}
+
+export interface Shape {
+  /** Metrics that add up, by index; the first of `figures` to be looked at is `primary`. */
+  adding: number[];
+  primary: number;
+  breakdown: "bars" | "matrix" | "none";
+  row_key: number;
+  column_key: number;
+  /** By which key the course over time is stacked; -1: not at all. */
+  stack_key: number;
+}
+
+const kLevelKey = /(^|_)(level|severity)$/;
+
+/**
+ * How the window is best summed up; null when lines over time say all there is to say: few keys,
+ * and metrics that do not add up.
+ */
+export function shape_of(store: WindowStore, adding: readonly number[]): Shape | null {
+  const { info, metrics } = store;
+  if (info.gap !== null || adding.length === 0) return null;
+  const money = adding.find((at) => is_money(metrics[at]!.name, metrics[at]!.type));
+  const only_sums = adding.length === metrics.length;
+  if (money === undefined && info.keys.length < 2 && !only_sums) return null;
+  const volume = store.volume_metric();
+  const primary = money ?? (adding.includes(volume) ? volume : adding[0]!);
+  const shape: Shape = {
+    adding: [...adding],
+    primary,
+    breakdown: "none",
+    row_key: 0,
+    column_key: 0,
+    stack_key: info.keys.length === 0 ? -1 : 0,
+  };
+  if (info.keys.length === 1) shape.breakdown = "bars";
+  if (info.keys.length >= 2) choose_keys(store, shape);
+  return shape;
+}
+
+/** Two of the keys: levels, or those with few values, side by side, the other from top to bottom. */
+function choose_keys(store: WindowStore, shape: Shape): void {
+  const { keys } = store.info;
+  const values = keys.map((_, at) => new Set([...store.groups.values()].map((g) => g.keys[at])));
+  const level = keys.findIndex((key) => kLevelKey.test(key.name));
+  let [row, column] = [0, keys.length - 1];
+  if (level >= 0) {
+    column = level;
+    if (row === column) row = keys.length - 1;
+  } else if (values[row]!.size < values[column]!.size) {
+    [row, column] = [column, row];
+  }
+  const cells = new Set<string>();
+  for (const group of store.groups.values())
+    cells.add(JSON.stringify([group.keys[row], group.keys[column]]));
+  const sparse = cells.size < kFilledMin * values[row]!.size * values[column]!.size;
+  // A text that a group is about says more than its keys do, and is too long for a table.
+  const listed = store.text_metric !== null || (sparse && level < 0);
+  shape.breakdown = listed ? "bars" : "matrix";
+  shape.row_key = row;
+  shape.column_key = column;
+  shape.stack_key = column;
+}
+
+/** Which rows count: all of a span of time, or one window where windows must not be added. */
+export interface Period {
+  from: number;
+  to: number; ///< Window starts in [from, to].
+  one_window: boolean;
+  open: boolean; ///< Some window in it is still open.
+  end: number; ///< Of the newest window in it.
+}
+
+/** The range shown; the newest window of those that overlap, or when older rows have gone. */
+export function period_of(store: WindowStore, view: View): Period | null {
+  const whole = store.info.hop === null && view.range_from >= store.complete_from;
+  return whole ? span(store, view.range_from, view.to) : newest_window(store);
+}
+
+function span(store: WindowStore, from: number, to: number): Period | null {
+  let open = false;
+  let end = Number.NaN;
+  for (const row of rows_in(store, from, to)) {
+    open ||= !row.closed;
+    if (!(row.end <= end)) end = row.end;
+  }
+  return Number.isFinite(end) ? { from, to, one_window: false, open, end } : null;
+}
+
+/** The newest; of windows that overlap the newest closed one, if there is any. */
+export function newest_window(store: WindowStore): Period | null {
+  const wants_closed = store.info.hop !== null && store.has_closed;
+  let newest: Row | null = null;
+  for (const group of store.groups.values()) {
+    for (const row of group.rows.values()) {
+      if ((!wants_closed || row.closed) && (!newest || row.start > newest.start)) newest = row;
+    }
+  }
+  if (!newest) return null;
+  const { start, end } = newest;
+  let open = false;
+  for (const row of rows_in(store, start, start)) open ||= !row.closed;
+  return { from: start, to: start, one_window: true, open, end };
+}
+
+function* rows_in(store: WindowStore, from: number, to: number): Generator<Row> {
+  for (const group of store.groups.values()) yield* rows_of(group, from, to);
+}
+
+function* rows_of(group: Group, from: number, to: number): Generator<Row> {
+  if (from === to) {
+    const row = group.rows.get(from);
+    if (row) yield row;
+    return;
+  }
+  for (const row of group.rows.values()) if (row.start >= from && row.start <= to) yield row;
+}
+
+/** A sum, null when there was nothing to add. */
+function plus(sum: number | null, value: number | null | undefined): number | null {
+  return value == null ? sum : (sum ?? 0) + value;
+}
+
+/** The metrics whose totals are told: all that add up, as far as there is room. */
+export function figures_of(shape: Shape): number[] {
+  const { adding, primary } = shape;
+  const shown = adding.slice(0, kFiguresMax);
+  if (!shown.includes(primary)) shown[kFiguresMax - 1] = primary;
+  return shown;
+}
+
+export function total(store: WindowStore, metric: number, period: Period): number | null {
+  let sum: number | null = null;
+  for (const row of rows_in(store, period.from, period.to)) sum = plus(sum, row.values[metric]);
+  return sum;
+}
+
+export interface Bar {
+  label: string;
+  about: string; ///< The groups it is of, where the label is a text.
+  value: number | null;
+}
+
+/** The groups with the most of a metric, those of one text together, and what all others have. */
+export function bars_of(store: WindowStore, metric: number, period: Period): Bar[] {
+  const found = new Map<string, { value: number | null; groups: string[] }>();
+  for (const group of store.groups.values()) {
+    let value: number | null = null;
+    let newest: Row | null = null;
+    for (const row of rows_of(group, period.from, period.to)) {
+      value = plus(value, row.values[metric]);
+      if (!newest || row.start > newest.start) newest = row;
+    }
+    if (value === null) continue;
+    const label = newest?.text ?? group.label;
+    const bar = found.get(label) ?? { value: null, groups: [] };
+    bar.value = plus(bar.value, value);
+    bar.groups.push(group.label);
+    found.set(label, bar);
+  }
+  const bars = [...found].map(([label, { value, groups }]) => {
+    const about = groups.sort().join(", ");
+    return { label, about: about === label ? "" : about, value };
+  });
+  // By name while all fit: bars that change places cannot be followed. A list of texts is a ranking.
+  const ranked = bars.length > kBarsMax || store.text_metric !== null;
+  const weight = (bar: Bar): number => (ranked ? Math.abs(bar.value ?? 0) : 0);
+  bars.sort((a, b) => weight(b) - weight(a) || by_name(a.label, b.label));
+  const rest = bars.splice(kBarsMax);
+  if (rest.length > 0) {
+    const sum = rest.reduce<number | null>((so_far, bar) => plus(so_far, bar.value), null);
+    bars.push({ label: `${rest.length} ${kOthers}`, about: "", value: sum });
+  }
+  return bars;
+}
+
+export interface Matrix {
+  columns: string[];
+  rows: { label: string; cells: (number | null)[]; total: number | null }[];
+  totals: (number | null)[] | null; ///< Null: values of this metric cannot be added.
+  total: number | null;
+  left_out: number; ///< Groups that are not in it.
+}
+
+/** A metric by two keys; one that does not add up only where each cell is one group. */
+export function matrix_of(
+  store: WindowStore,
+  shape: Shape,
+  metric: number,
+  period: Period,
+): Matrix {
+  const adds = shape.adding.includes(metric);
+  const cells = new Map<string, Map<string, number | null>>();
+  const weight = { rows: new Map<string, number>(), columns: new Map<string, number>() };
+  const volume = adds ? metric : shape.primary;
+  for (const group of store.groups.values()) {
+    const row = value_label(group.keys[shape.row_key]);
+    const column = value_label(group.keys[shape.column_key]);
+    let value: number | null = null;
+    let volume_sum = 0;
+    let seen = false;
+    for (const each of rows_of(group, period.from, period.to)) {
+      seen = true;
+      value = plus(value, each.values[metric]);
+      volume_sum += Math.abs(each.values[volume] ?? 0);
+    }
+    if (!seen) continue;
+    const line = cells.get(row) ?? new Map<string, number | null>();
+    cells.set(row, line);
+    line.set(column, plus(line.get(column) ?? null, value));
+    weight.rows.set(row, (weight.rows.get(row) ?? 0) + volume_sum);
+    weight.columns.set(column, (weight.columns.get(column) ?? 0) + volume_sum);
+  }
+  const rows = pick(weight.rows, kMatrixRows);
+  const columns = pick(weight.columns, kMatrixColumns);
+  return lay_out(cells, rows, columns, adds);
+}
+
+function lay_out(
+  cells: ReadonlyMap<string, ReadonlyMap<string, number | null>>,
+  rows: Picked,
+  columns: Picked,
+  adds: boolean,
+): Matrix {
+  const column_names = [...columns.kept, ...(columns.rest.size > 0 && adds ? [kOthers] : [])];
+  const row_names = [...rows.kept, ...(rows.rest.size > 0 && adds ? [kOthers] : [])];
+  const place = (names: readonly string[], name: string): number => {
+    const at = names.indexOf(name);
+    return at >= 0 ? at : adds ? names.indexOf(kOthers) : -1;
+  };
+  const matrix: Matrix = {
+    columns: column_names,
+    rows: row_names.map((label) => ({
+      label,
+      cells: column_names.map(() => null),
+      total: null,
+    })),
+    totals: adds ? column_names.map(() => null) : null,
+    total: null,
+    left_out: 0,
+  };
+  for (const [row, line] of cells) {
+    const r = place(row_names, row);
+    for (const [column, value] of line) {
+      const c = place(column_names, column);
+      if (r < 0 || c < 0) {
+        ++matrix.left_out;
+        continue;
+      }
+      const target = matrix.rows[r]!;
+      target.cells[c] = plus(target.cells[c]!, value);
+      if (!adds) continue;
+      target.total = plus(target.total, value);
+      matrix.totals![c] = plus(matrix.totals![c]!, value);
+      matrix.total = plus(matrix.total, value);
+    }
+  }
+  return matrix;
+}
+
+interface Picked {
+  kept: string[];
+  rest: Set<string>;
+}
+
+/** The `most` heaviest, in the order that people expect. */
+function pick(weights: ReadonlyMap<string, number>, most: number): Picked {
+  const all = [...weights.keys()].sort(
+    (a, b) => weights.get(b)! - weights.get(a)! || by_name(a, b),
+  );
+  const kept = all.slice(0, most).sort(by_name);
+  return { kept, rest: new Set(all.slice(most)) };
+}
+
+export interface Stack {
+  starts: number[];
+  ends: number[];
+  open: boolean[];
+  step_ms: number;
+  series: { label: string; level: Level | null; values: (number | null)[] }[];
+}
+
+/** The newest windows, at most kTrendWindows, and what each part has of a metric. */
+export function stack_of(store: WindowStore, shape: Shape, metric: number): Stack {
+  const values_of = new Map<string, Map<number, number | null>>();
+  const weights = new Map<string, number>();
+  const windows = new Map<number, { end: number; open: boolean }>();
+  const starts = newest_starts(store);
+  const first = starts[0] ?? Number.NaN;
+  for (const group of store.groups.values()) {
+    const key = shape.stack_key < 0 ? group.label : value_label(group.keys[shape.stack_key]);
+    const values = values_of.get(key) ?? new Map<number, number | null>();
+    values_of.set(key, values);
+    for (const row of rows_of(group, first, Number.POSITIVE_INFINITY)) {
+      const window = windows.get(row.start) ?? { end: row.end, open: false };
+      window.open ||= !row.closed;
+      windows.set(row.start, window);
+      values.set(row.start, plus(values.get(row.start) ?? null, row.values[metric]));
+      weights.set(key, (weights.get(key) ?? 0) + Math.abs(row.values[metric] ?? 0));
+    }
+  }
+  const { kept, rest } = pick(weights, kStacksMax);
+  const line = (keys: Iterable<string>): (number | null)[] => {
+    const maps = [...keys].map((key) => values_of.get(key)!);
+    return starts.map((start) =>
+      maps.reduce<number | null>((sum, values) => plus(sum, values.get(start)), null),
+    );
+  };
+  const series = kept.map((key) => ({ label: key, level: level_of(key), values: line([key]) }));
+  if (!series.every((each) => each.level !== null)) for (const each of series) each.level = null;
+  if (rest.size > 0) series.push({ label: kOthers, level: null, values: line(rest) });
+  return {
+    starts,
+    ends: starts.map((start) => windows.get(start)!.end),
+    open: starts.map((start) => windows.get(start)!.open),
+    step_ms: store.step_ms,
+    series,
+  };
+}
+
+/** Oldest first; only windows of which all groups are here. */
+function newest_starts(store: WindowStore): number[] {
+  return store
+    .starts()
+    .filter((start) => start >= store.complete_from)
+    .slice(-kTrendWindows);
+}
+
+export type Level = "critical" | "error" | "warn" | "info" | "debug";
+
+const kLevels: readonly [Level, RegExp][] = [
+  ["critical", /^(crit|critical|fatal|alert|emerg|emergency|panic)$/i],
+  ["error", /^(err|error|severe|high)$/i],
+  ["warn", /^(warn|warning|medium)$/i],
+  ["info", /^(info|information|notice|low)$/i],
+  ["debug", /^(debug|trace|verbose|fine)$/i],
+];
+
+export function level_of(text: string): Level | null {
+  return kLevels.find(([, words]) => words.test(text))?.[0] ?? null;
+}
+
+/** Levels with the worst first, everything else by name; what is left over comes last. */
+function by_name(a: string, b: string): number {
+  const rank = (text: string): number => {
+    const level = level_of(text);
+    return level === null ? kLevels.length : kLevels.findIndex(([name]) => name === level);
+  };
+  return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
+}
+
+function value_label(key: Scalar | undefined): string {
+  if (key == null) return "(none)";
+  if (key === kOverflow) return "all other keys";
+  return key === "" ? "(empty)" : String(key);
+}
+
+/** How far back rows are wanted for the course over time. */
+export function trend_ms(info: WindowInfo): number {
+  // Windows that overlap come often: as many as the range has are enough.
+  return info.hop === null && info.gap === null ? kTrendWindows * info.size_seconds * 1000 : 0;
+}

@@ -1,0 +1,324 @@
+// What a window adds up to, against sums made the long way from the rows themselves.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { is_money, sum_title } from "../src/format";
+import {
+  adding_metrics,
+  bars_of,
+  figures_of,
+  level_of,
+  matrix_of,
+  may_add_up,
+  newest_window,
+  period_of,
+  shape_of,
+  stack_of,
+  total,
+  trend_ms,
+  type Period,
+} from "../src/overview";
+import { WindowStore } from "../src/store";
+import type { WindowInfo, WindowRow } from "../src/types";
+
+const kMinute = 60_000;
+const kBegin = Date.UTC(2026, 0, 1);
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+function info(
+  keys: string[],
+  metrics: Record<string, string>,
+  more: Partial<WindowInfo> = {},
+): WindowInfo {
+  return {
+    window: "w",
+    stream: "s",
+    size: "1m",
+    size_seconds: 60,
+    hop: null,
+    gap: null,
+    keys: keys.map((name) => ({ name, type: "string" })),
+    metrics: Object.entries(metrics).map(([name, type]) => ({ name, type })),
+    ...more,
+  };
+}
+
+function row(minute: number, closed: boolean, members: Record<string, string | number>): WindowRow {
+  const start = kBegin + minute * kMinute;
+  return {
+    window_start: iso(start),
+    window_end: iso(start + kMinute),
+    closed,
+    revision: 0,
+    ...members,
+  };
+}
+
+/** Numbers that are the same each time, from 0 to below `below`. */
+function random(seed: number): (below: number) => number {
+  let state = seed * 2654435761 + 1;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 4294967296) * below);
+  };
+}
+
+const view = (from_minute: number, to_minute: number) => ({
+  from: kBegin + from_minute * kMinute,
+  to: kBegin + to_minute * kMinute,
+  range_from: kBegin + from_minute * kMinute,
+  past: false,
+  widened: false,
+});
+
+function filled(about: WindowInfo, rows: WindowRow[]): WindowStore {
+  const store = new WindowStore(about);
+  store.add(rows, new Set());
+  return store;
+}
+
+test("counts and money add up, what is derived from many does not", () => {
+  for (const [name, type] of [
+    ["request_count", "int"],
+    ["errors", "int"],
+    ["prompt_tokens", "int"],
+    ["total_sales", "decimal(2)"],
+    ["estimated_cost_usd", "float"],
+  ] as const)
+    assert.ok(may_add_up(name, type), name);
+  for (const [name, type] of [
+    ["p95_latency_ms", "float"],
+    ["avg_amount", "decimal(2)"],
+    ["max_batch", "int"],
+    ["distinct_users", "int"],
+    ["error_rate", "float"],
+    ["sum", "float"],
+    ["avg_cost_usd", "float"],
+    ["template", "string"],
+  ] as const)
+    assert.ok(!may_add_up(name, type), name);
+  assert.ok(is_money("cost_usd", "float") && is_money("x", "decimal(4)"));
+  assert.ok(!is_money("requests", "int"));
+});
+
+test("totals have the names of what is counted", () => {
+  assert.equal(sum_title("transaction_count"), "Transactions");
+  assert.equal(sum_title("requests_count"), "Requests");
+  assert.equal(sum_title("total_sales"), "Total sales");
+  assert.equal(sum_title("estimated_cost_usd"), "Estimated cost");
+  assert.equal(sum_title("count"), "Count");
+});
+
+test("a metric that the engine adds up to something else is no sum", () => {
+  const about = info(["shop"], { orders: "int", visitors: "int" });
+  // The same three visitors went to both shops.
+  const of = (minute: number, shop: string) => row(minute, true, { shop, orders: 2, visitors: 3 });
+  const store = filled(
+    about,
+    [0, 1, 2].flatMap((m) => [of(m, "a"), of(m, "b")]),
+  );
+  assert.deepEqual(adding_metrics(store, []), [0, 1]);
+  const merged = [0, 1, 2].map((m) => row(m, true, { orders: 4, visitors: 3 }));
+  assert.deepEqual(adding_metrics(store, merged), [0]);
+  // One window that has changed since does not outvote the others.
+  merged[0]!["orders"] = 5;
+  assert.deepEqual(adding_metrics(store, merged), [0]);
+  // Rows of windows that are not here, still open here, or could not be merged, say nothing.
+  const silent = [
+    row(9, true, { orders: 1, visitors: 1 }),
+    row(0, false, { orders: 1, visitors: 1 }),
+  ];
+  assert.deepEqual(adding_metrics(store, silent), [0, 1]);
+});
+
+test("what is shown follows from keys and metrics", () => {
+  const shape = (about: WindowInfo, rows: WindowRow[]) => {
+    const store = filled(about, rows);
+    return shape_of(store, adding_metrics(store, []));
+  };
+  const requests = { request_count: "int", error_count: "int", p95_latency_ms: "float" };
+  assert.equal(shape(info(["service"], requests), [row(0, true, { service: "a" })]), null);
+  assert.equal(shape(info(["service"], { p95: "float" }), []), null);
+
+  const sales = { transaction_count: "int", total_sales: "decimal(2)" };
+  const shop = shape(info(["category"], sales), [row(0, true, { category: "Home" })])!;
+  assert.equal(shop.breakdown, "bars");
+  assert.equal(shop.primary, 1, "money first");
+  assert.equal(shape(info(["category"], sales, { gap: "5m" }), []), null);
+  assert.equal(shape(info([], sales), [])!.breakdown, "none");
+
+  const grid = ["acme", "globex"].flatMap((tenant) =>
+    ["a", "b"].map((model) => row(0, true, { tenant, route: "/", model })),
+  );
+  const calls = { requests: "int", avg_latency_ms: "float" };
+  const llm = shape(info(["tenant", "route", "model"], calls), grid)!;
+  assert.deepEqual([llm.breakdown, llm.row_key, llm.column_key], ["matrix", 0, 2]);
+
+  const logs = ["ERROR", "INFO", "WARN"].map((level) => row(0, true, { level, service: "a" }));
+  const counts = shape(info(["level", "service"], { log_count: "int" }), logs)!;
+  assert.deepEqual([counts.row_key, counts.column_key, counts.stack_key], [1, 0, 0]);
+
+  const own = ["a", "b", "c", "d"].map((x) => row(0, true, { service: x, endpoint: `/${x}` }));
+  assert.equal(shape(info(["service", "endpoint"], requests), own)!.breakdown, "bars", "sparse");
+  const kinds = { log_count: "int", template: "string" };
+  assert.equal(shape(info(["tenant", "model"], kinds), grid)!.breakdown, "bars", "has texts");
+});
+
+test("many figures: what the window is about is among them", () => {
+  const about = info(["x"], {
+    ...Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`n${at}`, "int"])),
+    cost_usd: "float",
+  });
+  const store = filled(about, []);
+  const shape = shape_of(store, adding_metrics(store, []))!;
+  assert.equal(shape.primary, 9);
+  assert.deepEqual(figures_of(shape), [0, 1, 2, 3, 4, 5, 9]);
+});
+
+test("windows that overlap are not added, and neither are those of which rows have gone", () => {
+  const rows = [0, 1, 2, 3].map((m) => row(m, m < 3, { level: "INFO", log_count: 10 + m }));
+  const hopping = filled(info(["level"], { log_count: "int" }, { hop: "1m", size: "5m" }), rows);
+  const newest = period_of(hopping, view(0, 10))!;
+  assert.ok(newest.one_window && !newest.open, "the newest closed one");
+  assert.equal(total(hopping, 0, newest), 12);
+  assert.equal(trend_ms(hopping.info), 0);
+
+  const tumbling = filled(info(["level"], { log_count: "int" }), rows);
+  assert.equal(total(tumbling, 0, period_of(tumbling, view(0, 10))!), 46);
+  assert.equal(total(tumbling, 0, period_of(tumbling, view(2, 10))!), 25);
+  tumbling.complete_from = kBegin + 1;
+  const last = period_of(tumbling, view(0, 10))!;
+  assert.ok(last.one_window && last.open);
+  assert.equal(total(tumbling, 0, last), 13);
+  const shape = shape_of(tumbling, [0])!;
+  assert.equal(stack_of(tumbling, shape, 0).starts.length, 3, "whole windows only");
+  assert.equal(period_of(filled(tumbling.info, []), view(0, 10)), null);
+});
+
+test("a store says from when on it is whole", () => {
+  const store = new WindowStore(info(["k"], { n: "int" }), 50);
+  for (let minute = 0; minute < 30; ++minute)
+    store.add(
+      [0, 1].map((k) => row(minute, true, { k: `${k}`, n: 1 })),
+      new Set(['["0"]']),
+    );
+  const whole = store.starts().filter((start) => start >= store.complete_from);
+  assert.ok(whole.length > 0 && whole.length < 30);
+  for (const start of whole)
+    assert.equal([...store.groups.values()].filter((group) => group.rows.has(start)).length, 2);
+});
+
+test("levels have their order whatever they are called, everything else goes by name", () => {
+  assert.equal(level_of("WARNING"), "warn");
+  assert.equal(level_of("fatal"), "critical");
+  assert.equal(level_of("Home"), null);
+  const levels = ["INFO", "CRITICAL", "DEBUG", "WARN", "ERROR"];
+  const rows = levels.map((level) => row(0, true, { level, log_count: 1 }));
+  const store = filled(info(["level"], { log_count: "int" }), rows);
+  const { series } = stack_of(store, shape_of(store, [0])!, 0);
+  const order = ["CRITICAL", "ERROR", "WARN", "INFO", "DEBUG"];
+  assert.deepEqual(
+    series.map((each) => each.label),
+    order,
+  );
+  assert.ok(series.every((each) => each.level !== null));
+});
+
+test("a kind of message is one bar, wherever it came from", () => {
+  const kind = (service: string, template_id: string, template: string, log_count: number) =>
+    row(0, true, { service, template_id, template, log_count });
+  const store = filled(info(["service", "template_id"], { log_count: "int", template: "string" }), [
+    kind("a", "1", "refused", 3),
+    kind("b", "1", "refused", 4),
+    kind("a", "2", "timed out", 9),
+  ]);
+  assert.deepEqual(bars_of(store, 0, newest_window(store)!), [
+    { label: "timed out", about: "a · 2", value: 9 },
+    { label: "refused", about: "a · 1, b · 1", value: 7 },
+  ]);
+});
+
+test("totals, bars, matrix and stack are the sums of the rows, whatever the rows", () => {
+  for (let seed = 0; seed < 300; ++seed) {
+    const below = random(seed);
+    const keys = ["x", "y", "z"].slice(0, 1 + below(3));
+    const sizes = keys.map(() => 1 + below(seed % 3 === 0 ? 25 : 5));
+    const minutes = 1 + below(130);
+    const rows: (WindowRow & { minute: number; n: number })[] = [];
+    for (let minute = 0; minute < minutes; ++minute) {
+      const seen = new Set<string>();
+      for (let count = below(8); count > 0; --count) {
+        const values = keys.map((key, at) => [key, `${key}${below(sizes[at]!)}`]);
+        if (seen.has(String(values))) continue;
+        seen.add(String(values));
+        const n = below(100) - 20;
+        rows.push({ ...row(minute, true, { ...Object.fromEntries(values), n }), minute, n });
+      }
+    }
+    if (rows.length === 0) continue;
+    const store = filled(info(keys, { n: "int" }), rows);
+    const shape = shape_of(store, [0])!;
+    const first = below(minutes);
+    const in_range = rows.filter((r) => r.minute >= first);
+    const sum = (some: typeof rows): number => some.reduce((all, r) => all + r.n, 0);
+    const period: Period | null = period_of(store, view(first, minutes));
+    if (in_range.length === 0) {
+      assert.equal(period, null);
+      continue;
+    }
+    assert.equal(total(store, 0, period!), sum(in_range));
+
+    const bars = bars_of(store, 0, period!);
+    assert.equal(
+      bars.reduce((all, bar) => all + (bar.value ?? 0), 0),
+      sum(in_range),
+    );
+    for (const bar of bars.filter((each) => !/others$/.test(each.label))) {
+      const own = in_range.filter((r) => keys.map((key) => r[key]).join(" · ") === bar.label);
+      assert.equal(bar.value, sum(own), `${seed} ${bar.label}`);
+    }
+    if (keys.length > 1) {
+      const matrix = matrix_of(store, shape, 0, period!);
+      assert.equal(matrix.total, sum(in_range));
+      assert.equal(matrix.left_out, 0);
+      const [by_row, by_column] = [keys[shape.row_key]!, keys[shape.column_key]!];
+      matrix.rows.forEach((line) => {
+        line.cells.forEach((value, at) => {
+          const column = matrix.columns[at]!;
+          if (line.label === "others" || column === "others") return;
+          const own = in_range.filter((r) => r[by_row] === line.label && r[by_column] === column);
+          assert.equal(
+            value,
+            own.length === 0 ? null : sum(own),
+            `${seed} ${line.label} ${column}`,
+          );
+        });
+        assert.equal(
+          line.cells.reduce<number>((all, v) => all + (v ?? 0), 0),
+          line.total ?? 0,
+        );
+      });
+      matrix.totals!.forEach((value, at) => {
+        const cells = matrix.rows.map((line) => line.cells[at] ?? 0);
+        assert.equal(
+          cells.reduce((all, v) => all + v, 0),
+          value ?? 0,
+        );
+      });
+    }
+    const stack = stack_of(store, shape, 0);
+    const starts = [...new Set(rows.map((r) => r.minute))].slice(-100);
+    assert.deepEqual(
+      stack.starts,
+      starts.map((minute) => kBegin + minute * kMinute),
+    );
+    stack.starts.forEach((_, at) => {
+      const parts = stack.series.map((each) => each.values[at] ?? 0);
+      const own = rows.filter((r) => r.minute === starts[at]);
+      assert.equal(
+        parts.reduce((all, v) => all + v, 0),
+        sum(own),
+        `${seed} window ${at}`,
+      );
+    });
+  }
+});
