@@ -11,6 +11,7 @@ import { group_id, History, kSeriesMax, Recent, WindowStore } from "./store";
 import type {
   Anomaly,
   DeadLetters,
+  HealthReport,
   Incident,
   Pipeline,
   Pulse,
@@ -37,6 +38,7 @@ export class State {
   pipeline: Pipeline | null = null;
   letters: DeadLetters | null = null;
   streams: StreamState[] = [];
+  health: HealthReport | null = null;
   readonly selection = new Selection();
   readonly rates = new StageRates();
   readonly speed = new History(kPulses);
