@@ -12,7 +12,8 @@ namespace streamobs::health {
 namespace {
 
 constexpr double kFences = 3.5 / 0.6745;  ///< Of the median absolute deviation.
-constexpr std::size_t kNamedMax = 3;      ///< Fields named in a sentence.
+constexpr const char* kNothingBefore = "measured, with nothing before to compare with";
+constexpr std::size_t kNamedMax = 3;  ///< Fields named in a sentence.
 
 std::string percent(double share) {
   const double value = 100 * share;
@@ -121,6 +122,7 @@ CheckResult QualityChecks::nulls(const StreamPeriod& period, StreamQuality& qual
   const auto bounds = options_.streams.find(quality.stream);
   std::vector<std::string> over;
   std::vector<std::string> risen;
+  std::size_t compared = 0;
   double worst = 0;
   for (std::size_t i = 0; i < quality.fields.size(); ++i) {
     FieldQuality& field = quality.fields[i];
@@ -135,6 +137,7 @@ CheckResult QualityChecks::nulls(const StreamPeriod& period, StreamQuality& qual
       const auto most = bounds->second.nulls_max.find(field.field);
       if (most != bounds->second.nulls_max.end()) {
         // Who names a bound has said what is usual.
+        ++compared;
         if (field.null_share > most->second) {
           over.push_back(fmt::format("{} in {} (at most {})", field.field,
                                      percent(field.null_share), percent(most->second)));
@@ -142,6 +145,7 @@ CheckResult QualityChecks::nulls(const StreamPeriod& period, StreamQuality& qual
         continue;
       }
     }
+    if (reference.share) ++compared;
     if (reference.has_risen(field.null_share, kNullsRise)) {
       risen.push_back(fmt::format("{} in {} (before: {})", field.field, percent(field.null_share),
                                   percent(*reference.share)));
@@ -151,8 +155,10 @@ CheckResult QualityChecks::nulls(const StreamPeriod& period, StreamQuality& qual
   if (quality.events < kEventsMin) return too_few(std::move(result), quality.events);
   result.value = worst;
   result.unit = "share";
-  result.detail = fmt::format("no field is missing more often than is usual, of {} events",
-                              number_in_words(static_cast<double>(quality.events)));
+  result.detail =
+      fmt::format("{}, of {} events",
+                  compared == 0 ? kNothingBefore : "no field is missing more often than is usual",
+                  number_in_words(static_cast<double>(quality.events)));
   if (over.empty() && risen.empty()) return result;
   result.state = over.empty() ? State::warning : State::failing;
   over.insert(over.end(), risen.begin(), risen.end());
@@ -170,6 +176,7 @@ CheckResult QualityChecks::outliers(const StreamPeriod& period, StreamQuality& q
   std::vector<std::string> risen;
   std::optional<double> worst;
   bool has_numbers = false;
+  std::size_t compared = 0;
   for (std::size_t i = 0; i < quality.fields.size(); ++i) {
     if (!is_numeric(period.schema->fields[i].type.kind)) continue;
     has_numbers = true;
@@ -189,6 +196,7 @@ CheckResult QualityChecks::outliers(const StreamPeriod& period, StreamQuality& q
     field.usual_to = usual->to;
     worst = std::max(worst.value_or(0), usual->outlier_share);
     Reference& reference = references_[quality.stream][field.field].outliers;
+    if (reference.share) ++compared;
     if (reference.has_risen(usual->outlier_share, kOutliersRise)) {
       risen.push_back(fmt::format("{} of {} (before: {}) are outside of {} to {}",
                                   percent(usual->outlier_share), field.field,
@@ -205,7 +213,7 @@ CheckResult QualityChecks::outliers(const StreamPeriod& period, StreamQuality& q
   }
   result.value = *worst;
   result.unit = "share";
-  result.detail = "numbers are spread as before";
+  result.detail = compared == 0 ? kNothingBefore : "numbers are spread as before";
   if (risen.empty()) return result;
   result.state = State::warning;
   result.detail = some_of(risen);

@@ -81,6 +81,7 @@ TEST_CASE("nulls: a share that has risen warns, with what it was", "[health]") {
   CHECK(find(first, "nulls").state == State::ok);
   CHECK(first.quality.fields[0].null_share == Approx(0.01));
   CHECK_FALSE(first.quality.fields[0].null_share_before);
+  CHECK(find(first, "nulls").detail.find("nothing before to compare with") != std::string::npos);
   CHECK(find(scene.nulls(1'000, 210), "nulls").state == State::ok);  // 20 points more, not above.
   const CheckResult risen = find(scene.nulls(1'000, 411), "nulls");
   CHECK(risen.state == State::warning);

@@ -32,10 +32,14 @@ const kCheckWords: Record<string, string> = {
   statistics: "Statistics",
 };
 
-/** "Freshness of requests". */
+/** Checks of a thing by its name, not of a stream's property. */
+const kOfThings = new Set(["source", "sink", "lookup"]);
+
+/** "Freshness of requests", "Source demo". */
 export function check_name(check: CheckResult): string {
   const name = kCheckWords[check.check] ?? check.check;
-  return check.of ? `${name} of ${check.of}` : name;
+  if (!check.of) return name;
+  return kOfThings.has(check.check) ? `${name} ${check.of}` : `${name} of ${check.of}`;
 }
 
 export function is_bad(check: CheckResult): boolean {

@@ -36,6 +36,7 @@ test("the badge says the worst there is", () => {
 
 test("checks have names for people, unknown ones their own", () => {
   assert.equal(check_name(check("freshness", "requests", "ok")), "Freshness of requests");
+  assert.equal(check_name(check("source", "demo", "ok")), "Source demo");
   assert.equal(check_name(check("disk", "", "ok")), "Disk");
   assert.equal(check_name(check("moon_phase", "", "ok")), "moon_phase");
 });
