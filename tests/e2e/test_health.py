@@ -140,6 +140,32 @@ def test_the_deep_checks_measure_the_fields_and_look_after_the_database():
         assert engine.stop() == 0
 
 
+def test_damage_that_nobody_has_met_yet_is_found_by_the_running_engine():
+    with Streamobs(config(deep_every="1s")) as engine:
+        assert engine.stop() == 0
+        file = engine.data_dir / "streamobs.db"
+        with sqlite3.connect(file) as database:
+            database.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
+            database.executemany("INSERT INTO notes (text) VALUES (?)",
+                                 [("of a person's own " * 20,)] * 500)
+            database.commit()
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.close()
+        pages = bytearray(file.read_bytes())
+        for start in range(0, len(pages), 4096):
+            if b"of a person's own" in pages[start:start + 4096]:
+                pages[start:start + 8] = b"\xff" * 8
+        file.write_bytes(pages)
+        engine.start()
+        wait_for_state(engine, "database", "", "failing")
+        found = check(engine, "database")
+        assert "is damaged: notes: " in found["detail"] and "move the file away" in found["advice"]
+        # It goes on all the same: these pages are nobody's who stores results.
+        assert engine.post("requests", [event()]).status == 200
+        doctor("--target", engine.url, code=2)
+        assert engine.stop() == 0
+
+
 def test_events_of_a_replayed_log_are_not_counted_again():
     with Streamobs(config(deep_every="2s")) as engine:
         engine.post("requests", [event() for _ in range(500)])
