@@ -161,6 +161,13 @@ std::string shown(std::string_view text) {
   return out;
 }
 
+/// "2024-01-09 12:34 UTC".
+std::string minute_of(Timestamp t) {
+  std::string text = to_rfc3339(t).substr(0, 16);
+  text[10] = ' ';
+  return text + " UTC";
+}
+
 std::string percent(double share) {
   return fmt::format("{:.1f} %", 100 * share);
 }
@@ -193,7 +200,7 @@ void print(const health::Report& report, const std::string& whose) {
     std::string line =
         fmt::format("{} {:<24} {}", painted(check.state, colour), shown(name), shown(check.detail));
     const bool bad = check.state > State::ok;
-    if (bad && check.since) line += fmt::format(" (since {} UTC)", time_of_day(*check.since));
+    if (bad && check.since) line += fmt::format(" (since {})", minute_of(*check.since));
     fmt::print("{}\n", line);
     if (bad && !check.advice.empty()) fmt::print("{:>9}→ {}\n", "", shown(check.advice));
   }
@@ -203,7 +210,7 @@ void print(const health::Report& report, const std::string& whose) {
   }
   fmt::print("\n{}: {}", whose, summary);
   if (report.deep_at) {
-    fmt::print("; data and database were looked at {} UTC", time_of_day(*report.deep_at));
+    fmt::print("; data and database were looked at {}", minute_of(*report.deep_at));
   }
   fmt::print("\n");
 }
