@@ -50,19 +50,29 @@ DeepChecks::DeepChecks(const Plan& plan, std::vector<std::unique_ptr<Lane>>& lan
 asio::awaitable<DeepChecks::Findings> DeepChecks::run() {
   Findings findings;
   co_await collect();
-  const Timestamp now = clock_.now();
-  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
-    const health::StreamPeriod period = period_of(id, now);
-    health::QualityChecks::Findings found = quality_.judge(period);
-    for (health::CheckResult& result : found.results) findings.results.push_back(std::move(result));
-    findings.quality.push_back(std::move(found.quality));
-  }
-  period_from_ = now;
+  judge_data(findings);
   health::CheckResult sound = co_await inspect();
   findings.results.push_back(std::move(sound));
   health::CheckResult statistics = co_await analyze();
   findings.results.push_back(std::move(statistics));
   co_return findings;
+}
+
+void DeepChecks::judge_data(Findings& findings) {
+  const Timestamp now = clock_.now();
+  std::vector<Counted> counted;
+  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) counted.push_back(count(id));
+  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
+    const health::StreamPeriod period = period_of(id, counted[id], now);
+    health::QualityChecks::Findings found = quality_.judge(period);
+    for (health::CheckResult& result : found.results) findings.results.push_back(std::move(result));
+    if (!period.schema->joined) findings.quality.push_back(std::move(found.quality));
+  }
+  for (const PlannedJoin& join : plan_.joins) {
+    findings.results.push_back(quality_.judge(period_of(join, counted, now)));
+  }
+  counted_ = std::move(counted);
+  period_from_ = now;
 }
 
 void DeepChecks::stop() {
@@ -99,10 +109,22 @@ DeepChecks::Counted DeepChecks::count(std::uint32_t stream_id) const {
   for (std::size_t i = 0; i < windows.size(); ++i) {
     counted.late[plan_.windows[windows[i]].schema->window] = of.late[i]->value();
   }
+  const StreamSchema& schema = plan_.streams[stream_id].decode->schema;
+  if (!schema.joined) return counted;
+  const auto of_join = [this](const char* name, const telemetry::Labels& labels) {
+    return static_cast<std::uint64_t>(metrics_.registry.value(name, labels));
+  };
+  counted.accepted = of_join("streamobs_join_rows_total", {{"join", schema.stream}});
+  for (std::size_t side = 0; side < 2; ++side) {
+    counted.unmatched[side] =
+        of_join("streamobs_join_unmatched_total",
+                {{"join", schema.stream}, {"side", side == 0 ? "left" : "right"}});
+  }
   return counted;
 }
 
-health::StreamPeriod DeepChecks::period_of(std::uint32_t stream_id, Timestamp now) {
+health::StreamPeriod DeepChecks::period_of(std::uint32_t stream_id, const Counted& counted,
+                                           Timestamp now) {
   health::StreamPeriod period;
   period.schema = &plan_.streams[stream_id].decode->schema;
   period.from = period_from_;
@@ -110,7 +132,6 @@ health::StreamPeriod DeepChecks::period_of(std::uint32_t stream_id, Timestamp no
   for (std::vector<health::TallyPart>& lane : tallies_) {
     if (stream_id < lane.size()) period.parts.push_back(std::move(lane[stream_id]));
   }
-  Counted counted = count(stream_id);
   const Counted& before = counted_[stream_id];
   period.received = counted.received - before.received;
   period.accepted = counted.accepted - before.accepted;
@@ -120,7 +141,23 @@ health::StreamPeriod DeepChecks::period_of(std::uint32_t stream_id, Timestamp no
   for (const auto& [window, total] : counted.late) {
     period.late[window] = since(total, before.late, window);
   }
-  counted_[stream_id] = std::move(counted);
+  return period;
+}
+
+health::JoinPeriod DeepChecks::period_of(const PlannedJoin& planned,
+                                         const std::vector<Counted>& counted, Timestamp now) const {
+  const window::JoinOptions& options = planned.join->options;
+  health::JoinPeriod period;
+  period.join = options.name.text;
+  period.to = now;
+  for (std::size_t side = 0; side < 2; ++side) {
+    const std::uint32_t stream_id = planned.join->sides[side].stream_id;
+    period.sides[side].stream = options.streams[side].text;
+    period.sides[side].events = counted[stream_id].accepted - counted_[stream_id].accepted;
+    period.sides[side].unmatched =
+        counted[planned.stream_id].unmatched[side] - counted_[planned.stream_id].unmatched[side];
+  }
+  period.sides[0].kept = options.keep_left;
   return period;
 }
 

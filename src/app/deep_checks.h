@@ -50,6 +50,7 @@ class DeepChecks {
  private:
   /// A stream's counters when the last period ended.
   struct Counted {
+    std::uint64_t unmatched[2] = {0, 0};  ///< Of a join's rows: by side of the join.
     std::uint64_t received = 0;
     std::uint64_t accepted = 0;
     std::map<std::string, std::uint64_t> refused;
@@ -57,7 +58,10 @@ class DeepChecks {
   };
 
   asio::awaitable<void> collect();
-  health::StreamPeriod period_of(std::uint32_t stream_id, Timestamp now);
+  health::StreamPeriod period_of(std::uint32_t stream_id, const Counted& counted, Timestamp now);
+  health::JoinPeriod period_of(const PlannedJoin& planned, const std::vector<Counted>& counted,
+                               Timestamp now) const;
+  void judge_data(Findings& findings);
   Counted count(std::uint32_t stream_id) const;
   asio::awaitable<health::CheckResult> inspect();
   asio::awaitable<health::CheckResult> analyze();

@@ -446,6 +446,7 @@ void explain_health(const Plan& plan, Page& page) {
                         each(health.quick_every), span_in_words(health.lag),
                         bytes_in_words(health.disk_free_bytes)));
   for (const decode::StreamOptions& stream : plan.config.streams) {
+    if (stream.joined) continue;
     const Duration freshness = health.freshness_of(stream.name.text);
     page.line(2, freshness == 0
                      ? fmt::format("{} may be silent for as long as it likes.", stream.name.text)

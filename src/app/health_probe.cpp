@@ -5,6 +5,8 @@
 #include <sys/statvfs.h>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "app/topology.h"
 
 namespace streamobs::app {
@@ -51,6 +53,7 @@ health::Observation HealthProbe::look(const Topology& t) {
   const Plan& plan = *t.plan_;
   const bool sources_made = t.sources_made_.load(std::memory_order_acquire);
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
+    if (plan.config.streams[id].joined) continue;  // Its sides are looked at.
     health::StreamSeen stream;
     stream.name = plan.config.streams[id].name.text;
     const Timestamp newest = t.sequencing_->time_of(id).newest.load();
@@ -115,6 +118,11 @@ health::Observation HealthProbe::look(const Topology& t) {
     const decode::LookupOptions& options = plan.lookups[i]->options;
     seen.lookups.push_back({options.name.text, options.path, t.lookup_files_.error(i),
                             t.sequencing_->lookups().state(i).digest != 0});
+  }
+  for (const store::ArchiveState& archive : t.database_->archives()) {
+    seen.archives.push_back(
+        {fmt::format("{} {}", archive.window, store::to_text(archive.resolution)),
+         archive.directory, archive.error});
   }
   seen.disk.log_full = t.journal_->disk_full();
   return seen;

@@ -36,8 +36,9 @@ constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint
                                          "checkpoint_bytes", "keep"};
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
-constexpr std::string_view kHealthKeys[] = {"quick_every", "deep_every",  "freshness", "lag",
-                                            "disk_free",   "refused_max", "late_max"};
+constexpr std::string_view kHealthKeys[] = {"quick_every", "deep_every",   "freshness",
+                                            "lag",         "disk_free",    "refused_max",
+                                            "late_max",    "unmatched_max"};
 constexpr std::string_view kSourceKeys[] = {
     "type",  "stream", "format",        "path",     "paths",   "follow", "scenario",
     "rate",  "seed",   "anomaly_share", "history",  "brokers", "topics", "group",

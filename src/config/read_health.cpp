@@ -91,6 +91,7 @@ void read_health(const Entry& entry, Config& config, Report& report) {
   health.disk_free_bytes = disk_free;
   table.number("refused_max", 0, 1, health.refused_max);
   table.number("late_max", 0, 1, health.late_max);
+  table.number("unmatched_max", 0, 1, health.unmatched_max);
 }
 
 }  // namespace streamobs::config

@@ -69,6 +69,13 @@ struct LookupSeen {
   bool loaded = false;  ///< There is a version in force.
 };
 
+/// Where rows go before they are removed.
+struct ArchiveSeen {
+  std::string name;  ///< The window and the resolution.
+  std::string directory;
+  std::string error;  ///< What keeps it from writing at the moment; empty: nothing.
+};
+
 struct DiskSeen {
   std::string path;
   std::optional<std::uint64_t> free_bytes;  ///< For us, not for root; none: it cannot be asked.
@@ -89,6 +96,7 @@ struct Observation {
   StoreSeen store;
   std::vector<SinkSeen> sinks;
   std::vector<LookupSeen> lookups;
+  std::vector<ArchiveSeen> archives;
   DiskSeen disk;
 };
 

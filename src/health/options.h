@@ -24,6 +24,7 @@ struct HealthOptions {
   std::uint64_t disk_free_bytes = std::uint64_t{1} << 30;
   double refused_max = 0.05;  ///< Share of a stream's events.
   double late_max = 0.05;
+  double unmatched_max = 0.05;                  ///< Of the events of a join's side.
   std::map<std::string, StreamBounds> streams;  ///< By name; those that say something.
 
   Duration freshness_of(const std::string& stream) const {

@@ -103,6 +103,10 @@ QualityChecks::Findings QualityChecks::judge(const StreamPeriod& period) {
   Findings findings;
   StreamQuality& quality = findings.quality;
   quality.stream = period.schema->stream;
+  if (period.schema->joined) {
+    findings.results.push_back(late(period));
+    return findings;
+  }
   quality.from = period.from;
   quality.to = period.to;
   for (const TallyPart& part : period.parts) quality.events += part.rows;
@@ -114,6 +118,38 @@ QualityChecks::Findings QualityChecks::judge(const StreamPeriod& period) {
   findings.results.push_back(refused(period));
   findings.results.push_back(late(period));
   return findings;
+}
+
+CheckResult QualityChecks::judge(const JoinPeriod& period) const {
+  CheckResult result;
+  result.check = "unmatched";
+  result.of = period.join;
+  result.checked_at = period.to;
+  const JoinPeriod::Side* worst = nullptr;
+  double share = 0;
+  std::uint64_t events = 0;
+  for (const JoinPeriod::Side& side : period.sides) {
+    events = std::max(events, side.events);
+    if (side.kept || side.events < kEventsMin) continue;
+    // Those that leave came before; where the flow ebbs, there may be more of them than came since.
+    const double of_side =
+        std::min(1.0, static_cast<double>(side.unmatched) / static_cast<double>(side.events));
+    if (worst != nullptr && of_side <= share) continue;
+    worst = &side;
+    share = of_side;
+  }
+  if (worst == nullptr) return too_few(std::move(result), events);
+  measure(result, share, options_.unmatched_max);
+  result.detail = fmt::format("{} of {} events of {} had no partner", percent(share),
+                              number_in_words(static_cast<double>(worst->events)), worst->stream);
+  if (share <= options_.unmatched_max) return result;
+  result.state = share >= kHalf ? State::failing : State::warning;
+  result.advice = fmt::format(
+      "Does the other side come, with the same keys (the check \"freshness\", dead letters with "
+      "the "
+      "reason unmatched)? If it only comes later, raise `within` of [join.{}]",
+      period.join);
+  return result;
 }
 
 CheckResult QualityChecks::nulls(const StreamPeriod& period, StreamQuality& quality) {

@@ -40,6 +40,19 @@ struct StreamPeriod {
   std::map<std::string, std::uint64_t> late;     ///< By window.
 };
 
+/// One join in one period.
+struct JoinPeriod {
+  struct Side {
+    std::string stream;
+    std::uint64_t events = 0;
+    std::uint64_t unmatched = 0;
+    bool kept = false;  ///< One that stays alone is a row by itself: nothing is wrong with it.
+  };
+  std::string join;
+  Timestamp to = 0;
+  Side sides[2];
+};
+
 struct Usual {
   double from = 0;
   double to = 0;
@@ -61,12 +74,15 @@ class QualityChecks {
 
   explicit QualityChecks(HealthOptions options) : options_(std::move(options)) {}
 
-  /// Checks "nulls", "outliers", "refused" and "late" of a stream; with them what was measured.
+  /// Checks "nulls", "outliers", "refused" and "late" of a stream; with them what was measured. Of
+  /// one that a join makes only "late": its fields are those of its sides.
   struct Findings {
     std::vector<CheckResult> results;
     StreamQuality quality;
   };
   Findings judge(const StreamPeriod& period);
+  /// Check "unmatched" of a join.
+  CheckResult judge(const JoinPeriod& period) const;
 
  private:
   /// A share, and what it is held against.

@@ -51,6 +51,16 @@ CheckResult judge_lookup(const LookupSeen& lookup) {
   return result;
 }
 
+CheckResult judge_archive(const ArchiveSeen& archive) {
+  CheckResult result = result_of("archive", archive.name);
+  result.detail = fmt::format("what is too old goes to {}", archive.directory);
+  if (archive.error.empty()) return result;
+  result.state = State::failing;
+  result.detail = fmt::format("nothing can be written to {}: {}", archive.directory, archive.error);
+  result.advice = "Mend that; until then rows that are too old stay in the database";
+  return result;
+}
+
 void measure(CheckResult& result, Duration value, Duration bound) {
   result.value = static_cast<double>(value) / kSecond;
   result.bound = static_cast<double>(bound) / kSecond;
@@ -114,6 +124,7 @@ std::vector<CheckResult> QuickChecks::judge_running(const Observation& seen) con
   for (const SinkSeen& one : seen.sinks) results.push_back(sink(one, seen.now, since));
   for (const LookupSeen& lookup : seen.lookups) results.push_back(judge_lookup(lookup));
   results.push_back(judge_disk(seen.disk, options_.disk_free_bytes));
+  for (const ArchiveSeen& archive : seen.archives) results.push_back(judge_archive(archive));
   return results;
 }
 

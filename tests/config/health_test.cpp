@@ -21,6 +21,7 @@ lag = "30s"
 disk_free = "5GiB"
 refused_max = 0.01
 late_max = 1
+unmatched_max = 0.5
 [stream.a]
 time = "t"
 fields = { v = "float", "tags.region" = "string" }
@@ -39,6 +40,7 @@ time = "t"
   CHECK(own.disk_free_bytes == std::uint64_t{5} << 30);
   CHECK(own.refused_max == 0.01);
   CHECK(own.late_max == 1);
+  CHECK(own.unmatched_max == 0.5);
   CHECK(own.freshness_of("a") == kHour);
   CHECK(own.freshness_of("b") == 0);
   CHECK(own.freshness_of("c") == 10 * kMinute);

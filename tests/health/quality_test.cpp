@@ -170,6 +170,39 @@ TEST_CASE("outliers: judged by how far their share has risen", "[health]") {
   CHECK(find(scene.values(std::vector<double>(1'000, 200)), "outliers").state == State::no_data);
 }
 
+TEST_CASE("unmatched: the worse side of a join, but for one that is kept", "[health]") {
+  const QualityChecks checks{HealthOptions()};
+  JoinPeriod period;
+  period.join = "calls";
+  period.sides[0] = {"requests", 1'000, 50, false};
+  period.sides[1] = {"responses", 199, 199, false};
+  CHECK(checks.judge(period).state == State::ok);
+  period.sides[0].unmatched = 51;
+  CHECK(checks.judge(period).state == State::warning);
+  CHECK(checks.judge(period).detail == "5.1 % of 1,000 events of requests had no partner");
+  period.sides[1] = {"responses", 200, 100, false};
+  CHECK(checks.judge(period).state == State::failing);
+  CHECK(checks.judge(period).detail.find("responses") != std::string::npos);
+  period.sides[1].events = 0;
+  period.sides[0].kept = true;
+  CHECK(checks.judge(period).state == State::no_data);
+}
+
+TEST_CASE("of rows that a join makes only lateness is judged", "[health]") {
+  StreamSchema joined = schema();
+  joined.joined = true;
+  StreamPeriod period;
+  period.schema = &joined;
+  period.accepted = 1'000;
+  period.late = {{"per_minute", 51}};
+  QualityChecks checks{HealthOptions()};
+  const QualityChecks::Findings findings = checks.judge(period);
+  REQUIRE(findings.results.size() == 1);
+  CHECK(findings.results[0].check == "late");
+  CHECK(findings.results[0].state == State::warning);
+  CHECK(findings.quality.fields.empty());
+}
+
 TEST_CASE("refused and late: shares against their bounds", "[health]") {
   Scene scene;
   CHECK(find(scene.counts(199, 199, 0), "refused").state == State::no_data);

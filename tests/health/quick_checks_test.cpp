@@ -341,6 +341,14 @@ TEST_CASE("look-up tables: a bad file warns while an older version holds", "[hea
   CHECK(judged(seen, "lookup") == State::failing);
 }
 
+TEST_CASE("archive: rows can be written before they are removed", "[health]") {
+  Observation seen = well();
+  seen.archives = {{"per_minute raw", "/data/old", ""}};
+  CHECK(judged(seen, "archive") == State::ok);
+  seen.archives[0].error = "no such directory";
+  CHECK(judged(seen, "archive") == State::failing);
+}
+
 TEST_CASE("disk: free space against the bound", "[health]") {
   Observation seen = well();
   seen.disk.free_bytes = 4 * kGiB;

@@ -28,12 +28,14 @@ const kCheckWords: Record<string, string> = {
   outliers: "Unusual values",
   refused: "Refused events",
   late: "Late events",
+  unmatched: "Events without a partner",
+  archive: "Archive",
   database: "Database",
   statistics: "Statistics",
 };
 
 /** Checks of a thing by its name, not of a stream's property. */
-const kOfThings = new Set(["source", "sink", "lookup"]);
+const kOfThings = new Set(["source", "sink", "lookup", "archive"]);
 
 /** "Freshness of requests", "Source demo". */
 export function check_name(check: CheckResult): string {
