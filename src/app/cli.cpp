@@ -17,6 +17,7 @@
 
 #include "app/backup_command.h"
 #include "app/dlq_command.h"
+#include "app/doctor_command.h"
 #include "app/explain.h"
 #include "app/kafka_command.h"
 #include "app/log_query.h"
@@ -53,6 +54,8 @@ Examples:
                                                    way back
   streamobs dlq list --data-dir data               which events were refused, and why; dlq replay sends
                                                    them again
+  streamobs doctor --config obs.toml               is all well? asks the running engine, or looks at
+                                                   what it has left
   streamobs tap service_metrics                    print a window's rows as they come; or a stream's
                                                    events, anomalies, incidents
   streamobs kafka topics --config obs.toml --create
@@ -65,7 +68,7 @@ Examples:
 Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.config/streamobs and
 /etc/streamobs.
 
-Exit codes: 0 done, 65 replay: not one event could be taken, dlq replay: some are refused still,
+Exit codes: 0 done, doctor: 1 warnings, 2 something fails, 65 replay: not one event could be taken, dlq replay: some are refused still,
 70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
 docs/operations.md says more.)";
 
@@ -159,6 +162,25 @@ Result<ApiTarget> target_of(const ConfigArguments& arguments) {
   Result<ApiTarget> target = target_of_listen(reading.config->http.listen.text);
   if (target.has_value()) target->token = reading.config->http.token;
   return target;
+}
+
+/// What `doctor` looks at; none after an error in the config, which has been said.
+std::optional<DoctorPlace> doctor_place_of(const ConfigArguments& arguments) {
+  DoctorPlace place;
+  place.data_dir = "./data";
+  if (!arguments.file.empty()) {
+    Diagnostics diagnostics;
+    const std::shared_ptr<const Plan> plan =
+        make_plan(read_config(arguments, diagnostics), diagnostics);
+    print(diagnostics);
+    if (plan == nullptr) return std::nullopt;
+    place.config = plan->config.file;
+    place.data_dir = plan->config.data_dir;
+    place.health = plan->config.health;
+  }
+  if (!arguments.data_dir.empty()) place.data_dir = arguments.data_dir;
+  place.target = target_of(arguments);
+  return place;
 }
 
 /// The files of look-up tables are read as at a start.
@@ -421,6 +443,11 @@ int run_cli(int argc, char** argv) {
   const std::function<int(const std::function<Result<ApiTarget>()>&)> on_tap =
       add_tap_command(*tapping);
 
+  CLI::App* const examining = app.add_subcommand(
+      "doctor", "Say whether all is well: asks the running engine, or checks what it has left");
+  add_place_options(*examining, arguments);
+  const std::function<int(const DoctorPlace&)> on_doctor = add_doctor_command(*examining);
+
   CLI::App* const kafka = app.add_subcommand("kafka", "What the config needs of Kafka's brokers");
   CLI::App* const topics = kafka->add_subcommand(
       "topics", "List the topics that sources and sinks need, and which of them there are");
@@ -453,6 +480,10 @@ int run_cli(int argc, char** argv) {
     return on_dead_letters({*data_dir, [&arguments] { return target_of(arguments); }});
   }
   if (*tapping) return on_tap([&arguments] { return target_of(arguments); });
+  if (*examining) {
+    const std::optional<DoctorPlace> place = doctor_place_of(arguments);
+    return place ? on_doctor(*place) : kExitBadConfig;
+  }
   if (*topics) {
     const std::shared_ptr<const Plan> plan = plan_of(arguments);
     return plan == nullptr ? kExitBadConfig : show_topics(*plan, create_topics);

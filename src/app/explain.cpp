@@ -436,6 +436,38 @@ void explain_lookups(const Plan& plan, Page& page) {
                                              bytes_in_words(wal.keep_bytes))));
 }
 
+void explain_health(const Plan& plan, Page& page) {
+  const health::HealthOptions& health = plan.config.health;
+  page.heading("What the engine checks by itself");
+  page.line(1,
+            fmt::format("Every {}: whether streams are fresh, what waits to be read, stored or "
+                        "delivered ({} is too long), detection, narration, and the disk ({} must "
+                        "be free).",
+                        each(health.quick_every), span_in_words(health.lag),
+                        bytes_in_words(health.disk_free_bytes)));
+  for (const decode::StreamOptions& stream : plan.config.streams) {
+    if (stream.joined) continue;
+    const Duration freshness = health.freshness_of(stream.name.text);
+    page.line(2, freshness == 0
+                     ? fmt::format("{} may be silent for as long as it likes.", stream.name.text)
+                     : fmt::format("{} is fresh while its newest event is less than {} old.",
+                                   stream.name.text, span_in_words(freshness)));
+  }
+  page.line(1, fmt::format("Every {}: null and unusual values of each stream's fields, against the "
+                           "time before; more than {} % refused or {} % late events; whether the "
+                           "database is sound, and its statistics fresh.",
+                           each(health.deep_every), number_in_words(100 * health.refused_max),
+                           number_in_words(100 * health.late_max)));
+  for (const auto& [stream, bounds] : health.streams) {
+    for (const auto& [field, most] : bounds.nulls_max) {
+      page.line(2, fmt::format("Of {}, {} may be null in {} % of the events.", stream, field,
+                               number_in_words(100 * most)));
+    }
+  }
+  if (!plan.config.http.enabled) return;
+  page.line(1, "What was found: on the page, by GET /api/v1/health, and by `streamobs doctor`.");
+}
+
 void explain_asking(const Plan& plan, Page& page) {
   const config::Config& config = plan.config;
   page.heading("Where to look");
@@ -476,6 +508,7 @@ std::string explain(const Plan& plan) {
   for (const PlannedWindow& window : plan.windows) explain_window(plan, window, page);
   explain_rules(plan, page);
   explain_sinks(plan, page);
+  explain_health(plan, page);
   explain_asking(plan, page);
   return page.take();
 }

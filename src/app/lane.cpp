@@ -206,6 +206,7 @@ Lane::Lane(std::size_t index, const Plan& plan, asio::io_context& io,
                            : std::make_unique<window::StreamWindows>(plan.streams[id].windows,
                                                                      index, *admissions[id]));
     outbound_.push_back(std::make_unique<Outbound>(plan.streams[id], in_flight.bytes, durable));
+    if (durable) tallies_.emplace_back(plan.streams[id].decode->schema, index * 1'000 + id);
   }
 }
 
@@ -237,7 +238,14 @@ EventBatchPtr Lane::decode(const Block& block) {
   metrics_.decoded_batches.add();
   in_flight_.remember(*batch);
   if (durable_) encoder_.encode(*batch, batch->encoded);
+  if (durable_) tallies_[block.stream_id].add(*batch);
   return batch;
+}
+
+std::vector<health::TallyPart> Lane::take_tallies() {
+  std::vector<health::TallyPart> parts;
+  for (health::StreamTally& tally : tallies_) parts.push_back(tally.take());
+  return parts;
 }
 
 asio::awaitable<void> Lane::run_decode(flow::Channel<SequencerInput>& out) {

@@ -24,6 +24,7 @@
 #include "event/record.h"
 #include "flow/asio.h"
 #include "flow/channel.h"
+#include "health/stream_tally.h"
 #include "telemetry/registry.h"
 #include "wal/batch_codec.h"
 #include "wal/sequencer.h"
@@ -197,6 +198,10 @@ class Lane {
   /// Counts what the dispatcher sends, until it closes; hands partials and dead letters on.
   asio::awaitable<void> run_windows(flow::Channel<LaneOutput>& out);
 
+  /// On the lane's strand: what the events were like that were decoded since the last call, by
+  /// stream.
+  std::vector<health::TallyPart> take_tallies();
+
   /// For the pipeline view; any thread.
   std::size_t keys() const { return keys_.load(std::memory_order_relaxed); }
   std::size_t open_instances() const { return open_instances_.load(std::memory_order_relaxed); }
@@ -224,6 +229,7 @@ class Lane {
   std::vector<std::unique_ptr<window::StreamWindows>>
       windows_;                                      ///< By stream; null without windows.
   std::vector<std::unique_ptr<Outbound>> outbound_;  ///< By stream.
+  std::vector<health::StreamTally> tallies_;         ///< By stream; none where nothing is checked.
   wal::BatchEncoder encoder_;
   std::vector<EventBatchPtr> pool_;
   std::atomic<std::size_t> keys_{0};

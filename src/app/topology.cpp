@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "app/health_probe.h"
+#include "app/health_watch.h"
 #include "app/letter_replay.h"
 #include "app/pipeline_view.h"
 #include "app/queries.h"
@@ -131,6 +133,9 @@ Result<> Topology::start() {
   queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
+  health_ =
+      std::make_unique<HealthWatch>(*plan_, lanes_, lane_metrics_, *database_, main_strand_, clock_,
+                                    metrics_, [this] { return HealthProbe::look(*this); });
   std::vector<std::string> streams;
   for (const decode::StreamOptions& stream : config.streams) streams.push_back(stream.name.text);
   live_ = std::make_unique<serve::LiveHub>(
@@ -154,6 +159,10 @@ Result<> Topology::start() {
   spawn_stages();
   // While it recovers, the engine is alive, not ready, and can be looked at.
   service_tasks_.spawn(main_strand_, "live", live_->run());
+  if (!options_.past && !options_.stop_when_input_ends && options_.input == nullptr) {
+    service_tasks_.spawn(main_strand_, "health", health_->run());
+    service_tasks_.spawn(main_strand_, "health, deep", health_->run_deep());
+  }
   if (server_ != nullptr) service_tasks_.spawn(main_strand_, "http", server_->serve());
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
@@ -276,6 +285,7 @@ void Topology::spawn_services() {
     source_tasks_.spawn(asio::make_strand(io_), plan_->sources[i].name, run_source(i));
   }
   ingest_->open();
+  ready_at_.store(clock_.now(), std::memory_order_release);
   ready_.store(true, std::memory_order_release);
   // Other people's scripts wait for this line.
   if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
@@ -346,6 +356,7 @@ void Topology::add_routes() {
   context.registry = &metrics_;
   context.queries = queries_.get();
   context.letter_replay = letter_replay_.get();
+  context.health = health_.get();
   context.open_windows = &open_windows_;
   context.live = live_.get();
   context.streams = view_->stream_infos();
@@ -354,16 +365,19 @@ void Topology::add_routes() {
   context.endpoints = plan_->config.endpoints;
   context.stream_states = [this] { return view_->stream_states(); };
   context.pipeline = [this] { return view_->pipeline(); };
-  context.not_ready = [this]() -> std::optional<std::string> {
-    if (ready_.load(std::memory_order_acquire)) {
-      if (!journal_->disk_full()) return std::nullopt;
-      return "the disk of the log is full: new events are refused until there is space";
-    }
-    if (stop_requested_) return "shutting down";
-    return fmt::format("recovering, {} %", sequencing_->percent_replayed());
-  };
+  context.not_ready = [this] { return not_ready(); };
   serve::add_api_routes(router_, std::move(context));
   serve::add_asset_routes(router_, serve::dashboard_assets());
+}
+
+/// Why events are not taken just now; any thread.
+std::optional<std::string> Topology::not_ready() const {
+  if (ready_.load(std::memory_order_acquire)) {
+    if (!journal_->disk_full()) return std::nullopt;
+    return "the disk of the log is full: new events are refused until there is space";
+  }
+  if (stop_requested_) return "shutting down";
+  return fmt::format("recovering, {} %", sequencing_->percent_replayed());
 }
 
 source::IngestOutcome Topology::push(std::uint32_t stream_id, std::string_view json) {

@@ -50,6 +50,8 @@
 
 namespace streamobs::app {
 
+class HealthProbe;
+class HealthWatch;
 class PipelineView;
 class LetterReplay;
 class Queries;
@@ -139,6 +141,7 @@ class Topology {
   static const Clock& system_clock();
 
  private:
+  friend class HealthProbe;
   friend class PipelineView;
 
   asio::awaitable<void> supervise();
@@ -166,6 +169,7 @@ class Topology {
   void spawn_services();
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
+  std::optional<std::string> not_ready() const;
   void fail_with(const Error& error);
   /// The words of a bug.
   static std::string what(const std::exception_ptr& error);
@@ -220,6 +224,7 @@ class Topology {
   std::unique_ptr<serve::LiveHub> live_;
   std::unique_ptr<Queries> queries_;
   std::unique_ptr<LetterReplay> letter_replay_;
+  std::unique_ptr<HealthWatch> health_;
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;
@@ -235,6 +240,7 @@ class Topology {
   std::atomic<int> exit_code_{0};
   std::atomic<bool> broken_{false};  ///< A stage has failed.
   std::atomic<bool> ready_{false};
+  std::atomic<Timestamp> ready_at_{0};  ///< Since when; 0: not yet.
   std::atomic<bool> sources_made_{false};
   std::atomic<bool> stop_sources_{false};
   std::vector<std::unique_ptr<SourceFeed>> feeds_;  ///< By configured source.

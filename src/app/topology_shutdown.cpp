@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "app/health_watch.h"
 #include "app/topology.h"
 #include "base/log.h"
 
@@ -180,6 +181,7 @@ asio::awaitable<void> Topology::shut_down() {
   // Also those of sources that were never made: a stop may come before recovery has ended.
   for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) sequencing_->end_of(i).close();
   lookup_watch_->stop();
+  health_->stop();
   sequencing_->lookup_versions().close();
   ingest_->stop();
   const auto no_pushes = [this] { return pushes_.load() == 0; };

@@ -89,15 +89,6 @@ Result<Surroundings> look_around(const std::string& data_dir) {
   return around;
 }
 
-Result<> verify(const std::string& data_dir) {
-  const Result<store::DataDir> locked = lock(data_dir, "verify");
-  if (locked.has_error()) return locked.error();
-  Result<Surroundings> around = look_around(data_dir);
-  if (around.has_error()) return around.error();
-  if (around->rebuilds) around->known.needed_from = 1;
-  return wal::verify(posix_file_system(), data_dir + "/wal", around->known, print);
-}
-
 /// The command that moves away what the log does not reach any more.
 std::string moving(const std::string& data_dir, bool checkpoint) {
   std::string files;
@@ -170,6 +161,15 @@ Result<> repair(const WalArguments& arguments) {
 
 }  // namespace
 
+Result<> verify_log(const std::string& data_dir, const wal::Print& print) {
+  const Result<store::DataDir> locked = lock(data_dir, "verify");
+  if (locked.has_error()) return locked.error();
+  Result<Surroundings> around = look_around(data_dir);
+  if (around.has_error()) return around.error();
+  if (around->rebuilds) around->known.needed_from = 1;
+  return wal::verify(posix_file_system(), data_dir + "/wal", around->known, print);
+}
+
 std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
   CLI::App* const command = app.add_subcommand(
       "wal", "Look at the write-ahead log, check every byte of it, cut what is damaged");
@@ -194,7 +194,7 @@ std::function<int(const std::string&)> add_wal_command(CLI::App& app) {
     if (*inspecting) {
       return exit_code(wal::inspect(posix_file_system(), directory, arguments->inspect, print));
     }
-    if (*verifying) return exit_code(verify(arguments->data_dir));
+    if (*verifying) return exit_code(verify_log(arguments->data_dir, print));
     return *repairing ? exit_code(repair(*arguments)) : 0;
   };
 }

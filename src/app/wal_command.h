@@ -4,11 +4,18 @@
 #include <functional>
 #include <string>
 
+#include "base/result.h"
+#include "wal/log_tool.h"
+
 namespace CLI {
 class App;
 }
 
 namespace streamobs::app {
+
+/// What `wal verify` does. The engine is kept out meanwhile; `unavailable` where it runs,
+/// `corrupt`: each place has been printed.
+Result<> verify_log(const std::string& data_dir, const wal::Print& print);
 
 /// Adds the command to `app`; the answer runs what was chosen on the command line, on the log in
 /// `data_dir` unless another is named behind it, and gives the exit code. 74: the log is damaged.

@@ -14,6 +14,7 @@
 #include "base/source_text.h"
 #include "decode/options.h"
 #include "detect/options.h"
+#include "health/options.h"
 #include "http/options.h"
 #include "kafka/options.h"
 #include "narrate/options.h"
@@ -59,6 +60,7 @@ struct Config {
   store::StoreOptions store;
   wal::WalOptions wal;
   narrate::IncidentOptions incidents;
+  health::HealthOptions health;
   std::vector<source::SourceOptions> sources;  ///< Each list in the file's order.
   std::vector<decode::StreamOptions> streams;
   std::vector<decode::LookupOptions> lookups;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kTopLevelKeys[] = {
     "data_dir", "instance",  "threads",  "lanes",   "log",    "http", "store",
     "wal",      "incidents", "source",   "stream",  "window", "rule", "sink",
-    "topic",    "view",      "endpoint", "include", "lookup", "join"};
+    "topic",    "view",      "endpoint", "include", "lookup", "join", "health"};
 constexpr std::string_view kLogKeys[] = {"level", "format"};
 constexpr std::string_view kHttpKeys[] = {"listen",
                                           "token",
@@ -36,14 +36,18 @@ constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint
                                          "checkpoint_bytes", "keep"};
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};
 constexpr std::string_view kIncidentsKeys[] = {"gap", "resolve_after", "evidence"};
+constexpr std::string_view kHealthKeys[] = {"quick_every", "deep_every",   "freshness",
+                                            "lag",         "disk_free",    "refused_max",
+                                            "late_max",    "unmatched_max"};
 constexpr std::string_view kSourceKeys[] = {
     "type",  "stream", "format",        "path",     "paths",   "follow", "scenario",
     "rate",  "seed",   "anomaly_share", "history",  "brokers", "topics", "group",
     "start", "on_gap", "options",       "max_skew", "fields"};
 constexpr std::string_view kStreamKeys[] = {
-    "time",       "fields",     "required",     "derive",          "filter",  "check",
-    "timezone",   "max_future", "idle_timeout", "max_event_bytes", "paths",   "id",
-    "id_horizon", "max_ids",    "keep",         "format",          "pattern", "template"};
+    "time",   "fields",   "required",   "derive",       "filter",
+    "check",  "timezone", "max_future", "idle_timeout", "max_event_bytes",
+    "paths",  "id",       "id_horizon", "max_ids",      "keep",
+    "format", "pattern",  "template",   "freshness",    "nulls_max"};
 constexpr std::string_view kTemplateKeys[] = {"from", "as", "max", "learn"};
 constexpr std::string_view kFieldKeys[] = {"type", "path", "aliases", "required"};
 constexpr std::string_view kLookupKeys[] = {"file",       "format",   "columns",     "key",
@@ -75,6 +79,10 @@ struct Alias {
 };
 
 const Alias kAliases[] = {
+    {&kTopLevel, "checks", "the engine's checks of itself are set in [health]", "health"},
+    {&kTopLevel, "monitoring", "the engine's checks of itself are set in [health]", "health"},
+    {&kHealth, "every", "quick_every is for the light checks, deep_every for those that read"},
+    {&kHealth, "stale_after", R"(it is called "freshness" here: freshness = "5m")", "freshness"},
     {&kTopLevel, "lookups", "here it is called [lookup.NAME]", "lookup"},
     {&kTopLevel, "tables", "here it is called [lookup.NAME]"},
     {&kTopLevel, "table", "here it is called [lookup.NAME]"},
@@ -233,6 +241,7 @@ constinit const Section kStore{"[store]", kStoreKeys};
 constinit const Section kWal{"[wal]", kWalKeys};
 constinit const Section kWalKeep{"[wal.keep]", kWalKeepKeys};
 constinit const Section kIncidents{"[incidents]", kIncidentsKeys};
+constinit const Section kHealth{"[health]", kHealthKeys};
 constinit const Section kSource{"[source.NAME]", kSourceKeys};
 constinit const Section kStream{"[stream.NAME]", kStreamKeys};
 constinit const Section kTemplate{"template", kTemplateKeys};
@@ -251,7 +260,7 @@ std::span<const Section* const> sections() {
   static constexpr const Section* kSections[] = {
       &kTopLevel, &kLog,   &kHttp,     &kStore,      &kWal,    &kWalKeep, &kSource,
       &kStream,   &kField, &kWindow,   &kWindowKeep, &kView,   &kRule,    &kIncidents,
-      &kSink,     &kTopic, &kEndpoint, &kTemplate,   &kLookup, &kJoin};
+      &kSink,     &kTopic, &kEndpoint, &kTemplate,   &kLookup, &kJoin,    &kHealth};
   return kSections;
 }
 

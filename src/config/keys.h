@@ -20,6 +20,7 @@ extern const Section kStore;
 extern const Section kWal;
 extern const Section kWalKeep;
 extern const Section kIncidents;
+extern const Section kHealth;
 extern const Section kSource;
 extern const Section kStream;
 extern const Section kTemplate;  ///< Of a stream: template = { from = "message" }.

@@ -209,11 +209,9 @@ void read_top_level(const Value& root, Config& config, Report& report) {
     std::string_view key;
     void (*read)(const Entry&, Config&, Report&);
   };
-  static constexpr Single kSingle[] = {{"log", read_log},
-                                       {"http", read_http},
-                                       {"store", read_store},
-                                       {"wal", read_wal},
-                                       {"incidents", read_incidents}};
+  static constexpr Single kSingle[] = {
+      {"log", read_log}, {"http", read_http},           {"store", read_store},
+      {"wal", read_wal}, {"incidents", read_incidents}, {"health", read_health}};
 
   for (const Entry& entry : by_key(root, table)) {
     for (const Single& single : kSingle) {

@@ -217,6 +217,7 @@ void read_stream(const Entry& entry, Config& config, Report& report) {
   table.choice("keep", kKeeps, out.keep_raw);
   read_lines(table, out);
   read_template(table, out);
+  read_stream_health(table, out, config);
   config.streams.push_back(std::move(out));
 }
 

@@ -14,6 +14,7 @@ namespace streamobs::config {
 void read_top_level(const Value& root, Config& config, Report& report);
 void read_http(const Entry& entry, Config& config, Report& report);
 void read_store(const Entry& entry, Config& config, Report& report);
+void read_health(const Entry& entry, Config& config, Report& report);
 void read_wal(const Entry& entry, Config& config, Report& report);
 void read_source(const Entry& entry, Config& config, Report& report);
 void read_stream(const Entry& entry, Config& config, Report& report);
@@ -61,6 +62,9 @@ bool check_topic(const SourceText& topic, std::string_view key, bool pattern, Re
 bool check_http_path(const SourceText& path, std::string_view what, Report& report);
 /// False after an error: the database has no view of this name to give away. `what`: "window".
 bool check_view_name(const Entry& entry, std::string_view what, Report& report);
+/// Reads `freshness` and `nulls_max` of a stream, which are for the checks of [health].
+void read_stream_health(const TableReader& table, const decode::StreamOptions& stream,
+                        Config& config);
 /// Names and columns in small letters, as SQL compares them.
 std::string lower(std::string_view text);
 

@@ -13,6 +13,7 @@
 #include "serve/answers.h"
 #include "serve/dead_letters.h"
 #include "serve/endpoint.h"
+#include "serve/health.h"
 #include "serve/json.h"
 #include "serve/management.h"
 #include "serve/openapi.h"
@@ -301,6 +302,8 @@ void add_api_routes(http::Router& router, ApiContext given) {
   add(router, context, "/api/v1/dead-letters", plain, list_dead_letters);
   add(router, context, "/api/v1/dead-letters/replay", plain, replay_dead_letters, "POST");
   add(router, context, "/api/v1/pipeline", plain, show_pipeline);
+  add(router, context, "/api/v1/health", plain, show_health);
+  add(router, context, "/api/v1/health", plain, check_health, "POST");
   add(router, context, "/api/v1/live", live, show_live);
   add(router, context, "/api/v1/openapi.json", plain, show_description);
   for (const char* path : {"/livez", "/healthz", "/health", "/-/healthy"}) {

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "http/router.h"
+#include "serve/health_checks.h"
 #include "serve/letter_replay.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
@@ -28,6 +29,7 @@ struct ApiContext {
   telemetry::Registry* registry = nullptr;
   Queries* queries = nullptr;
   LetterReplay* letter_replay = nullptr;
+  HealthChecks* health = nullptr;
   OpenWindows* open_windows = nullptr;
   LiveHub* live = nullptr;
 

@@ -78,6 +78,8 @@ constexpr Operation kOperations[] = {
      "from to limit id reason stream source window"},
     {"get", "/api/v1/pipeline", "The stages, sources, sinks, rules and the store as they stand",
      ""},
+    {"get", "/api/v1/health", "What the engine's checks of itself and its data have found", ""},
+    {"post", "/api/v1/health", "Make the quick checks now, and tell what there is then", ""},
     {"get", "/api/v1/live", "Results as they come, as server-sent events or over a WebSocket",
      "events windows.names streams.names last_event_id", "text/event-stream"},
     {"get", "/api/v1/openapi.json", "This description", ""},
@@ -268,12 +270,15 @@ std::string openapi_description(const ApiContext& context) {
   json.key("info").begin_object().field("title", "streamobs").field("version", context.version);
   json.end_object();
   json.key("paths").begin_object();
+  std::string_view path;
   for (const Operation& operation : kOperations) {
-    // Each of these paths has one method so far; two of one path stand behind each other.
-    json.key(operation.path).begin_object();
+    // Two methods of one path stand behind each other.
+    if (operation.path != path && !path.empty()) json.end_object();
+    if (operation.path != path) json.key(operation.path).begin_object();
+    path = operation.path;
     write(json, operation.path, operation, context);
-    json.end_object();
   }
+  json.end_object();
   write_declared(json, context);
   json.end_object().end_object();
   return out;

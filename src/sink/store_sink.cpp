@@ -363,7 +363,10 @@ asio::awaitable<bool> StoreSink::maintain() {
   };
   const Result<bool> behind = co_await pool_.run(work);
   behind_ = behind.has_value() && *behind;
-  if (behind.has_value()) co_return true;
+  if (behind.has_value()) {
+    tidied_at_.store(now, std::memory_order_relaxed);
+    co_return true;
+  }
   if (behind.error().code != ErrorCode::unavailable) {
     on_fatal_(behind.error());
     co_return false;

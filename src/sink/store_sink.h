@@ -80,6 +80,8 @@ class StoreSink {
 
   /// Rows taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
+  /// When what is due was last merged and removed without a failure; 0: not yet. Any thread.
+  Timestamp tidied_at() const { return tidied_at_.load(std::memory_order_relaxed); }
   /// Steps of tidying up; any thread.
   std::uint64_t steps_kept_up() const { return steps_kept_up_.load(std::memory_order_relaxed); }
 
@@ -123,6 +125,7 @@ class StoreSink {
 
   std::atomic<std::uint64_t> pending_{0};
   std::atomic<std::uint64_t> steps_kept_up_{0};
+  std::atomic<Timestamp> tidied_at_{0};
   std::atomic<bool> give_up_{false};
   std::atomic<const char*> held_up_{nullptr};
   std::atomic<bool> ignore_outboxes_{false};

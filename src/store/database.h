@@ -87,6 +87,13 @@ class Database {
   /// to do. Between transactions: while one is open it does nothing.
   Result<bool> keep_up();
 
+  /// Tables whose statistics help SQLite choose how to answer; not the outbox, whose rows come and
+  /// go. Any thread.
+  Result<std::vector<std::string>> tables_to_analyze() const;
+  /// Renews those of one: a look at some 1,000 rows of each index, in a transaction of its own.
+  /// False: a transaction is open; try again soon. A table that is gone is no failure.
+  Result<bool> analyze(const std::string& table);
+
   /// Called after each commit, on its thread: there may be something in an outbox. Before the
   /// first.
   void on_commit(std::function<void()> listener);

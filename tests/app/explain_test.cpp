@@ -190,3 +190,18 @@ keep = { archive = "/mnt/old" }
   CHECK(has(text, "/srv/obs/old/by_service/raw/YYYY-MM-DD.ndjson.gz, and so for hourly"));
   CHECK(has(text, "/mnt/old/elsewhere/raw/YYYY-MM-DD.ndjson.gz."));
 }
+
+TEST_CASE("the engine's checks are explained with their times and bounds", "[app]") {
+  const std::string usual = explained(std::string(kStream));
+  CHECK(has(usual, "Every 5 minutes: whether streams are fresh"));
+  CHECK(has(usual, "requests is fresh while its newest event is less than 5 minutes old."));
+  CHECK(has(usual, "Every 6 hours: null and unusual values"));
+  CHECK(has(usual, "more than 5 % refused or 5 % late"));
+  const std::string own = explained(std::string(kStream) +
+                                    "freshness = false\nnulls_max = { latency_ms = 0.01 }\n"
+                                    "[health]\nquick_every = \"1m\"\ndeep_every = \"1d\"\n");
+  CHECK(has(own, "Every minute: whether"));
+  CHECK(has(own, "Every day: null"));
+  CHECK(has(own, "requests may be silent for as long as it likes."));
+  CHECK(has(own, "Of requests, latency_ms may be null in 1 % of the events."));
+}

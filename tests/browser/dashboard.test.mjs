@@ -174,6 +174,29 @@ test("it shows live charts, an anomaly and its incident, without a word on the c
   await page.context().close();
 });
 
+test("the engine's checks are all there, and the badge leads to them", async () => {
+  const page = await open();
+  // A real engine makes its first checks some seconds after its start.
+  await page.waitForFunction(() => document.querySelectorAll("#health-checks tr").length >= 4);
+  const badge = page.locator("#health-badge");
+  await badge.waitFor({ timeout: 40_000 });
+  assert.match(await badge.textContent(), /^(Healthy|\d+ warnings?|\d+ checks? fails?)$/);
+  assert.ok(await page.locator("#health-when").textContent());
+  await badge.click();
+  assert.equal(new URL(page.url()).hash, "#health-title");
+  await page.locator("#health-all-title").click();
+  const names = await page.locator("#health-checks th").allTextContents();
+  for (const name of ["Engine", "Disk"]) assert.ok(names.includes(name), `${names}`);
+  assert.ok(
+    names.some((name) => name.startsWith("Freshness of ")),
+    `${names}`,
+  );
+  assert.deepEqual(await overflowing(page), []);
+  assert.deepEqual(await low_contrast(page), []);
+  assert.deepEqual(await troubles(page), []);
+  await page.context().close();
+});
+
 test("the cursor and the keyboard show values", async () => {
   const page = await open();
   await wait_for_charts(page);
@@ -476,6 +499,37 @@ if (mocked) {
     await page.waitForSelector('#connection[data-state="reconnecting"]');
     await page.waitForSelector('#connection[data-state="live"]', { timeout: 15_000 });
     await page.context().close();
+  });
+
+  test("checks that fail are told with what to do, and stay text", async () => {
+    const { url } = await mock({ sick: true });
+    for (const [theme, width] of [
+      ["light", 1440],
+      ["dark", 390],
+    ]) {
+      const page = await open({ url, theme, width });
+      await page.waitForSelector("#health-badge[data-state=failing]");
+      assert.equal(await page.textContent("#health-badge"), "1 check fails");
+      const findings = page.locator("#health-bad .finding");
+      assert.equal(await findings.count(), 2);
+      assert.equal(
+        await findings.first().locator("strong").textContent(),
+        "Freshness of <b>payments</b>",
+      );
+      assert.match(await findings.first().textContent(), /7 minutes old\.See what sends it\./);
+      assert.ok(!(await page.isVisible("#health-well")));
+      await page.locator("#quality-box summary").click();
+      const latency = page.locator("#quality tr").nth(1);
+      assert.match(await latency.textContent(), /latency_ms\s*requests\s*1\.2\s%–3\.4\s%12\.5 to 310/);
+      assert.deepEqual(await overflowing(page), []);
+      assert.deepEqual(await low_contrast(page), []);
+      assert.deepEqual(await troubles(page), []);
+      if (screenshot_dir) {
+        await page.locator("section:has(> header > #health-title)").scrollIntoViewIfNeeded();
+        await page.screenshot({ path: path.join(screenshot_dir, `health-${theme}.png`) });
+      }
+      await page.context().close();
+    }
   });
 
   test("an engine without data says what to do", async () => {

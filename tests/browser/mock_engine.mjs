@@ -293,6 +293,72 @@ export class MockEngine {
     return list;
   }
 
+  health() {
+    const at = iso(Date.now() - 20_000);
+    const check = (name, of, state, detail, advice = "") => ({
+      check: name,
+      of,
+      state,
+      value: null,
+      bound: null,
+      unit: "",
+      detail,
+      advice,
+      since: iso(Date.now() - 7_380_000),
+      checked_at: at,
+    });
+    if (this.options.empty) {
+      const rows = [check("freshness", "requests", "no_data", "it has never had an event")];
+      return { state: "no_data", quick_at: at, deep_at: null, rows, quality: [] };
+    }
+    const rows = [
+      check("engine", "", "ok", "it takes events"),
+      check("freshness", "requests", "ok", "the newest event is 2 seconds old"),
+      check("detection", "", "ok", "it is alive: 1,200 records so far"),
+      check("disk", "", "ok", "68.6 GiB of 252.0 GiB are free at /var/lib/streamobs"),
+      check("late", "refunds", "no_data", "12 events came since the check before: too few to judge"),
+    ];
+    if (this.options.sick) {
+      const html = "<b>payments</b>";
+      rows.unshift(
+        check("freshness", html, "failing", "the newest event is 7 minutes old", "See what sends it"),
+        check("nulls", "requests", "warning", "null or absent: user in 41 % (before: 0 %)"),
+      );
+    }
+    return {
+      state: this.options.sick ? "failing" : "ok",
+      quick_at: at,
+      deep_at: iso(Date.now() - 3_600_000),
+      rows,
+      quality: [
+        {
+          stream: "requests",
+          from: iso(Date.now() - 7_200_000),
+          to: iso(Date.now() - 3_600_000),
+          events: 128_400,
+          fields: [
+            {
+              field: "service",
+              null_share: 0,
+              null_share_before: 0,
+              outlier_share: null,
+              usual_from: null,
+              usual_to: null,
+            },
+            {
+              field: "latency_ms",
+              null_share: 0.0123,
+              null_share_before: null,
+              outlier_share: 0.034,
+              usual_from: 12.5,
+              usual_to: 310,
+            },
+          ],
+        },
+      ],
+    };
+  }
+
   pipeline() {
     const n = this.options.empty ? 0 : this.total;
     const seconds = (Date.now() - this.started) / 1000;

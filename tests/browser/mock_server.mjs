@@ -4,7 +4,8 @@
 //   node mock_server.mjs DIR        DIR is what `npm run build -- --outDir DIR` wrote
 //
 // In the environment: PORT (8090), MOCK_TOKEN, MOCK_GROUPS (groups of the second window; 40),
-// MOCK_EMPTY=1 (no data yet), MOCK_YOUNG=1 (data begin now), MOCK_PAST=1 (data end two years ago), MOCK_WINDOW_S (60).
+// MOCK_EMPTY=1 (no data yet), MOCK_YOUNG=1 (data begin now), MOCK_PAST=1 (data end two years ago),
+// MOCK_SICK=1 (checks fail), MOCK_WINDOW_S (60).
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
@@ -77,6 +78,7 @@ export async function start_mock(dir, options = {}) {
     empty: false,
     past: false,
     kafka: false,
+    sick: false,
     token: "",
     port: 0,
     ...options,
@@ -117,6 +119,8 @@ export async function start_mock(dir, options = {}) {
         return json(response, 200, mock.dead_letters());
       case "pipeline":
         return json(response, 200, mock.pipeline());
+      case "health":
+        return json(response, 200, mock.health());
       case "streams":
         return json(response, 200, { rows: mock.streams() });
       case "live":
@@ -157,6 +161,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
     groups: Number(env.MOCK_GROUPS ?? 40),
     empty: env.MOCK_EMPTY === "1",
     past: env.MOCK_PAST === "1",
+    sick: env.MOCK_SICK === "1",
     young: env.MOCK_YOUNG === "1",
     window_s: Number(env.MOCK_WINDOW_S ?? 60),
   });

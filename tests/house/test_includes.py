@@ -15,6 +15,7 @@ ALLOWED = {
     "expr": {"base", "event"},
     "flow": {"base", "telemetry"},
     "http": {"base", "flow", "telemetry"},
+    "health": {"base", "event"},
     "store": {"base", "event"},
     "loadgen": {"base", "event", "kafka"},
     "kafka": {"base", "flow", "telemetry"},
@@ -25,7 +26,7 @@ ALLOWED = {
     "detect": {"base", "event", "expr", "flow", "telemetry"},
     "narrate": {"base", "event", "expr", "flow", "telemetry"},
     "sink": {"base", "event", "flow", "kafka", "store", "telemetry"},
-    "serve": {"base", "event", "flow", "http", "store", "telemetry"},
+    "serve": {"base", "event", "flow", "health", "http", "store", "telemetry"},
 }
 # config knows each folder's options and nothing more.
 CONFIG_FOLDERS = {"base"}

@@ -155,6 +155,44 @@ class FakeReplay final : public serve::LetterReplay {
   store::DeadLetterQuery query;
 };
 
+class FakeHealth final : public serve::HealthChecks {
+ public:
+  health::Report report() override {
+    health::Report report;
+    report.state = health::State::failing;
+    report.quick_at = kNoon;
+    health::CheckResult stale;
+    stale.check = "freshness";
+    stale.of = "requests";
+    stale.state = health::State::failing;
+    stale.value = 301;
+    stale.bound = 300;
+    stale.unit = "seconds";
+    stale.detail = "old";
+    stale.advice = "see";
+    stale.since = kNoon;
+    stale.checked_at = kNoon + kSecond;
+    report.checks = {stale};
+    health::StreamQuality quality;
+    quality.stream = "requests";
+    quality.to = kSecond;
+    quality.events = 1'000;
+    quality.fields.resize(1);
+    quality.fields[0].field = "latency_ms";
+    quality.fields[0].null_share = 0.5;
+    report.quality = {quality};
+    return report;
+  }
+  asio::awaitable<health::Report> check_now() override {
+    ++checked;
+    health::Report now = report();
+    now.deep_at = kNoon;
+    co_return now;
+  }
+
+  int checked = 0;
+};
+
 constexpr std::string_view kPage = "<!doctype html><title>t</title>";
 inline constexpr serve::Asset kAssets[] = {
     {"/index.html", "text/html; charset=utf-8", kPage, false},
@@ -198,6 +236,7 @@ struct ApiApp {
     context.registry = &registry;
     context.queries = &queries;
     context.letter_replay = &letter_replay;
+    context.health = &health_checks;
     context.open_windows = &open_windows;
     context.live = &live;
     serve::StreamInfo stream;
@@ -281,6 +320,7 @@ struct ApiApp {
   telemetry::Registry registry;
   FakeQueries queries;
   FakeReplay letter_replay;
+  FakeHealth health_checks;
   serve::OpenWindows open_windows;
   serve::LiveHub live;
   std::optional<std::string> reason;

@@ -113,6 +113,25 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
         "[{\"stream\":\"requests\",\"reason\":\"bad_utf8\",\"count\":3}]}");
 }
 
+TEST_CASE("health is told as it was found, and looked at anew by POST", "[serve]") {
+  ApiApp app;
+  CHECK(app.fetch("/api/v1/health").body ==
+        R"({"state":"failing","quick_at":"2024-01-09T12:00:00Z","deep_at":null,"rows":[{)"
+        R"("check":"freshness","of":"requests","state":"failing","value":301,"bound":300,)"
+        R"("unit":"seconds","detail":"old","advice":"see","since":"2024-01-09T12:00:00Z",)"
+        R"("checked_at":"2024-01-09T12:00:01Z"}],"quality":[{"stream":"requests",)"
+        R"("from":"1970-01-01T00:00:00Z","to":"1970-01-01T00:00:01Z","events":1000,"fields":[{)"
+        R"("field":"latency_ms","null_share":0.5,"null_share_before":null,"outlier_share":null,)"
+        R"("usual_from":null,"usual_to":null}]}]})");
+  CHECK(app.health_checks.checked == 0);
+  CHECK(app.post("/api/v1/health").body.find(R"("deep_at":"2024-01-09T12:00:00Z")") !=
+        std::string::npos);
+  CHECK(app.health_checks.checked == 1);
+  CHECK(app.fetch("/api/v1/health?all=1").status == 400);
+  CHECK(app.post("/api/v1/health?all=1").status == 400);
+  CHECK(app.health_checks.checked == 1);
+}
+
 TEST_CASE("the API's description and its routes are the same", "[serve]") {
   ApiApp app;
   simdjson::dom::parser parser;

@@ -4,6 +4,7 @@
 import type {
   Anomaly,
   DeadLetters,
+  HealthReport,
   Incident,
   Pipeline,
   StreamState,
@@ -109,6 +110,10 @@ export class Api {
 
   async pipeline(): Promise<Pipeline> {
     return this.get<Pipeline>("api/v1/pipeline");
+  }
+
+  async health(): Promise<HealthReport> {
+    return this.get<HealthReport>("api/v1/health");
   }
 
   async streams(): Promise<StreamState[]> {

@@ -304,10 +304,12 @@ class App {
       const now = performance.now();
       if (now < this.details_due_ms_) return;
       this.details_due_ms_ = now + kDetailsEveryMs;
-      const [letters, streams] = await Promise.all([
+      const [letters, streams, health] = await Promise.all([
         this.api_.dead_letters(20),
         this.api_.streams(),
+        this.api_.health(),
       ]);
+      this.state_.health = health;
       this.state_.letters = letters;
       this.state_.streams = streams;
       this.scheduler_.mark("details", "kpis", "connection");

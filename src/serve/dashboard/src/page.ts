@@ -14,6 +14,7 @@ import {
   zone_name,
 } from "./format";
 import { GroupFilter } from "./groups";
+import { show_health } from "./health";
 import {
   no_rules_text,
   quiet_text,
@@ -430,9 +431,10 @@ export class Page {
   }
 
   private draw_details(): void {
-    const { letters, streams } = this.state_;
+    const { letters, streams, health } = this.state_;
     if (!letters) return;
     const now = this.state_.now();
+    if (health) show_health(health, now);
     show_streams(by_id("streams"), streams, now);
     show_reasons(by_id("reasons"), letters.counts);
     by_id("reasons-empty").hidden = letters.counts.length > 0;

@@ -12,6 +12,7 @@ import { group_id, History, kSeriesMax, Recent, WindowStore } from "./store";
 import type {
   Anomaly,
   DeadLetters,
+  HealthReport,
   Incident,
   Pipeline,
   Pulse,
@@ -41,6 +42,7 @@ export class State {
   pipeline: Pipeline | null = null;
   letters: DeadLetters | null = null;
   streams: StreamState[] = [];
+  health: HealthReport | null = null;
   readonly selection = new Selection();
   readonly rates = new StageRates();
   readonly speed = new History(kPulses);

@@ -197,6 +197,47 @@ export interface StreamState {
   idle: boolean;
 }
 
+export type CheckState = "ok" | "warning" | "failing" | "no_data";
+
+export interface CheckResult {
+  check: string;
+  of: string;
+  state: CheckState;
+  value: number | null;
+  bound: number | null;
+  unit: string;
+  detail: string;
+  advice: string;
+  since: string | null;
+  checked_at: string;
+}
+
+export interface FieldQuality {
+  field: string;
+  null_share: number;
+  null_share_before: number | null;
+  outlier_share: number | null;
+  usual_from: number | null;
+  usual_to: number | null;
+}
+
+export interface StreamQuality {
+  stream: string;
+  from: string;
+  to: string;
+  events: number;
+  fields: FieldQuality[];
+}
+
+/** The worst checks first. */
+export interface HealthReport {
+  state: CheckState;
+  quick_at: string | null;
+  deep_at: string | null;
+  rows: CheckResult[];
+  quality: StreamQuality[];
+}
+
 /** The live stream's message of every second. */
 export interface Pulse {
   events_per_second: number;

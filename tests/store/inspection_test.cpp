@@ -1,0 +1,106 @@
+// Damage is found table by table, also beside a writer; statistics are renewed between
+// transactions.
+#include "store/inspection.h"
+
+#include <fstream>
+
+#include "store/support.h"
+
+namespace {
+
+using namespace streamobs;               // NOLINT
+using namespace streamobs::store;        // NOLINT
+using namespace streamobs::store::test;  // NOLINT
+
+Records rows(int count) {
+  std::vector<WindowRow> made;
+  for (int i = 0; i < count; ++i) {
+    made.push_back(service_row(kNoon + i * kMinute, Value::of_string(std::to_string(i)), i));
+    made.back().state = std::string(300, 's');
+  }
+  return {batch(services(), std::move(made))};
+}
+
+/// Tables that are damaged, by name; all must be readable as such.
+std::vector<std::string> damaged(const Inspection& inspection) {
+  std::vector<std::string> found;
+  for (const std::string& table : inspection.tables()) {
+    const Result<std::optional<std::string>> checked = inspection.check(table);
+    INFO(table);
+    REQUIRE(checked.has_value());
+    if (checked->has_value()) found.push_back(table);
+  }
+  return found;
+}
+
+TEST_CASE("a sound database is sound in every table, also beside its writer", "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {services()});
+  REQUIRE(database->bind_log(1).has_value());
+  write(*database, rows(500), 1);
+  const Result<Inspection> inspection = Inspection::open(temp.database());
+  REQUIRE(inspection.has_value());
+  CHECK(inspection->tables().size() > 5);
+  CHECK(damaged(*inspection).empty());
+  // What is written behind its back it sees when it looks again.
+  REQUIRE(database->write(rows(600)).has_value());
+  CHECK(damaged(*inspection).empty());
+  REQUIRE(database->commit(2, false).has_value());
+  CHECK(damaged(*inspection).empty());
+}
+
+TEST_CASE("a page that is overwritten is found, and the table it belongs to", "[store]") {
+  const TempDir temp;
+  {
+    const auto database = open(temp.database(), {services()});
+    REQUIRE(database->bind_log(1).has_value());
+    write(*database, rows(2'000), 1);
+    REQUIRE(database->maintain(kNoon).has_value());  // Folds the journal in.
+  }
+  const std::string page = shell(temp.database(),
+                                 "SELECT max(pageno) FROM dbstat WHERE name = 'service_metrics' OR "
+                                 "name LIKE '%service_metrics%' AND pagetype = 'leaf'");
+  const auto number = std::stoul(page.find_first_not_of("0123456789") == std::string::npos
+                                     ? page
+                                     : shell(temp.database(), "PRAGMA page_count"));
+  {
+    std::fstream file(temp.database(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>((number - 1) * 4096));
+    const std::string rubbish(4096, '\x5a');
+    file.write(rubbish.data(), static_cast<std::streamsize>(rubbish.size()));
+  }
+  const Result<Inspection> inspection = Inspection::open(temp.database());
+  REQUIRE(inspection.has_value());
+  const std::vector<std::string> found = damaged(*inspection);
+  REQUIRE(found.size() == 1);
+}
+
+TEST_CASE("what is no database cannot be opened", "[store]") {
+  const TempDir temp;
+  CHECK(Inspection::open(temp.database()).error().code == ErrorCode::not_found);
+  std::ofstream(temp.database()) << std::string(8192, 'x');
+  CHECK(Inspection::open(temp.database()).error().code == ErrorCode::corrupt);
+}
+
+TEST_CASE("statistics are renewed between transactions, not of what comes and goes", "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {services()});
+  REQUIRE(database->bind_log(1).has_value());
+  write(*database, rows(500), 1);
+  const Result<std::vector<std::string>> tables = database->tables_to_analyze();
+  REQUIRE(tables.has_value());
+  REQUIRE_FALSE(tables->empty());
+  for (const std::string& table : *tables) {
+    CHECK(table.find("streamobs_") != 0);
+    CHECK(database->analyze(table).value());
+  }
+  CHECK(shell(temp.database(), "SELECT count(*) > 0 FROM sqlite_stat1") == "1");
+  CHECK(database->analyze("gone").value());
+  REQUIRE(database->write(rows(10)).has_value());
+  CHECK_FALSE(database->analyze(tables->front()).value());
+  REQUIRE(database->commit(2, false).has_value());
+  CHECK(database->analyze(tables->front()).value());
+  CHECK(database->window_rows(rows_of("service_metrics")).has_value());
+}
+
+}  // namespace
