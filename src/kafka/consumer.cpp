@@ -50,6 +50,13 @@ void add_topics(const MetadataFacts& metadata, std::vector<TopicState>& out) {
   }
 }
 
+struct PartitionListDeleter {
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+};
+using PartitionList = std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionListDeleter>;
+
 }  // namespace
 
 /// The eventfd, and the timer that rings it. Shared with the timer's handler, which may run last.
@@ -221,13 +228,7 @@ Result<OffsetRange> Consumer::range(const std::string& name, std::int32_t partit
 
 Result<std::int64_t> Consumer::offset_at(const std::string& name, std::int32_t partition,
                                          Timestamp time, Duration patience) {
-  struct ListDeleter {
-    void operator()(rd_kafka_topic_partition_list_t* list) const {
-      rd_kafka_topic_partition_list_destroy(list);
-    }
-  };
-  const std::unique_ptr<rd_kafka_topic_partition_list_t, ListDeleter> list(
-      rd_kafka_topic_partition_list_new(1));
+  const PartitionList list(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_t* const asked =
       rd_kafka_topic_partition_list_add(list.get(), name.c_str(), partition);
   asked->offset = time / kMillisecond;
@@ -243,6 +244,16 @@ Result<std::int64_t> Consumer::offset_at(const std::string& name, std::int32_t p
   const Result<OffsetRange> all = range(name, partition, patience);
   if (all.has_error()) return all.error();
   return all->end;
+}
+
+void Consumer::rouse(const std::vector<TopicPartition>& partitions, Duration patience) {
+  const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const auto& [name, partition] : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), name.c_str(), partition)->offset =
+        RD_KAFKA_OFFSET_END;
+  }
+  // That it is asked is all there is to it: whatever the answer, who has to know hears otherwise.
+  rd_kafka_offsets_for_times(client_, list.get(), milliseconds(patience));
 }
 
 std::string words_of(rd_kafka_resp_err_t error) {

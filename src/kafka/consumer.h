@@ -82,6 +82,12 @@ class Consumer {
 
   // Blocking, at most `patience` each time the cluster is asked.
 
+  using TopicPartition = std::pair<std::string, std::int32_t>;
+  /// Has librdkafka look at once whether it has room for more of these. By itself it looks again a
+  /// second after it had none, unless there is something to send to their brokers: an idle question
+  /// is.
+  void rouse(const std::vector<TopicPartition>& partitions, Duration patience);
+
   /// The named topics, with an error for each that is not to be had; or all there are.
   Result<std::vector<TopicState>> topics(const std::vector<std::string>& names, Duration patience);
   Result<std::vector<TopicState>> all_topics(Duration patience);
@@ -106,7 +112,7 @@ class Consumer {
   rd_kafka_queue_t* messages_ = nullptr;  ///< Of all partitions.
   rd_kafka_queue_t* events_ = nullptr;    ///< Errors, statistics, log lines.
   std::map<std::string, std::unique_ptr<rd_kafka_topic_t, TopicDeleter>> topics_;
-  std::map<std::pair<std::string, std::int32_t>, bool> started_;
+  std::map<TopicPartition, bool> started_;
   std::shared_ptr<Wake> wake_;
   std::array<rd_kafka_message_t*, kTakenMax> taken_{};
 };

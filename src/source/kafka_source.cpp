@@ -15,6 +15,7 @@ namespace {
 
 /// No look at librdkafka is further away than this; a stop is noticed as soon.
 constexpr Duration kPatience = 100 * kMillisecond;
+constexpr Duration kRouseEvery = 10 * kMillisecond;
 constexpr Duration kLookEveryMax = kMinute;
 constexpr Duration kLookAgainAfter = kSecond;
 constexpr auto kLookOnEvery = std::chrono::milliseconds(250);
@@ -69,6 +70,7 @@ asio::awaitable<Result<>> KafkaSource::run() {
   looking_ = false;
   if (look_timer_ != nullptr) look_timer_->cancel();
   co_await tasks_.join();
+  observe();  // Where it ended stays to be seen.
   taken_.clear();
   if (group_ != nullptr) co_await group_->close();
   const auto close = [this] { consumer_.reset(); };
@@ -115,9 +117,37 @@ asio::awaitable<Result<>> KafkaSource::read() {
     }
     if (!taken_.empty()) continue;
     progress_.state = State::waiting;
-    co_await consumer_->wait(kPatience);
+    co_await wait_for_messages();
   }
   co_return Result<>();
+}
+
+/// Where messages are known to be there and none come, librdkafka may be asleep: the bytes it may
+/// fetch ahead were all in its queue, and it looks again a second later, however fast they went.
+asio::awaitable<void> KafkaSource::wait_for_messages() {
+  const Steady::time_point now = Steady::now();
+  if (now >= observe_at_ && !rousing_) {
+    observe();
+    observe_at_ = now + std::chrono::microseconds(kRouseEvery);
+    std::vector<kafka::Consumer::TopicPartition> behind;
+    for (const auto& partition : partitions_) {
+      if (!partition->held && partition->lag->value() > 0) {
+        behind.emplace_back(partition->topic, partition->number);
+      }
+    }
+    if (!behind.empty()) {
+      const asio::any_io_executor executor = co_await asio::this_coro::executor;
+      rousing_ = true;
+      tasks_.spawn(executor, "kafka rouse", rouse(std::move(behind)));
+    }
+  }
+  co_await consumer_->wait(progress_.messages_behind > 0 ? kRouseEvery : kPatience);
+}
+
+asio::awaitable<void> KafkaSource::rouse(std::vector<kafka::Consumer::TopicPartition> partitions) {
+  const auto ask = [&] { consumer_->rouse(partitions, kPatience); };
+  co_await runtime_.pool.run(ask);
+  rousing_ = false;
 }
 
 /// Partitions come in together, before a block of any of them: those that have less to tell are

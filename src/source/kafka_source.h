@@ -73,6 +73,8 @@ class KafkaSource final : public Source {
   bool round_is_full() const;
   telemetry::Gauge& group_metric(const char* name, const char* help);
 
+  asio::awaitable<void> wait_for_messages();
+  asio::awaitable<void> rouse(std::vector<kafka::Consumer::TopicPartition> partitions);
   asio::awaitable<void> look_on();
   asio::awaitable<Result<>> keep_together();
   asio::awaitable<Result<Next>> take_all();
@@ -109,7 +111,9 @@ class KafkaSource final : public Source {
   std::set<std::string> said_;  ///< Errors that have been told and not yet been got over.
   std::map<std::string, unsigned> brokers_missed_;  ///< In how many statistics, in a row.
   telemetry::Counter& messages_;
-  flow::TaskGroup tasks_;  ///< look_on() alone.
+  flow::TaskGroup tasks_;  ///< look_on(), and rouse() now and then.
+  bool rousing_ = false;
+  Steady::time_point observe_at_;  ///< Not before, while it waits for messages.
   bool looking_ = true;
   asio::steady_timer* look_timer_ = nullptr;  ///< While it runs.
 };

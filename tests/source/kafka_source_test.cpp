@@ -202,6 +202,22 @@ TEST_CASE("kafka: cut anywhere, each message comes once") {
   CHECK((got == expected));
 }
 
+TEST_CASE("kafka: librdkafka does not sleep over a queue that has been full") {
+  // Each message fills it; by itself librdkafka (2.0) would look again a second later: a minute.
+  Cluster cluster({{"t", 1}});
+  std::size_t bytes = 0;
+  for (int i = 0; i < 60; ++i) {
+    const std::string message = "{\"text\":\"" + std::string(4000, 'x') + "\"}";
+    cluster.produce("t", 0, message);
+    cluster.flush();  // A fetch brings what was produced together.
+    bytes += message.size() + 1;
+  }
+  Stage stage(cluster);
+  stage.options.kafka.properties.push_back({SourceText("queued.max.messages.kbytes"), "1"});
+  REQUIRE(stage.run_for(bytes).has_value());
+  CHECK(stage.sink.bytes() == bytes);
+}
+
 TEST_CASE("kafka: topics by pattern, and one that comes later is read from its beginning") {
   Cluster cluster({{"events-a", 1}, {"events-b", 1}, {"other", 1}});
   cluster.produce("events-a", 0, "{1}");
