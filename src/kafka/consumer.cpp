@@ -246,14 +246,23 @@ Result<std::int64_t> Consumer::offset_at(const std::string& name, std::int32_t p
   return all->end;
 }
 
-void Consumer::rouse(const std::vector<TopicPartition>& partitions, Duration patience) {
+std::vector<std::optional<std::int64_t>> Consumer::ends(
+    const std::vector<TopicPartition>& partitions, Duration patience) {
   const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
   for (const auto& [name, partition] : partitions) {
     rd_kafka_topic_partition_list_add(list.get(), name.c_str(), partition)->offset =
         RD_KAFKA_OFFSET_END;
   }
-  // That it is asked is all there is to it: whatever the answer, who has to know hears otherwise.
-  rd_kafka_offsets_for_times(client_, list.get(), milliseconds(patience));
+  const auto error = rd_kafka_offsets_for_times(client_, list.get(), milliseconds(patience));
+  std::vector<std::optional<std::int64_t>> ends;
+  for (const auto& [name, partition] : partitions) {
+    const rd_kafka_topic_partition_t* const found =
+        rd_kafka_topic_partition_list_find(list.get(), name.c_str(), partition);
+    const bool known = error == RD_KAFKA_RESP_ERR_NO_ERROR && found != nullptr &&
+                       found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->offset >= 0;
+    ends.push_back(known ? std::optional<std::int64_t>(found->offset) : std::nullopt);
+  }
+  return ends;
 }
 
 std::string words_of(rd_kafka_resp_err_t error) {

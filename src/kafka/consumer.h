@@ -83,10 +83,11 @@ class Consumer {
   // Blocking, at most `patience` each time the cluster is asked.
 
   using TopicPartition = std::pair<std::string, std::int32_t>;
-  /// Has librdkafka look at once whether it has room for more of these. By itself it looks again a
-  /// second after it had none, unless there is something to send to their brokers: an idle question
-  /// is.
-  void rouse(const std::vector<TopicPartition>& partitions, Duration patience);
+  /// Where they end now, in that order; nothing for those that are not to be had. Asking also has
+  /// librdkafka look at once whether it has room for more of them: by itself it looks again a
+  /// second after it had none, unless it has something else to send to their brokers.
+  std::vector<std::optional<std::int64_t>> ends(const std::vector<TopicPartition>& partitions,
+                                                Duration patience);
 
   /// The named topics, with an error for each that is not to be had; or all there are.
   Result<std::vector<TopicState>> topics(const std::vector<std::string>& names, Duration patience);

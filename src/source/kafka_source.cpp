@@ -15,6 +15,7 @@ namespace {
 
 /// No look at librdkafka is further away than this; a stop is noticed as soon.
 constexpr Duration kPatience = 100 * kMillisecond;
+constexpr Duration kAskHeldEvery = kSecond;
 constexpr Duration kRouseEvery = 10 * kMillisecond;
 constexpr Duration kLookEveryMax = kMinute;
 constexpr Duration kLookAgainAfter = kSecond;
@@ -145,8 +146,8 @@ asio::awaitable<void> KafkaSource::wait_for_messages() {
 }
 
 asio::awaitable<void> KafkaSource::rouse(std::vector<kafka::Consumer::TopicPartition> partitions) {
-  const auto ask = [&] { consumer_->rouse(partitions, kPatience); };
-  co_await runtime_.pool.run(ask);
+  const auto ask = [&] { return consumer_->ends(partitions, kPatience); };
+  co_await runtime_.pool.run(ask);  // The answers come with the messages.
   rousing_ = false;
 }
 
@@ -240,6 +241,7 @@ asio::awaitable<void> KafkaSource::look_on() {
   while (looking_) {
     consumer_->serve();
     if (group_ != nullptr) group_->serve();
+    co_await ask_after_held();
     observe();
     timer.expires_after(kLookOnEvery);
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -447,14 +449,33 @@ asio::awaitable<bool> KafkaSource::flush_all() {
   co_return true;
 }
 
+/// Nobody fetches what is held, so nobody hears how much more of it there is.
+asio::awaitable<void> KafkaSource::ask_after_held() {
+  std::vector<kafka::Consumer::TopicPartition> held;
+  for (const auto& partition : partitions_) {
+    if (partition->held) held.emplace_back(partition->topic, partition->number);
+  }
+  if (held.empty() || Steady::now() < ask_held_at_) co_return;
+  ask_held_at_ = Steady::now() + std::chrono::microseconds(kAskHeldEvery);
+  const auto ask = [&] { return consumer_->ends(held, kPatience); };
+  const auto ends = co_await runtime_.pool.run(ask);
+  for (const auto& partition : partitions_) {  // They may have changed meanwhile.
+    const auto asked =
+        std::find(held.begin(), held.end(), std::pair(partition->topic, partition->number));
+    if (asked == held.end()) continue;
+    const auto& end = ends[static_cast<std::size_t>(asked - held.begin())];
+    if (end) partition->end_asked = *end;
+  }
+}
+
 /// How far each partition is behind: for people, and so that nobody takes it for idle.
 void KafkaSource::observe() {
   std::uint64_t behind = 0;
   std::vector<PartitionProgress> rows;
   for (const auto& partition : partitions_) {
     const std::int64_t reached = std::max(partition->next, partition->end_seen);
-    const std::optional<std::int64_t> end =
-        consumer_->known_end(partition->topic, partition->number);
+    std::optional<std::int64_t> end = consumer_->known_end(partition->topic, partition->number);
+    if (end && partition->held) end = std::max(*end, partition->end_asked);
     const std::int64_t lag = end ? std::max<std::int64_t>(0, *end - reached) : 0;
     partition->lag->set(static_cast<double>(lag));
     // One that we hold back is not silent by itself.

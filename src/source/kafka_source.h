@@ -37,14 +37,15 @@ class KafkaSource final : public Source {
   struct Partition {
     explicit Partition(MessageBlock empty) : block(std::move(empty)) {}
     std::string topic;
-    std::int32_t number = 0;    ///< Within the topic.
-    std::uint32_t id = 0;       ///< Within the source.
-    std::string name;           ///< "TOPIC/NUMBER": in places, dead letters, messages.
-    std::int64_t next = 0;      ///< Offset of the next message to come.
-    std::int64_t end_seen = 0;  ///< Everything before it has been read, or is no message.
-    bool held = false;          ///< Not read: it is too far ahead of the others.
-    bool pushed = false;        ///< Something, in this round.
-    std::int64_t end = 0;       ///< Offset behind what was pushed of it last.
+    std::int32_t number = 0;     ///< Within the topic.
+    std::uint32_t id = 0;        ///< Within the source.
+    std::string name;            ///< "TOPIC/NUMBER": in places, dead letters, messages.
+    std::int64_t next = 0;       ///< Offset of the next message to come.
+    std::int64_t end_seen = 0;   ///< Everything before it has been read, or is no message.
+    bool held = false;           ///< Not read: it is too far ahead of the others.
+    std::int64_t end_asked = 0;  ///< Where it ended, while it was held.
+    bool pushed = false;         ///< Something, in this round.
+    std::int64_t end = 0;        ///< Offset behind what was pushed of it last.
     MessageBlock block;
     telemetry::Gauge* lag = nullptr;
     telemetry::Gauge* ahead = nullptr;  ///< Null without max_skew.
@@ -75,6 +76,7 @@ class KafkaSource final : public Source {
 
   asio::awaitable<void> wait_for_messages();
   asio::awaitable<void> rouse(std::vector<kafka::Consumer::TopicPartition> partitions);
+  asio::awaitable<void> ask_after_held();
   asio::awaitable<void> look_on();
   asio::awaitable<Result<>> keep_together();
   asio::awaitable<Result<Next>> take_all();
@@ -113,7 +115,8 @@ class KafkaSource final : public Source {
   telemetry::Counter& messages_;
   flow::TaskGroup tasks_;  ///< look_on(), and rouse() now and then.
   bool rousing_ = false;
-  Steady::time_point observe_at_;  ///< Not before, while it waits for messages.
+  Steady::time_point ask_held_at_;  ///< The next time.
+  Steady::time_point observe_at_;   ///< Not before, while it waits for messages.
   bool looking_ = true;
   asio::steady_timer* look_timer_ = nullptr;  ///< While it runs.
 };

@@ -263,7 +263,8 @@ def test_a_partition_far_ahead_waits_for_the_others(broker):
             broker.produce("skewed", [event(second, "slow", 1)], 1)
             return "1 wait for the others" in pipeline_detail(engine)
         engine.wait(lambda: waiting(0), "the fast one to be held")
-        engine.wait(lambda: engine.metric("streamobs_kafka_ahead_seconds", partition="0") == 99 * 60,
+        engine.wait(lambda: waiting(0) and  # It may have been held before all of the hundred came.
+                    600 < engine.metric("streamobs_kafka_ahead_seconds", partition="0") <= 99 * 60,
                     "it to be seen by how much")
         broker.produce("skewed", ahead[100:], 0)
         engine.wait(lambda: waiting(1) and
