@@ -47,9 +47,18 @@ Joins::~Joins() {
   metrics_.remove_callbacks(this);
 }
 
-void Joins::process(const EventBatch& batch) {
-  for (const SideOf& side : sides_[batch.schema->stream_id])
-    side.join->join->process(side.side, batch);
+void Joins::at(Timestamp time) {
+  for (const std::unique_ptr<Join>& join : joins_) join->join->at(time);
+}
+
+bool Joins::process(const EventBatch& batch, Progress& progress) {
+  const std::vector<SideOf>& sides = sides_[batch.schema->stream_id];
+  for (; progress.side < sides.size(); ++progress.side, progress.row = 0) {
+    const SideOf& side = sides[progress.side];
+    progress.row = side.join->join->process(side.side, batch, progress.row);
+    if (progress.row < batch.rows) return false;
+  }
+  return true;
 }
 
 void Joins::tell(const wal::StreamTime& time) {
@@ -65,32 +74,40 @@ void Joins::tell(const wal::StreamTime& time) {
   }
 }
 
-void Joins::finish(std::uint64_t position, bool counted_before, InFlight& in_flight,
-                   const std::shared_ptr<const LookupTables>& lookups, std::vector<Step>& out) {
-  // What all joins make at a position is numbered through: each is known by its position and
-  // number.
-  std::uint32_t next_index = LetterId::kOfJoin;
+void Joins::take(const Made& common, InFlight& in_flight, std::vector<Step>& out) {
+  for (const std::unique_ptr<Join>& join : joins_) take(*join, common, in_flight, out);
+}
+
+void Joins::take(Join& join, const Made& common, InFlight& in_flight, std::vector<Step>& out) {
+  if (numbered_ != common.position) {
+    numbered_ = common.position;
+    next_index_ = LetterId::kOfJoin;
+  }
+  EventBatchPtr batch = join.join->take();
+  count(join, common.counted_before);
+  if (batch == nullptr) return;
+  batch->events = static_cast<std::uint32_t>(batch->rows);
+  for (std::size_t i = 0; i < batch->rows; ++i) batch->event_index.push_back(next_index_++);
+  for (DeadLetter& letter : batch->dead_letters) letter.event_index = next_index_++;
+  batch->origin.source_id = join.source_id;
+  batch->stamp.sequence = common.position;
+  batch->lookups = common.lookups;
+  batch->lane = static_cast<std::uint32_t>(common.position % lanes_);
+  batch->counted_before = common.counted_before;
+  in_flight.remember(*batch);
+  Step step;
+  step.what = app::Made{common.position, std::move(batch)};
+  out.push_back(std::move(step));
+}
+
+void Joins::finish(const Made& common, InFlight& in_flight, std::vector<Step>& out) {
   for (const std::unique_ptr<Join>& join : joins_) {
-    if (EventBatchPtr batch = join->join->take()) {
-      batch->events = static_cast<std::uint32_t>(batch->rows);
-      for (std::size_t i = 0; i < batch->rows; ++i) batch->event_index.push_back(next_index++);
-      for (DeadLetter& letter : batch->dead_letters) letter.event_index = next_index++;
-      batch->origin.source_id = join->source_id;
-      batch->origin.received_at = at_;
-      batch->stamp.sequence = position;
-      batch->lookups = lookups;
-      batch->lane = static_cast<std::uint32_t>(position % lanes_);
-      batch->counted_before = counted_before;
-      in_flight.remember(*batch);
-      Step step;
-      step.what = Made{position, std::move(batch)};
-      out.push_back(std::move(step));
-    }
-    count(*join, counted_before);
+    take(*join, common, in_flight, out);
     const Timestamp watermark = join->join->watermark();
     if (wal::crosses(join->grids, join->told, watermark)) {
       Step step;
-      step.what = wal::Sequenced{position, wal::Mark{join->stream_id, position, watermark}};
+      step.what =
+          wal::Sequenced{common.position, wal::Mark{join->stream_id, common.position, watermark}};
       out.push_back(std::move(step));
     }
     join->told = watermark;

@@ -34,15 +34,28 @@ class Joins {
   bool empty() const { return joins_.empty(); }
 
   /// What comes next in the log came at that time of the wall clock.
-  void at(Timestamp time) { at_ = time; }
-  /// A batch has its place and is settled.
-  void process(const EventBatch& batch);
+  void at(Timestamp time);
+  /// How much of a batch has been joined.
+  struct Progress {
+    std::size_t side = 0;  ///< Among the joins it is a side of.
+    std::size_t row = 0;
+  };
+  /// A batch has its place and is settled. False: so much has been made of it that this is to be
+  /// taken before it goes on.
+  bool process(const EventBatch& batch, Progress& progress);
   void tell(const wal::StreamTime& time);
 
-  /// Everything of one position has been told: appends what follows from it, in its order: batches
-  /// of joined rows, and marks where windows of theirs may close. `counted_before`: as of batches.
-  void finish(std::uint64_t position, bool counted_before, InFlight& in_flight,
-              const std::shared_ptr<const LookupTables>& lookups, std::vector<Step>& out);
+  /// What batches of joined rows have in common with the position they follow from.
+  struct Made {
+    std::uint64_t position = 0;
+    bool counted_before = false;  ///< As of batches.
+    std::shared_ptr<const LookupTables> lookups;
+  };
+  /// Appends what has been made of a position so far.
+  void take(const Made& common, InFlight& in_flight, std::vector<Step>& out);
+  /// Everything of the position has been told: the rest, and marks where windows of joined rows may
+  /// close.
+  void finish(const Made& common, InFlight& in_flight, std::vector<Step>& out);
 
   /// The time of a joined stream; null: it is none.
   const window::StreamJoin* of_stream(std::uint32_t stream_id) const;
@@ -73,6 +86,7 @@ class Joins {
     std::atomic<std::size_t> pending{0};
     std::atomic<std::size_t> pending_bytes{0};
   };
+  void take(Join& join, const Made& common, InFlight& in_flight, std::vector<Step>& out);
   void count(Join& join, bool counted_before);
 
   telemetry::Registry& metrics_;
@@ -85,7 +99,10 @@ class Joins {
     window::Side side = window::Side::left;
   };
   std::vector<std::vector<SideOf>> sides_;
-  Timestamp at_ = 0;
+  // What all joins make at a position is numbered through: each is known by its position and
+  // number.
+  std::uint64_t numbered_ = 0;  ///< The position.
+  std::uint32_t next_index_ = LetterId::kOfJoin;
 };
 
 }  // namespace streamobs::app

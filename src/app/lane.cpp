@@ -14,11 +14,19 @@ namespace {
 constexpr std::size_t kBlocksPerSource = 4;
 constexpr std::size_t kWorkItems = 256;
 
+bool is_joined(const EventBatch& batch) {
+  return !batch.watermarks.empty();
+}
+
 /// About what a batch holds in memory; the same from remember() to forget().
 std::size_t bytes_of(const EventBatch& batch) {
   if (batch.block) return batch.block->size();
   std::size_t bytes = batch.rows * 64;  // Replayed: columns alone …
   for (const std::string_view text : batch.raw) bytes += sizeof text + text.size();
+  if (!is_joined(batch)) return bytes;
+  for (const Column& column : batch.columns) {  // Joined rows are copies.
+    for (const std::string_view text : column.strings) bytes += text.size();
+  }
   return bytes;
 }
 
@@ -59,11 +67,15 @@ ReplayedLetterPtr replay_of(const EventBatch& batch) {
 }  // namespace
 
 void InFlight::remember(const EventBatch& batch) {
-  bytes.fetch_add(bytes_of(batch), std::memory_order_relaxed);
+  const std::size_t size = bytes_of(batch);
+  bytes.fetch_add(size, std::memory_order_relaxed);
+  if (is_joined(batch)) joined_bytes.fetch_add(size, std::memory_order_relaxed);
 }
 
 void InFlight::forget(const EventBatch& batch) {
-  bytes.fetch_sub(bytes_of(batch), std::memory_order_relaxed);
+  const std::size_t size = bytes_of(batch);
+  bytes.fetch_sub(size, std::memory_order_relaxed);
+  if (is_joined(batch)) joined_bytes.fetch_sub(size, std::memory_order_relaxed);
 }
 
 void InFlight::add_source(std::size_t partitions) {
@@ -139,7 +151,11 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
     }
     streams.push_back(std::move(stream));
     // There from the start: a counter that comes into being with its first event has no increase.
-    for (const std::string_view reason : reason::kAll) count_rejected(name, std::string(reason), 0);
+    for (const std::string_view reason : reason::kAll) {
+      // These have been taken: they are counted by window and by join.
+      if (reason == reason::late || reason == reason::unmatched) continue;
+      count_rejected(name, std::string(reason), 0);
+    }
     for (const auto& check : plan.config.streams[id].checks)
       count_rejected(name, check.name.text, 0);
   }

@@ -137,7 +137,8 @@ struct LaneMetrics {
 
 /// What the dispatcher and the sources must know of work under way; shared by all lanes.
 struct InFlight {
-  std::atomic<std::uint64_t> bytes{0};  ///< Of batches between decode and window.
+  std::atomic<std::uint64_t> bytes{0};         ///< Of batches between decode and window.
+  std::atomic<std::uint64_t> joined_bytes{0};  ///< Of those, what joins have made.
   std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;  ///< By stream, ever.
   /// By stream, ever: batches, marks and all else that touches a lane's windows.
   std::unique_ptr<std::atomic<std::uint64_t>[]> work_done;

@@ -139,8 +139,12 @@ void LetterReplay::choose(Run& run, std::vector<store::StoredDeadLetter> page) {
   run.next = 0;
   for (store::StoredDeadLetter& stored : page) {
     std::string why_not(stored.letter.not_replayable());
-    if (why_not.empty() && !plan_.stream_id(stored.letter.stream)) {
+    const std::optional<std::uint32_t> stream = plan_.stream_id(stored.letter.stream);
+    if (why_not.empty() && !stream) {
       why_not = fmt::format("there is no stream {} any more", stored.letter.stream);
+    } else if (why_not.empty() && plan_.config.streams[*stream].joined) {
+      why_not = fmt::format("{} is a join now: events are sent to the streams it joins",
+                            stored.letter.stream);
     }
     if (!why_not.empty()) {
       ++run.report.passed_over;

@@ -127,8 +127,17 @@ class LogQuery {
 
   Result<> check_stream() const {
     std::set<std::string> names;
+    std::set<std::string> joins;
     for (const PastSession& session : log_.sessions()) {
-      names.insert(session.record.streams.begin(), session.record.streams.end());
+      for (std::size_t i = 0; i < session.record.streams.size(); ++i) {
+        (was_join(session.record, i) ? joins : names).insert(session.record.streams[i]);
+      }
+    }
+    if (joins.contains(options_.stream)) {
+      return fail(ErrorCode::invalid,
+                  fmt::format("--stream {}: that is a join, and the log holds what it was made of; "
+                              "streamobs replay --from-log joins it again",
+                              options_.stream));
     }
     if (options_.stream.empty() || names.contains(options_.stream)) return {};
     return fail(ErrorCode::invalid,

@@ -67,6 +67,8 @@ PastEvents::PastEvents(std::unique_ptr<PastLog> log, const Plan& plan, std::stri
       const SourceKey key = key_of(session.record, i);
       const std::optional<std::uint32_t> stream_id = plan.stream_id(key.second);
       if (!stream_id || sources_.contains(key)) continue;
+      // A join sends nothing, and to one nothing is sent.
+      if (plan.config.streams[*stream_id].joined || key.first == kJoinSource) continue;
       sources_[key] = static_cast<std::uint32_t>(with_sources->sources.size());
       PlannedSource source;
       source.name = key.first;
@@ -77,6 +79,15 @@ PastEvents::PastEvents(std::unique_ptr<PastLog> log, const Plan& plan, std::stri
       with_sources->sources.push_back(source);
       with_sources->source_names.push_back(key.first);
     }
+  }
+  for (PlannedJoin& join : with_sources->joins) {
+    join.source_id = static_cast<std::uint32_t>(with_sources->sources.size());
+    PlannedSource source;
+    source.name = source.type = "join";
+    source.stream_id = join.stream_id;
+    source.name_in_log = kJoinSource;
+    with_sources->sources.push_back(source);
+    with_sources->source_names.push_back(source.name);
   }
   plan_ = with_sources;
   for (const PlannedStream& planned : plan_->streams) {
@@ -90,11 +101,21 @@ PastEvents::SourceKey PastEvents::key_of(const wal::SessionStarted& session, std
   return {named.name, known ? session.streams[named.stream_id] : ""};
 }
 
+/// What a session's stream is in the plan. A join of then is one of now, or says nothing.
+std::optional<std::uint32_t> PastEvents::stream_now(const wal::SessionStarted& session,
+                                                    std::size_t stream) const {
+  const std::string& name = session.streams[stream];
+  const std::optional<std::uint32_t> id = plan_->stream_id(name);
+  if (!id || !wanted(name)) return std::nullopt;
+  return was_join(session, stream) == plan_->config.streams[*id].joined ? id : std::nullopt;
+}
+
 Result<std::vector<std::string>> PastEvents::unknown_fields() {
   std::vector<std::string> unknown;
   for (const PlannedStream& stream : plan_->streams) {
     const StreamSchema& now = stream.decode->schema;
-    if (!wanted(now.stream)) continue;
+    // A join's fields are those of what it joins.
+    if (!wanted(now.stream) || plan_->config.streams[now.stream_id].joined) continue;
     std::vector<const decode::StreamPlan*> all_then;
     for (std::size_t i = 0; i < log_->sessions().size(); ++i) {
       const std::vector<std::string>& names = log_->sessions()[i].record.streams;
@@ -136,8 +157,8 @@ PastEvents::Meaning& PastEvents::meaning() {
   const auto [found, fresh] = meanings_.try_emplace(session.position);
   Meaning& meaning = found->second;
   if (!fresh) return meaning;
-  for (const std::string& name : session.record.streams) {
-    meaning.streams.push_back(wanted(name) ? plan_->stream_id(name) : std::nullopt);
+  for (std::size_t i = 0; i < session.record.streams.size(); ++i) {
+    meaning.streams.push_back(stream_now(session.record, i));
   }
   for (std::size_t i = 0; i < session.record.sources.size(); ++i) {
     const auto source = sources_.find(key_of(session.record, i));

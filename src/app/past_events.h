@@ -63,6 +63,8 @@ class PastEvents : public ReplayInput {
 
   static SourceKey key_of(const wal::SessionStarted& session, std::size_t source);
   bool wanted(const std::string& stream) const { return stream_.empty() || stream_ == stream; }
+  std::optional<std::uint32_t> stream_now(const wal::SessionStarted& session,
+                                          std::size_t stream) const;
   Meaning& meaning();
   Result<Replayed> translate(const wal::LogEntry& entry);
   Result<wal::EventBatchPtr> translate_batch(const wal::LogEntry& entry);

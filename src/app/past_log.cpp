@@ -1,5 +1,6 @@
 #include "app/past_log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,6 +25,12 @@ Result<Timestamp> parse_time(const char* option, const std::string& text, Timest
 }
 
 }  // namespace
+
+bool was_join(const wal::SessionStarted& session, std::size_t stream) {
+  return std::any_of(session.sources.begin(), session.sources.end(), [stream](const auto& source) {
+    return source.stream_id == stream && source.name == kJoinSource;
+  });
+}
 
 Result<std::unique_ptr<PastLog>> PastLog::open(FileSystem& files, const std::string& directory) {
   const Result<bool> within = files.exists(directory + "/wal");

@@ -31,6 +31,12 @@ struct PastSession {
   std::shared_ptr<const Plan> plan;  ///< Of its config; null until it is asked for.
 };
 
+/// The source by whose name the log knows the rows of joins.
+inline constexpr std::string_view kJoinSource = "(join)";
+
+/// Whether a stream of a session, by its number there, was a join's.
+bool was_join(const wal::SessionStarted& session, std::size_t stream);
+
 class PastLog {
  public:
   /// `directory`: an engine's data directory, or the log's within it. Reads the log once to its

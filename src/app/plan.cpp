@@ -146,7 +146,10 @@ class Planner {
           {Diagnostic::Severity::warning, stream.name.place,
            "stream '" + name +
                "' has no window: its events are checked and counted, but nothing comes out of them",
-           "add [window.NAME] or [sink.NAME] with from = \"" + name + "\"", ""});
+           (stream.joined ? "add [window.NAME] with from = \""
+                          : "add [window.NAME] or [sink.NAME] with from = \"") +
+               name + "\"",
+           ""});
     }
   }
 
@@ -314,7 +317,8 @@ void plan_sources(Plan& plan) {
 
 store::OutboxOptions::From from_of(const Plan& plan, std::string_view name) {
   using From = store::OutboxOptions::From;
-  if (plan.stream_id(name)) return From::stream;
+  const std::optional<std::uint32_t> stream = plan.stream_id(name);
+  if (stream && !plan.config.streams[*stream].joined) return From::stream;
   if (name == "anomalies") return From::anomalies;
   if (name == "incidents") return From::incidents;
   if (name == "dead_letters") return From::dead_letters;
@@ -365,7 +369,8 @@ void plan_outboxes(Plan& plan) {
         out.key.push_back(static_cast<std::size_t>(found - keys.begin()));
       }
     }
-    if (const auto stream = plan.stream_id(sink.from.text)) {
+    const auto stream = plan.stream_id(sink.from.text);
+    if (out.from == store::OutboxOptions::From::stream) {
       plan.streams[*stream].outbound.push_back(outbound_of(plan.streams[*stream], sink));
     }
     plan.config.store.outboxes.push_back(std::move(out));

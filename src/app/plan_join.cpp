@@ -173,6 +173,8 @@ class JoinPlanner {
 
   void define() {
     std::string& text = plan_->definition;
+    // Of those that have a partner already, some could find a second one.
+    text += plan_->options.one_to_one ? "one to one\n" : "all\n";
     for (std::size_t side = 0; side < 2; ++side) {
       text += plan_->options.streams[side].text + '\n';
       for (const std::size_t key : plan_->sides[side].keys) {

@@ -107,6 +107,10 @@ void print_summary(const Topology& topology, double seconds, std::uint64_t rows_
   fmt::print(stderr, "  accepted {}, rejected {}, left out by a filter {}, late {}\n",
              totals.accepted - rows_outside, totals.rejected, totals.filtered, totals.late);
   if (rows_outside != 0) fmt::print(stderr, "  outside --from and --to {}\n", rows_outside);
+  if (!plan.joins.empty()) {
+    fmt::print(stderr, "  without a partner {}, still waiting for one {}\n", totals.unmatched,
+               totals.pending);
+  }
   fmt::print(stderr, "  {} rows of closed windows, {} anomalies\n", totals.window_rows,
              totals.anomalies);
   if (totals.rejected != 0 || totals.late != 0) {
@@ -128,6 +132,15 @@ Result<std::string> stream_to_replay(const config::Config& config, const std::st
   const bool known = std::any_of(config.streams.begin(), config.streams.end(),
                                  [&](const auto& stream) { return stream.name.text == name; });
   if (known) return name;
+  const bool is_join =
+      std::any_of(config.joins.begin(), config.joins.end(),
+                  [&](const config::JoinConfig& join) { return join.options.name.text == name; });
+  if (is_join) {
+    return fail(ErrorCode::invalid,
+                fmt::format("--stream {}: that is a join, which is made of its streams again "
+                            "without being asked for: --stream with one of {}, or none",
+                            name, stream_names(config)));
+  }
   return fail(ErrorCode::invalid,
               fmt::format("{}: --stream with one of {}",
                           name.empty() ? "the config has several streams"

@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kBatchesPerRing = 1024;
 constexpr Duration kTickEvery = 250 * kMillisecond;
 constexpr Duration kTickAtLeast = 5 * kMillisecond;
+/// Joined rows on their way to the windows, beyond which joining waits.
+constexpr std::uint64_t kJoinedBytesMax = std::uint64_t{32} << 20;
 
 }  // namespace
 
@@ -81,9 +83,7 @@ Sequencing::Sequencing(const Plan& plan, const asio::any_io_executor& executor, 
       tick_every_ = std::clamp(every, kTickAtLeast, tick_every_);
     }
   }
-  std::vector<wal::Sequenced> times;  // Sources that are awaited hold them back from the start.
-  tell_joins(times);
-  for (const wal::Sequenced& time : times) joins_.tell(std::get<wal::StreamTime>(time.what));
+  tell_joins();  // Sources that are awaited hold them back from the start.
   checkpoint_asked_at_ = std::chrono::steady_clock::now();
 }
 
@@ -95,9 +95,6 @@ asio::awaitable<void> Sequencing::run() {
   }
   if (replayed_all_ && journal_.has_log()) {
     co_await note_session();
-    // Another config may wait for other sources than the one before.
-    tell_joins(sequenced_);
-    co_await pass_on(nullptr, false);
   }
   co_await take_offered(clock_.now());
   std::vector<SequencerInput> inputs;
@@ -215,7 +212,6 @@ void Sequencing::settle(EventBatch& batch) {
   batch.lookups = lookups_.now();
   if (deduplicators_[stream_id] != nullptr) deduplicate(batch);
   if (templates_[stream_id] != nullptr) mine_templates(batch);
-  joins_.process(batch);
 }
 
 void Sequencing::mine_templates(EventBatch& batch) {
@@ -251,6 +247,7 @@ void Sequencing::look_for_hope(EventBatch& batch) {
   for (std::size_t i = kept; i < letters.size(); ++i) ++batch.refused_unkept[letters[i].reason];
   letters.resize(kept);
   hopeless_ = true;
+  hopeless_at_ = batch.stamp.sequence;
 }
 
 asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bool replayed) {
@@ -258,7 +255,7 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
   for (std::size_t i = 0; i < sequenced_.size(); ++i) {
     wal::Sequenced& item = sequenced_[i];
     const std::uint64_t position = item.position;
-    if (hopeless_) {
+    if (hopeless_ && position != hopeless_at_) {
       const auto* over = std::get_if<wal::EventBatchPtr>(&item.what);
       if (over != nullptr) in_flight_.forget(**over);
       continue;
@@ -270,6 +267,7 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
       if (auto* batch = std::get_if<wal::EventBatchPtr>(&item.what)) {
         joins_.at((*batch)->origin.received_at);
         settle(**batch);
+        if (!joins_.empty()) co_await join(**batch, replayed);
         sequenced_batches_.add();
         step.acknowledgement = std::move(acknowledgement);
       } else if (const auto* range = std::get_if<wal::RangeDiscarded>(&item.what)) {
@@ -283,35 +281,55 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
     }
     const bool last = i + 1 == sequenced_.size() || sequenced_[i + 1].position != position;
     if (!last) continue;
-    if (!joins_.empty()) add_joined(position, replayed, steps);
-    if (!steps.empty()) steps.back().completes = position;
-    for (Step& step : steps) {
-      step.replayed = replayed;
-      co_await journal_.push(std::move(step));
-    }
+    co_await finish_position(position, steps, replayed);
     steps.clear();
   }
   sequenced_.clear();
   if (hopeless_ && tell_hopeless_) std::exchange(tell_hopeless_, nullptr)();
 }
 
-/// What follows from a position in joined streams.
-void Sequencing::add_joined(std::uint64_t position, bool replayed, std::vector<Step>& steps) {
-  const std::size_t before = steps.size();
-  joins_.finish(position, replayed && durable_, in_flight_, lookups_.now(), steps);
-  for (std::size_t i = before; i < steps.size(); ++i) {
-    const auto* made = std::get_if<Made>(&steps[i].what);
+/// What a batch is joined to. Where it is much, it goes on its way at once, before the batch does:
+/// nothing is cut off before the position is complete.
+asio::awaitable<void> Sequencing::join(const EventBatch& batch, bool replayed) {
+  Joins::Progress progress;
+  while (!joins_.process(batch, progress)) {
+    std::vector<Step> made;
+    joins_.take(joined_at(batch.stamp.sequence, replayed), in_flight_, made);
+    co_await push(made, replayed);
+    asio::steady_timer pause(executor_);
+    while (in_flight_.joined_bytes.load(std::memory_order_relaxed) > kJoinedBytesMax) {
+      pause.expires_after(std::chrono::milliseconds(1));
+      co_await pause.async_wait(asio::use_awaitable);
+    }
+  }
+}
+
+Joins::Made Sequencing::joined_at(std::uint64_t position, bool replayed) const {
+  return {position, replayed && durable_, lookups_.now()};
+}
+
+/// All steps of a position are there but for what follows from it in joined streams.
+asio::awaitable<void> Sequencing::finish_position(std::uint64_t position, std::vector<Step>& steps,
+                                                  bool replayed) {
+  if (!joins_.empty()) joins_.finish(joined_at(position, replayed), in_flight_, steps);
+  if (!steps.empty()) steps.back().completes = position;
+  co_await push(steps, replayed);
+}
+
+asio::awaitable<void> Sequencing::push(std::vector<Step>& steps, bool replayed) {
+  for (Step& step : steps) {
+    step.replayed = replayed;
+    const auto* made = std::get_if<Made>(&step.what);
     if (made != nullptr) ++batches_[made->batch->schema->stream_id];
+    co_await journal_.push(std::move(step));
   }
 }
 
 /// How far the streams have come that are joined, at the present position.
-void Sequencing::tell_joins(std::vector<wal::Sequenced>& out) const {
-  for (const PlannedJoin& planned : plan_.joins) {
-    for (const window::JoinSidePlan& side : planned.join->sides) {
-      out.push_back({sequencer_.position(), sequencer_.time_of(side.stream_id)});
-    }
-  }
+void Sequencing::tell_joins() {
+  std::vector<wal::Sequenced> times;
+  sequencer_.tell_all(times);
+  for (const wal::Sequenced& time : times) joins_.tell(std::get<wal::StreamTime>(time.what));
 }
 
 /// Of any stream, those that joins make included.
@@ -321,13 +339,14 @@ Timestamp Sequencing::watermark(std::uint32_t stream_id) const {
 }
 
 asio::awaitable<void> Sequencing::note(wal::ControlRecord record) {
-  Noted noted;
-  noted.position = sequencer_.take_position();
-  noted.record = std::move(record);
-  Step step;
-  step.completes = noted.position;
-  step.what = std::move(noted);
-  co_await journal_.push(std::move(step));
+  const std::uint64_t position = sequencer_.take_position();
+  if (const auto* session = std::get_if<wal::SessionStarted>(&record)) {
+    joins_.at(session->at);
+    tell_joins();  // Another config may wait for other sources than the one before.
+  }
+  std::vector<Step> steps(1);
+  steps.back().what = Noted{position, std::move(record)};
+  co_await finish_position(position, steps, false);
 }
 
 void Sequencing::offer(LookupVersion version) {

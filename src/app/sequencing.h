@@ -156,8 +156,12 @@ class Sequencing {
   void mine_templates(EventBatch& batch);
   Result<> restore_templates(const CheckpointParts& checkpoint);
   void look_for_hope(EventBatch& batch);
-  void add_joined(std::uint64_t position, bool replayed, std::vector<Step>& steps);
-  void tell_joins(std::vector<wal::Sequenced>& out) const;
+  asio::awaitable<void> join(const EventBatch& batch, bool replayed);
+  Joins::Made joined_at(std::uint64_t position, bool replayed) const;
+  asio::awaitable<void> finish_position(std::uint64_t position, std::vector<Step>& steps,
+                                        bool replayed);
+  asio::awaitable<void> push(std::vector<Step>& steps, bool replayed);
+  void tell_joins();
   Timestamp watermark(std::uint32_t stream_id) const;
   asio::awaitable<void> pass_on(AcknowledgementPtr acknowledgement, bool replayed);
   asio::awaitable<void> tick(Timestamp now);
@@ -214,6 +218,7 @@ class Sequencing {
   std::uint64_t refused_ = 0;      ///< Events, before the first that was taken.
   std::function<void()> tell_hopeless_;
   bool hopeless_ = false;
+  std::uint64_t hopeless_at_ = 0;  ///< The position of the last batch that counts.
 
   std::atomic<bool> checkpoint_under_way_{false};
   std::chrono::steady_clock::time_point checkpoint_asked_at_;

@@ -44,6 +44,7 @@ Result<> Sequencing::restore(const CheckpointParts& checkpoint) {
     if (Result<> restored = lookups_.restore(*bytes); restored.has_error()) return restored;
   }
   if (Result<> restored = joins_.restore(checkpoint); restored.has_error()) return restored;
+  tell_joins();  // Of those that begin anew.
   checkpoint_position_ = checkpoint.position;
   publish_times();
   return {};

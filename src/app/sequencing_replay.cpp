@@ -132,6 +132,8 @@ Result<> Sequencing::take_replayed(Replayed& record) {
     // A run over an old log goes by the config given to it, tables included.
     const auto* loaded = durable_ ? std::get_if<wal::LookupLoaded>(control) : nullptr;
     if (loaded != nullptr) lookups_.take(*loaded);
+    const auto* session = std::get_if<wal::SessionStarted>(control);
+    if (session != nullptr) joins_.at(session->at);
     return sequencer_.replay(record.position, *control, sequenced_);
   }
   if (const auto* proposed = std::get_if<ProposedPayload>(&record.record)) {

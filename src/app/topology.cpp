@@ -443,6 +443,11 @@ Totals Topology::totals() const {
   for (const telemetry::Counter* counter : lane_metrics_.received)
     totals.received += counter->value();
   totals.rejected = totals.received - totals.accepted;
+  for (std::size_t i = 0; i < plan_->joins.size(); ++i) {
+    const Joins::State join = sequencing_->joins().state(i);
+    totals.unmatched += join.unmatched[0] + join.unmatched[1];
+    totals.pending += join.pending;
+  }
   for (const PlannedWindow& window : plan_->windows) {
     const telemetry::Labels labels{{"window", window.schema->window}};
     totals.windows_closed +=

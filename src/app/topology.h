@@ -93,6 +93,8 @@ struct Totals {
   std::uint64_t rejected = 0;
   std::map<std::string, std::uint64_t> rejected_by_reason;
   std::uint64_t late = 0;
+  std::uint64_t unmatched = 0;  ///< Left a join without a partner.
+  std::uint64_t pending = 0;    ///< Still wait for one.
   std::uint64_t filtered = 0;
   std::uint64_t windows_closed = 0;
   std::uint64_t window_rows = 0;

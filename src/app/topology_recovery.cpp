@@ -157,21 +157,31 @@ Result<> Topology::restore() {
   return {};
 }
 
-/// Parts of streams that have gone, or that do not need them any more, are named.
+/// Parts of streams and joins that have gone, or that do not need them any more, are named.
 void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
-  for (const auto& [name, bytes] : checkpoint.parts) {
-    const std::size_t slash = name.find('/');
+  for (const auto& [part, bytes] : checkpoint.parts) {
+    const std::size_t slash = part.find('/');
     if (slash == std::string::npos) continue;
-    const std::optional<std::uint32_t> id = plan_->stream_id(name.substr(slash + 1));
-    const bool windows = name.compare(0, slash, "windows") == 0;
-    if (id && (windows ? plan_->streams[*id].windows != nullptr
-                       : plan_->streams[*id].decode->id_column.has_value())) {
-      continue;
+    const std::string name = part.substr(slash + 1);
+    const std::optional<std::uint32_t> id = plan_->stream_id(name);
+    const PlannedStream* const stream = id ? &plan_->streams[*id] : nullptr;
+    const auto warn_unless = [&](bool needed, const char* message) {
+      if (!needed) log::warn(message, {{"of", name}});
+    };
+    if (part == part::windows(name)) {
+      warn_unless(stream != nullptr && stream->windows != nullptr,
+                  "the config has no window over this stream any more: what was open is dropped");
+    } else if (part == part::deduplication(name)) {
+      warn_unless(stream != nullptr && stream->decode->id_column.has_value(),
+                  "the stream has no id any more: the ids seen are forgotten");
+    } else if (part == part::templates(name)) {
+      warn_unless(stream != nullptr && stream->decode->template_column.has_value(),
+                  "the stream has no template any more: those known are forgotten");
+    } else if (part == part::join(name)) {
+      warn_unless(stream != nullptr && plan_->config.streams[*id].joined,
+                  "the config has no such join any more: events that waited for a partner are "
+                  "forgotten");
     }
-    log::warn(windows
-                  ? "the config has no window over this stream any more: what was open is dropped"
-                  : "the stream has no id any more: the ids seen are forgotten",
-              {{"stream", name.substr(slash + 1)}});
   }
 }
 

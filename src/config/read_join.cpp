@@ -119,6 +119,14 @@ void check_joins(Config& config, Report& report) {
                    fmt::format("there is a stream \"{}\" as well", options.name.text),
                    "windows take either by its name: give the join another one");
     }
+    const auto same_name = [&](const window::WindowOptions& window) {
+      return window.name.text == options.name.text;
+    };
+    if (std::any_of(config.windows.begin(), config.windows.end(), same_name)) {
+      report.error(span_of(options.name),
+                   fmt::format("there is a window \"{}\" as well", options.name.text),
+                   "give one of them another name: what is joined, and what is summed up of it");
+    }
     for (const Side side : {Side::left, Side::right}) {
       const SourceText& stream = options.streams[static_cast<std::size_t>(side)];
       const std::string_view key = side == Side::left ? "left" : "right";

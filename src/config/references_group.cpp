@@ -43,6 +43,26 @@ void check_twice(const Config& config, const source::SourceOptions& source, Repo
   }
 }
 
+bool is_shared_by_source(const Config& config, std::string_view stream) {
+  return std::any_of(config.sources.begin(), config.sources.end(),
+                     [&](const source::SourceOptions& source) {
+                       return !source.group.empty() && source.stream.text == stream;
+                     });
+}
+
+/// Whether other processes may have a part of the stream's events, or of those it is joined from.
+bool is_shared(const Config& config, std::string_view stream) {
+  const auto& joins = config.joins;
+  const auto join = std::find_if(joins.begin(), joins.end(), [&](const JoinConfig& one) {
+    return one.options.name.text == stream;
+  });
+  if (join != joins.end()) {
+    const auto& sides = join->options.streams;
+    return is_shared_by_source(config, sides[0].text) || is_shared_by_source(config, sides[1].text);
+  }
+  return is_shared_by_source(config, stream);
+}
+
 /// Rows of such a stream are partial: each says of which process.
 void add_column(Config& config, window::WindowOptions& window, Report& report) {
   const auto named = [](const window::NamedExpression& column) {
@@ -83,11 +103,7 @@ void check_groups(Config& config, Report& report) {
     source.instance = config.instance;
   }
   for (window::WindowOptions& window : config.windows) {
-    const bool shared = std::any_of(
-        config.sources.begin(), config.sources.end(), [&](const source::SourceOptions& source) {
-          return !source.group.empty() && source.stream.text == window.from.text;
-        });
-    if (!shared) continue;
+    if (!is_shared(config, window.from.text)) continue;
     const Report::Within item(report, "window", window.name.text);
     add_column(config, window, report);
   }

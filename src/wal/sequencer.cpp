@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-
 namespace streamobs::wal {
 
 namespace {
@@ -358,7 +357,7 @@ Result<> Sequencer::replay(std::uint64_t position, const ControlRecord& record,
     apply(*range);
   } else if (const auto* session = std::get_if<SessionStarted>(&record)) {
     apply(*session);
-    for (std::uint32_t id = 0; id < streams_.size(); ++id) tell(id, out);
+    tell_all(out);
   }
   return {};
 }
@@ -388,13 +387,18 @@ StreamTime Sequencer::time_of(std::uint32_t stream_id) const {
   StreamTime time{stream_id, stream.watermark, StreamTime::State::silent};
   if (any_active(stream)) {
     time.state = StreamTime::State::active;
-  } else if (!stream.timing.may_go_on && !stream.sources.empty()) {
-    const bool over = std::any_of(stream.sources.begin(), stream.sources.end(), [&](auto id) {
-      return sources_[id].partitions.at(0).activity == Activity::ended;
+  } else if (!stream.timing.may_go_on) {
+    // Nobody else will ever send anything, so one without a source has nothing to come, either.
+    const bool over = std::none_of(stream.sources.begin(), stream.sources.end(), [&](auto id) {
+      return sources_[id].partitions.at(0).activity == Activity::idle;
     });
     if (over) time.state = StreamTime::State::over;
   }
   return time;
+}
+
+void Sequencer::tell_all(std::vector<Sequenced>& out) const {
+  for (std::uint32_t id = 0; id < streams_.size(); ++id) tell(id, out);
 }
 
 void Sequencer::tell(std::uint32_t stream_id, std::vector<Sequenced>& out) const {

@@ -180,6 +180,8 @@ class Sequencer {
   Timestamp newest(std::uint32_t stream_id) const { return streams_[stream_id].newest; }
   bool idle(std::uint32_t stream_id) const;
   StreamTime time_of(std::uint32_t stream_id) const;
+  /// Of all streams that are followed.
+  void tell_all(std::vector<Sequenced>& out) const;
   /// Batches that wait for an earlier block of their partition.
   std::size_t waiting() const;
 

@@ -17,7 +17,8 @@ namespace streamobs::window {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+/// 1 knew neither how far silence lets time go nor the time of the wall clock; it is still read.
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kSliceRows = expr::Evaluator::kMaxRows;
 
 }  // namespace
@@ -32,8 +33,8 @@ StreamJoin::StreamJoin(std::shared_ptr<const JoinPlan> plan,
 
 StreamJoin::~StreamJoin() = default;
 
-void StreamJoin::process(Side side, const EventBatch& batch) {
-  if (batch.rows == 0) return;
+std::size_t StreamJoin::process(Side side, const EventBatch& batch, std::size_t from) {
+  if (from >= batch.rows) return batch.rows;
   const JoinSidePlan& plan = plan_->sides[static_cast<std::size_t>(side)];
   SideState& state = of(side);
   state.evaluator.set_lookups(batch.lookups);
@@ -41,7 +42,8 @@ void StreamJoin::process(Side side, const EventBatch& batch) {
   batch.append_views(0, views_);
   inputs_.resize(views_.size());
   Timestamp newest = batch.stamp.partition_time;
-  for (std::size_t begin = 0; begin < batch.rows; begin += kSliceRows) {
+  for (std::size_t row = 0; row < from; ++row) newest = std::max(newest, batch.time[row]);
+  for (std::size_t begin = from; begin < batch.rows; begin += kSliceRows) {
     const std::size_t rows = std::min(kSliceRows, batch.rows - begin);
     for (const std::size_t i : plan.program->inputs_used()) inputs_[i] = views_[i].slice(begin);
     state.evaluator.run(inputs_, rows, batch.origin.received_at);
@@ -53,8 +55,10 @@ void StreamJoin::process(Side side, const EventBatch& batch) {
       newest = std::max(newest, time);
       const bool excluded = !batch.excluded.empty() && batch.excluded[begin + row] != 0;
       if (!excluded) process_row(side, batch, begin, row);
+      if (made_bytes_ >= kMadeBytesMax) return begin + row + 1;
     }
   }
+  return batch.rows;
 }
 
 void StreamJoin::process_row(Side side, const EventBatch& batch, std::size_t slice_begin,
@@ -146,9 +150,7 @@ void StreamJoin::tell(Side side, Timestamp watermark, Pace pace) {
 }
 
 void StreamJoin::pass_over_silence(Timestamp watermark) {
-  for (SideState& state : sides_) {
-    if (state.pace == Pace::silent) state.clock = std::max(state.clock, watermark);
-  }
+  silence_limit_ = std::max(silence_limit_, watermark);
   raise_clocks();
   raise_watermark();
 }
@@ -156,7 +158,9 @@ void StreamJoin::pass_over_silence(Timestamp watermark) {
 void StreamJoin::raise_clocks() {
   const Timestamp later = std::max(sides_[0].watermark, sides_[1].watermark);
   for (SideState& state : sides_) {
-    state.clock = std::max(state.clock, state.pace == Pace::over ? later : state.watermark);
+    state.clock = std::max(state.clock, state.watermark);
+    if (state.pace == Pace::over) state.clock = std::max(state.clock, later);
+    if (state.pace == Pace::silent) state.clock = std::max(state.clock, silence_limit_);
   }
   leave_due();
 }
@@ -285,11 +289,14 @@ void StreamJoin::emit(Timestamp time, const std::string* left, const std::string
   batch.time_max = std::max(batch.time_max, time);
   batch.watermarks.push_back(watermark_);
   ++batch.rows;
+  made_bytes_ += 64 + (left == nullptr ? 0 : left->size()) + (right == nullptr ? 0 : right->size());
   newest_ = std::max(newest_, time);
   ++counts_.rows;
 }
 
 std::unique_ptr<EventBatch> StreamJoin::take() {
+  made_bytes_ = 0;
+  if (made_ != nullptr) made_->origin.received_at = at_;
   return std::move(made_);
 }
 
@@ -318,6 +325,8 @@ void StreamJoin::snapshot(std::string& out) const {
   put_text(out, plan_->definition);
   put_signed(out, watermark_);
   put_signed(out, newest_);
+  put_signed(out, silence_limit_);
+  put_signed(out, at_);
   put_varint(out, next_number_);
   put_varint(out, sources_.size());
   for (const std::string& source : sources_) put_text(out, source);
@@ -336,10 +345,14 @@ Result<RestoredJoin> StreamJoin::restore(std::string_view snapshot) {
   ByteReader in(snapshot);
   const std::uint8_t version = in.u8();
   if (!in.ok()) return corrupt("empty");
-  if (version != kVersion) return corrupt(fmt::format("version {} is not known", version));
+  if (version > kVersion) return corrupt(fmt::format("version {} is not known", version));
   const bool same = in.text() == plan_->definition;
   watermark_ = in.signed_varint();
   newest_ = in.signed_varint();
+  if (version > 1) {
+    silence_limit_ = in.signed_varint();
+    at_ = in.signed_varint();
+  }
   next_number_ = in.varint();
   for (std::size_t n = in.count(); n != 0 && in.ok(); --n) sources_.emplace_back(in.text());
   std::size_t forgotten = 0;
@@ -352,9 +365,13 @@ Result<RestoredJoin> StreamJoin::restore(std::string_view snapshot) {
     if (!state.rows.restore(in, sources_.size())) return corrupt("damaged");
     if (same) continue;
     forgotten += state.rows.size();
+    // Its clock may be another stream's.
     state.rows = PendingRows();
+    state.watermark = state.clock = kMinTimestamp;
+    state.pace = Pace::silent;
   }
   if (!in.ok() || !in.at_end()) return corrupt("damaged");
+  if (!same) silence_limit_ = kMinTimestamp;
   return RestoredJoin{pending(), forgotten};
 }
 

@@ -6,12 +6,12 @@
 // follows from the log alone, row by row, never from how events were cut into batches.
 //
 // Each side has a clock that never falls: the watermark of its stream. Where that is silent, it
-// goes on as far as silence is said to let it (pass_over_silence); where it is over, with the later
-// of both watermarks. A row waits until the other side's clock has passed its time by more than
-// `within`. Rows of a pair are at most `within` apart, whichever comes first in time or in the log;
-// of several that fit, a row is paired with all (or, one_to_one, with the one that came first) in
-// the order in which they came. Who leaves without a partner is a row by itself (keep_left), a dead
-// letter, or counted only.
+// goes on as far as silence has ever been said to let it (pass_over_silence), also when it falls
+// silent later; where it is over, with the later of both watermarks. A row waits until the other
+// side's clock has passed its time by more than `within`. Rows of a pair are at most `within`
+// apart, whichever comes first in time or in the log; of several that fit, a row is paired with all
+// (or, one_to_one, with the one that came first) in the order in which they came. Who leaves
+// without a partner is a row by itself (keep_left), a dead letter, or counted only.
 //
 // The joined stream's watermark is the lesser of both clocks, but not beyond the time of a row that
 // waits for its first partner and would bear the time of the pair, as long as the other clock has
@@ -63,12 +63,20 @@ class StreamJoin {
   StreamJoin(std::shared_ptr<const JoinPlan> plan, const std::vector<std::string>& source_names);
   ~StreamJoin();
 
-  /// A batch of that side's stream, in its place: stamped and settled.
-  void process(Side side, const EventBatch& batch);
+  /// What may be made before it is to be taken.
+  static constexpr std::size_t kMadeBytesMax = std::size_t{4} << 20;
+
+  /// A batch of that side's stream, in its place: stamped and settled. From a row on, up to its end
+  /// or until so much has been made that it is to be taken first; returns the row to go on with.
+  std::size_t process(Side side, const EventBatch& batch, std::size_t from = 0);
   /// How far that side's stream has come behind it.
   void tell(Side side, Timestamp watermark, Pace pace);
-  /// What is silent has been so for long enough for time to go on to there.
+  /// Silence, now or later, lets time go on to there: whoever is silent has been so for long
+  /// enough.
   void pass_over_silence(Timestamp watermark);
+
+  /// What comes next in the log came at that time of the wall clock.
+  void at(Timestamp time) { at_ = time; }
 
   /// What has been joined and left since the last call: a batch of the joined schema with its rows'
   /// watermarks and the dead letters, without a place or an origin; null: nothing.
@@ -126,7 +134,10 @@ class StreamJoin {
   std::uint64_t next_number_ = 1;
   Timestamp watermark_ = kMinTimestamp;
   Timestamp newest_ = kMinTimestamp;
+  Timestamp silence_limit_ = kMinTimestamp;  ///< As far as silence lets time go.
+  Timestamp at_ = 0;                         ///< Of the wall clock.
   std::unique_ptr<EventBatch> made_;
+  std::size_t made_bytes_ = 0;
   JoinCounts counts_;
   std::vector<ColumnView> views_;   ///< Of the batch in hand.
   std::vector<ColumnView> inputs_;  ///< Of the slice.

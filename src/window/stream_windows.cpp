@@ -28,6 +28,12 @@ constexpr std::size_t kLargeMaps = 8;
 
 using RowList = std::array<std::uint16_t, kSliceRows>;
 
+/// Which number a row of the batch has at its position of the log, where joined rows come in
+/// several batches.
+std::uint32_t number_of(const EventBatch& batch, std::size_t row) {
+  return batch.watermarks.empty() ? static_cast<std::uint32_t>(row) : batch.event_index[row];
+}
+
 }  // namespace
 
 struct StreamWindows::Impl {
@@ -365,7 +371,7 @@ void StreamWindows::Impl::update(WindowInstance& instance, const Slice& slice,
   }
   slice_update.apply(
       instance, evaluator,
-      {rows, slice.times, slice.batch->stamp.sequence, static_cast<std::uint32_t>(slice.begin)},
+      {rows, slice.times, slice.batch->stamp.sequence, number_of(*slice.batch, slice.begin)},
       slots.data());
   states[window.index].changed = true;
 }

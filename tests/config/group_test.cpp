@@ -37,6 +37,24 @@ TEST_CASE("group: without one nothing is added", "[config]") {
   CHECK(config.windows.at(0).by.size() == 1);
 }
 
+TEST_CASE("group: rows of a join with such a side are partial, too", "[config]") {
+  const std::string joined =
+      "[stream.paid]\ntime = \"t\"\nfields = { shop = \"string\" }\n"
+      "[join.both]\nleft = \"paid\"\nright = \"orders\"\non = \"shop\"\nwithin = \"1m\"\n"
+      "[window.j]\nfrom = \"both\"\nsize = \"1m\"\nselect = { n = \"count(*)\" }\n"
+      "[window.p]\nfrom = \"paid\"\nsize = \"1m\"\nselect = { n = \"count(*)\" }\n";
+  const Config config = parse_good(config_of("instance = \"a\"\n",
+                                             "stream = \"orders\"\n"
+                                             "group = \"readers\"\n",
+                                             "from = \"orders\"\nby = [\"shop\"]\n") +
+                                   joined);
+  REQUIRE(config.windows.size() == 3);
+  CHECK(config.windows[0].by.size() == 2);
+  REQUIRE(config.windows[1].by.size() == 1);
+  CHECK(config.windows[1].by[0].name.text == "instance");
+  CHECK(config.windows[2].by.empty());
+}
+
 TEST_CASE("group: what is wrong is told with the way out", "[config]") {
   CHECK(mentions(messages(config_of("", "group = \"readers\"\n")), "this process needs a name"));
   CHECK(mentions(messages(config_of("instance = \"a b\"\n", "group = \"readers\"\n")),

@@ -142,6 +142,20 @@ TEST_CASE("joined streams: what has been read to its end is over", "[wal][join]"
   CHECK(told(out, 0)[0].watermark == kHour + kWithin);
 }
 
+TEST_CASE("joined streams: where all input is bounded, one without a source is over",
+          "[wal][join]") {
+  std::vector<wal::StreamTiming> timings(1);
+  timings[0].told = true;
+  timings[0].may_go_on = false;
+  Sequencer sequencer(timings);
+  sequencer.add_source(0, "(http)", 0, false);
+  CHECK(sequencer.time_of(0).state == StreamTime::State::over);
+  timings[0].may_go_on = true;
+  Sequencer open(timings);
+  open.add_source(0, "(http)", 0, false);
+  CHECK(open.time_of(0).state == StreamTime::State::silent);
+}
+
 TEST_CASE("joined streams: what the log says of silence is what was said", "[wal][join]") {
   Sequencer sequencer = fresh(false);
   Sequencer replayed = fresh(false);

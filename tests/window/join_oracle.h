@@ -50,10 +50,9 @@ class JoinOracle {
 
   void feed(const JoinMoment& event) {
     State& mine = of(event.side);
-    for (std::size_t i = 0; i < 2 && event.silence; ++i) {
-      if (states_[i].pace == Pace::silent) clock_[i] = std::max(clock_[i], *event.silence);
-    }
-    if (!event.silence) {
+    if (event.silence) {
+      silence_ = std::max(silence_, *event.silence);
+    } else {
       mine.watermark = std::max(mine.watermark, event.watermark);
       mine.pace = event.pace;
     }
@@ -119,9 +118,11 @@ class JoinOracle {
 
   void move_time() {
     for (std::size_t i = 0; i < 2; ++i) {
-      const Timestamp now = states_[i].pace == Pace::over
-                                ? std::max(states_[0].watermark, states_[1].watermark)
-                                : states_[i].watermark;
+      Timestamp now = states_[i].watermark;
+      if (states_[i].pace == Pace::silent) now = std::max(now, silence_);
+      if (states_[i].pace == Pace::over) {
+        now = std::max(states_[0].watermark, states_[1].watermark);
+      }
       clock_[i] = std::max(clock_[i], now);
     }
     for (const Side side : {Side::left, Side::right}) {
@@ -148,6 +149,7 @@ class JoinOracle {
 
   const JoinOptions options_;
   State states_[2];
+  Timestamp silence_ = kMinTimestamp;  ///< As far as it lets time go, whoever is silent when.
   Timestamp clock_[2] = {kMinTimestamp, kMinTimestamp};
 };
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "support/catch.h"
 #include "window/join_oracle.h"
 #include "window/support.h"
@@ -345,6 +346,87 @@ TEST_CASE("who waits is bounded, and goes in the order of age", "[join]") {
   for (std::int64_t i = 40; i < 150; ++i) rows.push_back({i, 7, i, false, false});
   many.process(Side::right, batch_of(wide.right, rows, kMinTimestamp, kMinTimestamp));
   CHECK(many.pending() == StreamJoin::kRowsOfKeyMax);
+}
+
+TEST_CASE("what a batch makes is taken in pieces", "[join]") {
+  JoinOptions options;
+  options.within = 1'000'000;
+  options.one_to_one = false;
+  options.pending_bytes_max = std::size_t{64} << 20;
+  const Joined joined(options);
+  StreamJoin join = joined.make();
+  std::vector<JoinRow> rows;
+  for (std::int64_t i = 0; i < 100; ++i) rows.push_back({i, 7, i, false, false});
+  REQUIRE(join.process(Side::left, batch_of(joined.left, rows, kMinTimestamp, kMinTimestamp)) ==
+          rows.size());
+  rows.clear();
+  for (std::int64_t i = 0; i < 3'000; ++i) rows.push_back({i, 7, 1'000 + i, false, false});
+  const EventBatch many = batch_of(joined.right, rows, kMinTimestamp, kMinTimestamp);
+  std::vector<std::string> out;
+  std::vector<std::string> letters;
+  std::size_t pieces = 0;
+  for (std::size_t row = 0; row < rows.size(); ++pieces) {
+    const std::size_t next = join.process(Side::right, many, row);
+    REQUIRE(next > row);
+    // Each of its rows has a hundred partners.
+    const std::size_t before = out.size();
+    describe(joined, join, out, letters);
+    REQUIRE(out.size() == before + 100 * (next - row));
+    REQUIRE(100 * (next - row) * 64 < StreamJoin::kMadeBytesMax + 100 * 64);
+    row = next;
+  }
+  CHECK(pieces > 2);
+  CHECK(out.size() == 300'000);
+}
+
+TEST_CASE("silence is remembered for who falls silent later", "[join]") {
+  JoinOptions options;
+  options.within = 20;
+  options.keep_left = true;
+  options.time = Side::left;
+  const Joined joined(options);
+  StreamJoin join = joined.make();
+  join.process(Side::left,
+               batch_of(joined.left, {{100, 1, 1, false, false}}, kMinTimestamp, kMinTimestamp));
+  join.tell(Side::left, 100, Pace::active);
+  join.tell(Side::right, 90, Pace::active);
+  join.pass_over_silence(200);
+  CHECK(join.watermark() == 90);
+  // After a restart, too.
+  std::string bytes;
+  join.snapshot(bytes);
+  StreamJoin restarted = joined.make();
+  REQUIRE(restarted.restore(bytes).has_value());
+  restarted.tell(Side::right, 90, Pace::silent);
+  CHECK(restarted.pending() == 0);
+  restarted.tell(Side::left, 100, Pace::silent);
+  CHECK(restarted.watermark() == 200);
+}
+
+TEST_CASE("a snapshot of the first version is read", "[join]") {
+  const Joined joined{JoinOptions{}};
+  StreamJoin join = joined.make();
+  join.process(Side::left,
+               batch_of(joined.left, {{5, 1, 1, false, false}}, kMinTimestamp, kMinTimestamp));
+  std::string bytes;
+  join.snapshot(bytes);
+  std::string head;  // What both have before the second's silence and time.
+  put_u8(head, 2);
+  put_text(head, joined.plan->definition);
+  put_signed(head, join.watermark());
+  put_signed(head, join.newest());
+  REQUIRE(bytes.starts_with(head));
+  std::string added;
+  put_signed(added, kMinTimestamp);
+  put_signed(added, 0);
+  REQUIRE(bytes.substr(head.size()).starts_with(added));
+  std::string first = head + bytes.substr(head.size() + added.size());
+  first[0] = 1;
+  StreamJoin old = joined.make();
+  REQUIRE(old.restore(first).has_value());
+  std::string again;
+  old.snapshot(again);
+  CHECK(again == bytes);
 }
 
 TEST_CASE("a snapshot of another definition or of none is told", "[join]") {
