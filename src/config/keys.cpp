@@ -31,7 +31,7 @@ constexpr std::string_view kHttpKeys[] = {"listen",
                                           "connections_max",
                                           "live_connections_max"};
 constexpr std::string_view kStoreKeys[] = {"rows_per_transaction", "busy_timeout",
-                                           "keep_dead_letters"};
+                                           "keep_dead_letters", "keep_incidents"};
 constexpr std::string_view kWalKeys[] = {"durability", "sync_every", "checkpoint_every",
                                          "checkpoint_bytes", "keep"};
 constexpr std::string_view kWalKeepKeys[] = {"age", "bytes"};

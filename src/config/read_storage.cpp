@@ -45,6 +45,7 @@ void read_store(const Entry& entry, Config& config, Report& report) {
   table.integer("rows_per_transaction", 1, 100'000, store.rows_per_transaction);
   table.duration("busy_timeout", 100 * kMillisecond, kMinute, store.busy_timeout);
   table.duration("keep_dead_letters", kMinute, 3660 * kDay, store.keep_dead_letters);
+  table.duration("keep_incidents", kMinute, 36600 * kDay, store.keep_incidents);
 }
 
 void read_wal(const Entry& entry, Config& config, Report& report) {

@@ -387,11 +387,21 @@ Result<std::uint64_t> Database::maintain(Timestamp now) {
   const Result<std::int64_t> old = impl.writer.query_int(
       fmt::format("SELECT 1 FROM dead_letter WHERE received_at < {} LIMIT 1", before));
   if (old.has_error()) return impl.failed(old.error());
-  for (int i = 0; *old != 0 && i < kExpireStepsPerCall; ++i) {
-    const Result<std::int64_t> step = impl.dead_letters.expire(before, kExpireStep);
-    if (step.has_error()) return impl.failed(step.error());
-    removed += static_cast<std::uint64_t>(*step);
-    if (*step < kExpireStep) break;
+  const auto expire_letters = [&]() -> Result<std::int64_t> {
+    if (*old == 0) return 0;
+    return impl.dead_letters.expire(before, kExpireStep);
+  };
+  const auto expire_records = [&] {
+    return impl.records.expire(impl.options.keep_incidents, kExpireStep);
+  };
+  const std::function<Result<std::int64_t>()> all[] = {expire_letters, expire_records};
+  for (const auto& expire : all) {
+    for (int i = 0; i < kExpireStepsPerCall; ++i) {
+      const Result<std::int64_t> step = expire();
+      if (step.has_error()) return impl.failed(step.error());
+      removed += static_cast<std::uint64_t>(*step);
+      if (*step < kExpireStep) break;
+    }
   }
   const Result<> folded = impl.fold_journal();
   if (folded.has_error()) return impl.failed(folded.error());

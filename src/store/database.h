@@ -78,8 +78,9 @@ class Database {
   /// Forgets what has been written since the last commit.
   void roll_back();
 
-  /// Removes dead letters older than their retention, at most 10,000 a call and in small steps, and
-  /// folds the journal into the database as far as readers let it. Returns rows removed. Between
+  /// Removes dead letters, and anomalies and incidents, older than their retention, at most 10,000
+  /// of each a call and in small steps, and folds the journal into the database as far as readers
+  /// let it. Returns rows removed. Between
   /// transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
   /// Merges windows to hours and days, and removes those that are older than the options say behind

@@ -55,6 +55,8 @@ struct StoreOptions {
   std::size_t rows_per_transaction = 1'000;
   Duration busy_timeout = 5 * kSecond;  ///< How long one try waits for another process.
   Duration keep_dead_letters = 14 * kDay;
+  /// Anomalies and incidents that are over, behind the newest of their kind.
+  Duration keep_incidents = 365 * kDay;
   std::vector<OutboxOptions> outboxes;
   /// By window; the rows of one that is not in it are kept for ever.
   std::map<std::string, WindowKeep> keep = {};

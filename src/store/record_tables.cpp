@@ -91,6 +91,13 @@ std::optional<Timestamp> optional_time(const Statement& statement, int column) {
 constexpr const char* kSeverityCase =
     "CASE severity WHEN 0 THEN 'low' WHEN 1 THEN 'medium' WHEN 2 THEN 'high' ELSE 'critical' END";
 
+/// What is over, and older than ?1 behind the newest.
+const std::string kOldAnomalies =
+    "FROM anomaly WHERE detected_at < (SELECT max(detected_at) FROM anomaly) - ?1 AND resolved";
+const std::string kOldIncidents =
+    "FROM incident WHERE started_at < (SELECT max(started_at) FROM incident) - ?1 "
+    "AND resolved_at < (SELECT max(started_at) FROM incident) - ?1";
+
 /// The columns that `anomalies` has whatever the windows' keys are.
 constexpr const char* kAnomalyColumns[] = {
     "detected_at", "window_start", "window_end",     "anomaly_type",    "severity",
@@ -167,7 +174,29 @@ Result<> RecordWriter::prepare(const Connection& connection) {
        "anomaly_ids = excluded.anomaly_ids, anomaly_count = excluded.anomaly_count, "
        "narrated_by = excluded.narrated_by, revision = excluded.revision "
        "WHERE excluded.revision >= revision"},
+      {&old_, "SELECT 1 " + kOldAnomalies + " UNION ALL SELECT 1 " + kOldIncidents + " LIMIT 1"},
+      {&expire_anomalies_, "DELETE FROM anomaly WHERE id IN (SELECT id " + kOldAnomalies +
+                               " ORDER BY detected_at LIMIT ?2)"},
+      {&expire_incidents_, "DELETE FROM incident WHERE id IN (SELECT id " + kOldIncidents +
+                               " ORDER BY started_at LIMIT ?2)"},
   });
+}
+
+Result<std::int64_t> RecordWriter::expire(Duration keep, std::int64_t step) {
+  old_.bind(1, keep);
+  const Result<bool> any = old_.step();
+  old_.reset();
+  if (any.has_error()) return any.error();
+  if (!*any) return 0;
+  expire_anomalies_.bind(1, keep);
+  expire_anomalies_.bind(2, step);
+  const Result<std::int64_t> anomalies = expire_anomalies_.run_counted();
+  if (anomalies.has_error() || *anomalies == step) return anomalies;
+  expire_incidents_.bind(1, keep);
+  expire_incidents_.bind(2, step - *anomalies);
+  const Result<std::int64_t> incidents = expire_incidents_.run_counted();
+  if (incidents.has_error()) return incidents;
+  return *anomalies + *incidents;
 }
 
 Result<> RecordWriter::write(const Anomaly& a) {

@@ -25,10 +25,17 @@ class RecordWriter {
   Result<> prepare(const Connection& connection);
   Result<> write(const Anomaly& anomaly);
   Result<> write(const Incident& incident);
+  /// Removes at most `step` anomalies, then incidents, that are older than `keep` behind the newest
+  /// of their kind, by event time, and over. Returns how many.
+  Result<std::int64_t> expire(Duration keep, std::int64_t step);
 
  private:
   Statement anomaly_;
   Statement incident_;
+  Statement
+      old_;  ///< Asks whether there are any: a step that changes nothing still takes the lock.
+  Statement expire_anomalies_;
+  Statement expire_incidents_;
 };
 
 Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const ListQuery& query);

@@ -253,6 +253,7 @@ live_connections_max = 4
 rows_per_transaction = 50
 busy_timeout = "3s"
 keep_dead_letters = "2d"
+keep_incidents = "30d"
 [wal]
 durability = "interval"
 sync_every = "200ms"
@@ -339,6 +340,7 @@ keep_firing_for = "1d"
   CHECK(config.store.rows_per_transaction == 50);
   CHECK(config.store.busy_timeout == 3 * kSecond);
   CHECK(config.store.keep_dead_letters == 2 * kDay);
+  CHECK(config.store.keep_incidents == 30 * kDay);
   CHECK(config.wal.durability == wal::Durability::interval);
   CHECK(config.wal.sync_every == 200 * kMillisecond);
   CHECK(config.wal.checkpoint_every == 2 * kMinute);

@@ -408,6 +408,47 @@ TEST_CASE("dead letters are bounded in number at every moment", "[store]") {
   CHECK(shell(temp.database(), "SELECT min(id), max(id) FROM dead_letter;") == "20001|120000");
 }
 
+template <class T>
+Record shared(T record) {
+  return std::make_shared<const T>(std::move(record));
+}
+
+TEST_CASE("old anomalies and incidents go when they are over, behind the newest", "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {});
+  const Duration keep = StoreOptions().keep_incidents;
+  std::vector<Record> records;
+  for (int i = 0; i < 12'000; ++i) {
+    Anomaly old = anomaly(fmt::format("a{}", i), kNoon, {});
+    old.resolved = i != 7;
+    if (old.resolved) old.resolved_at = kNoon + kMinute;
+    records.push_back(shared(old));
+  }
+  for (int i = 0; i < 10; ++i) {
+    Incident old = incident(fmt::format("i{}", i), kNoon, {});
+    // One is open, and one went on for long.
+    if (i > 0) old.resolved_at = kNoon + (i == 1 ? keep : kMinute);
+    records.push_back(shared(old));
+  }
+  write(*database, records);
+  // The wall clock says nothing.
+  CHECK(database->maintain(kNoon + 10 * keep).value() == 0);
+  write(*database,
+        {shared(anomaly("new", kNoon + keep, {})), shared(incident("new", kNoon + keep, {}))});
+  CHECK(database->maintain(kNoon).value() == 0);
+  write(*database, {shared(anomaly("newer", kNoon + keep + 2 * kMinute, {})),
+                    shared(incident("newer", kNoon + keep + 2 * kMinute, {}))});
+  CHECK(database->maintain(kNoon).value() == 10'000);
+  CHECK(database->maintain(kNoon).value() == 11'999 - 10'000 + 8);
+  CHECK(database->maintain(kNoon).value() == 0);
+  CHECK(shell(temp.database(),
+              "SELECT group_concat(id) FROM (SELECT id FROM anomaly ORDER BY id);") ==
+        "a7,new,newer");
+  CHECK(shell(temp.database(),
+              "SELECT group_concat(id) FROM (SELECT id FROM incident ORDER BY id);") ==
+        "i0,i1,new,newer");
+}
+
 TEST_CASE("old dead letters go in bounded steps", "[store]") {
   const TempDir temp;
   const auto database = open(temp.database(), {});
