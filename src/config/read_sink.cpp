@@ -62,6 +62,14 @@ void check_from(const SinkOptions& sink, const Config& config, Report& report) {
   for (const window::WindowOptions& window : config.windows) known.push_back(window.name.text);
   for (const decode::StreamOptions& stream : config.streams) known.push_back(stream.name.text);
   known.insert(known.end(), std::begin(kLists), std::end(kLists));
+  for (const JoinConfig& join : config.joins) {
+    if (join.options.name.text != from) continue;
+    report.error(span_of(sink.from), fmt::format("from: \"{}\" is a join", from),
+                 fmt::format("send what a window makes of it ([window.NAME] with from = \"{}\"), "
+                             "or the streams it joins",
+                             from));
+    return;
+  }
   switch (std::count(known.begin(), known.end(), from)) {
     case 0:
       report.error(span_of(sink.from),

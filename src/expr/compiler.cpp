@@ -256,6 +256,12 @@ Compiler::Ref Compiler::compile_column(const Node& node) {
   }
   if (scope_.incomplete()) return std::nullopt;
   std::string hint = scope_.suggestion(node.name);
+  std::string of_sides;  // Both sides of a join have one.
+  for (const Scope::Column& column : scope_.columns()) {
+    if (!column.name.ends_with("." + node.name)) continue;
+    of_sides += (of_sides.empty() ? "" : " or ") + column.name;
+  }
+  if (!of_sides.empty()) hint = fmt::format("which one: {}?", of_sides);
   const std::size_t dot = node.name.find('.');
   if (dot != std::string::npos) {
     const auto map = scope_.column(node.name.substr(0, dot));

@@ -130,12 +130,15 @@ def test_what_a_hopeless_file_was_like_is_kept(tmp_path):
     assert letters[0] == 1000, done.stderr
 
 
-def test_a_name_means_one_thing(tmp_path):
+def test_names_that_mean_two_things(tmp_path):
     config = tmp_path / "obs.toml"
     config.write_text(CONFIG.replace("[join.calls]", "[join.per_minute]").replace('"calls"', '"per_minute"'))
     refused = run("validate", "--config", config, check=False)
     assert refused.returncode != 0
-    assert re.search(r'there is a window "per_minute" as well', refused.stderr + refused.stdout)
+    assert 'there is a window "per_minute" as well' in refused.stderr + refused.stdout
+    config.write_text(CONFIG.replace('who = "string"', 'who = "string", n = "int"'))
+    refused = run("validate", "--config", config, check=False)
+    assert "which one: asked.n or answered.n?" in refused.stderr + refused.stdout
 
 
 def test_many_pairs_of_one_request(tmp_path):
