@@ -296,8 +296,17 @@ asio::awaitable<void> Sequencing::join(const EventBatch& batch, bool replayed) {
     std::vector<Step> made;
     joins_.take(joined_at(batch.stamp.sequence, replayed), in_flight_, made);
     co_await push(made, replayed);
+    const auto too_much = [this] {
+      return in_flight_.joined_bytes.load(std::memory_order_relaxed) > kJoinedBytesMax &&
+             !journal_.failed() && !gave_up();
+    };
+    if (too_much()) {  // What waits behind an unsynced log would wait for a tick of ours.
+      Step sync;
+      sync.what = Answer{Acknowledgement::Fate::taken, true};
+      co_await journal_.push(std::move(sync));
+    }
     asio::steady_timer pause(executor_);
-    while (in_flight_.joined_bytes.load(std::memory_order_relaxed) > kJoinedBytesMax) {
+    while (too_much()) {
       pause.expires_after(std::chrono::milliseconds(1));
       co_await pause.async_wait(asio::use_awaitable);
     }

@@ -7,6 +7,8 @@ import json
 import re
 import sqlite3
 
+import pytest
+
 from harness import Streamobs, run
 
 CONFIG = """
@@ -141,9 +143,10 @@ def test_names_that_mean_two_things(tmp_path):
     assert "which one: asked.n or answered.n?" in refused.stderr + refused.stdout
 
 
-def test_many_pairs_of_one_request(tmp_path):
+@pytest.mark.parametrize("wal", ['durability = "sync"', 'durability = "interval"\nsync_every = "1m"'])
+def test_many_pairs_of_one_request(wal):
     """A hundred partners for each of 20,000 events: two million rows, taken in pieces."""
-    with Streamobs(CONFIG.replace('within = "1m"', 'within = "1h"')) as engine:
+    with Streamobs(CONFIG.replace('within = "1m"', 'within = "1h"') + f"[wal]\n{wal}\n") as engine:
         send(engine, "asked", *(asked(0, "k") for _ in range(100)))
         text = "\n".join(answered(1, "k", 1) for _ in range(20_000))
         assert engine.post("answered", text.encode()).json()["accepted"] == 20_000
