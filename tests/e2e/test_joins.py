@@ -143,7 +143,7 @@ def test_names_that_mean_two_things(tmp_path):
     assert "which one: asked.n or answered.n?" in refused.stderr + refused.stdout
 
 
-@pytest.mark.parametrize("wal", ['durability = "sync"', 'durability = "interval"\nsync_every = "1m"'])
+@pytest.mark.parametrize("wal", ['durability = "sync"', 'durability = "interval"\nsync_every = "2s"'])
 def test_many_pairs_of_one_request(wal):
     """A hundred partners for each of 20,000 events: two million rows, taken in pieces."""
     with Streamobs(CONFIG.replace('within = "1m"', 'within = "1h"') + f"[wal]\n{wal}\n") as engine:
