@@ -163,7 +163,7 @@ Result<> Topology::start() {
     service_tasks_.spawn(main_strand_, "health", health_->run());
     service_tasks_.spawn(main_strand_, "health, deep", health_->run_deep());
   }
-  if (!options_.answer_when_ready) spawn_server();
+  if (!options_.answer_when_ready || tail_ != nullptr) spawn_server();
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
     signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
@@ -274,8 +274,10 @@ void Topology::spawn_stages() {
   }
 }
 
+/// What comes first counts.
 void Topology::spawn_server() {
-  if (server_ != nullptr) service_tasks_.spawn(main_strand_, "http", server_->serve());
+  if (server_ == nullptr || std::exchange(answering_, true)) return;
+  service_tasks_.spawn(main_strand_, "http", server_->serve());
 }
 
 /// Main strand, once.
@@ -293,7 +295,7 @@ void Topology::spawn_services() {
   ingest_->open();
   ready_at_.store(clock_.now(), std::memory_order_release);
   ready_.store(true, std::memory_order_release);
-  if (options_.answer_when_ready) spawn_server();
+  spawn_server();
   // Other people's scripts wait for this line.
   if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
   if (options_.on_ready) options_.on_ready();

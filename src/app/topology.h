@@ -85,8 +85,8 @@ struct TopologyOptions {
   /// all of it is its own. Outlives the topology, as does `reload`.
   Premises* premises = nullptr;
   serve::ConfigReload* reload = nullptr;  ///< Null: there is no reload.
-  /// HTTP is answered from on_ready on, not before: clients of the topology before wait, and see
-  /// nothing of the change but that.
+  /// HTTP is answered from on_ready on, not before, unless there is something to be replayed first:
+  /// clients of the topology before wait, and see nothing of the change but that.
   bool answer_when_ready = false;
   /// Only to bring an engine's state past what was logged under another config than the one of now:
   /// replays that stretch, makes a checkpoint and ends. Neither sources nor HTTP.
@@ -253,6 +253,7 @@ class Topology {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;
+  bool answering_ = false;  ///< In start(), then main strand.
 
   asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
   asio::steady_timer patience_;         ///< Of the watch over shutdown.

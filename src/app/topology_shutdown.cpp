@@ -18,6 +18,8 @@ constexpr Duration kDrainRequests = 3 * kSecond;
 /// How long requests that have been begun may hold up a new config; those that take longer are cut
 /// short like at a stop.
 constexpr Duration kHandOver = 3 * kSecond;
+/// What is left to those, and to sinks, whose outbox another topology delivers at once.
+constexpr Duration kDrainAtHandOver = kSecond;
 /// What is not delivered by then is in the outbox, and delivered by the next start.
 constexpr Duration kDrainSinks = 5 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
@@ -215,7 +217,7 @@ asio::awaitable<void> Topology::shut_down() {
   if (server_ != nullptr) {
     if (!hands_over) server_->stop_accepting();
     live_->close();  // Before the drain: its readers would wait for ever.
-    co_await server_->drain(kDrainRequests);
+    co_await server_->drain(hands_over ? kDrainAtHandOver : kDrainRequests);
   } else {
     live_->close();
   }
@@ -241,7 +243,8 @@ asio::awaitable<void> Topology::shut_down() {
 }
 
 asio::awaitable<void> Topology::finish_sinks() {
-  for (const auto& sink : sinks_) sink->finish(kDrainSinks);
+  const Duration patience = another_follows() ? kDrainAtHandOver : kDrainSinks;
+  for (const auto& sink : sinks_) sink->finish(patience);
   co_await sink_tasks_.join();
   for (const auto& sink : sinks_) {
     const std::string& name = sink->options().name.text;

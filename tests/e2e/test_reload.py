@@ -223,11 +223,27 @@ def test_standard_input_cannot_be_reloaded():
         assert reply.status == 400 and "[source.pipe]" in reply.json()["detail"]
 
 
+def test_a_secret_is_read_again(tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("the-first-one-0123456789")
+    text = config().replace("[http]\n", f'[http]\ntoken = "file:{secret}"\n')
+
+    def ask(method, path, token):
+        return engine.request(method, path, headers={"Authorization": f"Bearer {token}"}).status
+
+    with Streamobs(text) as engine:
+        assert engine.request("POST", "/-/reload").status == 401
+        secret.write_text("the-second-one-0123456789")
+        assert ask("POST", "/-/reload", "the-first-one-0123456789") == 200
+        assert ask("GET", "/api/v1/pipeline", "the-first-one-0123456789") == 401
+        assert ask("GET", "/api/v1/pipeline", "the-second-one-0123456789") == 200
+
+
 class Client(threading.Thread):
     """Posts one event after the other; keeps its connection, or makes a new one for each."""
 
     def __init__(self, engine, service, keep):
-        super().__init__()
+        super().__init__(daemon=True)
         self.address = engine.url.removeprefix("http://")
         self.service, self.keep = service, keep
         self.accepted = self.total = self.turned_away = self.connections = 0
@@ -237,7 +253,7 @@ class Client(threading.Thread):
     def run(self):
         connection = None
         body = 0
-        while not self.ended.is_set():
+        while not self.ended.is_set() and len(self.trouble) < 100:
             if connection is None:
                 connection = http.client.HTTPConnection(self.address, timeout=30)
                 self.connections += 1
@@ -278,11 +294,11 @@ stream = "requests"
 path = "{follow}"
 follow = true
 """
-    texts = [config(source), config(source + ORDERS), config(source, size="5m"),
-             config(source, by="[]")]
+    texts = [config(source), "threads = 1\nlanes = 3\n" + config(source + ORDERS),
+             config(source, size="5m"), "lanes = 1\n" + config(source, by="[]")]
     with Streamobs(texts[0]) as engine:
         clients = [Client(engine, f"c{i}", keep=i % 2 == 0) for i in range(4)]
-        for client in clients:
+        for client in clients:  # They end with the engine, if not before.
             client.start()
         lines = 0
         reloads = 0
