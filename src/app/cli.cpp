@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "app/backup_command.h"
+#include "app/config_arguments.h"
 #include "app/dlq_command.h"
 #include "app/doctor_command.h"
 #include "app/explain.h"
@@ -26,23 +24,19 @@
 #include "app/plan.h"
 #include "app/replay.h"
 #include "app/rows_command.h"
+#include "app/run.h"
 #include "app/tap_command.h"
-#include "app/topology.h"
 #include "app/wal_command.h"
 #include "base/duration.h"
-#include "base/log.h"
 #include "base/version.h"
 #include "config/config.h"
 #include "config/keys.h"
 #include "decode/time_text.h"
 #include "loadgen/cli.h"
-#include "telemetry/registry.h"
 
 namespace streamobs::app {
 
 namespace {
-
-constexpr int kExitBadConfig = 78;
 
 constexpr const char* kFooter = R"(
 Examples:
@@ -72,10 +66,6 @@ Exit codes: 0 done, doctor: 1 warnings, 2 something fails, 65 replay: not one ev
 70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
 docs/operations.md says more.)";
 
-bool error_colour() {
-  return ::isatty(STDERR_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
-}
-
 /// For what was not expected on the command line: what there is that is spelt alike.
 void print_options_meant(const CLI::App& app) {
   std::vector<std::string> names;
@@ -93,112 +83,6 @@ void print_options_meant(const CLI::App& app) {
     const std::string hint =
         config::did_you_mean(std::string_view(unknown).substr(0, unknown.find('=')), known, "");
     if (!hint.empty()) fmt::print(stderr, "{}: {}\n", unknown, hint);
-  }
-}
-
-std::optional<std::string> default_config() {
-  std::vector<std::string> places;
-  const char* const xdg = std::getenv("XDG_CONFIG_HOME");
-  const char* const home = std::getenv("HOME");
-  if (xdg != nullptr && *xdg != '\0') {
-    places.push_back(std::string(xdg) + "/streamobs/obs.toml");
-  } else if (home != nullptr) {
-    places.push_back(std::string(home) + "/.config/streamobs/obs.toml");
-  }
-  places.push_back("/etc/streamobs/obs.toml");
-  for (const std::string& place : places) {
-    std::error_code ignored;
-    if (std::filesystem::exists(place, ignored)) return place;
-  }
-  return std::nullopt;
-}
-
-/// What every command that runs by a config takes.
-struct ConfigArguments {
-  std::string file;
-  std::string data_dir;
-  std::string listen;
-};
-
-config::Reading read_config(const ConfigArguments& arguments, Diagnostics& diagnostics) {
-  std::string file = arguments.file;
-  if (file.empty()) {
-    const std::optional<std::string> found = default_config();
-    if (!found) {
-      Diagnostic missing;
-      missing.message = "no config given";
-      missing.hint = "streamobs --config FILE; config/obs.toml is one to start from";
-      diagnostics.push_back(std::move(missing));
-      return {};
-    }
-    file = *found;
-  }
-  config::Reading reading = config::read_file(file, diagnostics);
-  config::override_with(reading, arguments.data_dir, arguments.listen, diagnostics);
-  return reading;
-}
-
-void print(const Diagnostics& diagnostics) {
-  fmt::print(stderr, "{}", config::to_text(diagnostics, error_colour()));
-}
-
-/// Where the engine of these arguments keeps its data; none after an error, which has been said.
-std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {
-  if (!arguments.data_dir.empty()) return arguments.data_dir;
-  if (arguments.file.empty()) return "./data";
-  Diagnostics diagnostics;
-  const config::Reading reading = read_config(arguments, diagnostics);
-  print(diagnostics);
-  if (!reading.complete) return std::nullopt;
-  return reading.config->data_dir;
-}
-
-/// Where the engine of these arguments listens, or one that has no config.
-Result<ApiTarget> target_of(const ConfigArguments& arguments) {
-  if (arguments.file.empty()) return ApiTarget();
-  Diagnostics diagnostics;
-  const config::Reading reading = read_config(arguments, diagnostics);
-  if (!reading.complete) return fail(ErrorCode::invalid, config::to_text(diagnostics, false));
-  Result<ApiTarget> target = target_of_listen(reading.config->http.listen.text);
-  if (target.has_value()) target->token = reading.config->http.token;
-  return target;
-}
-
-/// What `doctor` looks at; none after an error in the config, which has been said.
-std::optional<DoctorPlace> doctor_place_of(const ConfigArguments& arguments) {
-  DoctorPlace place;
-  place.data_dir = "./data";
-  if (!arguments.file.empty()) {
-    Diagnostics diagnostics;
-    const std::shared_ptr<const Plan> plan =
-        make_plan(read_config(arguments, diagnostics), diagnostics);
-    print(diagnostics);
-    if (plan == nullptr) return std::nullopt;
-    place.config = plan->config.file;
-    place.data_dir = plan->config.data_dir;
-    place.health = plan->config.health;
-  }
-  if (!arguments.data_dir.empty()) place.data_dir = arguments.data_dir;
-  place.target = target_of(arguments);
-  return place;
-}
-
-/// The files of look-up tables are read as at a start.
-void check_lookup_files(const Plan& plan, Diagnostics& diagnostics) {
-  telemetry::Registry unseen;
-  LookupFiles files(plan, unseen);
-  for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
-    const decode::LookupPlan& lookup = *plan.lookups[i];
-    const Result<LookupVersion> read = files.read(i);
-    if (read.has_error()) {
-      diagnostics.push_back(
-          {Diagnostic::Severity::error, lookup.options.name.place, read.error().message, "", ""});
-    } else if (const std::string blanks = lookup.blank_keys(*read->table); !blanks.empty()) {
-      diagnostics.push_back(
-          {Diagnostic::Severity::warning, lookup.options.name.place,
-           fmt::format("lookup {}: {}: {}", lookup.schema.name, lookup.options.path, blanks),
-           "take the blanks out of the file", ""});
-    }
   }
 }
 
@@ -223,46 +107,11 @@ int validate(const ConfigArguments& arguments, bool deny_warnings, bool explaine
   return 0;
 }
 
-/// The plan of a config that `prepare` has adapted to what is to be run; with it the logging is as
-/// the config wants it. None after an error, which has been said.
-std::shared_ptr<const Plan> plan_of(
-    const ConfigArguments& arguments,
-    const std::function<bool(config::Config&, Diagnostics&)>& prepare = {}) {
-  Diagnostics diagnostics;
-  config::Reading reading = read_config(arguments, diagnostics);
-  if (prepare && reading.config && !prepare(*reading.config, diagnostics)) {
-    reading.complete = false;
-  }
-  std::shared_ptr<const Plan> plan = make_plan(std::move(reading), diagnostics);
-  print(diagnostics);
-  if (plan != nullptr) log::configure(plan->config.log_level, plan->config.log_format);
-  return plan;
-}
-
 int run_engine(const ConfigArguments& arguments) {
-  const std::shared_ptr<const Plan> plan = plan_of(arguments);
-  if (plan == nullptr) return kExitBadConfig;
-  TopologyOptions options;
-  std::string address;
-  options.on_ready = [&plan, &address] {
-    if (address.empty()) return;
-    log::info("streamobs is running; open the dashboard in a browser",
-              {{"dashboard", address}, {"config", plan->config.file}, {"version", kVersion}});
-  };
-  Topology topology(plan, options);
-  if (const Result<> started = topology.start(); started.has_error()) {
-    log::error(started.error().message);
-    return exit_code_of(started.error().code);
-  }
-  address = topology.address();
-  const int code = topology.run();
-  const Totals totals = topology.totals();
-  log::info("stopped", {{"events", totals.received},
-                        {"accepted", totals.accepted},
-                        {"rejected", totals.rejected},
-                        {"late", totals.late},
-                        {"windows_closed", totals.windows_closed}});
-  return code;
+  return Run([&arguments](Diagnostics& diagnostics) {
+           return make_plan(read_config(arguments, diagnostics), diagnostics);
+         })
+      .run();
 }
 
 int replay_log(const ConfigArguments& arguments, const LogReplayOptions& options) {

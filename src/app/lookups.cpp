@@ -212,4 +212,22 @@ std::string LookupFiles::error(std::size_t index) const {
   return errors_[index];
 }
 
+void check_lookup_files(const Plan& plan, Diagnostics& diagnostics) {
+  telemetry::Registry unseen;
+  LookupFiles files(plan, unseen);
+  for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
+    const decode::LookupPlan& lookup = *plan.lookups[i];
+    const Result<LookupVersion> read = files.read(i);
+    if (read.has_error()) {
+      diagnostics.push_back(
+          {Diagnostic::Severity::error, lookup.options.name.place, read.error().message, "", ""});
+    } else if (const std::string blanks = lookup.blank_keys(*read->table); !blanks.empty()) {
+      diagnostics.push_back(
+          {Diagnostic::Severity::warning, lookup.options.name.place,
+           fmt::format("lookup {}: {}: {}", lookup.schema.name, lookup.options.path, blanks),
+           "take the blanks out of the file", ""});
+    }
+  }
+}
+
 }  // namespace streamobs::app

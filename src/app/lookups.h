@@ -110,4 +110,7 @@ class LookupFiles {
   std::vector<telemetry::Counter*> failures_;
 };
 
+/// Reads the files of all tables as at a start. What is wrong with them is added.
+void check_lookup_files(const Plan& plan, Diagnostics& diagnostics);
+
 }  // namespace streamobs::app

@@ -67,6 +67,12 @@ void PipelineView::register_metrics() {
                        return w == kMinTimestamp ? 0.0 : static_cast<double>(w) / kSecond;
                      });
   }
+  r.gauge_callback(this, "streamobs_config_last_reload_successful",
+                   "1 where the config was taken over at the last try, 0 where it was refused.", {},
+                   [this] { return config().refused ? 0.0 : 1.0; });
+  r.gauge_callback(this, "streamobs_config_last_reload_success_timestamp_seconds",
+                   "When the config in force was taken over.", {},
+                   [this] { return static_cast<double>(config().since) / kSecond; });
   r.gauge_callback(this, "streamobs_window_keys", "Groups held in open windows.", {}, [&t] {
     std::size_t keys = t.results_->kept_keys();
     for (const auto& lane : t.lanes_) keys += lane->keys();
@@ -283,15 +289,25 @@ serve::PipelineState PipelineView::pipeline() const {
   state.rules = rules();
   state.rules_configured = t.plan_->config.rules.size();
   const store::StoreStats stats = t.database_->stats();
-  state.store = {t.data_dir_->database_path(), stats.bytes,
-                 stats.rows_written,           t.store_sink_->pending(),
-                 known(stats.last_commit_at),  {}};
+  state.store = {t.plan_->config.store.path,  stats.bytes,
+                 stats.rows_written,          t.store_sink_->pending(),
+                 known(stats.last_commit_at), {}};
   for (store::ArchiveState& archive : t.database_->archives()) {
     state.store.archives.push_back({std::move(archive.window),
                                     std::string(store::to_text(archive.resolution)),
                                     std::move(archive.directory), archive.failures,
                                     std::move(archive.error), known(archive.since)});
   }
+  state.config = config();
+  return state;
+}
+
+/// Without a reload: since the start.
+serve::ConfigState PipelineView::config() const {
+  if (topology_.options_.reload != nullptr) return topology_.options_.reload->state();
+  serve::ConfigState state;
+  state.file = topology_.plan_->config.file;
+  state.since = topology_.ready_at_;
   return state;
 }
 

@@ -33,6 +33,7 @@ class PipelineView {
   static std::size_t windows_open(const Topology& topology);
   void register_sink_metrics();
   void register_archive_metrics();
+  serve::ConfigState config() const;
   std::vector<serve::StageState> stages() const;
   std::vector<serve::SourceState> sources() const;
   std::vector<serve::SinkState> sinks() const;

@@ -91,12 +91,12 @@ asio::awaitable<void> Sequencing::run() {
   if (tail_ != nullptr) {
     co_await replay_tail();
   } else if (on_ready_) {
-    on_ready_({});
+    taken_up_ = on_ready_({});
   }
-  if (replayed_all_ && journal_.has_log()) {
+  if (taken_up_ && replayed_all_ && journal_.has_log()) {
     co_await note_session();
   }
-  co_await take_offered(clock_.now());
+  if (taken_up_) co_await take_offered(clock_.now());
   std::vector<SequencerInput> inputs;
   while (true) {
     inputs.clear();
@@ -426,8 +426,7 @@ asio::awaitable<void> Sequencing::show_open_windows(Timestamp now) {
 
 asio::awaitable<void> Sequencing::end() {
   if (durable_) {
-    if (!replay_failed_ && sequencer_.position() != checkpoint_position_)
-      co_await ask_for_checkpoint();
+    if (taken_up_ && sequencer_.position() != checkpoint_position_) co_await ask_for_checkpoint();
   } else {
     for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) {
       if (plan_.streams[id].windows == nullptr) continue;

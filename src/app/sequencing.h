@@ -65,8 +65,10 @@ class Sequencing {
     ReplayWatch* watch = nullptr;           ///< Null: nobody watches.
     std::function<std::uint64_t()> passed;  ///< Position up to which all has come through.
   };
-  /// Before run(): the tail to replay, and whom to tell when that has been done.
-  void recover(ReplayInput* tail, Care care, std::function<void(Result<>)> on_ready);
+  /// Before run(): the tail to replay, and whom to tell when that has been done. Where that says
+  /// false the engine ends without a trace of its config: the log does not hear of it, and there is
+  /// no checkpoint.
+  void recover(ReplayInput* tail, Care care, std::function<bool(Result<>)> on_ready);
 
   /// Before run(): once so many events have been refused and not one has been taken, `tell` is
   /// called, once, on this strand, and what comes then is passed over. Only where there is no log.
@@ -207,11 +209,11 @@ class Sequencing {
   ReplayInput* tail_ = nullptr;
   Care care_;
   std::chrono::steady_clock::time_point progress_said_at_;
-  std::function<void(Result<>)> on_ready_;
+  std::function<bool(Result<>)> on_ready_;
   std::atomic<bool> give_up_replay_{false};
   std::atomic<bool> replayed_all_{true};
   std::atomic<int> percent_replayed_{0};
-  bool replay_failed_ = false;
+  bool taken_up_ = true;       ///< What there was has been taken up, and the engine goes on.
   std::size_t next_lane_ = 0;  ///< Of replayed batches.
 
   std::uint64_t refused_max_ = 0;  ///< 0: never given up.

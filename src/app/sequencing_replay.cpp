@@ -21,7 +21,7 @@ constexpr auto kSayProgressEvery = std::chrono::seconds(2);
 
 }  // namespace
 
-void Sequencing::recover(ReplayInput* tail, Care care, std::function<void(Result<>)> on_ready) {
+void Sequencing::recover(ReplayInput* tail, Care care, std::function<bool(Result<>)> on_ready) {
   tail_ = tail;
   care_ = std::move(care);
   replayed_all_ = tail == nullptr;
@@ -49,8 +49,7 @@ asio::awaitable<void> Sequencing::replay_tail() {
                               fmt::format("the log ends at record {} where {} was expected",
                                           sequencer_.position(), tail_->to()));
   }
-  replay_failed_ = outcome.has_error();
-  on_ready_(outcome);
+  taken_up_ = on_ready_(outcome);
 }
 
 asio::awaitable<void> Sequencing::replay_all(Result<>& outcome) {

@@ -112,10 +112,10 @@ Result<> Topology::start() {
   const config::Config& config = plan_->config;
   if (options_.past) {
     history_ = options_.past->history;
-  } else {
+  } else if (options_.premises == nullptr) {
     Result<store::DataDir> data_dir = store::DataDir::open(config.data_dir);
     if (data_dir.has_error()) return data_dir.error();
-    data_dir_.emplace(std::move(*data_dir));
+    own_data_dir_.emplace(std::move(*data_dir));
   }
   if (options_.durable && !options_.past) {
     if (Result<> opened = open_history(); opened.has_error()) return opened;
@@ -155,7 +155,7 @@ Result<> Topology::start() {
   Sequencing::Care care;
   if (history_ != nullptr) care = {&history_->watch(), [this] { return results_->passed(); }};
   sequencing_->recover(input, std::move(care),
-                       [this](const Result<>& outcome) { recovered(outcome); });
+                       [this](const Result<>& outcome) { return recovered(outcome); });
   spawn_stages();
   // While it recovers, the engine is alive, not ready, and can be looked at.
   service_tasks_.spawn(main_strand_, "live", live_->run());
@@ -163,7 +163,7 @@ Result<> Topology::start() {
     service_tasks_.spawn(main_strand_, "health", health_->run());
     service_tasks_.spawn(main_strand_, "health, deep", health_->run_deep());
   }
-  if (server_ != nullptr) service_tasks_.spawn(main_strand_, "http", server_->serve());
+  if (!options_.answer_when_ready || tail_ != nullptr) spawn_server();
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
     signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
@@ -249,7 +249,9 @@ Result<> Topology::bind_http() {
         log::error("a connection ended with a bug; others are not affected",
                    {{"task", name}, {"error", what(error)}});
       });
-  const Result<http::Endpoint> endpoint = server_->listen();
+  const Result<http::Endpoint> endpoint = options_.premises != nullptr
+                                              ? server_->listen_at(*options_.premises->listener)
+                                              : server_->listen();
   if (endpoint.has_error()) return endpoint.error();
   address_ = endpoint->url();
   return {};
@@ -272,6 +274,12 @@ void Topology::spawn_stages() {
   }
 }
 
+/// What comes first counts.
+void Topology::spawn_server() {
+  if (server_ == nullptr || std::exchange(answering_, true)) return;
+  service_tasks_.spawn(main_strand_, "http", server_->serve());
+}
+
 /// Main strand, once.
 void Topology::spawn_services() {
   if (stop_requested_.load()) return;
@@ -287,6 +295,7 @@ void Topology::spawn_services() {
   ingest_->open();
   ready_at_.store(clock_.now(), std::memory_order_release);
   ready_.store(true, std::memory_order_release);
+  spawn_server();
   // Other people's scripts wait for this line.
   if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
   if (options_.on_ready) options_.on_ready();
@@ -351,7 +360,8 @@ void Topology::add_routes() {
 
   serve::ApiContext context;
   context.version = std::string(kVersion);
-  context.started_at = clock_.now();
+  context.started_at = options_.premises != nullptr ? options_.premises->started_at : clock_.now();
+  context.reload = options_.reload;
   context.clock = &clock_;
   context.registry = &metrics_;
   context.queries = queries_.get();
@@ -376,7 +386,7 @@ std::optional<std::string> Topology::not_ready() const {
     if (!journal_->disk_full()) return std::nullopt;
     return "the disk of the log is full: new events are refused until there is space";
   }
-  if (stop_requested_) return "shutting down";
+  if (stop_requested_) return another_follows() ? "a new config takes over" : "shutting down";
   return fmt::format("recovering, {} %", sequencing_->percent_replayed());
 }
 

@@ -8,7 +8,8 @@
 // Every arrow is a bounded channel. Life: construct, start(), run() on the caller's thread (with
 // further threads of its own): replays what the log holds behind the last checkpoint, then takes
 // events until a stop is asked for or all bounded input has been read, then the two phases of
-// shutdown: stop sources and requests, drain what is queued. Not restartable.
+// shutdown: stop sources and requests, drain what is queued. Not restartable: where a new config
+// takes over, another topology follows in the same process (app/run).
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -37,8 +39,10 @@
 #include "base/clock.h"
 #include "flow/blocking_pool.h"
 #include "flow/task_group.h"
+#include "http/listener.h"
 #include "http/router.h"
 #include "http/server.h"
+#include "serve/config_reload.h"
 #include "serve/live_hub.h"
 #include "serve/open_windows.h"
 #include "sink/kafka_sink.h"
@@ -57,6 +61,15 @@ class LetterReplay;
 class Queries;
 class StateMerging;
 
+/// What a process keeps from one topology to the next, so that nobody else gets it in between.
+struct Premises {
+  std::optional<store::DataDir> data_dir;
+  std::shared_ptr<http::Listener> listener;  ///< Null: no HTTP.
+  Timestamp started_at = 0;                  ///< The process.
+  /// If this topology ends now, another one follows: clients keep their connections.
+  std::atomic<bool> another_follows{false};
+};
+
 struct TopologyOptions {
   bool handle_signals = true;         ///< SIGINT and SIGTERM ask for a stop.
   bool stop_when_input_ends = false;  ///< replay: end once every source has been read to its end.
@@ -68,6 +81,13 @@ struct TopologyOptions {
   bool durable = true;
   /// Called once, on some thread, when recovery is over and events are taken.
   std::function<void()> on_ready;
+  /// Of a process that may have several topologies, one after the other; null: it has this one, and
+  /// all of it is its own. Outlives the topology, as does `reload`.
+  Premises* premises = nullptr;
+  serve::ConfigReload* reload = nullptr;  ///< Null: there is no reload.
+  /// HTTP is answered from on_ready on, not before, unless there is something to be replayed first:
+  /// clients of the topology before wait, and see nothing of the change but that.
+  bool answer_when_ready = false;
   /// Only to bring an engine's state past what was logged under another config than the one of now:
   /// replays that stretch, makes a checkpoint and ends. Neither sources nor HTTP.
   struct Past {
@@ -118,6 +138,8 @@ class Topology {
   int run();
   /// Any thread, any number of times.
   void request_stop();
+  /// What went wrong first; empty: nothing. After run().
+  std::string failure() const;
   /// Whether a signal asked for the stop; after run().
   bool interrupted() const { return interrupted_; }
   /// Whether it ended for `refused_first_max`; after run().
@@ -145,6 +167,7 @@ class Topology {
  private:
   friend class HealthProbe;
   friend class PipelineView;
+  class PastShown;
 
   asio::awaitable<void> supervise();
   asio::awaitable<void> shut_down();
@@ -161,17 +184,19 @@ class Topology {
   void warn_of_parts_left(const CheckpointParts& checkpoint) const;
   Result<> restore_windows(const CheckpointParts& checkpoint);
   Result<> save_checkpoint(const CheckpointParts& parts);
-  void recovered(const Result<>& outcome);
+  bool recovered(const Result<>& outcome);
   Result<> load_lookups();
   Result<> make_sources();
   Result<> make_sinks();
   asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();
+  void spawn_server();
   void spawn_services();
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
   std::optional<std::string> not_ready() const;
+  bool another_follows() const;
   void fail_with(const Error& error);
   /// The words of a bug.
   static std::string what(const std::exception_ptr& error);
@@ -212,7 +237,7 @@ class Topology {
   std::unique_ptr<Results> results_;
   std::unique_ptr<Ingest> ingest_;
 
-  std::optional<store::DataDir> data_dir_;
+  std::optional<store::DataDir> own_data_dir_;
   std::unique_ptr<History> own_history_;
   History* history_ = nullptr;  ///< Null: not durable.
   std::unique_ptr<Tail> tail_;
@@ -230,6 +255,7 @@ class Topology {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;
+  bool answering_ = false;  ///< In start(), then main strand.
 
   asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
   asio::steady_timer patience_;         ///< Of the watch over shutdown.
@@ -237,6 +263,10 @@ class Topology {
   std::atomic<std::size_t> pushes_{0};  ///< Embedded pushes under way.
   flow::Signal pushes_ended_;
   std::atomic<bool> stop_requested_{false};
+  std::mutex past_mutex_;
+  Topology* past_ = nullptr;  ///< That is being replayed by start().
+  mutable std::mutex failure_mutex_;
+  std::string failure_;
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> gave_up_{false};
   std::atomic<int> exit_code_{0};

@@ -22,6 +22,25 @@ void remove_database(const std::string& path) {
 
 }  // namespace
 
+/// Whoever asks this engine to stop while it replays a past asks that one.
+class Topology::PastShown {
+ public:
+  PastShown(Topology& topology, Topology& past) : topology_(topology) {
+    const std::lock_guard lock(topology_.past_mutex_);
+    topology_.past_ = &past;
+    if (topology_.stop_requested_) past.request_stop();
+  }
+  ~PastShown() {
+    const std::lock_guard lock(topology_.past_mutex_);
+    topology_.past_ = nullptr;
+  }
+  PastShown(const PastShown&) = delete;
+  PastShown& operator=(const PastShown&) = delete;
+
+ private:
+  Topology& topology_;
+};
+
 Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
   store::StoreOptions options = plan_->config.store;
   options.path = plan_->config.data_dir + "/streamobs.db";
@@ -116,6 +135,7 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   options.handle_signals = options_.handle_signals;
   options.past = TopologyOptions::Past{history_, stretch, applied >= stretch.to};
   Topology past(plan, std::move(options), clock_);
+  const PastShown shown(*this, past);
   if (Result<> started = past.start(); started.has_error()) return started;
   const int code = past.run();
   remove_database(plan_->config.data_dir + "/replayed-again.db");
@@ -123,7 +143,7 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
     return fail(ErrorCode::io, "what was logged under the old config could not be replayed");
   }
   // Also where it came too late to cut the replay short: who asks for a stop wants no engine.
-  if (past.interrupted()) {
+  if (past.interrupted() || stop_requested_) {
     return fail(ErrorCode::unavailable,
                 "stopped while what was logged under the old config was being replayed; the next "
                 "start goes on with it");
@@ -217,33 +237,35 @@ Result<> Topology::save_checkpoint(const CheckpointParts& parts) {
   return {};
 }
 
-/// On the history strand, before the first new event is sequenced.
-void Topology::recovered(const Result<>& outcome) {
+/// On the history strand, before the first new event is sequenced. False: the engine ends, and
+/// nothing of its config is to be left behind.
+bool Topology::recovered(const Result<>& outcome) {
   // Not where a stage has failed: that ends the process, too.
   if (history_ != nullptr && exit_code_ == 0) history_->watch().end();
   if (outcome.has_error()) {
     fail_with(outcome.error());
-    return;
+    return false;
   }
   if (options_.past || options_.input != nullptr) {
     request_stop();
-    return;
+    return true;
   }
   for (std::size_t i = 0; i < plan_->lookups.size(); ++i) {
     const std::string error = lookup_files_.error(i);
     if (error.empty()) continue;
     if (!sequencing_->lookups().has(i)) {
       fail_with({ErrorCode::invalid, error});
-      return;
+      return false;
     }
     log::error("a look-up table's file cannot be taken over: the version in the log is used",
                {{"error", error}});
   }
   if (const Result<> made = make_sources(); made.has_error()) {
     fail_with(made.error());
-    return;
+    return false;
   }
   asio::post(main_strand_, [this] { spawn_services(); });
+  return true;
 }
 
 }  // namespace streamobs::app

@@ -15,6 +15,11 @@ namespace streamobs::app {
 namespace {
 
 constexpr Duration kDrainRequests = 3 * kSecond;
+/// How long requests that have been begun may hold up a new config; those that take longer are cut
+/// short like at a stop.
+constexpr Duration kHandOver = 3 * kSecond;
+/// What is left to those, and to sinks, whose outbox another topology delivers at once.
+constexpr Duration kDrainAtHandOver = kSecond;
 /// What is not delivered by then is in the outbox, and delivered by the next start.
 constexpr Duration kDrainSinks = 5 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
@@ -65,12 +70,24 @@ std::string Topology::what(const std::exception_ptr& error) {
 
 void Topology::request_stop() {
   if (stop_requested_.exchange(true)) return;
+  {
+    const std::lock_guard lock(past_mutex_);
+    if (past_ != nullptr) past_->request_stop();
+  }
   sequencing_->give_up_replay();
   asio::post(main_strand_, [this] { stop_timer_.cancel(); });
 }
 
+bool Topology::another_follows() const {
+  return options_.premises != nullptr && options_.premises->another_follows.load();
+}
+
 void Topology::fail_with(const Error& error) {
   log::error(error.message);
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (failure_.empty()) failure_ = error.message;
+  }
   set_exit_code(exit_code_of(error.code));
   // Nothing more may be acknowledged that may not be kept.
   ingest_->stop();
@@ -96,6 +113,11 @@ void Topology::stage_failed(const std::string& name, const std::exception_ptr& e
   } else {
     task_failed(name, error);
   }
+}
+
+std::string Topology::failure() const {
+  const std::lock_guard lock(failure_mutex_);
+  return failure_;
 }
 
 /// The first reason to fail is the one that is told.
@@ -183,13 +205,19 @@ asio::awaitable<void> Topology::shut_down() {
   lookup_watch_->stop();
   health_->stop();
   sequencing_->lookup_versions().close();
+  const bool hands_over = server_ != nullptr && another_follows();
+  if (hands_over) {
+    // Before anything is turned away: clients are to see one engine, a little slow to answer.
+    live_->close();
+    co_await server_->hand_over(kHandOver);
+  }
   ingest_->stop();
   const auto no_pushes = [this] { return pushes_.load() == 0; };
   co_await pushes_ended_.wait(no_pushes);
   if (server_ != nullptr) {
-    server_->stop_accepting();
+    if (!hands_over) server_->stop_accepting();
     live_->close();  // Before the drain: its readers would wait for ever.
-    co_await server_->drain(kDrainRequests);
+    co_await server_->drain(hands_over ? kDrainAtHandOver : kDrainRequests);
   } else {
     live_->close();
   }
@@ -215,7 +243,8 @@ asio::awaitable<void> Topology::shut_down() {
 }
 
 asio::awaitable<void> Topology::finish_sinks() {
-  for (const auto& sink : sinks_) sink->finish(kDrainSinks);
+  const Duration patience = another_follows() ? kDrainAtHandOver : kDrainSinks;
+  for (const auto& sink : sinks_) sink->finish(patience);
   co_await sink_tasks_.join();
   for (const auto& sink : sinks_) {
     const std::string& name = sink->options().name.text;

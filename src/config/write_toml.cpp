@@ -96,6 +96,12 @@ void put_entries(std::string& out, const Value& table, bool tables_too) {
 
 }  // namespace
 
+std::string write_toml_value(const Value& value) {
+  std::string out;
+  put_value(out, value);
+  return out;
+}
+
 std::string write_toml(const Value& root) {
   std::string out;
   put_entries(out, root, false);

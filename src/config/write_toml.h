@@ -11,5 +11,7 @@ namespace streamobs::config {
 /// Reading it gives the same document, places aside. Not for documents with times, which no config
 /// has.
 std::string write_toml(const Value& root);
+/// The same of one value, on one line.
+std::string write_toml_value(const Value& value);
 
 }  // namespace streamobs::config

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "http/late_answer.h"
+#include "http/listener.h"
 #include "http/upgrade.h"
 
 namespace streamobs::http {
@@ -19,16 +21,17 @@ constexpr std::uint16_t kGoingAway = 1001;
 }  // namespace
 
 Connection::Connection(ServerContext& context, asio::ip::tcp::socket socket, Home home,
-                       bool refused)
+                       bool refused, std::string_view unread)
     : Exchange(home.executor),
       context_(context),
       socket_(std::move(socket)),
       refused_(refused),
       // Half of it must hold a head, the other half a chunk header or a trailer.
-      buffer_size_(std::max(kReadBytes, 4 * context.options.header_bytes_max)),
+      buffer_size_(std::max({kReadBytes, 4 * context.options.header_bytes_max, 2 * unread.size()})),
       buffer_(std::make_unique_for_overwrite<char[]>(buffer_size_)),
       body_share_(context.bodies) {
   request_.lane = home.lane;
+  end_ = unread.copy(buffer_.get(), unread.size());
   deadline_.store(context_.deadline_in(context_.options.header_timeout), std::memory_order_relaxed);
 }
 
@@ -97,6 +100,17 @@ void Connection::drain() {
   }
 }
 
+void Connection::move_on() {
+  error_code ignored;
+  if (phase_ == Phase::idle || phase_ == Phase::head) socket_.cancel(ignored);
+}
+
+/// Between two requests only: what has been begun is answered here.
+bool Connection::moves_on() const {
+  return context_.heir.load(std::memory_order_acquire) != nullptr && !response_ && !expired_ &&
+         !refused_ && socket_.is_open();
+}
+
 void Connection::abort() {
   error_code ignored;
   socket_.close(ignored);
@@ -110,7 +124,7 @@ asio::awaitable<void> Connection::run() {
   while (true) {
     HeadScanner::State state = scan_head();
     error_code error;
-    while (state == HeadScanner::State::incomplete && !response_) {
+    while (state == HeadScanner::State::incomplete && !response_ && !moves_on()) {
       make_room();
       if (begin_ == end_ && context_.draining.load(std::memory_order_relaxed)) {
         error = asio::error::operation_aborted;
@@ -123,6 +137,11 @@ asio::awaitable<void> Connection::run() {
       if (phase_ == Phase::idle) enter(Phase::head, context_.options.header_timeout);
       end_ += count;
       state = scan_head();
+    }
+    if (moves_on() && (!error || error == asio::error::operation_aborted)) {
+      OwnedDescriptor client(socket_.release(error));
+      context_.heir.load()->park({std::move(client), std::string(unread())});
+      break;
     }
     if (state == HeadScanner::State::broken) {
       const Refusal refusal{400, "not a request of HTTP/1.1: lines must end with CR LF"};
@@ -148,7 +167,7 @@ asio::awaitable<void> Connection::run() {
     }
     if (!response_) {
       co_await call_handler();
-      if (streaming_) break;
+      if (streaming_ || answered_later_) break;
     }
 
     serialise(*response_);
@@ -180,9 +199,15 @@ asio::awaitable<void> Connection::call_handler() {
     log::error("a request's handler failed; this is a bug",
                {{"route", route_->pattern}, {"error", e.what()}});
   }
-  if (!streaming_ && (failed || !response_)) {
+  if (!streaming_ && !answered_later_ && (failed || !response_)) {
     response_ = problem(500, "this is our fault; the log has the details");
   }
+}
+
+std::shared_ptr<LateAnswer> Connection::answer_later() {
+  answered_later_ = true;
+  error_code ignored;
+  return std::make_shared<LateAnswer>(OwnedDescriptor(socket_.release(ignored)));
 }
 
 void Connection::release_live() {

@@ -29,7 +29,9 @@ namespace streamobs::http {
 class Connection final : public Exchange, public std::enable_shared_from_this<Connection> {
  public:
   /// `refused`: over the limit of connections; the first request is answered with 503.
-  Connection(ServerContext& context, asio::ip::tcp::socket socket, Home home, bool refused);
+  /// `unread`: what another server had received of it.
+  Connection(ServerContext& context, asio::ip::tcp::socket socket, Home home, bool refused,
+             std::string_view unread = {});
 
   /// Serves until the connection closes.
   asio::awaitable<void> run();
@@ -40,9 +42,12 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   void expire();
   /// On the strand: the server stops; close what is idle or live.
   void drain();
+  /// On the strand: another server follows. Goes to it now, or as soon as it has been answered.
+  void move_on();
   /// On the strand: close whatever goes on.
   void abort();
 
+  std::shared_ptr<LateAnswer> answer_later() override;
   asio::awaitable<bool> start_stream(std::string content_type) override;
   asio::awaitable<bool> write_stream(std::string bytes) override;
   bool asks_for_web_socket() const override { return web_socket_asked_; }
@@ -56,6 +61,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
 
   void enter(Phase phase, Duration timeout);
   void configure_socket();
+  bool moves_on() const;
   void close();
 
   // Head.
@@ -110,6 +116,7 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   bool unread_body_ = false;  ///< The client may still be sending when we close.
   bool live_counted_ = false;
   bool streaming_ = false;
+  bool answered_later_ = false;
   bool web_socket_asked_ = false;
   std::unique_ptr<WebSocket> web_socket_;  ///< Null: the connection is none.
   std::uint64_t window_bytes_ = 0;         ///< Of the body, since the deadline was set.

@@ -1,8 +1,6 @@
 // The bytes of a connection: bodies in, answers out, streams.
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
 #include <boost/asio/error.hpp>
@@ -10,6 +8,7 @@
 #include "http/chunked.h"
 #include "http/connection.h"
 #include "http/gzip.h"
+#include "http/response_text.h"
 
 namespace streamobs::http {
 
@@ -21,43 +20,6 @@ constexpr std::size_t kCopyBytesMax = 16 << 10;
 constexpr int kLiveSendBufferBytes = 128 << 10;
 /// A message goes in pieces of this size, each with its own deadline: slow is who takes none.
 constexpr std::size_t kMessagePieceBytes = 64 << 10;
-
-constexpr std::string_view kPageHeaders =
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'\r\n"
-    "Referrer-Policy: no-referrer\r\n";
-
-void append_number(std::string& out, std::uint64_t number) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-  out.append(digits, end);
-}
-
-/// "Date: Tue, 09 Jan 2024 12:34:00 GMT", formatted once a second and thread.
-std::string_view date_header(Timestamp now) {
-  static thread_local std::int64_t cached_second = -1;
-  static thread_local char text[48];
-  static thread_local std::size_t size = 0;
-  const std::int64_t second = now / kSecond;
-  if (second != cached_second) {
-    cached_second = second;
-    const std::time_t time = static_cast<std::time_t>(second);
-    std::tm utc{};
-    gmtime_r(&time, &utc);
-    size = std::strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
-  }
-  return {text, size};
-}
-
-void append_status_line(std::string& out, int status, Timestamp now) {
-  out += "HTTP/1.1 ";
-  append_number(out, static_cast<std::uint64_t>(status));
-  out += ' ';
-  out += reason_phrase(status);
-  out += "\r\n";
-  out += date_header(now);
-}
 
 }  // namespace
 
@@ -208,28 +170,10 @@ void Connection::finish_body() {
 
 void Connection::serialise(Response& response) {
   if (context_.draining.load(std::memory_order_relaxed)) close_ = true;
-  const std::string_view body =
-      response.fixed_body.data() != nullptr ? response.fixed_body : std::string_view(response.body);
+  const std::string_view body = body_of(response);
+  const bool for_pages = route_ == nullptr || !route_->flags.ingest;
   out_.clear();
-  append_status_line(out_, response.status, context_.clock.now());
-  const bool has_content = response.status != 204 && response.status != 304;
-  if (has_content) {
-    out_ += "Content-Type: ";
-    out_ += response.content_type;
-    out_ += "\r\nContent-Length: ";
-    append_number(out_, body.size());
-    out_ += "\r\n";
-  }
-  out_ += "Cache-Control: ";
-  out_ += response.cache_control;
-  out_ += "\r\nX-Content-Type-Options: nosniff\r\n";
-  if (route_ == nullptr || !route_->flags.ingest) out_ += kPageHeaders;
-  for (const auto& [name, value] : response.headers) {
-    out_ += name;
-    out_ += ": ";
-    out_ += value;
-    out_ += "\r\n";
-  }
+  append_head(out_, response, for_pages, context_.clock.now());
   if (close_) {
     out_ += "Connection: close\r\n";
   } else if (!request_.head.http_1_1) {
@@ -237,7 +181,7 @@ void Connection::serialise(Response& response) {
   }
   out_ += "\r\n";
   pending_[1] = {};
-  if (has_content && request_.head.method != "HEAD") {
+  if (has_content(response) && request_.head.method != "HEAD") {
     if (body.size() <= kCopyBytesMax) {
       out_ += body;
     } else {

@@ -23,6 +23,8 @@
 
 namespace streamobs::http {
 
+class LateAnswer;
+
 struct Request {
   Head head;
   Target target;
@@ -64,6 +66,9 @@ class Exchange {
 
   /// The answer; sent when the handler has ended. Once for each exchange that is no stream.
   void respond(Response response) { response_ = std::move(response); }
+  /// Takes the connection out of the server, for an answer that is given when this server may have
+  /// gone; the handler should end without one of its own.
+  virtual std::shared_ptr<LateAnswer> answer_later() = 0;
 
   /// Begins an answer without end (server-sent events). False: the client has gone already, or
   /// asked for the head only.

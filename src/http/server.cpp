@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include <boost/asio/ip/tcp.hpp>
-#include <fmt/format.h>
 
 #include "base/log.h"
 #include "http/connection.h"
@@ -23,36 +21,6 @@ using Tcp = asio::ip::tcp;
 
 /// Connections beyond the limit that are still told why; those beyond are closed at once.
 constexpr std::size_t kRefusedMax = 64;
-constexpr int kBacklog = 1024;
-
-struct Address {
-  asio::ip::address ip;
-  std::string host;  ///< As text, with brackets where it is IPv6.
-  std::uint16_t port = 0;
-};
-
-Result<Address> parse_listen(const std::string& text) {
-  const auto bad = [&] {
-    return fail(ErrorCode::invalid, "[http] listen = \"" + text +
-                                        "\" is not ADDRESS:PORT; write for example "
-                                        "\"127.0.0.1:8080\" or \"[::1]:8080\"");
-  };
-  const auto authority = parse_authority(text);
-  if (!authority || authority->port.empty()) return bad();
-  Address address;
-  address.host = std::string(authority->host);
-  const std::string_view digits = authority->port;
-  const auto [end, problem] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
-  if (problem != std::errc() || end != digits.data() + digits.size()) return bad();
-  std::string ip = address.host == "localhost" ? "127.0.0.1" : address.host;
-  if (ip.front() == '[') ip = ip.substr(1, ip.size() - 2);
-  error_code error;
-  address.ip = asio::ip::make_address(ip, error);
-  if (error) return bad();
-  return address;
-}
-
 }  // namespace
 
 struct Server::Impl {
@@ -84,8 +52,11 @@ struct Server::Impl {
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> sweep();
   asio::awaitable<void> pause(Duration duration);
+  asio::awaitable<void> wait_for_connections(Duration deadline);
   asio::awaitable<void> serve_one(std::shared_ptr<Connection> connection);
-  void start(Tcp::socket socket, Home home);
+  void start(Tcp::socket socket, Home home, std::string_view unread = {});
+  void take_up_parked();
+  void close_acceptor();
   template <class Call>
   void post_to_all(Call call);
 
@@ -93,6 +64,8 @@ struct Server::Impl {
   telemetry::Registry& registry;
   ServerContext context;
   std::function<Home()> next_home;
+  std::unique_ptr<Listener> own_listener;  ///< Null: it belongs to somebody else.
+  Listener* listener = nullptr;
   Tcp::acceptor acceptor;
   asio::steady_timer timer;
   std::atomic<bool> stopping{false};
@@ -119,6 +92,14 @@ asio::awaitable<void> Server::Impl::pause(Duration duration) {
   co_await wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
+/// Until there are none any more.
+asio::awaitable<void> Server::Impl::wait_for_connections(Duration deadline) {
+  constexpr Duration kStep = 10 * kMillisecond;
+  for (Duration waited = 0; waited < deadline && open.load() != 0; waited += kStep) {
+    co_await pause(kStep);
+  }
+}
+
 asio::awaitable<void> Server::Impl::serve_one(std::shared_ptr<Connection> connection) {
   // Whatever happens in it, the connection leaves the set before it dies.
   std::exception_ptr failure;
@@ -135,7 +116,7 @@ asio::awaitable<void> Server::Impl::serve_one(std::shared_ptr<Connection> connec
   if (failure) std::rethrow_exception(failure);
 }
 
-void Server::Impl::start(Tcp::socket socket, Home home) {
+void Server::Impl::start(Tcp::socket socket, Home home, std::string_view unread) {
   const std::size_t others = open.load();
   const std::size_t most = context.options.connections_max;
   if (others >= most + kRefusedMax) {
@@ -143,7 +124,8 @@ void Server::Impl::start(Tcp::socket socket, Home home) {
     return;  // The socket closes here.
   }
   context.metrics.connections_total().add();
-  auto connection = std::make_shared<Connection>(context, std::move(socket), home, others >= most);
+  auto connection =
+      std::make_shared<Connection>(context, std::move(socket), home, others >= most, unread);
   open.fetch_add(1);
   {
     const std::lock_guard lock(mutex);
@@ -152,13 +134,39 @@ void Server::Impl::start(Tcp::socket socket, Home home) {
   tasks.spawn(home.executor, "http connection", serve_one(std::move(connection)));
 }
 
+void Server::Impl::close_acceptor() {
+  stopping.store(true);
+  asio::post(executor, [this] {
+    error_code ignored;
+    acceptor.close(ignored);
+  });
+}
+
+/// Those of the server before, which never noticed.
+void Server::Impl::take_up_parked() {
+  for (ParkedClient& client : listener->take_parked()) {
+    const Home home = next_home();
+    Tcp::socket socket(home.executor);
+    error_code error;
+    socket.assign(listener->protocol(), client.socket.get(), error);
+    if (error) continue;  // Closed here.
+    client.socket.release();
+    start(std::move(socket), home, client.unread);
+  }
+}
+
 asio::awaitable<void> Server::Impl::accept_loop() {
+  take_up_parked();
   while (!stopping.load()) {
     Home home = next_home();
     Tcp::socket socket(home.executor);
     error_code error;
     co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
-    if (stopping.load()) break;
+    if (stopping.load()) {
+      // It came in the last moment, and another server may follow.
+      if (!error) listener->park({OwnedDescriptor(socket.release(error)), ""});
+      break;
+    }
     if (error) {
       if (error == asio::error::operation_aborted) break;
       log::warn("cannot accept a connection; trying again",
@@ -193,36 +201,23 @@ Server::Server(asio::any_io_executor executor, HttpOptions options, const Router
 Server::~Server() = default;
 
 Result<Endpoint> Server::listen() {
+  Result<std::unique_ptr<Listener>> listener = Listener::open(impl_->context.options);
+  if (listener.has_error()) return listener.error();
+  impl_->own_listener = std::move(*listener);
+  return listen_at(*impl_->own_listener);
+}
+
+Result<Endpoint> Server::listen_at(Listener& listener) {
   const HttpOptions& options = impl_->context.options;
-  const auto address = parse_listen(options.listen.text);
-  if (!address) return address.error();
-  if (!address->ip.is_loopback() && (options.token.empty() || !options.insecure)) {
-    return fail(ErrorCode::invalid,
-                "[http] listen = \"" + options.listen.text +
-                    "\" can be reached from other machines: set [http] token, and insecure = true "
-                    "to say that plain HTTP is meant (or listen on 127.0.0.1)");
-  }
-  const Tcp::endpoint endpoint(address->ip, address->port);
-  Tcp::acceptor& acceptor = impl_->acceptor;
-  error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(kBacklog, error);
-  if (error) {
-    const char* hint = "choose another [http] listen";
-    if (error == asio::error::address_in_use) {
-      hint =
-          "another process listens there: stop it, or choose another [http] listen "
-          "(port 0 picks a free one)";
-    }
-    error_code ignored;
-    acceptor.close(ignored);
-    return fail(ErrorCode::unavailable, fmt::format("cannot listen on {}: {}; {}",
-                                                    options.listen.text, error.message(), hint));
-  }
-  impl_->context.guard.emplace(options, address->host, address->ip.is_unspecified());
-  return Endpoint{address->host, acceptor.local_endpoint().port()};
+  const Result<ListenAddress> address = read_listen_address(options);
+  if (address.has_error()) return address.error();
+  Result<OwnedDescriptor> socket = listener.copy();
+  if (socket.has_error()) return socket.error();
+  impl_->acceptor.assign(listener.protocol(), socket->release());
+  impl_->listener = &listener;
+  impl_->context.guard.emplace(options, address->host,
+                               address->endpoint.address().is_unspecified());
+  return Endpoint{address->host, listener.port()};
 }
 
 asio::awaitable<void> Server::serve() {
@@ -232,22 +227,26 @@ asio::awaitable<void> Server::serve() {
 }
 
 void Server::stop_accepting() {
-  impl_->stopping.store(true);
-  asio::post(impl_->executor, [this] {
-    error_code ignored;
-    impl_->acceptor.close(ignored);
-  });
+  if (impl_->listener != nullptr) impl_->listener->close();
+  impl_->close_acceptor();
+}
+
+asio::awaitable<void> Server::hand_over(Duration deadline) {
+  impl_->close_acceptor();
+  // Behind that: from then on no further connection begins.
+  co_await asio::post(impl_->executor, asio::use_awaitable);
+  impl_->context.heir.store(impl_->listener, std::memory_order_release);
+  impl_->post_to_all([](Connection& connection) { connection.move_on(); });
+  co_await impl_->wait_for_connections(deadline);
 }
 
 asio::awaitable<void> Server::drain(Duration deadline) {
-  // Behind the close that stop_accepting() posted: who sees a connection end finds nobody listening.
+  // Behind the close that stop_accepting() posted: who sees a connection end finds nobody
+  // listening.
   co_await asio::post(impl_->executor, asio::use_awaitable);
   impl_->context.draining.store(true);
   impl_->post_to_all([](Connection& connection) { connection.drain(); });
-  constexpr Duration kStep = 10 * kMillisecond;
-  for (Duration waited = 0; waited < deadline && connections() != 0; waited += kStep) {
-    co_await impl_->pause(kStep);
-  }
+  co_await impl_->wait_for_connections(deadline);
   impl_->post_to_all([](Connection& connection) { connection.abort(); });
   impl_->swept.store(true);
   asio::post(impl_->executor, [this] { impl_->timer.cancel(); });

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "flow/asio.h"
 #include "flow/task_group.h"
+#include "http/listener.h"
 #include "http/options.h"
 #include "http/router.h"
 #include "telemetry/registry.h"
@@ -26,12 +27,6 @@ namespace streamobs::http {
 struct Home {
   asio::any_io_executor executor;
   std::size_t lane = 0;
-};
-
-struct Endpoint {
-  std::string address;  ///< As text, IPv6 in brackets.
-  std::uint16_t port = 0;
-  std::string url() const { return "http://" + address + ":" + std::to_string(port); }
 };
 
 class Server {
@@ -46,12 +41,18 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Binds. The error names the address and what to do; an address other than loopback is refused
-  /// unless a token is set and `insecure` says that plain HTTP is meant.
+  /// Binds a port of its own.
   Result<Endpoint> listen();
+  /// Accepts from a port that was there before and may be there after, clients that wait at it
+  /// included. `listener` outlives the server.
+  Result<Endpoint> listen_at(Listener& listener);
   /// Accepts connections until stop_accepting().
   asio::awaitable<void> serve();
   void stop_accepting();
+  /// Instead of stop_accepting(), where another server follows at the listener: clients wait there,
+  /// and open connections go there between two requests, each when what it has begun has been
+  /// answered. Returns when all have gone, or at `deadline`; drain() comes behind it all the same.
+  asio::awaitable<void> hand_over(Duration deadline);
   /// Lets requests that are being answered finish, closes idle connections and live streams, and
   /// after `deadline` all that are left; returns when every connection has ended. Handlers that
   /// wait for something else than the connection (a pipeline, LiveHub) must be let go by its owner.

@@ -17,6 +17,7 @@
 #include "http/body_budget.h"
 #include "http/buffer_pool.h"
 #include "http/guard.h"
+#include "http/listener.h"
 #include "http/options.h"
 #include "http/router.h"
 #include "telemetry/registry.h"
@@ -80,7 +81,8 @@ struct ServerContext {
   Duration tick_length = 250 * kMillisecond;
   std::atomic<std::uint64_t> tick{0};
   std::atomic<bool> draining{false};
-  std::atomic<std::size_t> live{0};  ///< Streams being served.
+  std::atomic<Listener*> heir{nullptr};  ///< Set: another server follows, and finds clients here.
+  std::atomic<std::size_t> live{0};      ///< Streams being served.
 };
 
 }  // namespace streamobs::http

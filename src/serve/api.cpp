@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "serve/answers.h"
+#include "serve/config_reload.h"
 #include "serve/dead_letters.h"
 #include "serve/endpoint.h"
 #include "serve/health.h"
@@ -202,6 +203,8 @@ asio::awaitable<void> show_pipeline(const ApiContext& context, http::Exchange& e
   json.key("started_at").time(context.started_at);
   const Duration uptime = std::max<Duration>(context.clock->now() - context.started_at, 0);
   json.field("uptime_seconds", static_cast<double>(uptime / kMillisecond) / 1'000);
+  json.key("config");
+  write(json, state.config);
   write_members(json, state);
   json.end_object();
   exchange.respond(json_response(std::move(body)));
@@ -311,6 +314,9 @@ void add_api_routes(http::Router& router, ApiContext given) {
   }
   for (const char* path : {"/readyz", "/-/ready"}) {
     add(router, context, path, open, show_ready);
+  }
+  if (context->reload != nullptr) {
+    add(router, context, "/-/reload", plain, reload_config, "POST");
   }
   add(router, context, "/metrics", plain, show_metrics);
   add(router, context, "/version", plain, show_version);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "http/router.h"
+#include "serve/config_reload.h"
 #include "serve/health_checks.h"
 #include "serve/letter_replay.h"
 #include "serve/live_hub.h"
@@ -30,6 +31,7 @@ struct ApiContext {
   Queries* queries = nullptr;
   LetterReplay* letter_replay = nullptr;
   HealthChecks* health = nullptr;
+  ConfigReload* reload = nullptr;  ///< Null: whoever embeds the engine gives it its config.
   OpenWindows* open_windows = nullptr;
   LiveHub* live = nullptr;
 

@@ -62,6 +62,9 @@ constexpr Operation kEventsOperation = {
     "post", "/v1/events/{stream}",
     "Take events: a JSON object, an array of them, NDJSON, or lines of the stream's format", ""};
 
+constexpr Operation kReloadOperation = {
+    "post", "/-/reload", "Read the config anew and go on with it; answers when that is so", ""};
+
 constexpr Operation kOperations[] = {
     kEventsOperation,
     {"get", "/api/v1/streams", "The streams, and how many events each has had", ""},
@@ -89,6 +92,7 @@ constexpr Operation kOperations[] = {
     {"get", "/-/healthy", "As /livez", ""},
     {"get", "/readyz", "Whether events are taken, else 503 and why", ""},
     {"get", "/-/ready", "As /readyz", ""},
+    kReloadOperation,
     {"get", "/metrics", "Metrics of the engine itself, for Prometheus", "", "text/plain"},
     {"get", "/version", "The version", ""},
 };
@@ -272,6 +276,7 @@ std::string openapi_description(const ApiContext& context) {
   json.key("paths").begin_object();
   std::string_view path;
   for (const Operation& operation : kOperations) {
+    if (operation.path == kReloadOperation.path && context.reload == nullptr) continue;
     // Two methods of one path stand behind each other.
     if (operation.path != path && !path.empty()) json.end_object();
     if (operation.path != path) json.key(operation.path).begin_object();

@@ -184,6 +184,24 @@ struct StoreState {
   std::vector<ArchiveState> archives;
 };
 
+/// The config in force, and how it came to be that.
+struct ConfigState {
+  struct Change {
+    std::string what;     ///< "added", "removed", "changed".
+    std::string section;  ///< "window".
+    std::string name;     ///< Empty: it is about a section that is there once, such as [http].
+  };
+  struct Refused {
+    Timestamp at = 0;
+    std::string error;
+  };
+  std::string file;
+  Timestamp since = 0;  ///< When it was taken over.
+  std::uint64_t reloads = 0;
+  std::vector<Change> changes;     ///< From the one before; of the last reload.
+  std::optional<Refused> refused;  ///< The last try to reload, if it was in vain.
+};
+
 struct PipelineState {
   std::size_t threads = 0;
   std::size_t lanes = 0;
@@ -195,6 +213,7 @@ struct PipelineState {
   std::vector<RuleState> rules;  ///< Those that have seen a closed window, by key.
   std::size_t rules_configured = 0;
   StoreState store;
+  ConfigState config;
 };
 
 /// The live message of every second.

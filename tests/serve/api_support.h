@@ -155,6 +155,19 @@ class FakeReplay final : public serve::LetterReplay {
   store::DeadLetterQuery query;
 };
 
+class FakeReload final : public serve::ConfigReload {
+ public:
+  asio::awaitable<std::optional<Refusal>> prepare() override { co_return refusal; }
+  void take_over(std::shared_ptr<http::LateAnswer> answer) override {
+    answer->send(serve::taken_over(now), kNoon);
+  }
+  serve::ConfigState state() const override { return now; }
+
+  std::optional<Refusal> refusal;
+  serve::ConfigState now{
+      "obs.toml", kNoon, 2, {{"added", "window", "w"}, {"changed", "http", ""}}, std::nullopt};
+};
+
 class FakeHealth final : public serve::HealthChecks {
  public:
   health::Report report() override {
@@ -237,6 +250,7 @@ struct ApiApp {
     context.queries = &queries;
     context.letter_replay = &letter_replay;
     context.health = &health_checks;
+    context.reload = &reload;
     context.open_windows = &open_windows;
     context.live = &live;
     serve::StreamInfo stream;
@@ -291,6 +305,7 @@ struct ApiApp {
       state.joins = {{"calls", "asked", "answered", 5, 2, 1, 0, 4, 900}};
       state.rules = {{"error_surge", "service_metrics", "checkout", "ok", 9, 5, kNoon}};
       state.rules_configured = 3;
+      state.config = {"obs.toml", kNoon, 0, {}, serve::ConfigState::Refused{kNoon, "a mistake"}};
       state.store.path = "x.db";
       state.store.archives = {{"service_metrics", "raw", "/d/old", 2, "no room", kNoon}};
       return state;
@@ -321,6 +336,7 @@ struct ApiApp {
   FakeQueries queries;
   FakeReplay letter_replay;
   FakeHealth health_checks;
+  FakeReload reload;
   serve::OpenWindows open_windows;
   serve::LiveHub live;
   std::optional<std::string> reason;

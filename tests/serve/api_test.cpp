@@ -259,7 +259,9 @@ TEST_CASE("the pipeline is shown", "[serve]") {
   ApiApp app;
   CHECK(
       app.fetch("/api/v1/pipeline").body ==
-      R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,"threads":2,)"
+      R"({"version":"0.1.0","started_at":"2024-01-09T12:00:00Z","uptime_seconds":90,)"
+      R"("config":{"file":"obs.toml","since":"2024-01-09T12:00:00Z","reloads":0,"changes":[],)"
+      R"("refused":{"at":"2024-01-09T12:00:00Z","error":"a mistake"}},"threads":2,)"
       R"("lanes":2,"rows":[{"stage":"decode","items":7,"unit":"events","fill":0.5,"errors":1}],)"
       R"("sources":[{"source":"demo","type":"demo","stream":"requests","state":"running",)"
       R"("events":7,"detail":"","errors":0,"last_error":null,"topics":null},)"
@@ -286,6 +288,23 @@ TEST_CASE("the pipeline is shown", "[serve]") {
       R"("rows_written":0,"outbox":0,"last_commit_at":null,"archives":[{"window":"service_metrics",)"
       R"("resolution":"raw","directory":"/d/old","failures":2,"error":"no room",)"
       R"("since":"2024-01-09T12:00:00Z"}]}})");
+}
+
+TEST_CASE("a reload is answered when it is over", "[serve]") {
+  ApiApp app;
+  const HttpResponse done = app.post("/-/reload");
+  CHECK(done.status == 200);
+  CHECK(done.header("connection") == "close");
+  CHECK(done.body == R"({"file":"obs.toml","since":"2024-01-09T12:00:00Z","reloads":2,"changes":[)"
+                     R"({"what":"added","section":"window","name":"w"},)"
+                     R"({"what":"changed","section":"http","name":null}],"refused":null})");
+  app.reload.refusal = {400, "obs.toml:3:1: error"};
+  CHECK(app.post("/-/reload").status == 400);
+  CHECK(app.post("/-/reload").body.find("obs.toml:3:1: error") != std::string::npos);
+  app.reload.refusal = {409, "another one"};
+  CHECK(app.post("/-/reload").header("retry-after") == "1");
+  CHECK(app.post("/-/reload?now=1").status == 400);
+  CHECK(app.fetch("/-/reload").status == 405);
 }
 
 TEST_CASE("health, metrics and version", "[serve]") {

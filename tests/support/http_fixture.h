@@ -18,7 +18,9 @@ namespace streamobs::test {
 class TestServer {
  public:
   /// Runs until stop() or destruction. `router` must be complete.
-  explicit TestServer(const http::Router& router, http::HttpOptions options = {})
+  /// With a listener it accepts there, where other servers were before and may be after.
+  explicit TestServer(const http::Router& router, http::HttpOptions options = {},
+                      http::Listener* listener = nullptr)
       : work_(io.get_executor()) {
     options.listen = SourceText("127.0.0.1:0");
     for (int i = 0; i < 2; ++i) lanes_.emplace_back(asio::make_strand(io));
@@ -29,7 +31,7 @@ class TestServer {
     const auto on_failure = [this](const std::string&, std::exception_ptr) { ++failures; };
     server.emplace(asio::make_strand(io), std::move(options), router, registry, clock, next_home,
                    on_failure);
-    const auto endpoint = server->listen();
+    const auto endpoint = listener != nullptr ? server->listen_at(*listener) : server->listen();
     REQUIRE(endpoint.has_value());
     port = endpoint->port;
     tasks.spawn(asio::make_strand(io), "serve", server->serve());
@@ -45,7 +47,7 @@ class TestServer {
   /// Any thread, once; Catch2's macros belong to the main thread, so none are in here.
   void stop(Duration deadline = 5 * kSecond) {
     if (threads_.empty()) return;
-    server->stop_accepting();
+    if (!handed_over_) server->stop_accepting();
     std::atomic<bool> drained{false};
     asio::co_spawn(asio::make_strand(io), server->drain(deadline),
                    [&drained](std::exception_ptr) { drained = true; });
@@ -55,6 +57,14 @@ class TestServer {
     work_.reset();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
+  }
+  /// The same where another server follows; returns when the clients are at the listener.
+  void hand_over(Duration deadline = 5 * kSecond) {
+    std::atomic<bool> done{false};
+    handed_over_ = true;
+    asio::co_spawn(asio::make_strand(io), server->hand_over(deadline),
+                   [&done](std::exception_ptr) { done = true; });
+    while (!done) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   HttpClient connect() const { return HttpClient(port); }
 
@@ -68,6 +78,7 @@ class TestServer {
 
  private:
   asio::executor_work_guard<asio::io_context::executor_type> work_;
+  bool handed_over_ = false;
   std::vector<asio::any_io_executor> lanes_;
   std::vector<std::thread> threads_;
 };

@@ -418,7 +418,7 @@ export class Page {
       `streamobs ${pipeline.version}`,
       `up ${format_duration(pipeline.uptime_seconds * 1000)}`,
       ...(store ? [`store ${format_bytes(store.bytes)}`] : []),
-      ...footer_texts(pipeline),
+      ...footer_texts(pipeline, now),
     ];
     reconcile(
       by_id("foot"),

@@ -310,9 +310,16 @@ function make_letter(letter: DeadLetter): HTMLElement {
 }
 
 /** What stands at the foot of the page. */
-export function footer_texts(pipeline: Pipeline): string[] {
-  const { store } = pipeline;
+export function footer_texts(pipeline: Pipeline, now: number): string[] {
+  const { store, config } = pipeline;
   const texts = [plural(pipeline.lanes, "lane"), plural(pipeline.threads, "thread")];
   if (store && store.outbox > 0) texts.push(`${plural(store.outbox, "row")} waiting for the store`);
+  if (config && config.reloads > 0) {
+    texts.push(`config of ${format_time(parse_time(config.since), now)}`);
+  }
+  if (config?.refused) {
+    const at = format_time(parse_time(config.refused.at), now);
+    texts.push(`a change of the config was refused at ${at}`);
+  }
   return texts;
 }

@@ -165,11 +165,20 @@ export interface RuleState {
   last_window_end: string | null;
 }
 
-/** `rules_configured` is not said by engines before this page's. */
+export interface ConfigState {
+  file: string;
+  since: string;
+  reloads: number;
+  changes: { what: string; section: string; name: string | null }[];
+  refused: { at: string; error: string } | null;
+}
+
+/** `rules_configured` and `config` are not said by engines before this page's. */
 export interface Pipeline {
   version: string;
   started_at: string;
   uptime_seconds: number;
+  config?: ConfigState;
   threads: number;
   lanes: number;
   rows: StageState[];

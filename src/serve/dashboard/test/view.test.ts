@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { time_labels } from "../src/chart_axes";
 import { no_rules_text, quiet_text, sort_incidents, summarize_rules } from "../src/incidents";
-import { refused_and_late, silent_since, StageRates } from "../src/pipeline";
+import { footer_texts, refused_and_late, silent_since, StageRates } from "../src/pipeline";
 import { kRanges, view_of, type Range } from "../src/range";
-import type { Incident, Pulse, RuleState, StageState, StreamState } from "../src/types";
+import type { Incident, Pipeline, Pulse, RuleState, StageState, StreamState } from "../src/types";
 
 const kHour = 3_600_000;
 const range = (id: string): Range => kRanges.find((candidate) => candidate.id === id)!;
@@ -183,4 +183,22 @@ test("rates are between two looks, and a restart has none", () => {
   assert.equal(rates.get("decode"), 20);
   rates.update(stage(5), 7_000);
   assert.equal(rates.get("decode"), undefined);
+});
+
+test("the footer says since when a changed config is in force, and that one was refused", () => {
+  const now = Date.parse("2026-01-09T12:05:00Z");
+  const config = {
+    file: "obs.toml",
+    since: "2026-01-09T12:00:00Z",
+    reloads: 0,
+    changes: [],
+    refused: null as { at: string; error: string } | null,
+  };
+  const texts = () =>
+    footer_texts({ lanes: 2, threads: 1, config } as unknown as Pipeline, now).join(", ");
+  assert.equal(texts(), "2 lanes, 1 thread");
+  config.reloads = 1;
+  assert.match(texts(), /config of /);
+  config.refused = { at: "2026-01-09T12:04:00Z", error: "a mistake" };
+  assert.match(texts(), /a change of the config was refused at /);
 });

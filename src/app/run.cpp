@@ -1,0 +1,361 @@
+#include "app/run.h"
+
+#include <chrono>
+#include <csignal>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/config_arguments.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/version.h"
+
+namespace streamobs::app {
+
+namespace {
+
+/// How long POST /-/reload waits for the outcome; then it says where to look for it.
+constexpr auto kAnswerAtLast = std::chrono::seconds(60);
+constexpr std::size_t kThreads = 2;  ///< Signals are taken while a config is being read.
+/// Changes that are named in a line of the log; the API has all.
+constexpr std::size_t kChangesNamed = 20;
+
+std::vector<serve::ConfigState::Change> to_state(
+    const std::vector<config::SectionChange>& changes) {
+  std::vector<serve::ConfigState::Change> all;
+  for (const config::SectionChange& change : changes) {
+    all.push_back({config::to_text(change.what), change.section, change.name});
+  }
+  return all;
+}
+
+/// "added window.by_user, changed http".
+std::string in_words(const std::vector<config::SectionChange>& changes) {
+  if (changes.empty()) return "nothing";
+  std::string words;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (i == kChangesNamed) return words + fmt::format(" and {} more", changes.size() - i);
+    const config::SectionChange& change = changes[i];
+    words += fmt::format("{}{} {}{}{}", i == 0 ? "" : ", ", config::to_text(change.what),
+                         change.section, change.name.empty() ? "" : ".", change.name);
+  }
+  return words;
+}
+
+}  // namespace
+
+Run::Run(ReadPlan read_plan, const Clock& clock)
+    : read_plan_(std::move(read_plan)),
+      clock_(clock),
+      on_terminal_(::isatty(STDERR_FILENO) == 1),
+      threads_(kThreads),
+      strand_(asio::make_strand(threads_.executor())),
+      signals_(strand_),
+      patience_(strand_) {}
+
+Run::~Run() {
+  asio::post(strand_, [this] {
+    error_code ignored;
+    signals_.cancel(ignored);
+    patience_.cancel();
+  });
+  threads_.join();
+}
+
+// ---------------------------------------------------------------------------------------------
+// One topology after the other, on the main thread.
+
+/// Lets others find the topology while there is one.
+class Run::Shown {
+ public:
+  Shown(Run& run, Topology& topology) : run_(run) {
+    const std::lock_guard lock(run_.mutex_);
+    run_.topology_ = &topology;
+    if (run_.phase_ == Phase::ending) topology.request_stop();
+  }
+  ~Shown() {
+    const std::lock_guard lock(run_.mutex_);
+    run_.topology_ = nullptr;
+  }
+  Shown(const Shown&) = delete;
+  Shown& operator=(const Shown&) = delete;
+
+ private:
+  Run& run_;
+};
+
+int Run::run() {
+  Diagnostics diagnostics;
+  now_.plan = read_plan_(diagnostics);
+  print(diagnostics);
+  if (now_.plan == nullptr) return kExitBadConfig;
+  log::configure(now_.plan->config.log_level, now_.plan->config.log_format);
+  if (const Result<> begun = begin(); begun.has_error()) {
+    log::error(begun.error().message);
+    return exit_code_of(begun.error().code);
+  }
+  watch_signals();
+  int code = live();
+  while (change_is_due(code)) {
+    failpoint("reload.between");
+    code = live();
+    if (go_back()) code = live();
+  }
+  end();
+  return code;
+}
+
+Result<> Run::begin() {
+  const config::Config& config = now_.plan->config;
+  premises_.started_at = clock_.now();
+  state_.file = config.file;
+  state_.since = premises_.started_at;
+  Result<store::DataDir> data_dir = store::DataDir::open(config.data_dir);
+  if (data_dir.has_error()) return data_dir.error();
+  premises_.data_dir.emplace(std::move(*data_dir));
+  if (!config.http.enabled) return {};
+  Result<std::unique_ptr<http::Listener>> listener = http::Listener::open(config.http);
+  if (listener.has_error()) return listener.error();
+  now_.listener = std::move(*listener);
+  return {};
+}
+
+/// A topology's life; how it ended.
+int Run::live() {
+  TopologyOptions options;
+  std::shared_ptr<const Plan> plan;
+  {
+    const std::lock_guard lock(mutex_);
+    plan = now_.plan;
+    premises_.listener = now_.listener;
+    options.answer_when_ready = phase_ == Phase::changing;
+  }
+  log::configure(plan->config.log_level, plan->config.log_format);
+  options.handle_signals = false;
+  options.premises = &premises_;
+  options.reload = this;
+  options.on_ready = [this] { came_up(); };
+  Topology topology(plan, std::move(options), clock_);
+  const Shown shown(*this, topology);
+  if (const Result<> started = topology.start(); started.has_error()) {
+    failure_ = started.error().message;
+    log::error(failure_);
+    return exit_code_of(started.error().code);
+  }
+  const int code = topology.run();
+  failure_ = topology.failure();
+  totals_ = topology.totals();
+  return code;
+}
+
+/// Whether the topology that has just ended did so for another one. What failed on the way ends the
+/// process, as ever: the next start recovers.
+bool Run::change_is_due(int code) {
+  const std::lock_guard lock(mutex_);
+  if (code != 0 || phase_ != Phase::changing) return false;
+  before_ = std::exchange(now_, next_->setting);
+  return true;
+}
+
+/// Whether the topology that has just ended never took an event, and the one before has to be made
+/// again.
+bool Run::go_back() {
+  const std::lock_guard lock(mutex_);
+  if (phase_ != Phase::changing || !before_) return false;
+  log::error("the engine did not come up with the new config: the old one is started again",
+             {{"error", failure_}});
+  fell_back_ = failure_;
+  now_ = std::move(*before_);
+  before_.reset();
+  premises_.another_follows = false;
+  return true;
+}
+
+void Run::end() {
+  log::info("stopped", {{"events", totals_.received},
+                        {"accepted", totals_.accepted},
+                        {"rejected", totals_.rejected},
+                        {"late", totals_.late},
+                        {"windows_closed", totals_.windows_closed}});
+  const std::lock_guard lock(mutex_);
+  phase_ = Phase::ending;
+  answer(http::problem(
+      503, failure_.empty() ? "the engine has been stopped" : "the engine has ended: " + failure_));
+}
+
+/// Called by a topology that takes events from now on.
+void Run::came_up() {
+  failpoint("reload.came_up");
+  const std::lock_guard lock(mutex_);
+  premises_.another_follows = false;
+  const double seconds = static_cast<double>(clock_.now() - change_began_at_) / kSecond;
+  if (phase_ == Phase::starting && !topology_->address().empty()) {
+    log::info("streamobs is running; open the dashboard in a browser",
+              {{"dashboard", topology_->address()},
+               {"config", now_.plan->config.file},
+               {"version", kVersion}});
+  } else if (!fell_back_.empty()) {
+    log::info("the old config is in force again", {{"seconds", seconds}});
+    refused("the engine did not come up with the new config, and goes on with the old one: " +
+            std::exchange(fell_back_, {}));
+    answer(http::problem(500, state_.refused->error));
+  } else if (before_) {
+    before_.reset();
+    state_.since = clock_.now();
+    ++state_.reloads;
+    state_.changes = to_state(next_->changes);
+    state_.refused.reset();
+    log::info("the new config is in force",
+              {{"changes", in_words(next_->changes)}, {"seconds", seconds}});
+    answer(serve::taken_over(state_));
+  }
+  next_.reset();
+  if (phase_ != Phase::ending) go_on();
+}
+
+/// Under the mutex: there may be a reload from now on.
+void Run::go_on() {
+  phase_ = Phase::running;
+  if (!std::exchange(reload_again_, false)) return;
+  asio::post(threads_.executor(), [this] { reload_by_signal(); });
+}
+
+// ---------------------------------------------------------------------------------------------
+// What asks for another config. Any thread.
+
+asio::awaitable<std::optional<serve::ConfigReload::Refusal>> Run::prepare() {
+  const auto read = [this] { return read_next(false); };
+  std::optional<Refusal> refusal = co_await threads_.run(read);
+  co_return refusal;
+}
+
+/// Under the mutex.
+std::optional<Run::Refusal> Run::hindrance() const {
+  switch (phase_) {
+    case Phase::running:
+      return std::nullopt;
+    case Phase::starting:
+      return Refusal{503, "the engine is recovering; ask again when it is ready"};
+    case Phase::preparing:
+    case Phase::changing:
+      return Refusal{409, "another reload is under way; ask again when it has ended"};
+    case Phase::ending:
+      return Refusal{503, "the engine is stopping"};
+  }
+  return std::nullopt;
+}
+
+/// On a thread that may be held up. None: there is a next one, to be taken over.
+std::optional<Run::Refusal> Run::read_next(bool by_signal) {
+  Setting now;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const std::optional<Refusal> hindered = hindrance()) {
+      // Nobody waits for the answer to a signal, so it waits itself.
+      reload_again_ = reload_again_ || by_signal;
+      return hindered;
+    }
+    phase_ = Phase::preparing;
+    now = now_;
+  }
+  Result<NextConfig> next = read_next_config(read_plan_, now);
+  const std::lock_guard lock(mutex_);
+  if (phase_ == Phase::ending) return hindrance();
+  if (next.has_value()) {
+    next_ = std::move(*next);
+    return std::nullopt;
+  }
+  const std::string& error = next.error().message;
+  log::error("the config is not taken over; the one before stays in force", {{"error", error}});
+  refused(error);
+  go_on();
+  return Refusal{400, error};
+}
+
+/// Under the mutex.
+void Run::refused(const std::string& error) {
+  state_.refused = serve::ConfigState::Refused{clock_.now(), error};
+}
+
+void Run::take_over(std::shared_ptr<http::LateAnswer> answer_later) {
+  const std::lock_guard lock(mutex_);
+  answer_ = std::move(answer_later);
+  if (phase_ == Phase::ending || topology_ == nullptr) {
+    answer(http::problem(503, "the engine is stopping"));
+    return;
+  }
+  phase_ = Phase::changing;
+  change_began_at_ = clock_.now();
+  print(next_->warnings);
+  log::info("a new config takes over: what is queued is counted under the old one first",
+            {{"changes", in_words(next_->changes)}});
+  if (answer_ != nullptr) {
+    asio::post(strand_, [this] {
+      patience_.expires_after(kAnswerAtLast);
+      patience_.async_wait([this](const error_code& error) {
+        if (error) return;
+        const std::lock_guard late(mutex_);
+        answer(http::problem(202, "not done yet; GET /api/v1/pipeline has what comes of it"));
+      });
+    });
+  }
+  failpoint("reload.prepared");
+  premises_.another_follows = true;
+  topology_->request_stop();
+}
+
+/// Under the mutex. Whoever has asked is told, once, on a thread that may be held up.
+void Run::answer(http::Response response) {
+  if (answer_ == nullptr) return;
+  asio::post(threads_.executor(), [to = std::exchange(answer_, nullptr), now = clock_.now(),
+                                   response = std::move(response)] { to->send(response, now); });
+  asio::post(strand_, [this] { patience_.cancel(); });
+}
+
+serve::ConfigState Run::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Signals. The strand.
+
+void Run::watch_signals() {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) signals_.add(number);
+  signals_.async_wait([this](const error_code& error, int number) {
+    if (!error) take_signal(number);
+  });
+}
+
+void Run::take_signal(int number) {
+  // A terminal that is closed sends SIGHUP, too, and leaves nobody to read what is printed there.
+  const bool terminal_gone = on_terminal_ && ::isatty(STDERR_FILENO) == 0;
+  if (number == SIGHUP && !terminal_gone) {
+    asio::post(threads_.executor(), [this] { reload_by_signal(); });
+  } else {
+    stop_by_signal(number);
+  }
+  signals_.async_wait([this](const error_code& error, int next) {
+    if (!error) take_signal(next);
+  });
+}
+
+void Run::reload_by_signal() {
+  if (!read_next(true)) take_over(nullptr);
+}
+
+void Run::stop_by_signal(int number) {
+  const char* const name = number == SIGINT ? "SIGINT" : number == SIGHUP ? "SIGHUP" : "SIGTERM";
+  log::info("stopping: no more events are taken, what is queued is counted and stored",
+            {{"signal", name}});
+  // Another one means "now": the default action ends the process.
+  for (const int last : {SIGINT, SIGTERM}) signals_.remove(last);
+  const std::lock_guard lock(mutex_);
+  phase_ = Phase::ending;
+  premises_.another_follows = false;
+  if (topology_ != nullptr) topology_->request_stop();
+}
+
+}  // namespace streamobs::app
