@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <unistd.h>
 #include <utility>
 
@@ -260,7 +261,14 @@ std::optional<Run::Refusal> Run::read_next(bool by_signal) {
     phase_ = Phase::preparing;
     now = now_;
   }
-  Result<NextConfig> next = read_next_config(read_plan_, now);
+  Result<NextConfig> next = fail(ErrorCode::internal, "");
+  try {
+    next = read_next_config(read_plan_, now);
+  } catch (const std::exception& error) {
+    next = fail(ErrorCode::internal, fmt::format("the config could not be read: {}; the file is as "
+                                                 "it was, try again",
+                                                 error.what()));
+  }
   const std::lock_guard lock(mutex_);
   if (phase_ == Phase::ending) return hindrance();
   if (next.has_value()) {

@@ -277,3 +277,34 @@ TEST_CASE("log, checkpoints and database that do not belong together are refused
     CHECK(refusal(data_dir).find("holds the results of log") != std::string::npos);
   }
 }
+
+TEST_CASE("a start that fails after recovery leaves no trace of its config", "[recovery]") {
+  TemporaryDirectory directory;
+  const std::string data_dir = directory.file("data");
+  ManualClock clock(kBegin);
+  {
+    EngineRun engine(plan_of(toml_of(1, 0), data_dir), clock);
+    push(engine, events_at(clock.now(), "a", 5, 10));
+  }
+  const std::vector<std::string> before = names_of(newest_checkpoint(data_dir));
+  const std::uint64_t position = newest_checkpoint(data_dir).position;
+  // Another size of a window, and a table that is not there: that is found out when all is
+  // restored.
+  const std::string other = toml_of(1, 1) + "[lookup.prices]\nfile = \"" +
+                            directory.file("none.csv") +
+                            "\"\nkey = [\"model\"]\ncolumns = { model = \"string\" }\n";
+  {
+    app::TopologyOptions options;
+    options.handle_signals = false;
+    app::Topology failing(plan_of(other, data_dir), options, clock);
+    REQUIRE(failing.start().has_value());
+    CHECK(failing.run() == 78);
+    CHECK(failing.failure().find("none.csv") != std::string::npos);
+  }
+  CHECK(newest_checkpoint(data_dir).position == position);
+  CHECK(names_of(newest_checkpoint(data_dir)) == before);
+  // Nor in the log, whose tail would have to be replayed under it.
+  EngineRun engine(plan_of(toml_of(1, 0), data_dir), clock);
+  CHECK(engine.stop() == 0);
+  CHECK(newest_checkpoint(data_dir).position == position + 2);  // Two sessions: its start, its end.
+}
