@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "window/corrections.h"
 #include "window/instance.h"
 #include "window/key_order.h"
 #include "window/plan.h"
@@ -81,7 +82,7 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
   }
   std::vector<KeptPanes> kept;
   for (const auto& closer : impl_->closers) {
-    kept.push_back({closer->closed_before(), closer->closed_to(), {}});
+    kept.push_back({closer->closed_before(), closer->closed_to(), {}, closer->corrections()});
     for (const auto& [start, pane] : closer->panes()) kept.back().panes.push_back(pane.get());
   }
   encode_snapshot(*impl_->plan, instances, kept, out);
@@ -101,8 +102,12 @@ Result<> WindowMerger::restore(std::string_view snapshot) {
 WindowMerger::Kept WindowMerger::kept() const {
   Kept kept;
   for (const auto& closer : impl_->closers) {
-    kept.panes += closer->panes().size();
-    kept.keys += closer->keys();
+    const auto count = [&kept](const std::map<Timestamp, InstancePtr>& panes) {
+      kept.panes += panes.size();
+      for (const auto& [start, pane] : panes) kept.keys += pane->table.size();
+    };
+    count(closer->panes());
+    if (const Corrections* closed = closer->corrections()) count(closed->panes());
   }
   return kept;
 }
@@ -168,6 +173,8 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
     for (const auto& [place, view] : views) {
       if (place.first != window) continue;
       for (const InstancePtr& instance : view->instances) {
+        // What corrects closed windows alone is shown when it does.
+        if (instance->due > plan->windows[window].assigner.last_end(instance->interval)) continue;
         parts[window].push_back(instance.get());
         dues.insert(instance->due);
       }
@@ -203,8 +210,9 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
       first_at = at;
     }
     if (first == nullptr) break;
-    const WindowCloser::Closed closed = first->close_next();
-    if (closed.table != nullptr) append_rows(*window, closed, round, batches);
+    for (const WindowCloser::Closed& closed : first->close_next()) {
+      append_rows(*window, closed, round, batches);
+    }
   }
   if (round.closed) {
     for (const auto& closer : closers) closer->pass(round.watermark);
@@ -244,11 +252,19 @@ std::vector<std::uint32_t> WindowMerger::Impl::sessions_by_start(
 void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowCloser::Closed& closed,
                                      const Round& round, Batches& batches) {
   const GroupTable& table = *closed.table;
-  const std::vector<std::uint32_t> slots =
+  std::vector<std::uint32_t> slots =
       closed.sessions ? sessions_by_start(window, closed) : slots_by_key(table);
+  if (closed.revisions) {
+    std::erase_if(slots, [&](std::uint32_t slot) {
+      return (*closed.revisions)[slot] == WindowCloser::Closed::kUnchanged;
+    });
+  }
   std::vector<const std::byte*> rows;
   for (std::size_t at = 0; at < slots.size();) {
-    if (batches.empty() || batches.back()->schema != window.schema ||
+    // Rows of a batch are in the order of their windows, which corrected ones go back in.
+    const bool goes_back = closed.revisions && !batches.empty() &&
+                           batches.back()->rows.back().start > closed.interval.start;
+    if (batches.empty() || batches.back()->schema != window.schema || goes_back ||
         batches.back()->rows.size() == WindowBatch::kMaxRows) {
       auto batch = std::make_shared<WindowBatch>();
       batch->schema = window.schema;
@@ -268,7 +284,8 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
           closed.sessions ? session_of(window, table.row(slot)) : closed.interval;
       row.start = interval.start;
       row.end = interval.end;
-      row.closed = round.closed && whole(window, interval);
+      row.closed = (round.closed || closed.revisions) && whole(window, interval);
+      if (closed.revisions) row.revision = static_cast<std::uint32_t>((*closed.revisions)[slot]);
       row.overflow = table.key(slot).is_overflow();
       row.keys = decode_key(table.key(slot), window.key_types);
       rows.push_back(table.row(slot));

@@ -30,11 +30,12 @@ std::optional<Timestamp> SessionCloser::next_end() const {
   return end;
 }
 
-WindowCloser::Closed SessionCloser::close_next() {
-  Closed closed;
+std::vector<WindowCloser::Closed> SessionCloser::close_next() {
+  std::vector<Closed> all;
   const Timestamp end = *next_end();
   while (InstancePtr part = take_due(end)) add(std::move(part));
-  if (panes_.empty() || panes_.begin()->second->interval.end > end) return closed;
+  if (panes_.empty() || panes_.begin()->second->interval.end > end) return all;
+  Closed& closed = all.emplace_back();
   closed.pane = std::move(panes_.begin()->second);
   panes_.erase(panes_.begin());
   closed.interval = closed.pane->interval;
@@ -43,7 +44,7 @@ WindowCloser::Closed SessionCloser::close_next() {
   for (std::uint32_t slot = 0; slot < closed.table->size(); ++slot) {
     if (!goes_on(*closed.pane, slot)) closed.sessions->push_back(slot);
   }
-  return closed;
+  return all;
 }
 
 /// Merges a group of the pane that has ended into the one that its session goes on with, if any.

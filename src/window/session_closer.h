@@ -22,7 +22,7 @@ class SessionCloser final : public WindowCloser {
   explicit SessionCloser(const WindowPlan& plan) : WindowCloser(plan) {}
 
   std::optional<Timestamp> next_end() const override;
-  Closed close_next() override;
+  std::vector<Closed> close_next() override;
   Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
 
  private:
