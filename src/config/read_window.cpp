@@ -363,13 +363,6 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   }
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);
-  if (session) {
-    if (table.has("emit_every") && out.emit_every != 0) {
-      table.error("emit_every", "sessions are told when they close",
-                  "remove it: where a session begins may change until then");
-    }
-    out.emit_every = 0;
-  }
   config.store.keep[entry.key] = read_keep(table, out);
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),

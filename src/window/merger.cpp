@@ -24,6 +24,7 @@ struct WindowMerger::Impl {
       finishers.emplace_back(window);
       closers.push_back(WindowCloser::make(window));
     }
+    sessions.resize(plan->windows.size());
   }
 
   struct Round {
@@ -35,6 +36,7 @@ struct WindowMerger::Impl {
   using Batches = std::vector<std::shared_ptr<WindowBatch>>;
 
   void remember_views(std::vector<PartialPtr>& partials, std::vector<std::size_t>& windows);
+  void put_off(std::vector<std::size_t>& windows);
   void forget_closed(Timestamp watermark);
   void show(const std::vector<std::size_t>& windows, const Round& round, Batches& batches);
   void close(const Round& round, Batches& batches);
@@ -57,6 +59,11 @@ struct WindowMerger::Impl {
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<RowFinisher> finishers;
   std::vector<std::unique_ptr<WindowCloser>> closers;
+  struct OfSessions {
+    bool changed = false;  ///< Since they were shown.
+    std::size_t rounds_to_skip = 0;
+  };
+  std::vector<OfSessions> sessions;  ///< By window; of others nothing.
   /// The newest copy of each lane's open instances, by window and lane: a lane that has nothing new
   /// sends none, and its share must be shown all the same.
   std::map<std::pair<std::size_t, std::size_t>, PartialPtr> views;
@@ -124,6 +131,7 @@ void WindowMerger::merge(std::vector<PartialPtr> partials, std::uint64_t positio
   if (kind == RoundKind::open) {
     std::vector<std::size_t> shown;
     impl_->remember_views(partials, shown);
+    impl_->put_off(shown);
     impl_->show(shown, {position, watermark, false, true}, batches);
   } else {
     for (const PartialPtr& partial : partials) {
@@ -148,6 +156,24 @@ void WindowMerger::Impl::remember_views(std::vector<PartialPtr>& partials,
     }
     const std::size_t lane = partial->lane;
     views[{window, lane}] = std::move(partial);
+  }
+}
+
+/// Sessions are shown from copies of all that are open, so the more there are the less often: as
+/// many are copied at a time, on average, as of a lane.
+void WindowMerger::Impl::put_off(std::vector<std::size_t>& windows) {
+  for (auto window = windows.begin(); window != windows.end();) {
+    OfSessions& of = sessions[*window];
+    of.changed = plan->windows[*window].session();
+    window = of.changed ? windows.erase(window) : std::next(window);
+  }
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    OfSessions& of = sessions[i];
+    if (!of.changed || (of.rounds_to_skip > 0 && of.rounds_to_skip-- > 0)) continue;
+    std::size_t keys = 0;
+    for (const auto& [start, pane] : closers[i]->panes()) keys += pane->table.size();
+    of = {false, keys / StreamWindows::kOftenCopiedKeys};
+    windows.push_back(i);
   }
 }
 
@@ -180,6 +206,7 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
       }
     }
     while (plan->windows[window].hopping() && dues.size() > kMaxShown) dues.erase(dues.begin());
+    if (plan->windows[window].session()) dues = {kMaxTimestamp};  // All at once.
     for (const Timestamp end : dues) {
       order.emplace_back(plan->windows[window].closes_at(end), window);
       ends[window].push_back(end);
@@ -189,8 +216,9 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
   std::vector<std::size_t> next(plan->windows.size(), 0);
   for (const auto& [closes_at, window] : order) {
     const Timestamp end = ends[window][next[window]++];
-    append_rows(plan->windows[window], closers[window]->preview(end, parts[window]), round,
-                batches);
+    for (const WindowCloser::Closed& shown : closers[window]->preview(end, parts[window])) {
+      append_rows(plan->windows[window], shown, round, batches);
+    }
   }
 }
 

@@ -23,7 +23,8 @@ class SessionCloser final : public WindowCloser {
 
   std::optional<Timestamp> next_end() const override;
   std::vector<Closed> close_next() override;
-  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
+  std::vector<Closed> preview(Timestamp end,
+                              std::span<const WindowInstance* const> parts) const override;
 
  private:
   bool goes_on(const WindowInstance& pane, std::uint32_t slot);

@@ -211,9 +211,10 @@ void PaneCloser::restore(RetainedPanes retained) {
   WindowCloser::restore(std::move(retained));
 }
 
-PaneCloser::Closed PaneCloser::preview(Timestamp end,
-                                       std::span<const WindowInstance* const> parts) const {
-  Closed shown;
+std::vector<PaneCloser::Closed> PaneCloser::preview(
+    Timestamp end, std::span<const WindowInstance* const> parts) const {
+  std::vector<Closed> all;
+  Closed& shown = all.emplace_back();
   std::vector<const GroupTable*> tables;
   if (plan_.hopping()) {
     shown.interval = plan_.assigner.ending(end);
@@ -239,12 +240,12 @@ PaneCloser::Closed PaneCloser::preview(Timestamp end,
   }
   if (tables.size() == 1) {
     shown.table = tables[0];
-    return shown;
+    return all;
   }
   shown.made = std::make_unique<GroupTable>(plan_);
   for (const GroupTable* table : tables) shown.made->merge(*table);
   shown.table = shown.made.get();
-  return shown;
+  return all;
 }
 
 }  // namespace streamobs::window

@@ -63,8 +63,9 @@ class WindowCloser {
   virtual void clear();
 
   /// The window that ends at `end`, later than all that have closed, as it would be with `parts` of
-  /// it, copies of what lanes still hold. Not of sessions.
-  virtual Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const = 0;
+  /// it, copies of what lanes still hold. Of sessions all that are open, whatever `end` is.
+  virtual std::vector<Closed> preview(Timestamp end,
+                                      std::span<const WindowInstance* const> parts) const = 0;
 
   /// The end of the last window that has closed; means something while panes are kept.
   Timestamp closed_to() const { return closed_to_; }
@@ -109,7 +110,8 @@ class PaneCloser final : public WindowCloser {
   void pass(Timestamp watermark) override;
   void restore(RetainedPanes retained) override;
   const Corrections* corrections() const override { return corrections_.get(); }
-  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
+  std::vector<Closed> preview(Timestamp end,
+                              std::span<const WindowInstance* const> parts) const override;
 
  private:
   void add(InstancePtr part) override;
