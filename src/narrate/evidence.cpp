@@ -41,9 +41,9 @@ void WindowMemory::add(const WindowBatch& batch) {
     // Rows nearly always come in order; only what corrects a closed window has a place among them.
     auto place = entries.end();
     if (!entries.empty() && row.start <= entries.back().start) {
-      place = std::lower_bound(
-          entries.begin(), entries.end(), row.start,
-          [](const Series::Entry& e, Timestamp start) { return e.start < start; });
+      place =
+          std::lower_bound(entries.begin(), entries.end(), row.start,
+                           [](const Series::Entry& e, Timestamp start) { return e.start < start; });
       if (place->start == row.start) {
         *place = std::move(entry);
         continue;
