@@ -339,13 +339,18 @@ void explain_window(const Plan& plan, const PlannedWindow& planned, Page& page) 
     page.line(2, fmt::format("{} = {}", metric.name.text, on_one_line(metric.expression.text)));
   }
   const decode::StreamOptions& stream = plan.config.streams[planned.stream_id];
+  const std::string late = "what comes later is late: set aside and counted.";
   page.line(
       2, fmt::format("It closes once event time has passed its end{}, or after {} without "
-                     "events once the clock has; what comes later is late: set aside and "
-                     "counted.",
+                     "events once the clock has; {}",
                      window.allowed_lateness == 0 ? std::string()
                                                   : " by " + span_in_words(window.allowed_lateness),
-                     span_in_words(stream.idle_timeout)));
+                     span_in_words(stream.idle_timeout),
+                     window.correct_for == 0
+                         ? late
+                         : fmt::format("what comes within {} behind that corrects it: its rows "
+                                       "come again with a higher revision; {}",
+                                       span_in_words(window.correct_for), late)));
   if (!keys.empty()) {
     page.line(2, fmt::format("Beyond {} keys in one window, further ones are counted together as "
                              "__overflow__.",

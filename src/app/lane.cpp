@@ -66,6 +66,14 @@ ReplayedLetterPtr replay_of(const EventBatch& batch) {
 
 }  // namespace
 
+void InFlight::await_revision(std::uint32_t stream_id, Timestamp watermark) {
+  std::atomic<Timestamp>& last = revised_at[stream_id];
+  Timestamp known = last.load(std::memory_order_relaxed);
+  while (known < watermark &&
+         !last.compare_exchange_weak(known, watermark, std::memory_order_relaxed)) {
+  }
+}
+
 void InFlight::remember(const EventBatch& batch) {
   const std::size_t size = bytes_of(batch);
   bytes.fetch_add(size, std::memory_order_relaxed);
@@ -135,6 +143,7 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
         &r.counter("streamobs_templates_forgotten_total", "Templates that had to go for new ones.",
                    {{"stream", name}}),
         {},
+        {},
         {}};
     for (const std::size_t window : plan.streams[id].window_ids) {
       stream.late.push_back(&r.counter(
@@ -148,6 +157,13 @@ LaneMetrics::LaneMetrics(telemetry::Registry& r, const Plan& plan)
                     "Events that came after some of the hopping windows they would be in had "
                     "closed, and were counted in the others.",
                     {{"window", plan.windows[window].schema->window}}));
+      stream.correcting.push_back(
+          plan.windows[window].options.correct_for == 0
+              ? nullptr
+              : &r.counter(
+                    "streamobs_late_events_total",
+                    "Events that came after their window had closed.",
+                    {{"window", plan.windows[window].schema->window}, {"outcome", "update"}}));
     }
     streams.push_back(std::move(stream));
     // There from the start: a counter that comes into being with its first event has no increase.
@@ -191,6 +207,7 @@ void LaneMetrics::count_windowed(std::uint32_t stream_id, const window::ProcessC
   for (std::size_t i = 0; i < counts.late.size(); ++i) {
     if (counts.late[i] != 0) stream.late[i]->add(counts.late[i]);
     if (counts.partly_late[i] != 0) stream.partly_late[i]->add(counts.partly_late[i]);
+    if (counts.correcting[i] != 0) stream.correcting[i]->add(counts.correcting[i]);
   }
 }
 
@@ -239,11 +256,13 @@ void Lane::recycle(EventBatchPtr batch) {
 }
 
 Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::string_view snapshot) {
-  return windows_[stream_id]->restore(snapshot);
+  Result<window::RestoredWindows> restored = windows_[stream_id]->restore(snapshot);
+  if (restored.has_value()) in_flight_.await_revision(stream_id, restored->revised_at);
+  return restored;
 }
 
-void Lane::keep_closed(std::uint32_t stream_id, const std::vector<Timestamp>& closed_before) {
-  windows_[stream_id]->keep_closed(closed_before);
+void Lane::keep_closed(std::uint32_t stream_id, const std::vector<window::ClosedBefore>& closed) {
+  windows_[stream_id]->keep_closed(closed);
 }
 
 EventBatchPtr Lane::decode(const Block& block) {
@@ -292,6 +311,7 @@ DeadLettersPtr Lane::count(EventBatchPtr batch) {
     failpoint("windows.batch", batch->stamp.sequence);
     const window::ProcessCounts counts = windows_[stream_id]->process(*batch, letters);
     if (!batch->counted_before) metrics_.count_windowed(stream_id, counts);
+    in_flight_.await_revision(stream_id, counts.revised_at);
   }
   const bool from_file = plan_.sources[batch->origin.source_id].type == "file";
   for (DeadLetter& letter : letters) {

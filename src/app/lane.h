@@ -113,6 +113,7 @@ struct LaneMetrics {
     telemetry::Counter* templates_forgotten;
     std::vector<telemetry::Counter*> late;         ///< By window of the stream.
     std::vector<telemetry::Counter*> partly_late;  ///< Likewise; null where tumbling.
+    std::vector<telemetry::Counter*> correcting;   ///< Likewise; null where nothing is corrected.
   };
   /// A batch gets its place in history.
   void count_taken(const EventBatch& batch);
@@ -142,6 +143,9 @@ struct InFlight {
   std::unique_ptr<std::atomic<std::uint64_t>[]> windowed_rows;  ///< By stream, ever.
   /// By stream, ever: batches, marks and all else that touches a lane's windows.
   std::unique_ptr<std::atomic<std::uint64_t>[]> work_done;
+  /// By stream: the watermark that makes the last revision that anything late waits for, so that
+  /// silence does not keep it for ever (app/stream_timing).
+  std::unique_ptr<std::atomic<Timestamp>[]> revised_at;
   struct OfPartition {
     std::atomic<std::int64_t> blocks{0};  ///< Handed in, not yet sequenced.
     /// We have told it to wait since this was last asked, so its silence is our doing.
@@ -165,6 +169,8 @@ struct InFlight {
   /// Whether events of a partition are there that have no place in history yet.
   bool has_more(const wal::PartitionId& id) const;
 
+  /// Something late waits for the revision that this watermark makes.
+  void await_revision(std::uint32_t stream_id, Timestamp watermark);
   /// A batch has come into being; its bytes are under way until forget().
   void remember(const EventBatch& batch);
   void forget(const EventBatch& batch);
@@ -184,7 +190,7 @@ class Lane {
   /// Before anything runs: takes over a stream's open windows from a checkpoint.
   Result<window::RestoredWindows> restore(std::uint32_t stream_id, std::string_view snapshot);
   /// Before anything runs: what another lane has been told of them by restore().
-  void keep_closed(std::uint32_t stream_id, const std::vector<Timestamp>& closed_before);
+  void keep_closed(std::uint32_t stream_id, const std::vector<window::ClosedBefore>& closed);
 
   /// Before anything runs: who looks at a stream's events.
   void show_to(std::uint32_t stream_id, serve::StreamFeed& feed) {

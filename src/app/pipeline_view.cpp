@@ -194,7 +194,8 @@ std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
 std::vector<serve::WindowInfo> PipelineView::window_infos() const {
   std::vector<serve::WindowInfo> infos;
   for (const PlannedWindow& window : topology_.plan_->windows) {
-    infos.push_back({window.schema, window.options.allowed_lateness, window.options.emit_every});
+    infos.push_back({window.schema, window.options.allowed_lateness, window.options.emit_every,
+                     window.options.correct_for});
   }
   return infos;
 }

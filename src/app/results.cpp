@@ -260,25 +260,40 @@ asio::awaitable<void> Results::run_fan_out() {
   to_store_.close();
 }
 
+void Results::count_rows(const WindowBatch& rows) {
+  if (rows.early || rows.rows.empty() || !rows.rows.front().closed) return;
+  const std::string& name = rows.schema->window;
+  metrics_.counter("streamobs_window_rows_total", "Rows of closed windows.", {{"window", name}})
+      .add(rows.rows.size());
+  // Rows come by start, and a window with many keys in several batches. Corrected windows, and
+  // those that something late is the first of, have closed before.
+  Timestamp& last_start = last_closed_start_[name];
+  std::uint64_t closed = 0;
+  std::uint64_t revisions = 0;
+  for (const WindowRow& row : rows.rows) {
+    revisions += row.revision != 0 ? 1 : 0;
+    const bool before = row.revision != 0 || (row.start < last_start && rows.schema->gap == 0);
+    if (before || row.start == last_start) continue;
+    last_start = row.start;
+    ++closed;
+  }
+  if (revisions != 0) {
+    metrics_
+        .counter("streamobs_window_revisions_total",
+                 "Rows of closed windows that came again, corrected by late events.",
+                 {{"window", name}})
+        .add(revisions);
+  }
+  metrics_.counter("streamobs_windows_closed_total", "Windows closed.", {{"window", name}})
+      .add(closed);
+  if (closed != 0) {
+    close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
+  }
+}
+
 void Results::count(const Record& record) {
   if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
-    const WindowBatch& rows = **window;
-    if (rows.early || rows.rows.empty() || !rows.rows.front().closed) return;
-    const std::string& name = rows.schema->window;
-    metrics_.counter("streamobs_window_rows_total", "Rows of closed windows.", {{"window", name}})
-        .add(rows.rows.size());
-    // Rows come by start, and a window with many keys in several batches.
-    Timestamp& last_start = last_closed_start_[name];
-    std::uint64_t closed = 0;
-    for (const WindowRow& row : rows.rows) {
-      if (row.start == last_start) continue;
-      last_start = row.start;
-      ++closed;
-    }
-    metrics_.counter("streamobs_windows_closed_total", "Windows closed.", {{"window", name}})
-        .add(closed);
-    if (closed != 0)
-      close_lag_.observe(static_cast<double>(clock_.now() - rows.rows.back().end) / kSecond);
+    count_rows(**window);
   } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
     if ((*anomaly)->resolved) return;
     metrics_

@@ -79,6 +79,7 @@ class Results {
   void merge_cut(Records& out);
   void observe_kept();
   void count(const Record& record);
+  void count_rows(const WindowBatch& rows);
 
   const Plan& plan_;
   const Clock& clock_;

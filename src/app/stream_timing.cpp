@@ -30,15 +30,18 @@ std::vector<wal::CloseGrid> close_grids(const PlannedStream& stream) {
   return grids;
 }
 
-std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
+std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded, const InFlight& in_flight) {
   std::vector<wal::StreamTiming> all;
+  const auto revised_at = [&in_flight](std::uint32_t id) {
+    return in_flight.revised_at[id].load(std::memory_order_relaxed);
+  };
   for (std::uint32_t id = 0; id < plan.streams.size(); ++id) {
     wal::StreamTiming timing;
     timing.name = plan.config.streams[id].name.text;
     timing.idle_timeout = plan.config.streams[id].idle_timeout;
     timing.may_go_on = !bounded;
-    timing.closing_watermark = [&plan, id](Timestamp t) {
-      return closing_watermark(plan.streams[id], t);
+    timing.closing_watermark = [&plan, id, revised_at](Timestamp t) {
+      return std::max(closing_watermark(plan.streams[id], t), revised_at(id));
     };
     // Marks of joined rows follow from elsewhere (app/joins).
     if (!plan.config.streams[id].joined) timing.grids = close_grids(plan.streams[id]);
@@ -48,8 +51,8 @@ std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
     wal::StreamTiming& timing = all[planned.stream_id];
     timing.told = true;
     timing.idle_timeout = 0;
-    timing.ending_watermark = [&plan, &planned](Timestamp t) {
-      return closing_of_join(plan, planned, t);
+    timing.ending_watermark = [&plan, &planned, revised_at](Timestamp t) {
+      return std::max(closing_of_join(plan, planned, t), revised_at(planned.stream_id));
     };
     for (const window::JoinSidePlan& side : planned.join->sides) {
       wal::StreamTiming& of_side = all[side.stream_id];
@@ -59,7 +62,7 @@ std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded) {
     }
   }
   for (std::uint32_t id = 0; id < all.size(); ++id) {
-    if (!all[id].told || !all[id].joins.empty()) continue;
+    if (!all[id].joins.empty()) continue;
     all[id].ending_watermark = [&plan, id](Timestamp t) {
       Timestamp latest = closing_watermark(plan.streams[id], t);
       for (const PlannedJoin& planned : plan.joins) {

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "app/lane.h"
 #include "app/plan.h"
 #include "wal/sequencer.h"
 
@@ -15,7 +16,9 @@ namespace streamobs::app {
 std::vector<wal::CloseGrid> close_grids(const PlannedStream& stream);
 
 /// What the sequencer must know of the plan's streams. `bounded`: nothing but the configured
-/// sources will ever send anything.
-std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded);
+/// sources will ever send anything. `in_flight` outlives what is given: in silence, time goes on up
+/// to the revisions that late events wait for, by an `advanced` record. What comes of the end of a
+/// source follows from the log alone, so from the plan.
+std::vector<wal::StreamTiming> timings(const Plan& plan, bool bounded, const InFlight& in_flight);
 
 }  // namespace streamobs::app

@@ -68,6 +68,8 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
   const std::size_t streams = plan_->streams.size();
   in_flight_.windowed_rows = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
   in_flight_.work_done = std::make_unique<std::atomic<std::uint64_t>[]>(streams);
+  in_flight_.revised_at = std::make_unique<std::atomic<Timestamp>[]>(streams);
+  for (std::size_t id = 0; id < streams; ++id) in_flight_.revised_at[id] = kMinTimestamp;
   for (const PlannedSource& source : plan_->sources) {
     in_flight_.add_source(source.partitions_max);
   }

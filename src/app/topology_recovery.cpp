@@ -213,7 +213,7 @@ Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
     if (bytes == nullptr || plan_->streams[id].windows == nullptr) continue;
     const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
     if (restored.has_error()) return restored.error();
-    for (const auto& lane : lanes_) lane->keep_closed(id, restored->closed_before);
+    for (const auto& lane : lanes_) lane->keep_closed(id, restored->closed);
     for (const window::LostWindow& lost : restored->lost) {
       std::string what;
       for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;

@@ -24,6 +24,7 @@ constexpr std::string_view kReservedViews[] = {"anomalies",        "anomaly",   
                                                "dead_letter_count"};
 constexpr std::string_view kReservedPrefixes[] = {"sqlite_", "window_", "streamobs_"};
 
+constexpr Choice<bool> kLate[] = {{"dead_letter", false}, {"update", true}};
 constexpr Choice<bool> kBaselines[] = {{"all", false}, {"unflagged", true}};
 constexpr Choice<Severity> kSeverities[] = {{"low", Severity::low},
                                             {"medium", Severity::medium},
@@ -176,7 +177,28 @@ void read_hop(const TableReader& table, WindowOptions& out) {
   table.duration("hop", kSecond, 366 * kDay, out.hop);
 }
 
-/// How much can be open at a time follows from the lateness: memory must stay bounded.
+/// late = "update" and how long it goes for; of a session neither.
+void read_late(const TableReader& table, WindowOptions& out) {
+  bool update = false;
+  if (table.has("late") && !table.choice("late", kLate, update)) return;
+  if (update && out.gap != 0) {
+    table.error("late", "sessions are not corrected once they have closed",
+                "one late event may join two of them, and rows would have to be taken back; "
+                "allowed_lateness keeps sessions open for longer");
+    return;
+  }
+  if (update) out.correct_for = kHour;
+  if (!table.has("correct_for")) return;
+  if (!update) {
+    table.error("correct_for", "closed windows are corrected only with late = \"update\"",
+                "add late = \"update\", or remove it");
+    return;
+  }
+  table.duration("correct_for", kSecond, 31 * kDay, out.correct_for);
+}
+
+/// How much can be open at a time follows from the lateness, and how much is kept of what has
+/// closed from correct_for: memory must stay bounded.
 void check_lateness(const TableReader& table, const WindowOptions& window) {
   Duration pane = window.size;
   std::string_view unit = "windows";
@@ -191,10 +213,19 @@ void check_lateness(const TableReader& table, const WindowOptions& window) {
     way_out = "the hop; make it longer";
   }
   const Duration open = window.allowed_lateness / pane;
-  if (open <= kMaxOpenWindows) return;
-  table.error("allowed_lateness",
-              fmt::format("this is {} {} long: as many would be open at a time", open, unit),
-              fmt::format("at most {} times {}, or wait less", kMaxOpenWindows, way_out));
+  if (open > kMaxOpenWindows) {
+    table.error("allowed_lateness",
+                fmt::format("this is {} {} long: as many would be open at a time", open, unit),
+                fmt::format("at most {} times {}, or wait less", kMaxOpenWindows, way_out));
+    return;
+  }
+  const Duration kept = (window.allowed_lateness + window.correct_for) / pane;
+  if (kept <= kMaxOpenWindows) return;
+  table.error("correct_for",
+              fmt::format("with allowed_lateness this is {} {} long: as many would be in memory at "
+                          "a time",
+                          kept, unit),
+              fmt::format("at most {} times {}, or correct for less", kMaxOpenWindows, way_out));
 }
 
 void check_zone(const TableReader& table, WindowOptions& window) {
@@ -323,6 +354,7 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   table.expression("where", out.where);
   read_select(table, out);
   table.duration("allowed_lateness", 0, 31 * kDay, out.allowed_lateness);
+  read_late(table, out);
   if (sized) {
     check_lateness(table, out);
     check_zone(table, out);
@@ -331,13 +363,6 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   }
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);
-  if (session) {
-    if (table.has("emit_every") && out.emit_every != 0) {
-      table.error("emit_every", "sessions are told when they close",
-                  "remove it: where a session begins may change until then");
-    }
-    out.emit_every = 0;
-  }
   config.store.keep[entry.key] = read_keep(table, out);
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),

@@ -38,16 +38,18 @@ void WindowMemory::add(const WindowBatch& batch) {
     }
     const auto at = series_.try_emplace(key_bytes(row.keys), row.keys).first;
     auto& entries = at->second.entries_;
-    // Rows nearly always come in order; only a revision has to be looked for.
+    // Rows nearly always come in order; only what corrects a closed window has a place among them.
+    auto place = entries.end();
     if (!entries.empty() && row.start <= entries.back().start) {
-      const auto same = std::find_if(entries.begin(), entries.end(),
-                                     [&](const Series::Entry& e) { return e.start == row.start; });
-      if (same != entries.end()) {
-        *same = std::move(entry);
+      place =
+          std::lower_bound(entries.begin(), entries.end(), row.start,
+                           [](const Series::Entry& e, Timestamp start) { return e.start < start; });
+      if (place->start == row.start) {
+        *place = std::move(entry);
         continue;
       }
     }
-    entries.push_back(std::move(entry));
+    entries.insert(place, std::move(entry));
     order_.push_back(at);
     newest_start_ = std::max(newest_start_, row.start);
   }

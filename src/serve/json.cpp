@@ -165,6 +165,7 @@ void write(JsonWriter& json, const WindowInfo& info) {
   span_or_null("hop", schema.step() == schema.size ? 0 : schema.hop);
   span_or_null("gap", schema.gap);
   json.field("allowed_lateness", to_text(info.allowed_lateness));
+  span_or_null("correct_for", info.correct_for);
   json.field("emit_every", to_text(info.emit_every));
   write_columns(json, "keys", schema.keys);
   write_columns(json, "metrics", schema.metrics);

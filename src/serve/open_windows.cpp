@@ -42,9 +42,12 @@ void OpenWindows::process(const Record& record) {
   for (const WindowRow& row : (*batch)->rows) {
     Instance& instance = window.instances[row.start];
     std::string identity = row_identity(row);
+    const bool session = window.schema->gap != 0;
+    if (session) forget_within(window, row, identity);
     auto at = instance.find(identity);
     if (at == instance.end()) {
       if (!make_room(window, row.start)) continue;
+      if (session) window.starts[identity].insert(row.start);
       at = instance.try_emplace(std::move(identity)).first;
       ++window.rows;
     }
@@ -58,6 +61,32 @@ void OpenWindows::process(const Record& record) {
   forget_closed(window, now);
 }
 
+void OpenWindows::forget(Window& window, Timestamp start, const std::string& identity) {
+  const auto of_group = window.starts.find(identity);
+  if (of_group == window.starts.end()) return;
+  of_group->second.erase(start);
+  if (of_group->second.empty()) window.starts.erase(of_group);
+}
+
+void OpenWindows::forget_within(Window& window, const WindowRow& row, const std::string& identity) {
+  const auto of_group = window.starts.find(identity);
+  if (of_group == window.starts.end()) return;
+  std::set<Timestamp>& starts = of_group->second;
+  for (auto start = starts.upper_bound(row.start); start != starts.end() && *start < row.end;) {
+    const auto instance = window.instances.find(*start);
+    const auto held = instance->second.find(identity);
+    if (held->second.closed_at != 0) {
+      ++start;
+      continue;
+    }
+    instance->second.erase(held);
+    --window.rows;
+    if (instance->second.empty()) window.instances.erase(instance);
+    start = starts.erase(start);
+  }
+  if (starts.empty()) window.starts.erase(of_group);
+}
+
 void OpenWindows::forget_closed(Window& window, Timestamp now) {
   // Looking at every row is worth it only now and then.
   const bool due = now - window.forgotten_at >= kSecond || now < window.forgotten_at;
@@ -68,6 +97,7 @@ void OpenWindows::forget_closed(Window& window, Timestamp now) {
       const Timestamp closed_at = entry.second.closed_at;
       const bool gone = closed_at != 0 && (now - closed_at > kClosedKept || now < closed_at);
       if (gone) --window.closed_rows;
+      if (gone) forget(window, instance->first, entry.first);
       return gone;
     });
     instance = instance->second.empty() ? window.instances.erase(instance) : std::next(instance);
@@ -81,6 +111,7 @@ bool OpenWindows::make_room(Window& window, Timestamp start) {
     window.rows -= oldest->second.size();
     for (const auto& [identity, held] : oldest->second) {
       if (held.closed_at != 0) --window.closed_rows;
+      forget(window, oldest->first, identity);
     }
     window.instances.erase(oldest);
   }

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -50,9 +51,15 @@ class OpenWindows {
     std::map<Timestamp, Instance, std::greater<>> instances;  ///< By start, newest first.
     std::size_t rows = 0;
     std::size_t closed_rows = 0;
+    /// Of sessions, which begin where their key has them begin: the starts of each group's rows.
+    std::unordered_map<std::string, std::set<Timestamp>> starts;
     Timestamp forgotten_at = 0;  ///< When forget_closed() last looked.
   };
   void forget_closed(Window& window, Timestamp now);
+  static void forget(Window& window, Timestamp start, const std::string& identity);
+  /// A session that was shown open may begin earlier now, or have been joined with the one before:
+  /// what was shown of it lies within this row.
+  static void forget_within(Window& window, const WindowRow& row, const std::string& identity);
   /// Drops windows older than `start` if need be. False: there is no room for a row of it.
   static bool make_room(Window& window, Timestamp start);
 

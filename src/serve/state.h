@@ -40,6 +40,7 @@ struct WindowInfo {
   std::shared_ptr<const WindowSchema> schema;
   Duration allowed_lateness = 0;
   Duration emit_every = 0;
+  Duration correct_for = 0;  ///< 0: what is late is set aside.
 };
 
 /// What can be asked for rows: a window, or a view that unites several of the same columns.

@@ -43,6 +43,7 @@ class Rollup {
   /// caller's transaction. Gives how many rows it has read or removed; 0: it is up to date.
   Result<std::size_t> advance(const Connection& connection, const StateMerger& merger,
                               Timestamp complete, std::size_t rows_max);
+  Duration step() const { return step_; }
   /// What starts before this is merged whole: a multiple of the step.
   Timestamp merged_until() const { return merged_until_; }
   /// Whether windows of this start may have been merged.

@@ -102,15 +102,17 @@ void WindowStore::publish() {
 }
 
 Result<> WindowStore::write(const Connection& connection, const WindowRow& row) {
-  // A row that may have been merged is merged again, with its whole day. Where its day has begun to
-  // be removed, what was merged of it stays as it is.
+  // A row that may have been merged is merged again, with its whole hour or day. Where its day has
+  // begun to be removed, what was merged of it stays as it is.
   const Timestamp day = floor_to(row.start, kDay);
   const bool whole = day >= raw_.removed_until.load(std::memory_order_relaxed);
   const Coarse* const first = hourly_ != nullptr ? hourly_.get() : daily_.get();
   if (first != nullptr && whole && first->rollup.has_read(row.start)) {
     for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
-      if (coarse == nullptr || !coarse->rollup.has_read(day)) continue;
-      const Result<> back = coarse->rollup.go_back(connection, day);
+      if (coarse == nullptr) continue;
+      const Timestamp begin = floor_to(row.start, coarse->rollup.step());
+      if (!coarse->rollup.has_read(begin)) continue;
+      const Result<> back = coarse->rollup.go_back(connection, begin);
       if (back.has_error()) return back;
     }
     publish();

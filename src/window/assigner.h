@@ -46,7 +46,7 @@ class Assigner {
   Timestamp last_end(const Interval& pane) const {
     return saturating_add(pane.end, size_ * (panes_ - 1));
   }
-  /// Of several panes only: the first end of a window behind `t`.
+  /// The first end of a pane behind `t`.
   Timestamp end_after(Timestamp t) const { return at(t).end; }
   /// Every start and end is a multiple of this.
   Duration step() const { return zone_ == nullptr ? size_ : kZoneStep; }

@@ -9,7 +9,8 @@ namespace streamobs::window {
 std::vector<ClosingGrid> closing_grids(const StreamWindowsPlan& plan) {
   std::vector<ClosingGrid> grids;
   for (const WindowPlan& window : plan.windows) {
-    grids.push_back({window.assigner.step(), window.wait()});
+    const Assigner& ends = window.corrects() ? window.revisions : window.assigner;
+    grids.push_back({ends.step(), window.wait()});
   }
   return grids;
 }

@@ -8,7 +8,8 @@
 
 namespace streamobs::window {
 
-/// Something may close whenever the watermark less `lateness` enters a new multiple of `step`.
+/// Something may close, or be corrected, whenever the watermark less `lateness` enters a new
+/// multiple of `step`.
 struct ClosingGrid {
   Duration step = kMinute;
   Duration lateness = 0;

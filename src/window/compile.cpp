@@ -63,6 +63,7 @@ class WindowCompiler {
       plan.definition.emplace_back("allowed_lateness", std::to_string(options_.allowed_lateness));
     }
     compile_time(plan);
+    compile_correction(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
     compile_where(plan);
     if (filter) {
@@ -150,6 +151,22 @@ class WindowCompiler {
       return;
     }
     plan.assigner = Assigner(options_.size, *zone);
+  }
+
+  /// Revisions come with each window's end, or where windows are longer with each full minute: what
+  /// is corrected should not have to wait for midnight. Of hopping windows with each hop, so that
+  /// what is late for some of a pane's windows and in time for others is due at one end.
+  void compile_correction(WindowPlan& plan) {
+    if (options_.correct_for == 0) return;
+    if (plan.session()) {
+      complain(options_.name.place, "sessions are not corrected once they have closed",
+               "leave late and correct_for out; allowed_lateness keeps them open for longer");
+      return;
+    }
+    Duration step = plan.assigner.step();
+    if (!plan.hopping() && step % kMinute == 0) step = kMinute;
+    plan.revisions = Assigner(step);
+    plan.correct_for = (options_.correct_for + step - 1) / step * step;
   }
 
   /// Of each group, the least or greatest time of its events; where it stands in the row.

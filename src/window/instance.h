@@ -12,7 +12,10 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/pod_vector.h"
@@ -56,14 +59,21 @@ struct WindowInstance {
 
 using InstancePtr = std::unique_ptr<WindowInstance>;
 
-/// What the merger keeps of a hopping window: the panes that windows which have closed were made of
-/// and others will be.
+/// Of windows that have closed, by end, and their groups (whether it is __overflow__, its key's
+/// bytes): how often their rows have come again. None stands for never.
+using RevisionNumbers = std::map<Timestamp, std::map<std::pair<bool, std::string>, std::uint32_t>>;
+
+/// What the merger keeps: of a hopping window the panes that windows which have closed were made of
+/// and others will be, of one that is corrected what those that can still be were made of.
 struct RetainedPanes {
   /// Of any window but sessions: those that end by then have closed, whatever allowed_lateness is
   /// by now, and stay closed.
   Timestamp closed_before = kMinTimestamp;
   Timestamp closed_to = kMinTimestamp;  ///< End of the last window with anything in it that closed.
   std::vector<InstancePtr> panes;       ///< By start; all end at `closed_to` or before.
+  Timestamp forgotten = kMinTimestamp;  ///< Windows that end by then cannot be corrected.
+  std::vector<InstancePtr> closed;      ///< By start; all windows they belong to have closed.
+  RevisionNumbers revisions;
 };
 
 class Partial {

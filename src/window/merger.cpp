@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "window/corrections.h"
 #include "window/instance.h"
 #include "window/key_order.h"
 #include "window/plan.h"
@@ -23,6 +24,7 @@ struct WindowMerger::Impl {
       finishers.emplace_back(window);
       closers.push_back(WindowCloser::make(window));
     }
+    sessions.resize(plan->windows.size());
   }
 
   struct Round {
@@ -34,6 +36,7 @@ struct WindowMerger::Impl {
   using Batches = std::vector<std::shared_ptr<WindowBatch>>;
 
   void remember_views(std::vector<PartialPtr>& partials, std::vector<std::size_t>& windows);
+  void put_off(std::vector<std::size_t>& windows);
   void forget_closed(Timestamp watermark);
   void show(const std::vector<std::size_t>& windows, const Round& round, Batches& batches);
   void close(const Round& round, Batches& batches);
@@ -56,6 +59,11 @@ struct WindowMerger::Impl {
   std::shared_ptr<const StreamWindowsPlan> plan;
   std::vector<RowFinisher> finishers;
   std::vector<std::unique_ptr<WindowCloser>> closers;
+  struct OfSessions {
+    bool changed = false;  ///< Since they were shown.
+    std::size_t rounds_to_skip = 0;
+  };
+  std::vector<OfSessions> sessions;  ///< By window; of others nothing.
   /// The newest copy of each lane's open instances, by window and lane: a lane that has nothing new
   /// sends none, and its share must be shown all the same.
   std::map<std::pair<std::size_t, std::size_t>, PartialPtr> views;
@@ -81,7 +89,7 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
   }
   std::vector<KeptPanes> kept;
   for (const auto& closer : impl_->closers) {
-    kept.push_back({closer->closed_before(), closer->closed_to(), {}});
+    kept.push_back({closer->closed_before(), closer->closed_to(), {}, closer->corrections()});
     for (const auto& [start, pane] : closer->panes()) kept.back().panes.push_back(pane.get());
   }
   encode_snapshot(*impl_->plan, instances, kept, out);
@@ -101,8 +109,12 @@ Result<> WindowMerger::restore(std::string_view snapshot) {
 WindowMerger::Kept WindowMerger::kept() const {
   Kept kept;
   for (const auto& closer : impl_->closers) {
-    kept.panes += closer->panes().size();
-    kept.keys += closer->keys();
+    const auto count = [&kept](const std::map<Timestamp, InstancePtr>& panes) {
+      kept.panes += panes.size();
+      for (const auto& [start, pane] : panes) kept.keys += pane->table.size();
+    };
+    count(closer->panes());
+    if (const Corrections* closed = closer->corrections()) count(closed->panes());
   }
   return kept;
 }
@@ -119,6 +131,7 @@ void WindowMerger::merge(std::vector<PartialPtr> partials, std::uint64_t positio
   if (kind == RoundKind::open) {
     std::vector<std::size_t> shown;
     impl_->remember_views(partials, shown);
+    impl_->put_off(shown);
     impl_->show(shown, {position, watermark, false, true}, batches);
   } else {
     for (const PartialPtr& partial : partials) {
@@ -146,6 +159,24 @@ void WindowMerger::Impl::remember_views(std::vector<PartialPtr>& partials,
   }
 }
 
+/// Sessions are shown from copies of all that are open, so the more there are the less often: as
+/// many are copied at a time, on average, as of a lane.
+void WindowMerger::Impl::put_off(std::vector<std::size_t>& windows) {
+  for (auto window = windows.begin(); window != windows.end();) {
+    OfSessions& of = sessions[*window];
+    of.changed = plan->windows[*window].session();
+    window = of.changed ? windows.erase(window) : std::next(window);
+  }
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    OfSessions& of = sessions[i];
+    if (!of.changed || (of.rounds_to_skip > 0 && of.rounds_to_skip-- > 0)) continue;
+    std::size_t keys = 0;
+    for (const auto& [start, pane] : closers[i]->panes()) keys += pane->table.size();
+    of = {false, keys / StreamWindows::kOftenCopiedKeys};
+    windows.push_back(i);
+  }
+}
+
 void WindowMerger::Impl::forget_closed(Timestamp watermark) {
   for (auto& [place, view] : views) {
     const WindowPlan& window = plan->windows[place.first];
@@ -168,11 +199,14 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
     for (const auto& [place, view] : views) {
       if (place.first != window) continue;
       for (const InstancePtr& instance : view->instances) {
+        // What corrects closed windows alone is shown when it does.
+        if (instance->due > plan->windows[window].assigner.last_end(instance->interval)) continue;
         parts[window].push_back(instance.get());
         dues.insert(instance->due);
       }
     }
     while (plan->windows[window].hopping() && dues.size() > kMaxShown) dues.erase(dues.begin());
+    if (plan->windows[window].session()) dues = {kMaxTimestamp};  // All at once.
     for (const Timestamp end : dues) {
       order.emplace_back(plan->windows[window].closes_at(end), window);
       ends[window].push_back(end);
@@ -182,8 +216,9 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
   std::vector<std::size_t> next(plan->windows.size(), 0);
   for (const auto& [closes_at, window] : order) {
     const Timestamp end = ends[window][next[window]++];
-    append_rows(plan->windows[window], closers[window]->preview(end, parts[window]), round,
-                batches);
+    for (const WindowCloser::Closed& shown : closers[window]->preview(end, parts[window])) {
+      append_rows(plan->windows[window], shown, round, batches);
+    }
   }
 }
 
@@ -203,8 +238,9 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
       first_at = at;
     }
     if (first == nullptr) break;
-    const WindowCloser::Closed closed = first->close_next();
-    if (closed.table != nullptr) append_rows(*window, closed, round, batches);
+    for (const WindowCloser::Closed& closed : first->close_next()) {
+      append_rows(*window, closed, round, batches);
+    }
   }
   if (round.closed) {
     for (const auto& closer : closers) closer->pass(round.watermark);
@@ -244,11 +280,19 @@ std::vector<std::uint32_t> WindowMerger::Impl::sessions_by_start(
 void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowCloser::Closed& closed,
                                      const Round& round, Batches& batches) {
   const GroupTable& table = *closed.table;
-  const std::vector<std::uint32_t> slots =
+  std::vector<std::uint32_t> slots =
       closed.sessions ? sessions_by_start(window, closed) : slots_by_key(table);
+  if (closed.revisions) {
+    std::erase_if(slots, [&](std::uint32_t slot) {
+      return (*closed.revisions)[slot] == WindowCloser::Closed::kUnchanged;
+    });
+  }
   std::vector<const std::byte*> rows;
   for (std::size_t at = 0; at < slots.size();) {
-    if (batches.empty() || batches.back()->schema != window.schema ||
+    // Rows of a batch are in the order of their windows, which corrected ones go back in.
+    const bool goes_back = closed.revisions && !batches.empty() &&
+                           batches.back()->rows.back().start > closed.interval.start;
+    if (batches.empty() || batches.back()->schema != window.schema || goes_back ||
         batches.back()->rows.size() == WindowBatch::kMaxRows) {
       auto batch = std::make_shared<WindowBatch>();
       batch->schema = window.schema;
@@ -268,7 +312,8 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
           closed.sessions ? session_of(window, table.row(slot)) : closed.interval;
       row.start = interval.start;
       row.end = interval.end;
-      row.closed = round.closed && whole(window, interval);
+      row.closed = (round.closed || closed.revisions) && whole(window, interval);
+      if (closed.revisions) row.revision = static_cast<std::uint32_t>((*closed.revisions)[slot]);
       row.overflow = table.key(slot).is_overflow();
       row.keys = decode_key(table.key(slot), window.key_types);
       rows.push_back(table.row(slot));

@@ -4,7 +4,8 @@
 // One for each stream; belongs to the merge strand. Synchronous. Results are the same for any
 // number of lanes: accumulators merge exactly, and rows are ordered by closing time, window, start
 // and key. Of tumbling windows it keeps nothing; of hopping ones the panes that lanes have handed
-// over, until the last window they belong to has closed.
+// over, until the last window they belong to has closed; of windows that are corrected (late =
+// "update"), for as long as they are.
 #pragma once
 
 #include <cstdint>

@@ -36,7 +36,10 @@ struct WindowOptions {
   std::vector<NamedExpression> by;
   SourceText where;  ///< Only events for which it is true.
   std::vector<NamedExpression> select;
-  Duration allowed_lateness = 0;      ///< Closes when the watermark has passed its end by this.
+  Duration allowed_lateness = 0;  ///< Closes when the watermark has passed its end by this.
+  /// late = "update": for so long behind that it still takes late events, and its rows come again,
+  /// corrected. 0: what is late is set aside.
+  Duration correct_for = 0;
   std::size_t max_keys = 100'000;     ///< Further keys of a window go to the group __overflow__.
   Duration emit_every = 2 * kSecond;  ///< How often open windows are shown; 0: never.
 

@@ -51,6 +51,11 @@ struct WindowPlan {
   Assigner assigner;
   Duration allowed_lateness = 0;
   Duration gap = 0;  ///< Of sessions; else 0.
+  /// So long behind its close a window takes late events; a multiple of what `revisions` steps by.
+  /// 0: never.
+  Duration correct_for = 0;
+  /// Late events are waited for up to the next end of these, and make one revision there.
+  Assigner revisions;
   std::size_t max_keys = 0;
   std::vector<int> keys;  ///< Outputs of the stream's program.
   std::vector<DataType> key_types;
@@ -75,20 +80,23 @@ struct WindowPlan {
   /// Sessions are put together from panes, each an eighth of the gap or less: all that a key has in
   /// one is of one session, since it is closer together than the gap.
   bool session() const { return gap != 0; }
+  bool corrects() const { return correct_for != 0; }
   /// How long after the end of a window (or of the last pane of a session) it closes.
   Duration wait() const { return allowed_lateness + gap; }
   /// The watermark that closes the window (or the sessions whose last pane) that ends at `end`.
   Timestamp closes_at(Timestamp end) const { return saturating_add(end, wait()); }
   /// When what comes for `pane` at this watermark first counts: at the end of the first window that
-  /// is still open; of sessions, which may be extended up to their close, at the next close of any.
-  /// Nothing: all that would hold it have closed, it is late.
+  /// is still open; of sessions, which may be extended up to their close, at the next close of any;
+  /// of windows that are corrected, at the next revision. Nothing: all that would hold it have
+  /// closed for good, it is late.
   std::optional<Timestamp> due(const Interval& pane, Timestamp watermark) const {
     if (!session()) {
       if (closes_at(pane.end) > watermark) return pane.end;
-      if (!hopping()) return std::nullopt;
+      if (!hopping() && !corrects()) return std::nullopt;
     }
-    const Timestamp next = assigner.end_after(saturating_add(watermark, -wait()));
-    if (next > assigner.last_end(pane)) return std::nullopt;
+    const Assigner& ends = corrects() ? revisions : assigner;
+    const Timestamp next = ends.end_after(saturating_add(watermark, -wait()));
+    if (next > saturating_add(assigner.last_end(pane), correct_for)) return std::nullopt;
     return next;
   }
 };

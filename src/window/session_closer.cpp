@@ -30,11 +30,12 @@ std::optional<Timestamp> SessionCloser::next_end() const {
   return end;
 }
 
-WindowCloser::Closed SessionCloser::close_next() {
-  Closed closed;
+std::vector<WindowCloser::Closed> SessionCloser::close_next() {
+  std::vector<Closed> all;
   const Timestamp end = *next_end();
   while (InstancePtr part = take_due(end)) add(std::move(part));
-  if (panes_.empty() || panes_.begin()->second->interval.end > end) return closed;
+  if (panes_.empty() || panes_.begin()->second->interval.end > end) return all;
+  Closed& closed = all.emplace_back();
   closed.pane = std::move(panes_.begin()->second);
   panes_.erase(panes_.begin());
   closed.interval = closed.pane->interval;
@@ -43,7 +44,7 @@ WindowCloser::Closed SessionCloser::close_next() {
   for (std::uint32_t slot = 0; slot < closed.table->size(); ++slot) {
     if (!goes_on(*closed.pane, slot)) closed.sessions->push_back(slot);
   }
-  return closed;
+  return all;
 }
 
 /// Merges a group of the pane that has ended into the one that its session goes on with, if any.
@@ -67,13 +68,22 @@ bool SessionCloser::goes_on(const WindowInstance& pane, std::uint32_t slot) {
   return false;
 }
 
-/// They are told when they close: until then, where they begin may change.
-WindowCloser::Closed SessionCloser::preview(
-    Timestamp /*end*/, std::span<const WindowInstance* const> /*parts*/) const {
-  Closed nothing;
-  nothing.made = std::make_unique<GroupTable>(plan_);
-  nothing.table = nothing.made.get();
-  return nothing;
+/// As if everything closed now, on copies: which groups are one session is known only then.
+std::vector<WindowCloser::Closed> SessionCloser::preview(
+    Timestamp /*end*/, std::span<const WindowInstance* const> parts) const {
+  SessionCloser now(plan_);
+  const auto add_copy = [&](const WindowInstance& instance) {
+    auto copy = std::make_unique<WindowInstance>(plan_, instance.interval, instance.interval.end);
+    copy->table.merge(instance.table);  // Unlike copy(), for groups to be found in it.
+    now.add(std::move(copy));
+  };
+  for (const auto& [start, pane] : panes_) add_copy(*pane);
+  for (const WindowInstance* part : parts) add_copy(*part);
+  std::vector<Closed> all;
+  while (now.next_end()) {
+    for (Closed& closed : now.close_next()) all.push_back(std::move(closed));
+  }
+  return all;
 }
 
 }  // namespace streamobs::window

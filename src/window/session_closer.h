@@ -22,8 +22,9 @@ class SessionCloser final : public WindowCloser {
   explicit SessionCloser(const WindowPlan& plan) : WindowCloser(plan) {}
 
   std::optional<Timestamp> next_end() const override;
-  Closed close_next() override;
-  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
+  std::vector<Closed> close_next() override;
+  std::vector<Closed> preview(Timestamp end,
+                              std::span<const WindowInstance* const> parts) const override;
 
  private:
   bool goes_on(const WindowInstance& pane, std::uint32_t slot);

@@ -1,7 +1,9 @@
+// decode_snapshot: a snapshot under the config of now. The other half is in snapshot_writer.cpp.
 #include "window/snapshot.h"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -15,77 +17,8 @@ namespace streamobs::window {
 
 namespace {
 
-/// 1: there were only tumbling windows, so nothing was kept at the merger, and each instance was
-/// due at its end. 2: only windows with something open were there, and nothing said what had
-/// closed.
-constexpr std::uint8_t kVersion = 3;
 /// What no config reaches; so that damaged bytes cannot ask for much memory.
 constexpr std::uint64_t kMaxItems = 1 << 16;
-
-// ---- writing
-
-void put_accumulator(const AccumulatorPlan& a, const std::byte* state, std::string& out) {
-  const std::size_t size_at = out.size();
-  put_u8(out, 0);
-  a.ops->encode(state, out);
-  const std::size_t size = out.size() - size_at - 1;
-  if (size < 0x80) {
-    out[size_at] = static_cast<char>(size);
-    return;
-  }
-  std::string bytes;
-  put_varint(bytes, size);
-  out.replace(size_at, 1, bytes);
-}
-
-void put_groups(const GroupTable& table, std::string& out) {
-  const WindowPlan& plan = table.plan();
-  for (const std::uint32_t slot : slots_by_bytes(table)) {
-    const GroupKey& key = table.key(slot);
-    if (key.is_overflow()) {
-      put_u8(out, 0);
-    } else {
-      put_varint(out, std::uint64_t{key.size} + 1);
-      out.append(key.bytes());
-    }
-    for (const AccumulatorPlan& a : plan.accumulators) {
-      put_accumulator(a, table.row(slot) + a.offset, out);
-    }
-  }
-}
-
-void put_instance(const WindowInstance& instance, std::string& out) {
-  put_signed(out, instance.interval.start);
-  put_signed(out, instance.interval.end);
-  put_signed(out, instance.due);
-  put_varint(out, instance.table.size());
-  const std::size_t size_at = out.size();
-  put_u64(out, 0);
-  const std::size_t begin = out.size();
-  put_groups(instance.table, out);
-  std::string size;
-  put_u64(size, out.size() - begin);
-  out.replace(size_at, size.size(), size);
-}
-
-void put_window(const WindowPlan& plan, std::string& out) {
-  put_text(out, plan.name);
-  put_varint(out, plan.definition.size());
-  for (const auto& [what, text] : plan.definition) {
-    put_text(out, what);
-    put_text(out, text);
-  }
-  put_varint(out, plan.max_keys);
-  put_varint(out, plan.accumulators.size());
-  for (const AccumulatorPlan& a : plan.accumulators) {
-    put_u8(out, static_cast<std::uint8_t>(a.kind));
-    put_u8(out, static_cast<std::uint8_t>(a.type.kind));
-    put_u8(out, a.type.scale);
-    put_text(out, a.definition);
-  }
-}
-
-// ---- reading
 
 struct StoredInstance {
   Interval interval;
@@ -110,6 +43,10 @@ struct StoredWindow {
   Timestamp closed_before = kMinTimestamp;
   Timestamp closed_to = kMinTimestamp;
   std::vector<StoredInstance> kept;
+  bool corrects = false;
+  Timestamp forgotten = kMinTimestamp;
+  std::vector<StoredInstance> closed;
+  RevisionNumbers revisions;
   std::vector<StoredInstance> instances;
 };
 
@@ -139,6 +76,38 @@ bool read_instances(ByteReader& in, std::uint8_t version, std::vector<StoredInst
   return in.ok();
 }
 
+/// The groups of one closed window, in rising order; none has come again never.
+bool read_revisions(ByteReader& in, RevisionNumbers::mapped_type& out) {
+  const std::size_t groups = in.count();
+  for (std::size_t i = 0; i < groups; ++i) {
+    const std::uint64_t size = in.varint();
+    std::string bytes(size == 0 ? std::string_view() : in.text(size - 1));
+    const std::uint64_t number = in.varint();
+    if (!in.ok() || number == 0 || number > std::numeric_limits<std::uint32_t>::max()) return false;
+    std::pair<bool, std::string> group(size == 0, std::move(bytes));
+    if (!out.empty() && group <= out.rbegin()->first) return false;
+    out.emplace_hint(out.end(), std::move(group), static_cast<std::uint32_t>(number));
+  }
+  return in.ok() && groups != 0;
+}
+
+/// False where the bytes are not what put_corrections() writes.
+bool read_corrections(ByteReader& in, StoredWindow& out) {
+  const std::uint8_t corrects = in.u8();
+  out.corrects = corrects == 1;
+  if (!in.ok() || corrects > 1) return false;
+  if (!out.corrects) return true;
+  out.forgotten = in.signed_varint();
+  if (!read_instances(in, kSnapshotVersion, out.closed)) return false;
+  const std::size_t windows = in.count();
+  for (std::size_t i = 0; i < windows; ++i) {
+    const Timestamp end = in.signed_varint();
+    if (!in.ok() || (!out.revisions.empty() && end <= out.revisions.rbegin()->first)) return false;
+    if (!read_revisions(in, out.revisions[end])) return false;
+  }
+  return in.ok();
+}
+
 /// False where the bytes are not what put_window() and put_instance() write.
 bool read_window(ByteReader& in, std::uint8_t version, StoredWindow& out) {
   out.name = in.text();
@@ -164,6 +133,7 @@ bool read_window(ByteReader& in, std::uint8_t version, StoredWindow& out) {
     if (!read_instances(in, version, out.kept)) return false;
     if (!out.kept.empty()) out.closed_to = in.signed_varint();
   }
+  if (version >= 4 && !read_corrections(in, out)) return false;
   if (!read_instances(in, version, out.instances)) return false;
   return out.closed_before != kMinTimestamp || out.is_open();
 }
@@ -200,9 +170,10 @@ bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
   // It need not be an end any more where a time zone has got new rules.
   if (plan.session() && stored.closed_before != kMinTimestamp) return false;
   for (const StoredInstance& instance : stored.instances) {
-    if (instance.due > assigner.last_end(instance.interval)) return false;
+    if (plan.session() && instance.due > assigner.last_end(instance.interval)) return false;
     if (plan.session() || instance.due == instance.interval.end) continue;
-    if (instance.due < instance.interval.end || !is_end(instance.due)) return false;
+    const bool revision = plan.corrects() && plan.revisions.at(instance.due).start == instance.due;
+    if (instance.due < instance.interval.end || !(revision || is_end(instance.due))) return false;
   }
   if (stored.kept.empty()) return true;
   if (plan.session()) {
@@ -333,8 +304,46 @@ bool same_rows(const std::vector<std::string>& altered) {
   });
 }
 
+/// Whether the panes that closed windows are corrected from lie as the plan's do; not where a time
+/// zone has got new rules.
+bool closed_in_place(const StoredWindow& stored, const WindowPlan& plan) {
+  return std::all_of(stored.closed.begin(), stored.closed.end(), [&](const StoredInstance& pane) {
+    const Interval now = plan.assigner.at(pane.interval.start);
+    return now.start == pane.interval.start && now.end == pane.interval.end &&
+           pane.due == now.end && plan.assigner.last_end(now) > stored.forgotten;
+  });
+}
+
+/// Takes over what closed windows are corrected from, where they were and are. False where it is
+/// damaged.
+bool take_over_closed(StoredWindow& stored, const WindowPlan& plan,
+                      const AccumulatorMap& accumulators, RetainedPanes& retained) {
+  // From windows that closed while nothing was kept of them, nothing can be corrected.
+  retained.forgotten = stored.closed_before;
+  if (!plan.corrects() || !stored.corrects || !closed_in_place(stored, plan)) return true;
+  retained.forgotten = stored.forgotten;
+  retained.revisions = std::move(stored.revisions);
+  RestoredWindows not_open;
+  return take_over(stored.closed, plan, accumulators, retained.closed, not_open);
+}
+
+/// Takes out what came late for windows that cannot be corrected any more, which is lost.
+void take_out_late(StoredWindow& stored, const WindowPlan& plan, Timestamp forgotten,
+                   RestoredWindows& restored) {
+  StoredWindow late;
+  late.name = stored.name;
+  std::erase_if(stored.instances, [&](const StoredInstance& instance) {
+    const Timestamp last = plan.assigner.last_end(instance.interval);
+    if (instance.due <= last) return false;
+    if (instance.due <= saturating_add(last, plan.correct_for) && last > forgotten) return false;
+    late.instances.push_back(instance);
+    return true;
+  });
+  if (!late.instances.empty()) restored.lost.push_back(lost(late, {"late"}));
+}
+
 /// False where the stored groups are damaged.
-bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<InstancePtr>& open,
+bool take_over(StoredWindow& stored, const WindowPlan& plan, std::vector<InstancePtr>& open,
                RetainedPanes& retained, RestoredWindows& restored) {
   std::vector<std::string> altered = differences(stored, plan);
   AccumulatorMap accumulators = map_accumulators(stored, plan);
@@ -342,9 +351,12 @@ bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<I
   if (!altered.empty()) {
     // A late event must not begin a window anew whose row is stored.
     if (!plan.session() && same_rows(altered)) retained.closed_before = stored.closed_before;
+    retained.forgotten = retained.closed_before;
     if (stored.is_open()) restored.lost.push_back(lost(stored, std::move(altered)));
     return true;
   }
+  if (!take_over_closed(stored, plan, accumulators, retained)) return false;
+  if (!plan.session()) take_out_late(stored, plan, retained.forgotten, restored);
   if (!in_place(stored, plan)) return false;
   retained.closed_before = stored.closed_before;
   retained.closed_to = stored.closed_to;
@@ -358,42 +370,6 @@ bool take_over(const StoredWindow& stored, const WindowPlan& plan, std::vector<I
 
 }  // namespace
 
-void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInstance*>& instances,
-                     const std::vector<KeptPanes>& kept, std::string& out) {
-  struct Open {
-    const WindowPlan* plan = nullptr;
-    std::map<InstancePlace, std::vector<WindowInstance*>> instances;
-  };
-  std::map<std::string_view, Open> windows;
-  for (WindowInstance* const instance : instances) {
-    if (instance->table.size() == 0) continue;
-    const WindowPlan& window = plan.windows[instance->table.plan().index];
-    windows[window.name].plan = &window;
-    windows[window.name].instances[place_of(*instance)].push_back(instance);
-  }
-  for (const WindowPlan& window : plan.windows) {
-    const KeptPanes& of_window = kept[window.index];
-    const bool any = !of_window.panes.empty() || of_window.closed_before != kMinTimestamp;
-    if (any) windows[window.name].plan = &window;
-  }
-  put_u8(out, kVersion);
-  put_text(out, plan.stream);
-  put_varint(out, windows.size());
-  for (auto& [name, open] : windows) {
-    put_window(*open.plan, out);
-    const KeptPanes& panes = kept[open.plan->index];
-    put_signed(out, panes.closed_before);
-    put_varint(out, panes.panes.size());
-    for (const WindowInstance* pane : panes.panes) put_instance(*pane, out);
-    if (!panes.panes.empty()) put_signed(out, panes.closed_to);
-    put_varint(out, open.instances.size());
-    for (auto& [place, parts] : open.instances) {
-      for (std::size_t i = 1; i < parts.size(); ++i) parts[0]->table.merge(parts[i]->table);
-      put_instance(*parts[0], out);
-    }
-  }
-}
-
 Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWindowsPlan& plan,
                                         OpenInstances& open, std::vector<RetainedPanes>& retained) {
   const auto corrupt = [&](std::string_view what) {
@@ -403,7 +379,7 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
   if (!in.ok()) return corrupt("empty");
-  if (version == 0 || version > kVersion)
+  if (version == 0 || version > kSnapshotVersion)
     return corrupt(fmt::format("version {} is not known", version));
   const std::string_view stream = in.text();
   if (!in.ok() || stream != plan.stream) return corrupt("it is of another stream");
@@ -428,6 +404,18 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
     }
   }
   if (!in.at_end()) return corrupt("bytes left over");
+  // A window that is new, or was away: rows of it may be there from before, and nothing is known of
+  // what they were made of.
+  Timestamp closed_before = kMinTimestamp;
+  for (const RetainedPanes& panes : retained) {
+    closed_before = std::max(closed_before, panes.closed_before);
+  }
+  for (const WindowPlan& window : plan.windows) {
+    RetainedPanes& panes = retained[window.index];
+    if (panes.closed_before == kMinTimestamp && panes.forgotten == kMinTimestamp) {
+      panes.forgotten = closed_before;
+    }
+  }
   return restored;
 }
 

@@ -7,17 +7,24 @@
 #include <vector>
 
 #include "base/result.h"
+#include "window/corrections.h"
 #include "window/instance.h"
 #include "window/plan.h"
 #include "window/stream_windows.h"
 
 namespace streamobs::window {
 
+/// 1: there were only tumbling windows, so nothing was kept at the merger, and each instance was
+/// due at its end. 2: only windows with something open were there, and nothing said what had
+/// closed. 3: no window was corrected once it had closed.
+inline constexpr std::uint8_t kSnapshotVersion = 4;
+
 /// RetainedPanes that belong to somebody else.
 struct KeptPanes {
   Timestamp closed_before = kMinTimestamp;
   Timestamp closed_to = kMinTimestamp;
   std::vector<const WindowInstance*> panes;  ///< By start.
+  const Corrections* corrections = nullptr;  ///< Null: the window is not corrected.
 };
 
 /// Appends the snapshot of the instances, of any lanes, and of what the merger keeps of each

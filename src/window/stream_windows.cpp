@@ -5,14 +5,11 @@
 #include <limits>
 #include <optional>
 
-#include <fmt/format.h>
-
-#include "base/time_format.h"
 #include "expr/program.h"
 #include "window/admission_impl.h"
 #include "window/instance.h"
 #include "window/key_resolver.h"
-#include "window/late_letter.h"
+#include "window/lateness.h"
 #include "window/plan.h"
 #include "window/slice_update.h"
 #include "window/snapshot.h"
@@ -47,12 +44,6 @@ struct StreamWindows::Impl {
   PartialPtr copy_all() const;
   Result<RestoredWindows> restore(std::string_view snapshot);
 
-  void keep_closed(const std::vector<Timestamp>& closed_before);
-  /// What decides whether a row is late for this window.
-  Timestamp time_for(const WindowPlan& window, Timestamp watermark) const {
-    return std::max(watermark, closed_at[window.index]);
-  }
-
   /// What is known of the slice in hand.
   struct Slice {
     const EventBatch* batch = nullptr;
@@ -69,8 +60,6 @@ struct StreamWindows::Impl {
   std::span<const std::uint16_t> drop_late(const WindowPlan& window, const Slice& slice,
                                            std::span<const std::uint16_t> rows,
                                            ProcessCounts& counts, DeadLetters& late);
-  void add_dead_letter(const WindowPlan& window, const Slice& slice, std::size_t row,
-                       Timestamp watermark, DeadLetters& late) const;
   /// When rows are due: row i at of_row[i], or all at one time, or each at the end of its pane.
   struct Dues {
     const Timestamp* of_row = nullptr;
@@ -111,9 +100,10 @@ struct StreamWindows::Impl {
   };
   std::vector<WindowState> states;
   std::vector<WindowInstance*> with_large_map;  ///< The one used last stands last.
-  std::vector<Timestamp> closed_at;  ///< The watermark that closes what had closed at the start.
+  Lateness lateness;
   std::vector<std::uint64_t> late_counts;
   std::vector<std::uint64_t> partly_late_counts;
+  std::vector<std::uint64_t> correcting_counts;
 
   std::vector<ColumnView> views;   ///< Of the batch.
   std::vector<ColumnView> inputs;  ///< Of the slice.
@@ -139,9 +129,10 @@ StreamWindows::Impl::Impl(std::shared_ptr<const StreamWindowsPlan> plan_in, std:
       resolver(admission, lane),
       open(plan->windows.size()),
       states(plan->windows.size()),
-      closed_at(plan->windows.size(), kMinTimestamp),
+      lateness(*plan),
       late_counts(plan->windows.size()),
-      partly_late_counts(plan->windows.size()) {
+      partly_late_counts(plan->windows.size()),
+      correcting_counts(plan->windows.size()) {
   for (std::size_t i = 0; i < kSliceRows; ++i) all_rows[i] = static_cast<std::uint16_t>(i);
   admission.join(lane, &open);
 }
@@ -150,8 +141,10 @@ ProcessCounts StreamWindows::Impl::process(const EventBatch& batch, DeadLetters&
   ProcessCounts counts;
   std::fill(late_counts.begin(), late_counts.end(), 0);
   std::fill(partly_late_counts.begin(), partly_late_counts.end(), 0);
+  std::fill(correcting_counts.begin(), correcting_counts.end(), 0);
   counts.late = late_counts;
   counts.partly_late = partly_late_counts;
+  counts.correcting = correcting_counts;
   letters_left = kMaxDeadLetters;
   resolver.begin(batch);
   evaluator.set_lookups(batch.lookups);
@@ -222,15 +215,16 @@ void StreamWindows::Impl::run_window(const WindowPlan& window, const Slice& slic
   const bool in_current = state.current != nullptr && state.current->interval.contains(oldest);
   const Interval first = in_current ? state.current->interval : window.assigner.at(oldest);
   const Timestamp last = watermark_at(slice, slice.rows - 1, slice.newest_after);
-  const auto due = window.due(first, time_for(window, last));
+  const auto due = lateness.due(window, first, last);
   const bool as_one =
       window.session()
-          ? due && due == window.due(first, watermark_at(slice, 0, slice.newest_before))
+          ? due && due == lateness.due(window, first, watermark_at(slice, 0, slice.newest_before))
           : due == first.end;
   Dues row_dues;
   if (!as_one) {
     rows = drop_late(window, slice, rows, counts, late);
-    if (window.hopping() || window.session()) row_dues.of_row = dues.data();
+    const bool differ = window.hopping() || window.session() || window.corrects();
+    if (differ) row_dues.of_row = dues.data();
   } else if (window.session()) {
     row_dues.of_all = due;
   }
@@ -256,10 +250,14 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
     const Timestamp t = slice.times[row];
     if (!pane.contains(t)) pane = window.assigner.at(t);
     const Timestamp watermark = watermark_at(slice, row, newest);
-    if (const auto due = window.due(pane, time_for(window, watermark))) {
+    if (const auto due = lateness.due(window, pane, watermark)) {
       dues[row] = *due;
-      partly_late_counts[window.index] += window.hopping() && *due != pane.end ? 1 : 0;
       on_time[n++] = row;
+      if (window.session() || *due == pane.end) continue;
+      partly_late_counts[window.index] += lateness.whole(window, pane, *due) ? 0 : 1;
+      if (!window.corrects()) continue;
+      ++correcting_counts[window.index];
+      counts.revised_at = std::max(counts.revised_at, window.closes_at(*due));
       continue;
     }
     ++late_counts[window.index];
@@ -268,27 +266,9 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
       continue;
     }
     --letters_left;
-    add_dead_letter(window, slice, row, watermark, late);
+    late.push_back(Lateness::letter(window, *slice.batch, slice.begin + row, watermark));
   }
   return {on_time.data(), n};
-}
-
-void StreamWindows::Impl::add_dead_letter(const WindowPlan& window, const Slice& slice,
-                                          std::size_t row, Timestamp watermark,
-                                          DeadLetters& late) const {
-  const Timestamp end = window.session()
-                            ? saturating_add(slice.times[row], window.gap)
-                            : window.assigner.last_end(window.assigner.at(slice.times[row]));
-  const std::string_view what = window.session()   ? "the session of"
-                                : window.hopping() ? "the last window"
-                                                   : "the window";
-  DeadLetter letter = late_letter(
-      *slice.batch, slice.begin + row,
-      fmt::format("{} {} that {} {} had closed: the watermark was {}", what, window.name,
-                  window.session() ? "this event alone would make, up to" : "ended",
-                  to_rfc3339(end), to_rfc3339(watermark)));
-  letter.window = window.name;
-  late.push_back(std::move(letter));
 }
 
 void StreamWindows::Impl::split(const WindowPlan& window, const Slice& slice,
@@ -452,18 +432,17 @@ Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) 
   if (!restored) return restored;
   open = std::move(fresh);
   for (const RetainedPanes& panes : handed_over) {
-    restored->closed_before.push_back(panes.closed_before);
+    restored->closed.push_back({panes.closed_before, panes.forgotten});
+  }
+  for (const WindowPlan& window : plan->windows) {
+    for (const InstancePtr& instance : open[window.index]) {
+      if (!window.corrects() || instance->due == instance->interval.end) continue;
+      restored->revised_at = std::max(restored->revised_at, window.closes_at(instance->due));
+    }
   }
   for (WindowState& state : states) state = {nullptr, true, 0};
   admission.restored();
   return restored;
-}
-
-void StreamWindows::Impl::keep_closed(const std::vector<Timestamp>& closed_before) {
-  for (const WindowPlan& window : plan->windows) {
-    const Timestamp end = closed_before.at(window.index);
-    closed_at[window.index] = end == kMinTimestamp ? kMinTimestamp : window.closes_at(end);
-  }
 }
 
 StreamWindows::StreamWindows(std::shared_ptr<const StreamWindowsPlan> plan, std::size_t lane,
@@ -498,8 +477,8 @@ Result<RestoredWindows> StreamWindows::restore(std::string_view snapshot) {
   return impl_->restore(snapshot);
 }
 
-void StreamWindows::keep_closed(const std::vector<Timestamp>& closed_before) {
-  impl_->keep_closed(closed_before);
+void StreamWindows::keep_closed(const std::vector<ClosedBefore>& closed) {
+  impl_->lateness.keep_closed(closed);
 }
 
 std::size_t StreamWindows::open_instances() const {

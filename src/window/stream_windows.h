@@ -10,6 +10,8 @@
 // and the row is late for a window whose end + allowed_lateness ≤ that watermark (or that had
 // closed under an earlier config). Each window it
 // would be in is judged for itself: of hopping windows, some may have closed and others not.
+// A window that is corrected (late = "update") takes it all the same for correct_for longer: the
+// row waits for the next revision, which is due at an end that follows from that watermark too.
 //
 // (of a batch that brings them, EventBatch::watermarks says it instead).
 //
@@ -50,6 +52,10 @@ struct ProcessCounts {
       late;  ///< For each window of the stream: nothing took them; good until the next call.
   /// Likewise: too late for some of the (hopping) windows they would be in, in time for others.
   std::span<const std::uint64_t> partly_late;
+  /// Likewise: came when windows they belong to had closed, which are corrected.
+  std::span<const std::uint64_t> correcting;
+  /// The watermark that makes the last revision that any of those wait for; else kMinTimestamp.
+  Timestamp revised_at = kMinTimestamp;
   std::uint64_t late_unsent = 0;    ///< Late rows beyond kMaxDeadLetters: only counted.
   std::uint64_t overflow_rows = 0;  ///< Counted into an __overflow__ group.
 };
@@ -67,6 +73,12 @@ struct LostWindow {
   std::vector<Instance> instances;
 };
 
+/// What of a window had closed when a snapshot was made.
+struct ClosedBefore {
+  Timestamp end = kMinTimestamp;        ///< Windows that end by then.
+  Timestamp forgotten = kMinTimestamp;  ///< Those that end by then cannot be corrected any more.
+};
+
 /// What restore() found in a snapshot.
 struct RestoredWindows {
   std::size_t instances = 0;  ///< Taken over, by the lane and the merger.
@@ -75,8 +87,9 @@ struct RestoredWindows {
   /// Windows taken over whose max_keys is another now. Groups stay as they are: a lower cap admits
   /// no new keys, a higher one admits keys whose earlier events remain in __overflow__.
   std::vector<std::string> recapped;
-  /// For each window of the plan, where windows that end by then have closed: for keep_closed().
-  std::vector<Timestamp> closed_before;
+  std::vector<ClosedBefore> closed;  ///< For each window of the plan: for keep_closed().
+  /// As in ProcessCounts, of all that was taken over.
+  Timestamp revised_at = kMinTimestamp;
 };
 
 class StreamWindows {
@@ -115,7 +128,7 @@ class StreamWindows {
   Result<RestoredWindows> restore(std::string_view snapshot);
   /// On every lane, with what restore() gave on one of them: what has closed stays closed, also
   /// where a window waits for longer now.
-  void keep_closed(const std::vector<Timestamp>& closed_before);
+  void keep_closed(const std::vector<ClosedBefore>& closed);
 
   std::size_t open_instances() const;
   std::size_t keys() const;   ///< Groups held, over all open instances.

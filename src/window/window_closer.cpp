@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "window/corrections.h"
 #include "window/session_closer.h"
 
 namespace streamobs::window {
@@ -57,16 +58,16 @@ void WindowCloser::pass(Timestamp watermark) {
   closed_before_ = std::max(closed_before_, plan_.assigner.at(passed).start);
 }
 
-std::size_t WindowCloser::keys() const {
-  std::size_t n = 0;
-  for (const auto& [start, pane] : panes_) n += pane->table.size();
-  return n;
-}
-
 std::unique_ptr<WindowCloser> WindowCloser::make(const WindowPlan& plan) {
   if (plan.session()) return std::make_unique<SessionCloser>(plan);
   return std::make_unique<PaneCloser>(plan);
 }
+
+PaneCloser::PaneCloser(const WindowPlan& plan, For use) : WindowCloser(plan) {
+  if (plan.corrects() && use == For::all_time) corrections_ = std::make_unique<Corrections>(plan);
+}
+
+PaneCloser::~PaneCloser() = default;
 
 std::optional<Timestamp> PaneCloser::next_end() const {
   std::optional<Timestamp> end;
@@ -79,18 +80,45 @@ std::optional<Timestamp> PaneCloser::next_end() const {
   return end;
 }
 
-PaneCloser::Closed PaneCloser::close_next() {
-  Closed closed;
+std::vector<PaneCloser::Closed> PaneCloser::close_next() {
+  std::vector<Closed> closed;
   const Timestamp end = *next_end();
-  while (InstancePtr pane = take_due(end)) {
-    if (!plan_.hopping()) {
-      closed.interval = pane->interval;
-      closed.table = &pane->table;
-      closed.pane = std::move(pane);
-      return closed;
+  std::vector<InstancePtr> late;
+  InstancePtr whole;
+  while (InstancePtr part = take_due(end)) {
+    if (corrections_ && part->interval.end != end) {
+      late.push_back(std::move(part));
+    } else if (!plan_.hopping()) {
+      whole = std::move(part);
+    } else {
+      add(std::move(part));
     }
-    add(std::move(pane));
   }
+  if (!late.empty()) {
+    const auto to_open = [this](InstancePtr part) { add(std::move(part)); };
+    corrections_->revise(end, std::move(late), panes_, to_open, closed);
+  }
+  if (whole != nullptr) closed.push_back(close_whole(std::move(whole)));
+  if (!panes_.empty()) closed.push_back(close_panes(end));
+  return closed;
+}
+
+/// A tumbling window.
+PaneCloser::Closed PaneCloser::close_whole(InstancePtr pane) {
+  Closed closed;
+  closed.interval = pane->interval;
+  if (corrections_) {
+    closed.table = &corrections_->keep(std::move(pane)).table;
+  } else {
+    closed.table = &pane->table;
+    closed.pane = std::move(pane);
+  }
+  return closed;
+}
+
+/// A hopping one.
+PaneCloser::Closed PaneCloser::close_panes(Timestamp end) {
+  Closed closed;
   const Interval window = plan_.assigner.ending(end);
   if (window.start >= line_) draw_line(end);
   // The merge that begins with this window's first pane is of no use to another window.
@@ -151,7 +179,11 @@ void PaneCloser::draw_line(Timestamp end) {
 }
 
 void PaneCloser::drop_before(Timestamp start) {
-  panes_.erase(panes_.begin(), panes_.lower_bound(start));
+  const auto to = panes_.lower_bound(start);
+  for (auto pane = panes_.begin(); corrections_ && pane != to; ++pane) {
+    corrections_->keep(std::move(pane->second));
+  }
+  panes_.erase(panes_.begin(), to);
   suffixes_.erase(suffixes_.begin(), suffixes_.lower_bound(start));
   if (!panes_.empty()) return;
   newer_.reset();
@@ -161,11 +193,28 @@ void PaneCloser::drop_before(Timestamp start) {
 void PaneCloser::clear() {
   WindowCloser::clear();
   drop_before(kMaxTimestamp);
+  if (corrections_) corrections_->clear();
 }
 
-PaneCloser::Closed PaneCloser::preview(Timestamp end,
-                                       std::span<const WindowInstance* const> parts) const {
-  Closed shown;
+void PaneCloser::pass(Timestamp watermark) {
+  WindowCloser::pass(watermark);
+  if (!corrections_ || watermark == kMinTimestamp) return;
+  if (watermark == kMaxTimestamp) {
+    corrections_->clear();
+  } else {
+    corrections_->pass(saturating_add(watermark, -plan_.wait()));
+  }
+}
+
+void PaneCloser::restore(RetainedPanes retained) {
+  if (corrections_) corrections_->restore(retained);
+  WindowCloser::restore(std::move(retained));
+}
+
+std::vector<PaneCloser::Closed> PaneCloser::preview(
+    Timestamp end, std::span<const WindowInstance* const> parts) const {
+  std::vector<Closed> all;
+  Closed& shown = all.emplace_back();
   std::vector<const GroupTable*> tables;
   if (plan_.hopping()) {
     shown.interval = plan_.assigner.ending(end);
@@ -191,12 +240,12 @@ PaneCloser::Closed PaneCloser::preview(Timestamp end,
   }
   if (tables.size() == 1) {
     shown.table = tables[0];
-    return shown;
+    return all;
   }
   shown.made = std::make_unique<GroupTable>(plan_);
   for (const GroupTable* table : tables) shown.made->merge(*table);
   shown.table = shown.made.get();
-  return shown;
+  return all;
 }
 
 }  // namespace streamobs::window

@@ -2,6 +2,8 @@
 // closed with yet, and the panes that windows still to close will need again.
 //
 // Windows close one after the other, by their ends. Two kinds: PaneCloser here, and SessionCloser.
+// Where they take late events for a while (late = "update"), what they were made of goes on to
+// Corrections when they have closed, and what comes late is due at a later end and goes there too.
 //
 // A tumbling window is its only pane: nothing is kept, and nothing copied. A hopping one is the
 // merge of its panes: each pane is counted once, by the lanes, and kept until its last window has
@@ -28,6 +30,8 @@
 
 namespace streamobs::window {
 
+class Corrections;
+
 class WindowCloser {
  public:
   /// `plan` must outlive it.
@@ -48,27 +52,33 @@ class WindowCloser {
     std::unique_ptr<GroupTable> made;
     /// Of sessions: the groups that have closed, each with an interval of its own.
     std::optional<std::vector<std::uint32_t>> sessions;
+    /// Of a window that had closed before: for each group how often it has come again, or that it
+    /// is as it was.
+    static constexpr std::int64_t kUnchanged = -1;
+    std::optional<std::vector<std::int64_t>> revisions;
   };
-  /// Closes what ends at next_end().
-  virtual Closed close_next() = 0;
+  /// Closes what ends at next_end(); before it, by start, what is corrected then.
+  virtual std::vector<Closed> close_next() = 0;
   /// Drops everything: no window will close any more.
   virtual void clear();
 
   /// The window that ends at `end`, later than all that have closed, as it would be with `parts` of
-  /// it, copies of what lanes still hold. Not of sessions.
-  virtual Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const = 0;
+  /// it, copies of what lanes still hold. Of sessions all that are open, whatever `end` is.
+  virtual std::vector<Closed> preview(Timestamp end,
+                                      std::span<const WindowInstance* const> parts) const = 0;
 
   /// The end of the last window that has closed; means something while panes are kept.
   Timestamp closed_to() const { return closed_to_; }
   /// All windows that end by then have closed, those with nothing in them too. Not of sessions.
   Timestamp closed_before() const { return closed_before_; }
   /// The watermark has come so far, and what it closes has been closed.
-  void pass(Timestamp watermark);
+  virtual void pass(Timestamp watermark);
   /// By start.
   const std::map<Timestamp, InstancePtr>& panes() const { return panes_; }
+  /// Null where nothing is ever corrected.
+  virtual const Corrections* corrections() const { return nullptr; }
   /// Goes on with panes as they were kept. On a fresh one only.
-  void restore(RetainedPanes retained);
-  std::size_t keys() const;
+  virtual void restore(RetainedPanes retained);
 
  protected:
   explicit WindowCloser(const WindowPlan& plan) : plan_(plan) {}
@@ -87,18 +97,30 @@ class WindowCloser {
 
 class PaneCloser final : public WindowCloser {
  public:
-  explicit PaneCloser(const WindowPlan& plan) : WindowCloser(plan) {}
+  enum class For : std::uint8_t {
+    all_time,
+    one_time,  ///< To put some windows together: of them nothing is kept to be corrected.
+  };
+  explicit PaneCloser(const WindowPlan& plan, For use = For::all_time);
+  ~PaneCloser() override;
 
   std::optional<Timestamp> next_end() const override;
-  Closed close_next() override;
+  std::vector<Closed> close_next() override;
   void clear() override;
-  Closed preview(Timestamp end, std::span<const WindowInstance* const> parts) const override;
+  void pass(Timestamp watermark) override;
+  void restore(RetainedPanes retained) override;
+  const Corrections* corrections() const override { return corrections_.get(); }
+  std::vector<Closed> preview(Timestamp end,
+                              std::span<const WindowInstance* const> parts) const override;
 
  private:
   void add(InstancePtr part) override;
+  Closed close_whole(InstancePtr pane);
+  Closed close_panes(Timestamp end);
   void draw_line(Timestamp end);
   void drop_before(Timestamp start);
 
+  std::unique_ptr<Corrections> corrections_;  ///< Null: nothing is corrected.
   Timestamp line_ = kMinTimestamp;
   /// Of each pane before the line: it and those behind it, up to the line.
   std::map<Timestamp, std::unique_ptr<GroupTable>> suffixes_;

@@ -331,17 +331,36 @@ select = { n = "count(*)" }
     {"a session that is a window of one length as well", kStream + R"~([window.m]
 gap = "30m"
 size = "1m"
-emit_every = "1s"
+late = "update"
 select = { n = "count(*)" }
 )~",
      R"~(obs.toml:6:8: error: size: a session has a gap and no size
     6 | size = "1m"
       |        ^^^^
       hint: remove it, or remove gap for windows of one length
-obs.toml:7:14: error: emit_every: sessions are told when they close
-    7 | emit_every = "1s"
-      |              ^^^^
-      hint: remove it: where a session begins may change until then
+obs.toml:7:8: error: late: sessions are not corrected once they have closed
+    7 | late = "update"
+      |        ^^^^^^^^
+      hint: one late event may join two of them, and rows would have to be taken back; allowed_lateness keeps sessions open for longer
+)~"},
+    {"correcting for what, or for how long", kStream + R"~([window.m]
+size = "1m"
+correct_for = "2h"
+select = { n = "count(*)" }
+[window.n]
+size = "1m"
+late = "update"
+correct_for = "20d"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:15: error: correct_for: closed windows are corrected only with late = "update"
+    6 | correct_for = "2h"
+      |               ^^^^
+      hint: add late = "update", or remove it
+obs.toml:11:15: error: correct_for: with allowed_lateness this is 28800 windows long: as many would be in memory at a time
+   11 | correct_for = "20d"
+      |               ^^^^^
+      hint: at most 10000 times the size; make the windows longer, or correct for less
 )~"},
     {"the names of other products", kStream + R"~([window.m]
 size = "1m"

@@ -30,7 +30,7 @@ TEST_CASE("streams and windows are listed", "[serve]") {
   CHECK(
       app.fetch("/api/v1/windows").body ==
       R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
-      R"("hop":null,"gap":null,"allowed_lateness":"10s","emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
+      R"("hop":null,"gap":null,"allowed_lateness":"10s","correct_for":null,"emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
       R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
       R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}],"views":[{"view":"sizes",)j"
       R"("stream":"requests","windows":[{"window":"service_metrics","window_size":"1m"},)"

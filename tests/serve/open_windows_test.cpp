@@ -139,6 +139,38 @@ TEST_CASE("keys that only look alike are kept apart", "[serve]") {
   CHECK(open.rows(asked)[0].metrics[0].integer == 3);
 }
 
+TEST_CASE("an open session is shown once, wherever it begins by now", "[serve]") {
+  ManualClock clock(1'000 * kSecond);
+  OpenWindows open(clock);
+  auto schema = std::make_shared<WindowSchema>(*make_schema());
+  schema->gap = kMinute;
+  const auto push = [&](std::int64_t minute, std::int64_t minutes, const char* service,
+                        bool closed) {
+    WindowBatch out;
+    out.schema = schema;
+    out.rows.push_back(row(minute, service, 200, minutes, closed));
+    out.rows[0].end = (minute + minutes) * kMinute;
+    open.process(std::make_shared<const WindowBatch>(std::move(out)));
+  };
+  push(10, 2, "a", false);
+  push(20, 2, "a", false);
+  push(10, 2, "b", false);
+  REQUIRE(open.rows(query()).size() == 3);
+  push(8, 4, "a", false);  // It begins earlier …
+  REQUIRE(shown(open.rows(query())) ==
+          std::vector<std::string>{"20oa|200=2", "10ob|200=2", "8oa|200=4"});
+  push(7, 15, "a", true);  // … or has been joined with the next, and closes.
+  REQUIRE(shown(open.rows(query())) == std::vector<std::string>{"10ob|200=2", "7ca|200=15"});
+  REQUIRE(open.size() == 2);
+  push(16, 2, "a", true);  // One that has closed stays for as long as any.
+  push(15, 4, "a", false);
+  REQUIRE(open.size() == 4);
+  clock.advance(OpenWindows::kClosedKept + kSecond);
+  push(30, 1, "a", false);
+  REQUIRE(shown(open.rows(query())) ==
+          std::vector<std::string>{"30oa|200=1", "15oa|200=4", "10ob|200=2"});
+}
+
 TEST_CASE("what is held is bounded, and the newest windows stay", "[serve]") {
   ManualClock clock(1'000 * kSecond);
   OpenWindows open(clock);

@@ -291,9 +291,11 @@ TEST_CASE("a snapshot of version 1, from before windows could hop, is read", "[w
   std::string later;
   put_signed(later, start);  // What has closed.
   put_varint(later, 0);
+  put_u8(later, 0);  // Nothing is corrected.
   std::string unknown;
   put_signed(unknown, kMinTimestamp);
   put_varint(unknown, 0);
+  put_u8(unknown, 0);
   std::string before;
   for (std::string* bytes : {&later, &unknown, &before}) {
     put_varint(*bytes, 1);
@@ -304,7 +306,7 @@ TEST_CASE("a snapshot of version 1, from before windows could hop, is read", "[w
   put_signed(unknown, end);
   const std::size_t at = now.windows.find(later);
   REQUIRE(at != std::string::npos);
-  REQUIRE(now.windows[0] == 3);
+  REQUIRE(now.windows[0] == 4);
   Engine::Checkpoint old = now;
   old.windows.replace(at, later.size(), before);
   old.windows[0] = 1;

@@ -284,3 +284,39 @@ TEST_CASE("snapshots of sessions: damaged ones are refused or run to their end",
   REQUIRE(restored->lost.size() == 1);
   REQUIRE(restored->lost[0].altered == std::vector<std::string>{"size", "gap"});
 }
+
+TEST_CASE("open sessions are shown as they are by now, from all lanes and the merger",
+          "[window][session][open]") {
+  WindowOptions o = options("w", {{"service", "service"}}, {{"n", "count(*)"}}, kMinute);
+  o.gap = kMinute;
+  o.size = kMinute;
+  const Compiled compiled = compile({o});
+  REQUIRE(compiled.plan != nullptr);
+  Engine engine(compiled, 3, 1, 1);
+  const auto shown = [&]() {
+    engine.drain();
+    engine.records.clear();
+    for (int i = 0; i < 2; ++i) engine.show(0);
+    engine.drain();
+    std::vector<std::string> out;
+    for (const WindowRow* row : all_rows(engine.records)) {
+      out.push_back(fmt::format("{} {}-{} {}{}", row->keys[0].to_string(), row->start / kSecond,
+                                row->end / kSecond, row->metrics[0].integer,
+                                row->closed ? " closed" : ""));
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  using Texts = std::vector<std::string>;
+  for (const Event& e : {event(100), event(110, "b")}) engine.push(&e, 1);
+  REQUIRE(shown() == Texts{"a 100-160 1", "b 110-170 1"});
+  // One goes on, the other begins earlier.
+  for (const Event& e : {event(150), event(95, "b")}) engine.push(&e, 1);
+  REQUIRE(shown() == Texts{"a 100-210 2", "b 95-170 2"});
+  // What has closed is shown no more; what began in panes that have ended is shown whole.
+  for (const Event& e : {event(200, "c"), event(201)}) engine.push(&e, 1);
+  REQUIRE(shown() == Texts{"a 100-261 3", "c 200-260 1"});
+  engine.records.clear();
+  engine.finish();
+  REQUIRE(all_rows(engine.records).size() == 2);
+}

@@ -166,6 +166,7 @@ inline std::string text_of(const Value& value) {
 inline std::string text_of(const WindowRow& row, const std::string& window) {
   std::string out = fmt::format("{} {} {}{}{}", window, row.start, row.end,
                                 row.closed ? " closed" : "", row.overflow ? " overflow" : "");
+  if (row.revision != 0) out += fmt::format(" r={}", row.revision);
   for (const Value& key : row.keys) out += " k=" + text_of(key);
   for (const Value& metric : row.metrics) out += " m=" + text_of(metric);
   out += " s=";
@@ -260,7 +261,7 @@ class Engine {
     if (Result<> kept = merger_.restore(from.windows); kept.has_error()) return kept.error();
     auto restored = lanes_[random_() % lanes_.size()]->restore(from.windows);
     if (!restored) return restored;
-    for (auto& lane : lanes_) lane->keep_closed(restored->closed_before);
+    for (auto& lane : lanes_) lane->keep_closed(restored->closed);
     return restored;
   }
 
@@ -284,6 +285,7 @@ class Engine {
   DeadLetters late;
   std::vector<std::uint64_t> late_counts;
   std::vector<std::uint64_t> partly_late_counts;
+  std::vector<std::uint64_t> correcting_counts;
   std::uint64_t overflow_rows = 0;
   std::uint64_t filtered = 0;
   std::uint64_t excluded = 0;
@@ -332,9 +334,11 @@ class Engine {
       in_flight_ -= item.batch->rows;
       late_counts.resize(counts.late.size());
       partly_late_counts.resize(counts.late.size());
+      correcting_counts.resize(counts.late.size());
       for (std::size_t w = 0; w < counts.late.size(); ++w) {
         late_counts[w] += counts.late[w];
         partly_late_counts[w] += counts.partly_late[w];
+        correcting_counts[w] += counts.correcting[w];
       }
       overflow_rows += counts.overflow_rows;
       filtered += counts.filtered;

@@ -115,6 +115,14 @@ export class WindowStore {
     const old = group.rows.get(start);
     if (old && (revision < old.revision || (old.closed && !closed && revision === old.revision)))
       return;
+    // An open session may begin earlier than it did, or have been joined with the one before it.
+    if (this.info.gap !== null) {
+      for (const shown of [...group.rows.values()]) {
+        if (!shown.closed && shown.start > start && shown.start < end)
+          this.drop(group, shown.start);
+      }
+      this.groups.set(id, group);
+    }
     const values = this.metrics.map((metric, at) => {
       const value = to_number(raw[metric.name]);
       if (value !== null) this.largest_[at] = Math.max(this.largest_[at]!, Math.abs(value));

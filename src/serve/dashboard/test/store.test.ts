@@ -220,3 +220,15 @@ test("an anomaly finds its group whatever the type of the key", () => {
   assert.equal(group_id([200, null, "a"]), group_id(["200", null, "a"]));
   assert.notEqual(group_id([null]), group_id(["null"]));
 });
+
+test("an open session is there once, wherever it begins by now", () => {
+  const store = new WindowStore({ ...info, gap: "1m" });
+  const session = (from: number, to: number, closed: boolean): WindowRow =>
+    row("a", from, to - from, { window_end: new Date(at(to)).toISOString(), closed });
+  store.add([session(5, 7, false), session(9, 10, false), row("b", 5, 1)], kNone);
+  assert.equal(store.row_count, 3);
+  store.add([session(4, 10.5, false)], kNone);
+  assert.deepEqual([...store.groups.get(group_id(["a"]))!.rows.keys()], [at(4)]);
+  store.add([session(4, 11, true), session(20, 21, false)], kNone);
+  assert.equal(store.row_count, 3);
+});

@@ -1,0 +1,200 @@
+"""Late events into closed windows of the running binary: revisions everywhere rows go."""
+
+import collections
+import json
+import random
+import signal
+import time
+
+from harness import Streamobs, query, run
+from test_tap import Tap
+
+BEGIN = 1_735_689_600  # s; 2025-01-01T00:00:00Z
+
+CONFIG = """
+[wal]
+checkpoint_every = "1s"
+keep = { age = "1d", bytes = "1GB" }
+[stream.requests]
+time = "at"
+idle_timeout = "IDLE"
+fields = { at = "timestamp", service = "string", ms = "int" }
+[window.per_minute]
+from = "requests"
+size = "1m"
+by = ["service"]
+allowed_lateness = "5s"
+late = "update"
+correct_for = "1h"
+[window.per_minute.select]
+requests = "count(*)"
+ms = "sum(ms)"
+[window.five]
+from = "requests"
+size = "5m"
+hop = "1m"
+late = "update"
+correct_for = "30m"
+[window.five.select]
+requests = "count(*)"
+"""
+
+
+def event(second, service="a", ms=10):
+    return {"at": (BEGIN + second) * 1000, "service": service, "ms": ms}
+
+
+def time_of(second):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGIN + second))
+
+
+def row_of(engine, window, second, **keys):
+    rows = [row for row in engine.windows(window) if row["window_start"] == time_of(second) and
+            row["closed"] and all(row[key] == value for key, value in keys.items())]
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def test_a_late_event_comes_again_as_a_revision():
+    """In the API, in SQLite, in the live stream, in the log; once for several of them."""
+    with Streamobs(CONFIG.replace("IDLE", "1h")) as engine:
+        engine.post("requests", [event(10), event(70), event(130)])
+        engine.wait(lambda: row_of(engine, "per_minute", 0), "the first row")
+        assert row_of(engine, "per_minute", 0)["revision"] == 0
+        # Three that are late, one of them the first of its key; then time goes on.
+        with Tap(engine, "per_minute", "closed=true", "service=a", "--json", "--count", 2) as tap:
+            engine.post("requests", [event(20, ms=5), event(21, "b"), event(22, ms=7)])
+            engine.post("requests", [event(190)])
+            assert tap.end() == 0
+        told = [json.loads(line) for line in tap.lines()]
+        assert [(row["window_start"], row["revision"], row["ms"]) for row in told] == [
+            (time_of(0), 1, 22), (time_of(120), 0, 10)]
+        engine.wait(lambda: row_of(engine, "per_minute", 0, service="a")["revision"] == 1,
+                    "the revision")
+        assert row_of(engine, "per_minute", 0, service="a")["ms"] == 22
+        assert row_of(engine, "per_minute", 0, service="b")["revision"] == 0
+        # Hopping: all that hold it and had closed by then, [-240, 60) and the next.
+        engine.wait(lambda: row_of(engine, "five", -120), "the third hop")
+        hops = [row_of(engine, "five", start) for start in (-240, -180, -120)]
+        assert [(hop["requests"], hop["revision"]) for hop in hops] == [(4, 1), (5, 1), (6, 0)]
+        assert engine.metric("streamobs_late_events_total", window="per_minute", outcome="update") == 3
+        assert engine.metric("streamobs_late_events_total", outcome="dead_letter") == 0
+        engine.wait(lambda: engine.metric("streamobs_window_revisions_total",
+                                          window="per_minute") == 1, "the counter")
+        assert engine.metric("streamobs_windows_closed_total", window="per_minute") == 3
+        # Too long ago.
+        engine.post("requests", [event(3_700), event(30)])
+        engine.wait(lambda: engine.metric("streamobs_late_events_total", window="per_minute",
+                                          outcome="dead_letter") == 1, "the late one")
+        info = engine.get("/api/v1/windows").json()["rows"][0]
+        assert info["correct_for"] == "1h"
+        assert engine.stop() == 0
+        live = query(f"{engine.data_dir}/streamobs.db",
+                     "SELECT service, revision, requests, ms FROM per_minute WHERE window_start = ? "
+                     "ORDER BY service", time_of(0))
+        assert live == [{"service": "a", "revision": 1, "requests": 3, "ms": 22},
+                        {"service": "b", "revision": 0, "requests": 1, "ms": 10}]
+        # The log says the same of another config.
+        config = engine.directory / "obs.toml"
+        out = run("replay", "--config", config, "--data-dir", engine.directory / "again",
+                  "--from-log", engine.data_dir, "--stream", "requests")
+        again = query(f"{engine.directory}/again/streamobs.db",
+                      "SELECT service, revision, requests, ms FROM per_minute WHERE window_start = ? "
+                      "ORDER BY service", time_of(0))
+        assert again == live, out.stderr
+
+
+def test_silence_does_not_keep_a_revision_for_ever():
+    with Streamobs(CONFIG.replace("IDLE", "1s")) as engine:
+        engine.post("requests", [event(10), event(70)])
+        # Silence closes what there is.
+        engine.wait(lambda: row_of(engine, "per_minute", 60), "the second row")
+        engine.post("requests", [event(20)])
+        engine.wait(lambda: row_of(engine, "per_minute", 0)["revision"] == 1, "the revision")
+        assert row_of(engine, "per_minute", 0)["requests"] == 2
+
+
+def expected(events):
+    """service, minute → count, sum; and how many came too late."""
+    rows = collections.defaultdict(lambda: [0, 0])
+    late = 0
+    watermark = float("-inf")
+    for each in events:
+        at = each["at"] // 1000
+        end = at // 60 * 60 + 60
+        # Late events wait for the next full minute.
+        due = (watermark - 5) // 60 * 60 + 60
+        if end + 5 <= watermark and due > end + 3_600:
+            late += 1
+        else:
+            row = rows[each["service"], end - 60]
+            row[0] += 1
+            row[1] += each["ms"]
+        watermark = max(watermark, at)
+    return {place: tuple(row) for place, row in rows.items()}, late
+
+
+def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
+    """A backfill: sums are those of all events, wherever it was stopped and killed between them."""
+    draw = random.Random(1)
+    now = BEGIN
+    events = []
+    for _ in range(4_000):
+        now += draw.choice([0, 0, 1, 3, 9])
+        behind = draw.choice([0] * 6 + [30, 120, 900, 3_000, 3_590, 3_700, 8_000])
+        events.append({"at": (now - behind) * 1000, "service": draw.choice("abcd"),
+                       "ms": draw.randrange(1_000)})
+    events.append({"at": (now + 100_000) * 1000, "service": "end", "ms": 1})
+    rows, late = expected(events)
+    rows = {place: row for place, row in rows.items() if place[0] != "end"}
+    assert late > 100
+    with Streamobs(CONFIG.replace("IDLE", "1h")) as engine:
+        at, lives = 0, 0
+        while at < len(events):
+            if at > len(events) * (lives + 1) / 3:
+                lives += 1
+                engine.stop(signal.SIGKILL if lives == 1 else signal.SIGTERM)
+                engine.start()
+            end = at + draw.randrange(1, 200)
+            assert engine.post("requests", events[at:end]).status == 200
+            at = end
+        assert lives == 2
+        sql = ("SELECT service, CAST(strftime('%s', window_start) AS INTEGER) AS start, requests, "
+               "ms, revision FROM per_minute WHERE closed")
+        database = f"{engine.data_dir}/streamobs.db"
+        engine.wait(lambda: len(query(database, sql)) >= len(rows), "all rows")
+        engine.wait(lambda: engine.get("/api/v1/dead-letters", reason="late",
+                                       window="per_minute", limit=10_000).json()["rows"], "late ones")
+        assert engine.stop() == 0
+        stored = query(database, sql)
+        assert {(r["service"], r["start"]): (r["requests"], r["ms"]) for r in stored} == rows
+        assert max(r["revision"] for r in stored) >= 3
+        letters = query(database, "SELECT count(*) AS n FROM dead_letters WHERE reason = 'late' "
+                        "AND window = 'per_minute'")
+        assert letters[0]["n"] == late
+
+
+def test_the_hour_is_made_right_again():
+    config = CONFIG.replace("IDLE", "1h").replace('correct_for = "1h"', 'correct_for = "3h"')
+    with Streamobs(config) as engine:
+        engine.post("requests", [event(second) for second in range(0, 7_200, 60)])
+
+        def hour(second):
+            rows = engine.windows("per_minute", step="1h", service="a", **{"from": time_of(0)})
+            return {row["window_start"]: row["requests"] for row in rows}.get(time_of(second))
+
+        engine.wait(lambda: hour(0) == 60, "the hour")
+        engine.post("requests", [event(100), event(101, "b"), event(7_300)])
+        engine.wait(lambda: engine.metric("streamobs_window_revisions_total",
+                                          window="per_minute") == 1, "the revision")
+        engine.wait(lambda: hour(0) == 61, "the hour to be right again")
+
+
+def test_what_cannot_be_is_told():
+    for part, told in (('gap = "1m"', "sessions are not corrected"),
+                       ('size = "1m"\ncorrect_for = "20d"', "in memory at a time")):
+        config = ('[stream.s]\ntime = "at"\nfields = { at = "timestamp" }\n[window.w]\nfrom = "s"\n'
+                  f'late = "update"\n{part}\n[window.w.select]\nn = "count(*)"\n')
+        done = run("validate", "--config", "/dev/stdin", input=config, check=False)
+        assert done.returncode == 78
+        assert told in done.stderr, done.stderr
