@@ -36,13 +36,16 @@ asio::awaitable<void> Dispatcher::run(flow::Channel<Step>& in) {
     const std::size_t count = co_await in.pop_batch(steps, kStepsAtATime);
     if (count == 0) break;
     for (Step& step : steps) {
+      const bool of_position = std::holds_alternative<wal::Sequenced>(step.what) ||
+                               std::holds_alternative<Made>(step.what);
       co_await dispatch(step);
       if (step.completes != 0) position_ = step.completes;
+      if (of_position || step.completes != 0) whole_ = step.completes != 0;
       if (step.cut_behind) co_await cut(nullptr);
     }
-    if (cut_due()) co_await cut(nullptr);
+    if (whole_ && cut_due()) co_await cut(nullptr);
   }
-  co_await cut(nullptr);
+  if (whole_) co_await cut(nullptr);
   for (const auto& lane : lanes_) lane->work().close();
 }
 

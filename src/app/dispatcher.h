@@ -59,6 +59,9 @@ class Dispatcher {
   std::uint64_t position_ = 0;  ///< Newest of which all has been dispatched.
   bool dirty_ = false;          ///< Something has been dispatched since the last cut …
   bool marked_ = false;         ///< … a mark, or what else gives results.
+  /// Nothing has been dispatched of a position that is not complete: a cut in its middle would put
+  /// into the database what may never be in the log.
+  bool whole_ = true;
   Timestamp cut_at_ = 0;
   telemetry::Counter& ordered_batches_;
 };

@@ -28,6 +28,17 @@ health::SourceSeen::State state_of(source::State state) {
   return health::SourceSeen::State::failed;
 }
 
+health::BrokersSeen seen_of(std::int64_t brokers_up, const telemetry::Troubles& troubles) {
+  health::BrokersSeen seen;
+  if (brokers_up >= 0) seen.up = static_cast<std::uint64_t>(brokers_up);
+  if (const std::optional<telemetry::Troubles::Told> told = troubles.last()) {
+    seen.trouble = told->error;
+    seen.advice = told->advice;
+    seen.trouble_at = told->at;
+  }
+  return seen;
+}
+
 health::SourceSeen seen_of(const PlannedSource& planned, const source::Progress& progress) {
   health::SourceSeen seen;
   seen.name = planned.name;
@@ -36,10 +47,11 @@ health::SourceSeen seen_of(const PlannedSource& planned, const source::Progress&
   seen.messages = progress.messages.load(std::memory_order_relaxed);
   seen.behind = progress.messages_behind.load(std::memory_order_relaxed);
   seen.partitions_held = progress.partitions_held.load(std::memory_order_relaxed);
+  seen.partitions = progress.partitions.load(std::memory_order_relaxed);
+  seen.brokers = seen_of(progress.brokers_up.load(std::memory_order_relaxed), progress.troubles);
   const std::int32_t generation = progress.group_generation.load(std::memory_order_relaxed);
   seen.waits_for_group =
-      generation == source::Progress::kNoMember ||
-      (generation >= 0 && progress.partitions.load(std::memory_order_relaxed) == 0);
+      generation == source::Progress::kNoMember || (generation >= 0 && seen.partitions == 0);
   return seen;
 }
 
@@ -112,6 +124,7 @@ health::Observation HealthProbe::look(const Topology& t) {
     one.rows_waiting = outbox.rows;
     one.dropped = outbox.dropped;
     if (outbox.oldest_at != 0) one.oldest_at = outbox.oldest_at;
+    one.brokers = seen_of(sink->brokers_up(), sink->troubles());
     seen.sinks.push_back(std::move(one));
   }
   for (std::size_t i = 0; i < plan.lookups.size(); ++i) {

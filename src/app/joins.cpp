@@ -116,6 +116,7 @@ void Joins::finish(const Made& common, InFlight& in_flight, std::vector<Step>& o
 
 void Joins::count(Join& join, bool counted_before) {
   join.pending.store(join.join->pending(), std::memory_order_relaxed);
+  join.pending_alone.store(join.join->pending_alone(), std::memory_order_relaxed);
   join.pending_bytes.store(join.join->pending_bytes(), std::memory_order_relaxed);
   const window::JoinCounts counts = join.join->take_counts();
   if (counted_before) return;
@@ -164,6 +165,7 @@ Joins::State Joins::state(std::size_t index) const {
     state.unmatched[side] = join.unmatched[side]->value();
   state.pushed_out = join.pushed_out->value();
   state.pending = join.pending.load(std::memory_order_relaxed);
+  state.pending_alone = join.pending_alone.load(std::memory_order_relaxed);
   state.pending_bytes = join.pending_bytes.load(std::memory_order_relaxed);
   return state;
 }

@@ -69,6 +69,7 @@ class Joins {
     std::uint64_t unmatched[2] = {0, 0};  ///< By side.
     std::uint64_t pushed_out = 0;
     std::size_t pending = 0;
+    std::size_t pending_alone = 0;  ///< Of those, without a partner so far.
     std::size_t pending_bytes = 0;
   };
   State state(std::size_t index) const;
@@ -84,6 +85,7 @@ class Joins {
     telemetry::Counter* unmatched[2] = {nullptr, nullptr};
     telemetry::Counter* pushed_out = nullptr;
     std::atomic<std::size_t> pending{0};
+    std::atomic<std::size_t> pending_alone{0};
     std::atomic<std::size_t> pending_bytes{0};
   };
   void take(Join& join, const Made& common, InFlight& in_flight, std::vector<Step>& out);

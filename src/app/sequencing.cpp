@@ -289,16 +289,16 @@ asio::awaitable<void> Sequencing::pass_on(AcknowledgementPtr acknowledgement, bo
 }
 
 /// What a batch is joined to. Where it is much, it goes on its way at once, before the batch does:
-/// nothing is cut off before the position is complete.
+/// nothing is cut off before the position is complete (app/dispatcher).
 asio::awaitable<void> Sequencing::join(const EventBatch& batch, bool replayed) {
   Joins::Progress progress;
   while (!joins_.process(batch, progress)) {
     std::vector<Step> made;
     joins_.take(joined_at(batch.stamp.sequence, replayed), in_flight_, made);
     co_await push(made, replayed);
-    const auto too_much = [this] {
+    const auto too_much = [this, replayed] {
       return in_flight_.joined_bytes.load(std::memory_order_relaxed) > kJoinedBytesMax &&
-             !journal_.failed() && !gave_up();
+             !journal_.failed() && !(replayed && gave_up());
     };
     if (too_much()) {  // What waits behind an unsynced log would wait for a tick of ours.
       Step sync;

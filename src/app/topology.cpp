@@ -458,7 +458,7 @@ Totals Topology::totals() const {
   for (std::size_t i = 0; i < plan_->joins.size(); ++i) {
     const Joins::State join = sequencing_->joins().state(i);
     totals.unmatched += join.unmatched[0] + join.unmatched[1];
-    totals.pending += join.pending;
+    totals.pending += join.pending_alone;
   }
   for (const PlannedWindow& window : plan_->windows) {
     const telemetry::Labels labels{{"window", window.schema->window}};

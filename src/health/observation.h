@@ -20,6 +20,14 @@ struct StreamSeen {
   bool input_over = false;  ///< All of its sources have been read to their end.
 };
 
+/// A Kafka cluster, as a source or a sink finds it.
+struct BrokersSeen {
+  std::optional<std::uint64_t> up;      ///< There is a connection to so many; none: not known yet.
+  std::string trouble;                  ///< What was wrong last.
+  std::string advice;                   ///< What to do about that; may be empty.
+  std::optional<Timestamp> trouble_at;  ///< None: nothing ever was.
+};
+
 struct SourceSeen {
   enum class State : std::uint8_t { starting, reading, ended, failed };
 
@@ -30,6 +38,8 @@ struct SourceSeen {
   std::uint64_t behind = 0;           ///< Known, and not yet read.
   std::uint64_t partitions_held = 0;  ///< Wait for others (max_skew).
   bool waits_for_group = false;       ///< Its consumer group has not given it a turn.
+  std::uint64_t partitions = 0;       ///< It reads.
+  BrokersSeen brokers;
 };
 
 /// A channel, or the input of a stage behind one; in the order of an event's way.
@@ -60,6 +70,7 @@ struct SinkSeen {
   std::uint64_t rows_waiting = 0;
   std::uint64_t dropped = 0;
   std::optional<Timestamp> oldest_at;  ///< When the oldest result was made that waits.
+  BrokersSeen brokers;
 };
 
 struct LookupSeen {

@@ -1,6 +1,7 @@
 #include "health/quick_checks.h"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include <fmt/format.h>
@@ -239,6 +240,30 @@ CheckResult QuickChecks::watermark(const StreamSeen& stream, Duration bound) con
   return result;
 }
 
+namespace {
+
+/// Nothing is to be had from its cluster, and nobody but it says so: what it reads just stands
+/// still.
+bool is_cut_off(const SourceSeen& source) {
+  if (source.partitions == 0 && !source.waits_for_group) {
+    return source.brokers.trouble_at.has_value();
+  }
+  return source.brokers.up == 0U;
+}
+
+constexpr const char* kLookAtBrokers =
+    "Are its brokers up, and are `brokers`, topics and login right? The engine's log has what they "
+    "said";
+
+std::string advice_of(const BrokersSeen& brokers) {
+  if (brokers.advice.empty()) return kLookAtBrokers;
+  std::string advice = brokers.advice;  // Written to stand within a line of the log.
+  advice.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(advice.front())));
+  return advice;
+}
+
+}  // namespace
+
 CheckResult QuickChecks::source(const SourceSeen& source, Timestamp now,
                                 const Baseline* since) const {
   CheckResult result = result_of("source", source.name);
@@ -262,6 +287,20 @@ CheckResult QuickChecks::source(const SourceSeen& source, Timestamp now,
   }
   result.detail = "it runs";
   if (!source.has_backlog) return result;
+  if (health::is_cut_off(source)) {
+    const bool before_too = since != nullptr && health::is_cut_off(since->sources.at(source.name));
+    result.state = before_too ? State::failing : State::warning;
+    result.detail = source.partitions == 0 ? "it has found nothing to read"
+                                           : "none of its brokers can be reached";
+    if (!source.brokers.trouble.empty()) result.detail += ": " + source.brokers.trouble;
+    result.advice = advice_of(source.brokers);
+    return result;
+  }
+  if (source.partitions == 0 && !source.waits_for_group) {
+    result.state = State::no_data;
+    result.detail = "it is looking for its topics";
+    return result;
+  }
   if (source.waits_for_group) {
     result.state = State::warning;
     result.detail = "its consumer group has given it no partitions";
@@ -449,8 +488,19 @@ CheckResult QuickChecks::sink(const SinkSeen& sink, Timestamp now, const Baselin
                                 in_words(age));
     result.advice =
         "The engine's log says what its brokers complain of (\"a sink cannot deliver\")";
+  } else if (is_cut_off(sink, now)) {
+    // Nobody would know before there is something to deliver.
+    result.state = State::warning;
+    result.detail = fmt::format("none of its brokers can be reached: {}", sink.brokers.trouble);
+    result.advice = advice_of(sink.brokers);
   }
   return result;
+}
+
+/// Connections that are idle are let go by themselves: without a complaint that says nothing.
+bool QuickChecks::is_cut_off(const SinkSeen& sink, Timestamp now) const {
+  const BrokersSeen& brokers = sink.brokers;
+  return brokers.up == 0U && brokers.trouble_at && now - *brokers.trouble_at < options_.lag;
 }
 
 CheckResult judge_disk(const DiskSeen& disk, std::uint64_t free_bytes_min) {

@@ -75,6 +75,7 @@ class QuickChecks {
   CheckResult store(const StoreSeen& store, Timestamp now, const Baseline* since) const;
   CheckResult clean_up(const Observation& seen) const;
   CheckResult sink(const SinkSeen& sink, Timestamp now, const Baseline* since) const;
+  bool is_cut_off(const SinkSeen& sink, Timestamp now) const;
   CheckResult stage(const char* name, const StageSeen& stage, const Progress& progress,
                     Timestamp now) const;
 

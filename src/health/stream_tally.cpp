@@ -10,7 +10,7 @@
 namespace streamobs::health {
 
 StreamTally::StreamTally(const StreamSchema& schema, std::uint64_t seed)
-    : schema_(schema), nulls_(schema.fields.size()), state_(seed * 2 + 1) {
+    : nulls_(schema.fields.size()), state_(seed * 2 + 1) {
   for (std::size_t i = 0; i < schema.fields.size(); ++i) {
     if (is_numeric(schema.fields[i].type.kind)) numbers_.push_back(i);
   }

@@ -46,7 +46,6 @@ class StreamTally {
   double draw();  ///< In (0, 1).
   void jump();
 
-  const StreamSchema& schema_;
   std::vector<std::size_t> numbers_;  ///< Fields that are numbers.
   std::uint64_t rows_ = 0;
   std::vector<std::uint64_t> nulls_;  ///< By field.

@@ -74,6 +74,8 @@ class KafkaSink {
   /// What the last transaction took; 0: there was none yet.
   double transaction_seconds() const { return last_seconds_.load(std::memory_order_relaxed); }
   const telemetry::Troubles& troubles() const { return troubles_; }
+  /// Connected to, as far as is known.
+  std::int64_t brokers_up() const { return static_cast<std::int64_t>(brokers_up_.value()); }
 
  private:
   using Steady = std::chrono::steady_clock;

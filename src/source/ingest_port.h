@@ -46,7 +46,7 @@ struct IngestOutcome {
   std::uint64_t accepted = 0;
   std::uint64_t rejected = 0;
   std::vector<RefusedEvent> errors;  ///< The first kErrorsMax of the rejected ones.
-  std::string message;               ///< Of `failed` and `overloaded`: why, for the client; may be empty.
+  std::string message;  ///< Of `failed` and `overloaded`: why, for the client; may be empty.
 };
 
 class IngestPort {

@@ -16,7 +16,8 @@ namespace {
 /// No look at librdkafka is further away than this; a stop is noticed as soon.
 constexpr Duration kPatience = 100 * kMillisecond;
 constexpr Duration kAskHeldEvery = kSecond;
-constexpr Duration kRouseEvery = 10 * kMillisecond;
+constexpr auto kRouseEvery = std::chrono::milliseconds(10);
+constexpr auto kMayBeAsleep = std::chrono::milliseconds(1500);
 constexpr Duration kLookEveryMax = kMinute;
 constexpr Duration kLookAgainAfter = kSecond;
 constexpr auto kLookOnEvery = std::chrono::milliseconds(250);
@@ -125,24 +126,32 @@ asio::awaitable<Result<>> KafkaSource::read() {
 
 /// Where messages are known to be there and none come, librdkafka may be asleep: the bytes it may
 /// fetch ahead were all in its queue, and it looks again a second later, however fast they went.
+/// Not so where its broker has said that there is no more to be had (an open transaction), and
+/// where nothing has come for longer (no broker).
 asio::awaitable<void> KafkaSource::wait_for_messages() {
   const Steady::time_point now = Steady::now();
-  if (now >= observe_at_ && !rousing_) {
-    observe();
-    observe_at_ = now + std::chrono::microseconds(kRouseEvery);
-    std::vector<kafka::Consumer::TopicPartition> behind;
+  std::vector<kafka::Consumer::TopicPartition> behind;
+  if (now - taken_at_ < kMayBeAsleep) {
+    if (now >= observe_at_) {
+      observe();
+      observe_at_ = now + kRouseEvery;
+    }
     for (const auto& partition : partitions_) {
-      if (!partition->held && partition->lag->value() > 0) {
+      if (!partition->held && partition->lag->value() > 0 &&
+          partition->end_seen < partition->next) {
         behind.emplace_back(partition->topic, partition->number);
       }
     }
-    if (!behind.empty()) {
-      const asio::any_io_executor executor = co_await asio::this_coro::executor;
-      rousing_ = true;
-      tasks_.spawn(executor, "kafka rouse", rouse(std::move(behind)));
-    }
   }
-  co_await consumer_->wait(progress_.messages_behind > 0 ? kRouseEvery : kPatience);
+  const Duration patience =
+      behind.empty() ? kPatience : std::chrono::microseconds(kRouseEvery).count();
+  if (!behind.empty() && !rousing_ && now >= rouse_at_) {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    rousing_ = true;
+    rouse_at_ = now + kRouseEvery;
+    tasks_.spawn(executor, "kafka rouse", rouse(std::move(behind)));
+  }
+  co_await consumer_->wait(patience);
 }
 
 asio::awaitable<void> KafkaSource::rouse(std::vector<kafka::Consumer::TopicPartition> partitions) {
@@ -301,6 +310,7 @@ asio::awaitable<Result<>> KafkaSource::keep_together() {
 
 asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take_all() {
   progress_.state = State::running;
+  taken_at_ = Steady::now();
   for (const kafka::Message& message : taken_) {
     const Result<Next> next = co_await take(message);
     if (next.has_error() || *next == Next::end) co_return next;
@@ -542,6 +552,7 @@ void KafkaSource::take_statistics(std::string_view json) {
       .gauge("streamobs_kafka_brokers_up", "Brokers there is a connection to.",
              {{"source", source}})
       .set(up);
+  progress_.brokers_up = static_cast<std::int64_t>(up);
   progress_.round_trip_seconds = slowest;
 }
 

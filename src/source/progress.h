@@ -68,6 +68,7 @@ struct Progress {
   static constexpr std::int32_t kNoMember = -1;
   /// Of its membership of a consumer group; kNoMember: it waits to be given one.
   std::atomic<std::int32_t> group_generation{kNoGroup};
+  std::atomic<std::int64_t> brokers_up{-1};   ///< Connected to; -1: not known yet.
   std::atomic<double> round_trip_seconds{0};  ///< Of the slowest broker, mean; 0: not known.
   PartitionTable partition_table;
   telemetry::Troubles troubles;

@@ -1,4 +1,5 @@
-// Dead letters of events that have been decoded: too late, or without a partner. Private to this folder; pure.
+// Dead letters of events that have been decoded: too late, or without a partner. Private to this
+// folder; pure.
 #pragma once
 
 #include <cstddef>

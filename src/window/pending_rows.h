@@ -50,6 +50,8 @@ class PendingRows {
   Timestamp oldest_alone(Timestamp from) const;
 
   std::size_t size() const { return rows_.size(); }
+  /// Of those, without a partner so far.
+  std::size_t alone() const { return alone_.size(); }
   /// Memory held, about.
   std::size_t bytes() const { return bytes_; }
 

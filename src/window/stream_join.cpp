@@ -308,6 +308,10 @@ std::size_t StreamJoin::pending() const {
   return sides_[0].rows.size() + sides_[1].rows.size();
 }
 
+std::size_t StreamJoin::pending_alone() const {
+  return sides_[0].rows.alone() + sides_[1].rows.alone();
+}
+
 std::size_t StreamJoin::pending_bytes() const {
   return sides_[0].rows.bytes() + sides_[1].rows.bytes();
 }
@@ -345,7 +349,8 @@ Result<RestoredJoin> StreamJoin::restore(std::string_view snapshot) {
   ByteReader in(snapshot);
   const std::uint8_t version = in.u8();
   if (!in.ok()) return corrupt("empty");
-  if (version > kVersion) return corrupt(fmt::format("version {} is not known", version));
+  if (version == 0 || version > kVersion)
+    return corrupt(fmt::format("version {} is not known", version));
   const bool same = in.text() == plan_->definition;
   watermark_ = in.signed_varint();
   newest_ = in.signed_varint();

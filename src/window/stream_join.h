@@ -90,6 +90,7 @@ class StreamJoin {
   Timestamp newest() const { return newest_; }
   /// Rows that wait, and the memory they take.
   std::size_t pending() const;
+  std::size_t pending_alone() const;  ///< Without a partner so far.
   std::size_t pending_bytes() const;
 
   /// Appends the state; the same state gives the same bytes.

@@ -167,6 +167,8 @@ SourceSeen topic(std::uint64_t messages, std::uint64_t behind) {
   source.has_backlog = true;
   source.messages = messages;
   source.behind = behind;
+  source.partitions = 1;
+  source.brokers.up = 1;
   return source;
 }
 
@@ -209,6 +211,50 @@ TEST_CASE("source: what has just come may wait, and a group may have no turn for
   CHECK(judge(checks, seen, "source").state == State::failing);
   seen.sources[0].state = SourceSeen::State::ended;
   CHECK(judge(checks, seen, "source").state == State::ok);
+}
+
+TEST_CASE("source: one that cannot reach its brokers, or finds nothing, does not pass for well",
+          "[health]") {
+  QuickChecks checks{HealthOptions()};
+  Observation seen = well();
+  SourceSeen source = topic(0, 0);
+  source.partitions = 0;
+  source.brokers.up = std::nullopt;
+  seen.sources = {source};
+  CHECK(judge(checks, seen, "source").state == State::no_data);  // It looks for its topics.
+  seen.sources[0].brokers.up = 0;
+  seen.sources[0].brokers.trouble = "Authentication failed";
+  seen.sources[0].brokers.advice = "check the password";
+  seen.sources[0].brokers.trouble_at = seen.now;
+  const CheckResult refused = judge(checks, seen, "source");
+  CHECK(refused.state == State::warning);
+  CHECK(mentions(refused.detail, "Authentication failed"));
+  CHECK(refused.advice == "Check the password");
+  // Still so at the next check.
+  checks.begin_period(seen);
+  seen.now += 5 * kMinute;
+  CHECK(judge(checks, seen, "source").state == State::failing);
+  // It had read all there was, and then they went.
+  seen.sources = {topic(10, 0)};
+  CHECK(judge(checks, seen, "source").state == State::ok);
+  seen.sources[0].brokers.up = 0;
+  CHECK(judge(checks, seen, "source").state == State::failing);
+}
+
+TEST_CASE("sink: what cannot be delivered is known before there is something to deliver",
+          "[health]") {
+  QuickChecks checks{HealthOptions()};
+  Observation seen = well();
+  SinkSeen sink;
+  sink.name = "out";
+  sink.brokers.up = 0;  // Let go for idleness, for all we know.
+  seen.sinks = {sink};
+  CHECK(judge(checks, seen, "sink").state == State::ok);
+  seen.sinks[0].brokers.trouble = "Broker transport failure";
+  seen.sinks[0].brokers.trouble_at = seen.now;
+  CHECK(judge(checks, seen, "sink").state == State::warning);
+  seen.sinks[0].brokers.up = 1;
+  CHECK(judge(checks, seen, "sink").state == State::ok);
 }
 
 TEST_CASE("a look just after the last one counts from the one before", "[health]") {
