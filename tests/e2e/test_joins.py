@@ -6,6 +6,8 @@ What is joined to what is checked in tests/app/joins_test.cpp and tests/window/s
 import json
 import re
 import sqlite3
+import threading
+import time
 
 import pytest
 
@@ -156,3 +158,35 @@ def test_many_pairs_of_one_request(wal):
         peak = int(re.search(r"VmHWM:\s+(\d+) kB", open(f"/proc/{engine.process.pid}/status").read())[1])
         assert peak < 400_000
         assert engine.stop() == 0
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9])
+def test_what_leaves_a_join_in_a_batch_that_is_lost_counts_once(seconds):
+    """Killed while a batch is being joined, piece by piece, before it is in the log; then it is sent again."""
+    with Streamobs(CONFIG + '[wal]\ncheckpoint_every = "1h"\n') as engine:
+        # They leave with the first row of the batch that follows.
+        send(engine, "asked", *(asked(0, f"lone{i}") for i in range(500)))
+        send(engine, "asked", *(asked(240, "k", "a" * 20) for _ in range(100)))
+        body = "\n".join(answered(250, "k") for _ in range(20_000)).encode()
+        headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "once"}
+
+        def answer():
+            try:
+                return engine.request("POST", "/v1/events/answered", body, headers).status
+            except OSError:
+                return None
+        sender = threading.Thread(target=answer)
+        sender.start()
+        time.sleep(seconds)  # Wherever that is.
+        engine.process.kill()
+        engine.process.wait()
+        sender.join()
+        engine.start()
+        assert answer() == 200
+
+        def letters():
+            return dict(engine.database().execute("SELECT reason, sum(count) FROM dead_letter_count GROUP BY 1"))
+        engine.wait(lambda: letters().get("unmatched", 0) >= 500, "the letters")
+        engine.wait(lambda: sum(r["calls"] for r in engine.windows("per_minute")) == 2_000_000, "the rows")
+        assert engine.stop() == 0
+        assert letters() == {"unmatched": 500}
