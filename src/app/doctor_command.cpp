@@ -204,7 +204,8 @@ void print(const health::Report& report, const std::string& whose) {
     fmt::print("{}\n", line);
     if (bad && !check.advice.empty()) fmt::print("{:>9}→ {}\n", "", shown(check.advice));
   }
-  std::string summary = "all is well";
+  std::string summary =
+      report.state == State::no_data ? "nothing could be judged yet" : "all is well";
   if (failing != 0 || warning != 0) {
     summary = fmt::format("{} failing, {} with a warning", failing, warning);
   }

@@ -121,10 +121,10 @@ health::Report check_offline(const std::string& data_dir, const health::HealthOp
   report.checks = std::move(known);
   if (!exists(data_dir)) {
     // Not made by looking for it.
-    report.checks.push_back(
-        result_of("data_dir", State::no_data,
-                  fmt::format("there is no {}; the first start makes it", data_dir),
-                  "--config or --data-dir say where the data of the engine is"));
+    report.checks.push_back(result_of(
+        "data_dir", State::warning, fmt::format("there is no {}: nothing was looked at", data_dir),
+        "--config or --data-dir say where the data of the engine is; its first start makes "
+        "it"));
   } else {
     report.checks.push_back(check_data_dir(data_dir));
     report.checks.push_back(

@@ -4,7 +4,7 @@
 // librdkafka joined to the event loop by an eventfd: take() and serve() never block, wait() is a
 // coroutine. What blocks says so, and belongs on the blocking pool. No thread of ours. The handlers
 // are called within serve(). Lives as long as its source runs; one strand, and while a blocking
-// call is under way nobody else touches it.
+// call is under way nobody else touches it, but for ends(), which needs nothing of its own.
 #pragma once
 
 #include <array>

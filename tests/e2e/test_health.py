@@ -239,8 +239,8 @@ def test_doctor_without_an_engine_looks_at_what_it_has_left(tmp_path):
 
 
 def test_doctor_says_what_is_wrong_with_what_it_was_told(tmp_path):
-    missing = doctor("--offline", "--data-dir", tmp_path / "none").stdout
-    assert "no data  data_dir" in missing and not (tmp_path / "none").exists()
+    missing = doctor("--offline", "--data-dir", tmp_path / "none", code=1).stdout
+    assert "warning  data_dir" in missing and not (tmp_path / "none").exists()
     assert "no answer" in doctor("--target", "http://127.0.0.1:9", code=75).stderr
     bad = tmp_path / "bad.toml"
     bad.write_text("[stream.s]\n")
