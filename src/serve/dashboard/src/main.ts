@@ -224,10 +224,7 @@ class App {
       // Nothing that new. After a replay of old files the newest data are what there is to see.
       rows = await this.api_.window_rows(window, bounds);
     }
-    store.add(rows, new Set());
-    const truncated = rows.length >= kRowsPerLoad;
-    if (truncated) store.complete_from = Math.max(store.complete_from, store.oldest_start + 1);
-    return truncated;
+    return store.load(rows, kRowsPerLoad);
   }
 
   /** The engine's own sums over all groups of the newest closed windows; null: it has none. */

@@ -207,6 +207,42 @@ test("a store says from when on it is whole", () => {
     assert.equal([...store.groups.values()].filter((group) => group.rows.has(start)).length, 2);
 });
 
+test("totals of a range are not made from the windows that there is room for", () => {
+  const windows = 40;
+  const all = Array.from({ length: 100 }, (_, m) => row(m, true, { k: "a", n: 1 }));
+  const about = info(["k"], { n: "int" });
+  const loaded = (rows: WindowRow[], limit = 1000): WindowStore => {
+    const made = new WindowStore(about, 1000, windows);
+    made.load(rows, limit);
+    return made;
+  };
+  const sum = (store: WindowStore, from: number): [boolean, number | null] => {
+    const period = period_of(store, view(from, 100))!;
+    return [period.one_window, total(store, 0, period)];
+  };
+  // As many windows as an answer may have: older ones may be missing, but of these none is cut.
+  const full = loaded(all.slice(-windows));
+  assert.deepEqual(sum(full, 0), [true, 1], "the newest window speaks");
+  assert.deepEqual(sum(full, 60), [false, 40]);
+  assert.equal(stack_of(full, shape_of(full, [0])!, 0).starts.length, 40);
+  // Fewer: that is all there is in the range.
+  assert.deepEqual(sum(loaded(all.slice(-39)), 0), [false, 39]);
+  // As many rows as it may have: the oldest window may lack some.
+  const cut = loaded(all.slice(-10), 10);
+  assert.deepEqual([sum(cut, 90), sum(cut, 91)], [
+    [true, 1],
+    [false, 9],
+  ]);
+  // Windows that have left since.
+  const live = loaded(all.slice(50, 85));
+  for (const each of all.slice(85)) live.add([each], new Set());
+  assert.equal(live.row_count, windows);
+  assert.deepEqual([sum(live, 50), sum(live, 60)], [
+    [true, 1],
+    [false, 40],
+  ]);
+});
+
 test("levels have their order whatever they are called, everything else goes by name", () => {
   assert.equal(level_of("WARNING"), "warn");
   assert.equal(level_of("fatal"), "critical");
