@@ -532,6 +532,29 @@ if (mocked) {
     }
   });
 
+  test("the badge is of now, whatever else cannot be had", async () => {
+    const { url, mock: engine, close } = await mock({ broken: ["dead-letters"] });
+    const page = await open({ url });
+    await page.waitForSelector("#health-badge[data-state=ok]");
+    await page.waitForSelector("#streams tr");
+    engine.options.sick = true;
+    await page.waitForSelector("#health-badge[data-state=failing]", { timeout: 20_000 });
+    engine.options.broken = ["dead-letters", "pipeline", "health"];
+    await page.waitForSelector("#health-badge[data-state=unknown]", { timeout: 20_000 });
+    assert.equal(await page.textContent("#health-badge"), "Health unknown");
+    assert.match(await page.getAttribute("#health-badge", "title"), /^1 check fails at /);
+    assert.match(await page.textContent("#health-when"), /^no word since /);
+    assert.deepEqual(await low_contrast(page), []);
+    engine.options.broken = [];
+    engine.options.sick = false;
+    await page.waitForSelector("#health-badge[data-state=ok]", { timeout: 20_000 });
+    assert.equal(await page.getAttribute("#health-badge", "title"), null);
+    await close();
+    await page.waitForSelector("#health-badge[data-state=unknown]", { timeout: 20_000 });
+    assert.match(await page.textContent("#health-well"), /does not say/);
+    await page.context().close();
+  });
+
   test("an engine without data says what to do", async () => {
     const { url } = await mock({ empty: true });
     const page = await open({ url });

@@ -78,7 +78,9 @@ class App {
     void this.poll();
     this.timers_ = [
       setInterval(() => void this.poll(), kPipelineEveryMs),
-      setInterval(() => this.scheduler_.mark("charts", "incidents", "kpis"), kClockEveryMs),
+      setInterval(() => {
+        this.scheduler_.mark("charts", "incidents", "kpis", "health");
+      }, kClockEveryMs),
     ];
   }
 
@@ -292,27 +294,46 @@ class App {
 
   private async poll(): Promise<void> {
     if (document.hidden) return;
-    try {
-      const pipeline = await this.api_.pipeline();
+    await Promise.all([this.poll_pipeline(), this.poll_details()]);
+  }
+
+  private async poll_pipeline(): Promise<void> {
+    await this.ask("pipeline", this.api_.pipeline(), (pipeline) => {
       this.state_.pipeline = pipeline;
       this.state_.rates.update(pipeline.rows ?? [], performance.now());
       this.scheduler_.mark("pipeline", "rules", "incidents");
-      await this.check_sums();
-      const now = performance.now();
-      if (now < this.details_due_ms_) return;
-      this.details_due_ms_ = now + kDetailsEveryMs;
-      const [letters, streams, health] = await Promise.all([
-        this.api_.dead_letters(20),
-        this.api_.streams(),
-        this.api_.health(),
-      ]);
-      this.state_.health = health;
-      this.state_.letters = letters;
-      this.state_.streams = streams;
-      this.scheduler_.mark("details", "kpis", "connection");
+    });
+    await this.check_sums();
+  }
+
+  /** Each by itself: what the database cannot say at the moment must not hide how the engine is. */
+  private async poll_details(): Promise<void> {
+    const { state_: state, api_: api } = this;
+    const now = performance.now();
+    if (now < this.details_due_ms_) return;
+    this.details_due_ms_ = now + kDetailsEveryMs;
+    await Promise.all([
+      this.ask("dead letters", api.dead_letters(20), (letters) => {
+        state.letters = letters;
+        this.scheduler_.mark("details", "kpis");
+      }),
+      this.ask("streams", api.streams(), (streams) => {
+        state.streams = streams;
+        this.scheduler_.mark("details", "connection");
+      }),
+      this.ask("health", api.health().catch(() => null), (health) => {
+        state.take_health(health);
+        this.scheduler_.mark("health");
+      }),
+    ]);
+  }
+
+  /** Failures are only noted: the connection's state says the same, and the next round tries again. */
+  private async ask<T>(name: string, answer: Promise<T>, take: (answer: T) => void): Promise<void> {
+    try {
+      take(await answer);
     } catch (error) {
-      // The connection's state says the same to the reader; the next round tries again.
-      console.info("pipeline:", error instanceof Error ? error.message : error);
+      console.info(`${name}:`, error instanceof Error ? error.message : error);
     }
   }
 
