@@ -1,6 +1,6 @@
 // The page: loads what was, follows what is, and says which parts have to be drawn again.
 
-import { Api } from "./api";
+import { Api, is_refusal } from "./api";
 import { ask_token } from "./token";
 import { LiveClient, type LiveState } from "./live";
 import { trend_ms } from "./overview";
@@ -39,6 +39,7 @@ class App {
   private retry_timer_ = 0;
   private paused_ = false;
   private details_due_ms_ = 0;
+  private summing_ = false;
 
   constructor() {
     this.page_ = new Page(this.state_, {
@@ -229,22 +230,26 @@ class App {
     return store.load(rows, kRowsPerLoad);
   }
 
-  /** The engine's own sums over all groups of the newest closed windows; null: it has none. */
+  /** The engine's own sums over all groups of the newest closed windows; null: it has none, ever. */
   private async load_sums(store: WindowStore): Promise<WindowRow[] | null> {
     if (store.info.gap !== null) return null; // Sessions of different keys are never the same window.
     const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
     return this.api_.window_rows(store.info.window, parameters).catch((error: unknown) => {
-      // The page then goes by what the metrics are called.
+      // Until there are some the page goes by what the metrics are called.
       console.info("sums:", error instanceof Error ? error.message : error);
-      return null;
+      return is_refusal(error) ? null : [];
     });
   }
 
   /** Which metrics add up is a guess until windows have closed and the engine has added them up. */
   private async check_sums(): Promise<void> {
     const { store } = this.state_;
-    if (!store?.has_closed || this.state_.sums_checked) return;
-    this.state_.check_sums(store, await this.load_sums(store));
+    if (!store?.has_closed || this.state_.sums_checked || this.summing_) return;
+    // An engine that is slow to answer is not asked again meanwhile.
+    this.summing_ = true;
+    const sums = await this.load_sums(store);
+    this.summing_ = false;
+    this.state_.check_sums(store, sums);
     this.scheduler_.mark("charts");
   }
 

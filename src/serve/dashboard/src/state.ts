@@ -113,7 +113,7 @@ export class State {
     this.fill_selection();
   }
 
-  /** Takes the engine's rows over all groups; none: not closed yet, null: it cannot tell. */
+  /** Takes the engine's rows over all groups; none: to be asked again, null: it cannot tell. */
   check_sums(store: WindowStore, merged: readonly WindowRow[] | null): void {
     if (store !== this.store || merged?.length === 0) return;
     this.adding = adding_metrics(store, merged ?? []);

@@ -1,6 +1,7 @@
 // What a window adds up to, against sums made the long way from the rows themselves.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ApiError, is_refusal } from "../src/api";
 import { is_money, sum_title } from "../src/format";
 import {
   adding_metrics,
@@ -128,6 +129,17 @@ test("a metric that the engine adds up to something else is no sum", () => {
     row(0, false, { orders: 1, visitors: 1 }),
   ];
   assert.deepEqual(adding_metrics(store, silent), [0, 1]);
+});
+
+test("only what cannot be merged at all settles the guess without sums", () => {
+  assert.ok(is_refusal(new ApiError(400, "sessions cannot be merged")));
+  for (const error of [
+    new ApiError(503, "it would take more than 5 s"),
+    new ApiError(404, "no such window"),
+    new TypeError("Failed to fetch"),
+    new DOMException("signal timed out", "TimeoutError"),
+  ])
+    assert.ok(!is_refusal(error), error.message);
 });
 
 test("what is shown follows from keys and metrics", () => {
