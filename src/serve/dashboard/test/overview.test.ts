@@ -18,7 +18,7 @@ import {
   trend_ms,
   type Period,
 } from "../src/overview";
-import { WindowStore } from "../src/store";
+import { kOverflow, WindowStore } from "../src/store";
 import type { WindowInfo, WindowRow } from "../src/types";
 
 const kMinute = 60_000;
@@ -280,9 +280,45 @@ test("a kind of message is one bar, wherever it came from", () => {
     kind("a", "2", "timed out", 9),
   ]);
   assert.deepEqual(bars_of(store, 0, newest_window(store)!), [
-    { label: "timed out", about: "a · 2", value: 9 },
-    { label: "refused", about: "a · 1, b · 1", value: 7 },
+    { id: "text timed out", label: "timed out", about: "a · 2", value: 9 },
+    { id: "text refused", label: "refused", about: "a · 1, b · 1", value: 7 },
   ]);
+});
+
+test("keys may be called like what the page calls the rest", () => {
+  const own = ["others", null, "(none)", "", "(empty)", kOverflow, "all other keys"];
+  const rest = Array.from({ length: 20 }, (_, at) => `k${at}`);
+  // The named ones weigh most, so that each has a place and only k… are left for "others".
+  const heavy = [...own, ...rest].map((key, at) => ({ key, n: 1000 - at }));
+  const rows = heavy.flatMap(({ key, n }) =>
+    ["a", "b"].map((service): WindowRow => ({ ...row(0, true, { service, n }), key })),
+  );
+  const breakdown = "matrix" as const;
+  const shape = { adding: [0], primary: 0, breakdown, row_key: 0, column_key: 1 };
+  const two = filled(info(["service", "key"], { n: "int" }), rows);
+  const matrix = matrix_of(two, { ...shape, stack_key: 1 }, 0, newest_window(two)!);
+  const left = heavy.slice(8).reduce((sum, { n }) => sum + n, 0);
+  const shown = [...heavy.slice(0, 8).map(({ n }) => n), left].sort((a, b) => a - b);
+  const sorted = (values: readonly (number | null)[]) => values.map(Number).sort((a, b) => a - b);
+  for (const line of matrix.rows) assert.deepEqual(sorted(line.cells), shown);
+  assert.equal(matrix.columns.filter((name) => name === "others").length, 2);
+  assert.equal(matrix.rows[0]!.cells.at(-1), left, "the rest comes last");
+  const stack = stack_of(two, { ...shape, stack_key: 1 }, 0);
+  const parts = stack.series.map((each) => each.values[0]!);
+  assert.deepEqual(sorted(parts), sorted(shown.map((n) => 2 * n)));
+  assert.equal(stack.series.at(-1)!.id, null);
+
+  const single = filled(
+    info(["key"], { n: "int" }),
+    rows.filter((each) => each["service"] === "a"),
+  );
+  const bars = bars_of(single, 0, newest_window(single)!);
+  const values = bars.map((bar) => bar.value);
+  assert.deepEqual(values.slice(0, 10), heavy.slice(0, 10).map(({ n }) => n));
+  assert.equal(new Set(bars.map((bar) => bar.id)).size, 11);
+  const of_stack = stack_of(single, { ...shape, stack_key: 0 }, 0).series;
+  for (const bar of bars.slice(0, 8))
+    assert.equal(of_stack.find((each) => each.id === bar.id)!.values[0], bar.value);
 });
 
 test("totals, bars, matrix and stack are the sums of the rows, whatever the rows", () => {
