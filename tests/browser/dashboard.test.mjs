@@ -532,6 +532,51 @@ if (mocked) {
     }
   });
 
+  test("the badge is of now, whatever else cannot be had", async () => {
+    const { url, mock: engine, close } = await mock({ broken: ["dead-letters"] });
+    const page = await open({ url });
+    await page.waitForSelector("#health-badge[data-state=ok]");
+    await page.waitForSelector("#streams tr");
+    engine.options.sick = true;
+    await page.waitForSelector("#health-badge[data-state=failing]", { timeout: 20_000 });
+    engine.options.broken = ["dead-letters", "pipeline", "health"];
+    await page.waitForSelector("#health-badge[data-state=unknown]", { timeout: 20_000 });
+    assert.equal(await page.textContent("#health-badge"), "Health unknown");
+    assert.match(await page.getAttribute("#health-badge", "title"), /^1 check fails at /);
+    assert.match(await page.textContent("#health-when"), /^no word since /);
+    assert.deepEqual(await low_contrast(page), []);
+    engine.options.broken = [];
+    engine.options.sick = false;
+    await page.waitForSelector("#health-badge[data-state=ok]", { timeout: 20_000 });
+    assert.equal(await page.getAttribute("#health-badge", "title"), null);
+    await close();
+    await page.waitForSelector("#health-badge[data-state=unknown]", { timeout: 20_000 });
+    assert.match(await page.textContent("#health-well"), /does not say/);
+    await page.context().close();
+  });
+
+  test("a failure does not settle what adds up", async () => {
+    const { url, mock: engine } = await mock({ broken: ["sums"] });
+    // Nobody could tell from the name that these do not add up.
+    const merged = engine.merged.bind(engine);
+    engine.merged = (name, rows) =>
+      merged(name, rows).map((row) => ({ ...row, received_bytes: 1 }));
+    const page = await open({ url: `${url}#window=endpoint_cost` });
+    let asked = 0;
+    page.on("request", (request) => (asked += /[?&]by=/.test(request.url()) ? 1 : 0));
+    const figure = page.locator('#overview [data-kpi="total-received_bytes"]');
+    await figure.waitFor();
+    await page.waitForTimeout(4_000);
+    assert.ok(await figure.isVisible());
+    assert.ok(asked > 0, "it goes on asking");
+    engine.options.broken = [];
+    await figure.waitFor({ state: "detached", timeout: 10_000 });
+    const settled = asked;
+    await page.waitForTimeout(7_000);
+    assert.equal(asked, settled, "answered once and for all");
+    await page.context().close();
+  });
+
   test("an engine without data says what to do", async () => {
     const { url } = await mock({ empty: true });
     const page = await open({ url });

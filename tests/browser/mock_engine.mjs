@@ -36,6 +36,8 @@ export class MockEngine {
         stream: "requests",
         size: this.size_text(),
         size_seconds: options.window_s,
+        hop: null,
+        gap: null,
         allowed_lateness: "10s",
         emit_every: "2s",
         keys: [{ name: "service", type: "string" }],
@@ -54,6 +56,8 @@ export class MockEngine {
         stream: "requests",
         size: this.size_text(),
         size_seconds: options.window_s,
+        hop: null,
+        gap: null,
         allowed_lateness: "10s",
         emit_every: null,
         keys: [
@@ -148,7 +152,9 @@ export class MockEngine {
   }
 
   window_rows(name, query) {
-    const limit = Number(query.get("limit") ?? 1000);
+    // Of merged rows there are never more than windows.
+    const merge = query.get("by") === "";
+    const limit = merge ? Infinity : Number(query.get("limit") ?? 1000);
     const windows = Number(query.get("windows") ?? 1e9);
     const newest = this.align(this.now());
     const from = query.has("from") ? Date.parse(query.get("from")) : newest - 86_400_000;
@@ -168,7 +174,7 @@ export class MockEngine {
       if (found.length > 0) ++seen;
       rows.push(...found);
     }
-    return query.get("by") === "" ? this.merged(name, rows) : rows.slice(0, limit);
+    return merge ? this.merged(name, rows) : rows.slice(0, limit);
   }
 
   /** One row for each closed window, over all its groups: of what adds up; the rest is not made up. */

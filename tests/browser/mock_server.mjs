@@ -79,6 +79,7 @@ export async function start_mock(dir, options = {}) {
     past: false,
     kafka: false,
     sick: false,
+    broken: [], // What is answered with 503; "sums": windows merged over their groups.
     token: "",
     port: 0,
     ...options,
@@ -96,6 +97,15 @@ export async function start_mock(dir, options = {}) {
       });
     }
     const name = decodeURIComponent(url.pathname.slice("/api/v1/".length));
+    const sums = name.startsWith("windows/") && query.has("by");
+    if (mock.options.broken.includes(sums ? "sums" : name)) {
+      return json(response, 503, {
+        type: "about:blank",
+        title: "Service Unavailable",
+        status: 503,
+        detail: "the database does not answer",
+      });
+    }
     const by_status = (incident) => !query.has("status") || query.get("status") === incident.status;
     if (name === "windows") return json(response, 200, { rows: mock.windows });
     if (name.startsWith("windows/")) {

@@ -57,6 +57,28 @@ export function health_text(report: HealthReport): string {
   return report.state === "ok" ? "Healthy" : "";
 }
 
+export interface Badge {
+  text: string; ///< Empty: there is nothing to say yet.
+  state: CheckState | "unknown";
+  about: string;
+}
+
+/** What was well once is not said of now: `stale` since the report of `at`, if there was any. */
+export function health_badge(
+  report: HealthReport | null,
+  stale: boolean,
+  at: number,
+  now: number,
+): Badge {
+  if (stale) {
+    const last = report ? health_text(report) : "";
+    const about = last === "" ? "" : `${last} at ${format_time(at, now)}`;
+    return { text: "Health unknown", state: "unknown", about };
+  }
+  if (!report) return { text: "", state: "no_data", about: "" };
+  return { text: health_text(report), state: report.state, about: "" };
+}
+
 /** 0.0314 → "3.1 %". */
 export function share_text(share: number): string {
   const percent = share * 100;
@@ -85,31 +107,43 @@ function show_time(element: HTMLTimeElement, iso: string | null, now: number): v
   set_time(element, known ? format_time(at, now) : "", known ? format_utc(at) : "", iso ?? "");
 }
 
-export function show_health(report: HealthReport, now: number): void {
+export function show_health(
+  report: HealthReport | null,
+  stale: boolean,
+  at: number,
+  now: number,
+): void {
   const badge = by_id("health-badge");
-  const text = health_text(report);
+  const { text, state, about } = health_badge(report, stale, at, now);
   badge.hidden = text === "";
   set_text(badge, text);
-  set_attribute(badge, "data-state", report.state);
+  set_attribute(badge, "data-state", state);
+  set_attribute(badge, "title", about || null);
 
-  const bad = report.rows.filter(is_bad);
+  const rows = report?.rows ?? [];
+  const bad = rows.filter(is_bad);
   show_bad(by_id("health-bad"), bad, now);
-  const judged = report.rows.filter((check) => check.state !== "no_data").length;
   const well = by_id("health-well");
   well.hidden = bad.length > 0;
-  set_text(
-    well,
-    judged === 0 ? "Nothing has been checked yet." : `All is well: ${plural(judged, "check")}.`,
-  );
-  set_text(by_id("health-when"), when_text(report, now));
-  show_all(by_id("health-checks"), report.rows, now);
-  set_text(by_id("health-all-title"), `All checks (${report.rows.length})`);
+  set_text(well, stale ? "The engine does not say how it is." : well_text(rows));
+  set_text(by_id("health-when"), report ? when_text(report, stale ? at : null, now) : "");
+  if (!report) return;
+  show_all(by_id("health-checks"), rows, now);
+  set_text(by_id("health-all-title"), `All checks (${rows.length})`);
   show_quality(by_id("quality"), report.quality);
   by_id("quality-box").hidden = report.quality.every((stream) => stream.events === 0);
 }
 
-function when_text(report: HealthReport, now: number): string {
+function well_text(rows: readonly CheckResult[]): string {
+  const judged = rows.filter((check) => check.state !== "no_data").length;
+  return judged === 0
+    ? "Nothing has been checked yet."
+    : `All is well: ${plural(judged, "check")}.`;
+}
+
+function when_text(report: HealthReport, silent_since: number | null, now: number): string {
   const parts: string[] = [];
+  if (silent_since !== null) parts.push(`no word since ${format_time(silent_since, now)}`);
   if (report.quick_at) parts.push(`looked at ${format_time(parse_time(report.quick_at), now)}`);
   if (report.deep_at)
     parts.push(`data and database at ${format_time(parse_time(report.deep_at), now)}`);

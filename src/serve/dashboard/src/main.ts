@@ -1,6 +1,6 @@
 // The page: loads what was, follows what is, and says which parts have to be drawn again.
 
-import { Api } from "./api";
+import { Api, is_refusal } from "./api";
 import { ask_token } from "./token";
 import { LiveClient, type LiveState } from "./live";
 import { trend_ms } from "./overview";
@@ -39,6 +39,7 @@ class App {
   private retry_timer_ = 0;
   private paused_ = false;
   private details_due_ms_ = 0;
+  private summing_ = false;
 
   constructor() {
     this.page_ = new Page(this.state_, {
@@ -78,7 +79,9 @@ class App {
     void this.poll();
     this.timers_ = [
       setInterval(() => void this.poll(), kPipelineEveryMs),
-      setInterval(() => this.scheduler_.mark("charts", "incidents", "kpis"), kClockEveryMs),
+      setInterval(() => {
+        this.scheduler_.mark("charts", "incidents", "kpis", "health");
+      }, kClockEveryMs),
     ];
   }
 
@@ -224,28 +227,29 @@ class App {
       // Nothing that new. After a replay of old files the newest data are what there is to see.
       rows = await this.api_.window_rows(window, bounds);
     }
-    store.add(rows, new Set());
-    const truncated = rows.length >= kRowsPerLoad;
-    if (truncated) store.complete_from = Math.max(store.complete_from, store.oldest_start + 1);
-    return truncated;
+    return store.load(rows, kRowsPerLoad);
   }
 
-  /** The engine's own sums over all groups of the newest closed windows; null: it has none. */
+  /** The engine's own sums over all groups of the newest closed windows; null: it has none, ever. */
   private async load_sums(store: WindowStore): Promise<WindowRow[] | null> {
     if (store.info.gap !== null) return null; // Sessions of different keys are never the same window.
     const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
     return this.api_.window_rows(store.info.window, parameters).catch((error: unknown) => {
-      // The page then goes by what the metrics are called.
+      // Until there are some the page goes by what the metrics are called.
       console.info("sums:", error instanceof Error ? error.message : error);
-      return null;
+      return is_refusal(error) ? null : [];
     });
   }
 
   /** Which metrics add up is a guess until windows have closed and the engine has added them up. */
   private async check_sums(): Promise<void> {
     const { store } = this.state_;
-    if (!store?.has_closed || this.state_.sums_checked) return;
-    this.state_.check_sums(store, await this.load_sums(store));
+    if (!store?.has_closed || this.state_.sums_checked || this.summing_) return;
+    // An engine that is slow to answer is not asked again meanwhile.
+    this.summing_ = true;
+    const sums = await this.load_sums(store);
+    this.summing_ = false;
+    this.state_.check_sums(store, sums);
     this.scheduler_.mark("charts");
   }
 
@@ -295,27 +299,46 @@ class App {
 
   private async poll(): Promise<void> {
     if (document.hidden) return;
-    try {
-      const pipeline = await this.api_.pipeline();
+    await Promise.all([this.poll_pipeline(), this.poll_details()]);
+  }
+
+  private async poll_pipeline(): Promise<void> {
+    await this.ask("pipeline", this.api_.pipeline(), (pipeline) => {
       this.state_.pipeline = pipeline;
       this.state_.rates.update(pipeline.rows ?? [], performance.now());
       this.scheduler_.mark("pipeline", "rules", "incidents");
-      await this.check_sums();
-      const now = performance.now();
-      if (now < this.details_due_ms_) return;
-      this.details_due_ms_ = now + kDetailsEveryMs;
-      const [letters, streams, health] = await Promise.all([
-        this.api_.dead_letters(20),
-        this.api_.streams(),
-        this.api_.health(),
-      ]);
-      this.state_.health = health;
-      this.state_.letters = letters;
-      this.state_.streams = streams;
-      this.scheduler_.mark("details", "kpis", "connection");
+    });
+    await this.check_sums();
+  }
+
+  /** Each by itself: what the database cannot say at the moment must not hide how the engine is. */
+  private async poll_details(): Promise<void> {
+    const { state_: state, api_: api } = this;
+    const now = performance.now();
+    if (now < this.details_due_ms_) return;
+    this.details_due_ms_ = now + kDetailsEveryMs;
+    await Promise.all([
+      this.ask("dead letters", api.dead_letters(20), (letters) => {
+        state.letters = letters;
+        this.scheduler_.mark("details", "kpis");
+      }),
+      this.ask("streams", api.streams(), (streams) => {
+        state.streams = streams;
+        this.scheduler_.mark("details", "connection");
+      }),
+      this.ask("health", api.health().catch(() => null), (health) => {
+        state.take_health(health);
+        this.scheduler_.mark("health");
+      }),
+    ]);
+  }
+
+  /** Failures are only noted: the connection's state says the same, and the next round tries again. */
+  private async ask<T>(name: string, answer: Promise<T>, take: (answer: T) => void): Promise<void> {
+    try {
+      take(await answer);
     } catch (error) {
-      // The connection's state says the same to the reader; the next round tries again.
-      console.info("pipeline:", error instanceof Error ? error.message : error);
+      console.info(`${name}:`, error instanceof Error ? error.message : error);
     }
   }
 

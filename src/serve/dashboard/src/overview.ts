@@ -2,7 +2,7 @@
 // clock. All of it follows from the window's keys and metrics, none from what the window is called.
 
 import { is_money, parse_time } from "./format";
-import { kOverflow, type Group, type Row, type WindowStore } from "./store";
+import { group_id, group_label, type Group, type Row, type WindowStore } from "./store";
 import type { Scalar, WindowInfo, WindowRow } from "./types";
 import type { View } from "./range";
 
@@ -201,6 +201,7 @@ export function total(store: WindowStore, metric: number, period: Period): numbe
 }
 
 export interface Bar {
+  id: string | null; ///< Of the part it is, which its label need not tell apart; null: all others.
   label: string;
   about: string; ///< The groups it is of, where the label is a text.
   value: number | null;
@@ -208,7 +209,7 @@ export interface Bar {
 
 /** The groups with the most of a metric, those of one text together, and what all others have. */
 export function bars_of(store: WindowStore, metric: number, period: Period): Bar[] {
-  const found = new Map<string, { value: number | null; groups: string[] }>();
+  const found = new Map<string, { label: string; value: number | null; groups: string[] }>();
   for (const group of store.groups.values()) {
     let value: number | null = null;
     let newest: Row | null = null;
@@ -217,15 +218,16 @@ export function bars_of(store: WindowStore, metric: number, period: Period): Bar
       if (!newest || row.start > newest.start) newest = row;
     }
     if (value === null) continue;
-    const label = newest?.text ?? group.label;
-    const bar = found.get(label) ?? { value: null, groups: [] };
+    const text = newest?.text ?? null;
+    const id = text === null ? group.id : `text ${text}`;
+    const bar = found.get(id) ?? { label: text ?? group.label, value: null, groups: [] };
     bar.value = plus(bar.value, value);
     bar.groups.push(group.label);
-    found.set(label, bar);
+    found.set(id, bar);
   }
-  const bars = [...found].map(([label, { value, groups }]) => {
+  const bars: Bar[] = [...found].map(([id, { label, value, groups }]) => {
     const about = groups.sort().join(", ");
-    return { label, about: about === label ? "" : about, value };
+    return { id, label, about: about === label ? "" : about, value };
   });
   // By name while all fit: bars that change places cannot be followed. A list of texts is a ranking.
   const ranked = bars.length > kBarsMax || store.text_metric !== null;
@@ -234,7 +236,7 @@ export function bars_of(store: WindowStore, metric: number, period: Period): Bar
   const rest = bars.splice(kBarsMax);
   if (rest.length > 0) {
     const sum = rest.reduce<number | null>((so_far, bar) => plus(so_far, bar.value), null);
-    bars.push({ label: `${rest.length} ${kOthers}`, about: "", value: sum });
+    bars.push({ id: null, label: `${rest.length} ${kOthers}`, about: "", value: sum });
   }
   return bars;
 }
@@ -255,12 +257,12 @@ export function matrix_of(
   period: Period,
 ): Matrix {
   const adds = shape.adding.includes(metric);
-  const cells = new Map<string, Map<string, number | null>>();
-  const weight = { rows: new Map<string, number>(), columns: new Map<string, number>() };
+  const cells: Cell[] = [];
+  const weight = { rows: new Weights(), columns: new Weights() };
   const volume = adds ? metric : shape.primary;
   for (const group of store.groups.values()) {
-    const row = value_label(group.keys[shape.row_key]);
-    const column = value_label(group.keys[shape.column_key]);
+    const row = group.keys[shape.row_key] ?? null;
+    const column = group.keys[shape.column_key] ?? null;
     let value: number | null = null;
     let volume_sum = 0;
     let seen = false;
@@ -270,32 +272,39 @@ export function matrix_of(
       volume_sum += Math.abs(each.values[volume] ?? 0);
     }
     if (!seen) continue;
-    const line = cells.get(row) ?? new Map<string, number | null>();
-    cells.set(row, line);
-    line.set(column, plus(line.get(column) ?? null, value));
-    weight.rows.set(row, (weight.rows.get(row) ?? 0) + volume_sum);
-    weight.columns.set(column, (weight.columns.get(column) ?? 0) + volume_sum);
+    cells.push({
+      row: weight.rows.add(row, volume_sum),
+      column: weight.columns.add(column, volume_sum),
+      value,
+    });
   }
-  const rows = pick(weight.rows, kMatrixRows);
-  const columns = pick(weight.columns, kMatrixColumns);
+  const rows = weight.rows.pick(kMatrixRows);
+  const columns = weight.columns.pick(kMatrixColumns);
   return lay_out(cells, rows, columns, adds);
 }
 
-function lay_out(
-  cells: ReadonlyMap<string, ReadonlyMap<string, number | null>>,
-  rows: Picked,
-  columns: Picked,
-  adds: boolean,
-): Matrix {
-  const column_names = [...columns.kept, ...(columns.rest.size > 0 && adds ? [kOthers] : [])];
-  const row_names = [...rows.kept, ...(rows.rest.size > 0 && adds ? [kOthers] : [])];
-  const place = (names: readonly string[], name: string): number => {
-    const at = names.indexOf(name);
-    return at >= 0 ? at : adds ? names.indexOf(kOthers) : -1;
-  };
+/** Where it goes is said by ids: what two keys are called may be the same, or be "others". */
+interface Cell {
+  row: string;
+  column: string;
+  value: number | null;
+}
+
+function lay_out(cells: readonly Cell[], rows: Picked, columns: Picked, adds: boolean): Matrix {
+  const names = ({ kept, rest }: Picked): string[] => [
+    ...kept.map((part) => part.label),
+    ...(rest.length > 0 && adds ? [kOthers] : []),
+  ];
+  const places = ({ kept, rest }: Picked): Map<string, number> =>
+    new Map([
+      ...kept.map((part, at) => [part.id, at] as const),
+      ...(adds ? rest : []).map((part) => [part.id, kept.length] as const),
+    ]);
+  const column_names = names(columns);
+  const [row_places, column_places] = [places(rows), places(columns)];
   const matrix: Matrix = {
     columns: column_names,
-    rows: row_names.map((label) => ({
+    rows: names(rows).map((label) => ({
       label,
       cells: column_names.map(() => null),
       total: null,
@@ -304,37 +313,59 @@ function lay_out(
     total: null,
     left_out: 0,
   };
-  for (const [row, line] of cells) {
-    const r = place(row_names, row);
-    for (const [column, value] of line) {
-      const c = place(column_names, column);
-      if (r < 0 || c < 0) {
-        ++matrix.left_out;
-        continue;
-      }
-      const target = matrix.rows[r]!;
-      target.cells[c] = plus(target.cells[c]!, value);
-      if (!adds) continue;
-      target.total = plus(target.total, value);
-      matrix.totals![c] = plus(matrix.totals![c]!, value);
-      matrix.total = plus(matrix.total, value);
+  for (const { row, column, value } of cells) {
+    const r = row_places.get(row);
+    const c = column_places.get(column);
+    if (r === undefined || c === undefined) {
+      ++matrix.left_out;
+      continue;
     }
+    const target = matrix.rows[r]!;
+    target.cells[c] = plus(target.cells[c]!, value);
+    if (!adds) continue;
+    target.total = plus(target.total, value);
+    matrix.totals![c] = plus(matrix.totals![c]!, value);
+    matrix.total = plus(matrix.total, value);
   }
   return matrix;
 }
 
-interface Picked {
-  kept: string[];
-  rest: Set<string>;
+interface Part {
+  id: string;
+  label: string;
+  weight: number;
 }
 
-/** The `most` heaviest, in the order that people expect. */
-function pick(weights: ReadonlyMap<string, number>, most: number): Picked {
-  const all = [...weights.keys()].sort(
-    (a, b) => weights.get(b)! - weights.get(a)! || by_name(a, b),
-  );
-  const kept = all.slice(0, most).sort(by_name);
-  return { kept, rest: new Set(all.slice(most)) };
+interface Picked {
+  kept: Part[];
+  rest: Part[];
+}
+
+/** The parts that something is made of, and how much of it each has. */
+class Weights {
+  private readonly parts_ = new Map<string, Part>();
+
+  /** Gives the id of that value of a key: the same as that of a group by this key alone. */
+  add(key: Scalar, weight: number): string {
+    return this.add_part(group_id([key]), group_label([key]), weight);
+  }
+
+  add_part(id: string, label: string, weight: number): string {
+    const part = this.parts_.get(id);
+    if (part) part.weight += weight;
+    else this.parts_.set(id, { id, label, weight });
+    return id;
+  }
+
+  /** The `most` heaviest, in the order that people expect. */
+  pick(most: number): Picked {
+    const all = [...this.parts_.values()].sort((a, b) => b.weight - a.weight || by_part(a, b));
+    return { kept: all.slice(0, most).sort(by_part), rest: all.slice(most) };
+  }
+}
+
+function by_part(a: Part, b: Part): number {
+  return by_name(a.label, b.label) || by_name(a.id, b.id);
 }
 
 export interface Stack {
@@ -342,38 +373,44 @@ export interface Stack {
   ends: number[];
   open: boolean[];
   step_ms: number;
-  series: { label: string; level: Level | null; values: (number | null)[] }[];
+  /** As of a bar, an id of null is all others. */
+  series: { id: string | null; label: string; level: Level | null; values: (number | null)[] }[];
 }
 
 /** The newest windows, at most kTrendWindows, and what each part has of a metric. */
 export function stack_of(store: WindowStore, shape: Shape, metric: number): Stack {
   const values_of = new Map<string, Map<number, number | null>>();
-  const weights = new Map<string, number>();
+  const weights = new Weights();
   const windows = new Map<number, { end: number; open: boolean }>();
   const starts = newest_starts(store);
   const first = starts[0] ?? Number.NaN;
   for (const group of store.groups.values()) {
-    const key = shape.stack_key < 0 ? group.label : value_label(group.keys[shape.stack_key]);
-    const values = values_of.get(key) ?? new Map<number, number | null>();
-    values_of.set(key, values);
+    const keys = shape.stack_key < 0 ? group.keys : [group.keys[shape.stack_key] ?? null];
+    const id = group_id(keys);
+    const values = values_of.get(id) ?? new Map<number, number | null>();
+    values_of.set(id, values);
+    const label = group_label(keys);
     for (const row of rows_of(group, first, Number.POSITIVE_INFINITY)) {
       const window = windows.get(row.start) ?? { end: row.end, open: false };
       window.open ||= !row.closed;
       windows.set(row.start, window);
       values.set(row.start, plus(values.get(row.start) ?? null, row.values[metric]));
-      weights.set(key, (weights.get(key) ?? 0) + Math.abs(row.values[metric] ?? 0));
+      weights.add_part(id, label, Math.abs(row.values[metric] ?? 0));
     }
   }
-  const { kept, rest } = pick(weights, kStacksMax);
-  const line = (keys: Iterable<string>): (number | null)[] => {
-    const maps = [...keys].map((key) => values_of.get(key)!);
+  const { kept, rest } = weights.pick(kStacksMax);
+  const line = (parts: readonly Part[]): (number | null)[] => {
+    const maps = parts.map((part) => values_of.get(part.id)!);
     return starts.map((start) =>
       maps.reduce<number | null>((sum, values) => plus(sum, values.get(start)), null),
     );
   };
-  const series = kept.map((key) => ({ label: key, level: level_of(key), values: line([key]) }));
+  const series: Stack["series"] = kept.map((part) => {
+    const { id, label } = part;
+    return { id, label, level: level_of(label), values: line([part]) };
+  });
   if (!series.every((each) => each.level !== null)) for (const each of series) each.level = null;
-  if (rest.size > 0) series.push({ label: kOthers, level: null, values: line(rest) });
+  if (rest.length > 0) series.push({ id: null, label: kOthers, level: null, values: line(rest) });
   return {
     starts,
     ends: starts.map((start) => windows.get(start)!.end),
@@ -412,12 +449,6 @@ function by_name(a: string, b: string): number {
     return level === null ? kLevels.length : kLevels.findIndex(([name]) => name === level);
   };
   return rank(a) - rank(b) || (a < b ? -1 : a > b ? 1 : 0);
-}
-
-function value_label(key: Scalar | undefined): string {
-  if (key == null) return "(none)";
-  if (key === kOverflow) return "all other keys";
-  return key === "" ? "(empty)" : String(key);
 }
 
 /** How far back rows are wanted for the course over time. */

@@ -194,9 +194,9 @@ export class OverviewView {
     set_attribute(this.breakdown_card_, "data-kind", shape.breakdown);
     if (shape.breakdown === "bars") {
       // Of one key each bar has a part in the stack, and its colour.
-      const parts = store.info.keys.length === 1 ? stack.series.map((each) => each.label) : [];
+      const parts = store.info.keys.length === 1 ? stack.series.map((each) => each.id) : [];
       const color = (bar: Bar): string => {
-        const part = parts.indexOf(bar.label);
+        const part = bar.id === null ? -1 : parts.indexOf(bar.id);
         return part < 0 ? "var(--accent)" : part_color(stack, part);
       };
       show_bars(this.breakdown_, bars_of(store, metric, shown), unit, color);
@@ -220,7 +220,7 @@ function show_bars(
   reconcile(
     root.firstElementChild!,
     bars,
-    (bar) => `${bar.label} ${bar.about}`,
+    (bar) => `${bar.id} ${bar.label} ${bar.about}`,
     (bar) =>
       h(
         "li",

@@ -125,6 +125,7 @@ export class Page {
     }
     if (wants("pipeline")) this.draw_pipeline();
     if (wants("details")) this.draw_details();
+    if (wants("health")) this.draw_health();
   }
 
   show_charts(): void {
@@ -431,15 +432,19 @@ export class Page {
   }
 
   private draw_details(): void {
-    const { letters, streams, health } = this.state_;
-    if (!letters) return;
+    const { letters, streams } = this.state_;
     const now = this.state_.now();
-    if (health) show_health(health, now);
     show_streams(by_id("streams"), streams, now);
+    if (!letters) return;
     show_reasons(by_id("reasons"), letters.counts);
     by_id("reasons-empty").hidden = letters.counts.length > 0;
     show_letters(by_id("letters"), letters.rows, now);
     by_id("letters-empty").hidden = letters.rows.length > 0;
+  }
+
+  private draw_health(): void {
+    const { state_: state } = this;
+    show_health(state.health, state.health_stale(), state.health_at, state.now());
   }
 }
 

@@ -25,6 +25,8 @@ import type {
 const kAnomaliesMax = 2_000;
 const kIncidentsMax = 400;
 const kPulses = 60;
+/** A report is asked for every ten seconds; one that is older than this says nothing of now. */
+const kHealthOldMs = 45_000;
 
 export class State {
   connection: LiveState = "connecting";
@@ -43,6 +45,8 @@ export class State {
   letters: DeadLetters | null = null;
   streams: StreamState[] = [];
   health: HealthReport | null = null;
+  health_at = Number.NaN; ///< When that report came.
+  private health_failed_ = false;
   readonly selection = new Selection();
   readonly rates = new StageRates();
   readonly speed = new History(kPulses);
@@ -109,7 +113,7 @@ export class State {
     this.fill_selection();
   }
 
-  /** Takes the engine's rows over all groups; none: not closed yet, null: it cannot tell. */
+  /** Takes the engine's rows over all groups; none: to be asked again, null: it cannot tell. */
   check_sums(store: WindowStore, merged: readonly WindowRow[] | null): void {
     if (store !== this.store || merged?.length === 0) return;
     this.adding = adding_metrics(store, merged ?? []);
@@ -135,6 +139,19 @@ export class State {
     this.pulse = pulse;
     this.speed.push(pulse.events_per_second ?? 0);
     if (pulse.watermark_lag_seconds != null) this.lag.push(pulse.watermark_lag_seconds);
+  }
+
+  /** Null: the engine was asked and did not say. */
+  take_health(report: HealthReport | null): void {
+    this.health_failed_ = report === null;
+    if (!report) return;
+    this.health = report;
+    this.health_at = this.now();
+  }
+
+  /** What is known of the engine's health is of the past, or nothing. */
+  health_stale(): boolean {
+    return this.health_failed_ || this.now() - this.health_at > kHealthOldMs;
   }
 
   anomalies_in_view(): Anomaly[] {

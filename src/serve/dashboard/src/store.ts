@@ -99,6 +99,26 @@ export class WindowStore {
     this.update_step();
   }
 
+  /**
+   * Takes the answer to a request for the newest rows, at most `limit` of them. True when there may
+   * have been more rows than that; then, and when it has all the windows that are kept, older ones
+   * may be missing, and the store is whole only from there on.
+   */
+  load(rows: readonly WindowRow[], limit: number): boolean {
+    this.add(rows, new Set());
+    const starts = new Set(rows.map((row) => parse_time(row["window_start"])));
+    const oldest = [...starts].reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+    const cut = rows.length >= limit;
+    // Rows are cut anywhere, also within a window; windows are cut between them.
+    if (cut) this.whole_from(oldest + 1);
+    else if (starts.size >= this.windows_max_) this.whole_from(oldest);
+    return cut;
+  }
+
+  private whole_from(start: number): void {
+    if (start > this.complete_from) this.complete_from = start;
+  }
+
   private add_row(raw: WindowRow): void {
     const start = parse_time(raw["window_start"]);
     const end = parse_time(raw["window_end"]);
@@ -159,6 +179,7 @@ export class WindowStore {
     const starts = [...this.starts_.keys()].sort((a, b) => a - b);
     const excess = starts.length - this.windows_max_;
     for (const start of starts.splice(0, Math.max(0, excess))) {
+      this.whole_from(start + 1);
       for (const group of [...this.groups.values()]) this.drop(group, start);
     }
     // A tenth more than needed, so that this is not done again with the next row.
@@ -167,7 +188,7 @@ export class WindowStore {
     for (const only_unpinned of [true, false]) {
       for (const start of starts) {
         if (this.row_count <= target) return;
-        this.complete_from = Math.max(this.complete_from, start + 1);
+        this.whole_from(start + 1);
         for (const group of [...this.groups.values()]) {
           if (!only_unpinned || !pinned.has(group.id)) this.drop(group, start);
         }

@@ -1,7 +1,15 @@
 // What is said of the engine's checks.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { check_name, health_text, sentence, share_text, usual_text } from "../src/health";
+import {
+  check_name,
+  health_badge,
+  health_text,
+  sentence,
+  share_text,
+  usual_text,
+} from "../src/health";
+import { State } from "../src/state";
 import type { CheckResult, CheckState, HealthReport } from "../src/types";
 
 const check = (name: string, of: string, state: CheckState): CheckResult => ({
@@ -32,6 +40,29 @@ test("the badge says the worst there is", () => {
   assert.equal(health_text(report("ok", "no_data")), "Healthy");
   assert.equal(health_text(report("no_data")), "");
   assert.equal(health_text(report()), "");
+});
+
+test("nothing is said to be well that has not been asked lately", () => {
+  let now = Date.UTC(2026, 0, 9, 12);
+  const state = new State(() => now);
+  const badge = () => health_badge(state.health, state.health_stale(), state.health_at, now);
+  assert.equal(badge().text, "", "not asked yet");
+  state.take_health(null);
+  assert.equal(badge().text, "Health unknown");
+  assert.equal(badge().about, "");
+  state.take_health(report("ok"));
+  assert.deepEqual(badge(), { text: "Healthy", state: "ok", about: "" });
+  now += 10_000;
+  state.take_health(null);
+  assert.equal(badge().text, "Health unknown");
+  assert.equal(badge().state, "unknown");
+  assert.match(badge().about, /^Healthy at /);
+  state.take_health(report("failing"));
+  assert.equal(badge().text, "1 check fails");
+  now += 40_000;
+  assert.equal(badge().state, "failing", "a round or two may be late");
+  now += 20_000;
+  assert.equal(badge().text, "Health unknown", "nobody has answered at all");
 });
 
 test("checks have names for people, unknown ones their own", () => {

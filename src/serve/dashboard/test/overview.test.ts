@@ -1,6 +1,7 @@
 // What a window adds up to, against sums made the long way from the rows themselves.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ApiError, is_refusal } from "../src/api";
 import { is_money, sum_title } from "../src/format";
 import {
   adding_metrics,
@@ -17,7 +18,7 @@ import {
   trend_ms,
   type Period,
 } from "../src/overview";
-import { WindowStore } from "../src/store";
+import { kOverflow, WindowStore } from "../src/store";
 import type { WindowInfo, WindowRow } from "../src/types";
 
 const kMinute = 60_000;
@@ -130,6 +131,17 @@ test("a metric that the engine adds up to something else is no sum", () => {
   assert.deepEqual(adding_metrics(store, silent), [0, 1]);
 });
 
+test("only what cannot be merged at all settles the guess without sums", () => {
+  assert.ok(is_refusal(new ApiError(400, "sessions cannot be merged")));
+  for (const error of [
+    new ApiError(503, "it would take more than 5 s"),
+    new ApiError(404, "no such window"),
+    new TypeError("Failed to fetch"),
+    new DOMException("signal timed out", "TimeoutError"),
+  ])
+    assert.ok(!is_refusal(error), error.message);
+});
+
 test("what is shown follows from keys and metrics", () => {
   const shape = (about: WindowInfo, rows: WindowRow[]) => {
     const store = filled(about, rows);
@@ -207,6 +219,42 @@ test("a store says from when on it is whole", () => {
     assert.equal([...store.groups.values()].filter((group) => group.rows.has(start)).length, 2);
 });
 
+test("totals of a range are not made from the windows that there is room for", () => {
+  const windows = 40;
+  const all = Array.from({ length: 100 }, (_, m) => row(m, true, { k: "a", n: 1 }));
+  const about = info(["k"], { n: "int" });
+  const loaded = (rows: WindowRow[], limit = 1000): WindowStore => {
+    const made = new WindowStore(about, 1000, windows);
+    made.load(rows, limit);
+    return made;
+  };
+  const sum = (store: WindowStore, from: number): [boolean, number | null] => {
+    const period = period_of(store, view(from, 100))!;
+    return [period.one_window, total(store, 0, period)];
+  };
+  // As many windows as an answer may have: older ones may be missing, but of these none is cut.
+  const full = loaded(all.slice(-windows));
+  assert.deepEqual(sum(full, 0), [true, 1], "the newest window speaks");
+  assert.deepEqual(sum(full, 60), [false, 40]);
+  assert.equal(stack_of(full, shape_of(full, [0])!, 0).starts.length, 40);
+  // Fewer: that is all there is in the range.
+  assert.deepEqual(sum(loaded(all.slice(-39)), 0), [false, 39]);
+  // As many rows as it may have: the oldest window may lack some.
+  const cut = loaded(all.slice(-10), 10);
+  assert.deepEqual([sum(cut, 90), sum(cut, 91)], [
+    [true, 1],
+    [false, 9],
+  ]);
+  // Windows that have left since.
+  const live = loaded(all.slice(50, 85));
+  for (const each of all.slice(85)) live.add([each], new Set());
+  assert.equal(live.row_count, windows);
+  assert.deepEqual([sum(live, 50), sum(live, 60)], [
+    [true, 1],
+    [false, 40],
+  ]);
+});
+
 test("levels have their order whatever they are called, everything else goes by name", () => {
   assert.equal(level_of("WARNING"), "warn");
   assert.equal(level_of("fatal"), "critical");
@@ -232,9 +280,45 @@ test("a kind of message is one bar, wherever it came from", () => {
     kind("a", "2", "timed out", 9),
   ]);
   assert.deepEqual(bars_of(store, 0, newest_window(store)!), [
-    { label: "timed out", about: "a · 2", value: 9 },
-    { label: "refused", about: "a · 1, b · 1", value: 7 },
+    { id: "text timed out", label: "timed out", about: "a · 2", value: 9 },
+    { id: "text refused", label: "refused", about: "a · 1, b · 1", value: 7 },
   ]);
+});
+
+test("keys may be called like what the page calls the rest", () => {
+  const own = ["others", null, "(none)", "", "(empty)", kOverflow, "all other keys"];
+  const rest = Array.from({ length: 20 }, (_, at) => `k${at}`);
+  // The named ones weigh most, so that each has a place and only k… are left for "others".
+  const heavy = [...own, ...rest].map((key, at) => ({ key, n: 1000 - at }));
+  const rows = heavy.flatMap(({ key, n }) =>
+    ["a", "b"].map((service): WindowRow => ({ ...row(0, true, { service, n }), key })),
+  );
+  const breakdown = "matrix" as const;
+  const shape = { adding: [0], primary: 0, breakdown, row_key: 0, column_key: 1 };
+  const two = filled(info(["service", "key"], { n: "int" }), rows);
+  const matrix = matrix_of(two, { ...shape, stack_key: 1 }, 0, newest_window(two)!);
+  const left = heavy.slice(8).reduce((sum, { n }) => sum + n, 0);
+  const shown = [...heavy.slice(0, 8).map(({ n }) => n), left].sort((a, b) => a - b);
+  const sorted = (values: readonly (number | null)[]) => values.map(Number).sort((a, b) => a - b);
+  for (const line of matrix.rows) assert.deepEqual(sorted(line.cells), shown);
+  assert.equal(matrix.columns.filter((name) => name === "others").length, 2);
+  assert.equal(matrix.rows[0]!.cells.at(-1), left, "the rest comes last");
+  const stack = stack_of(two, { ...shape, stack_key: 1 }, 0);
+  const parts = stack.series.map((each) => each.values[0]!);
+  assert.deepEqual(sorted(parts), sorted(shown.map((n) => 2 * n)));
+  assert.equal(stack.series.at(-1)!.id, null);
+
+  const single = filled(
+    info(["key"], { n: "int" }),
+    rows.filter((each) => each["service"] === "a"),
+  );
+  const bars = bars_of(single, 0, newest_window(single)!);
+  const values = bars.map((bar) => bar.value);
+  assert.deepEqual(values.slice(0, 10), heavy.slice(0, 10).map(({ n }) => n));
+  assert.equal(new Set(bars.map((bar) => bar.id)).size, 11);
+  const of_stack = stack_of(single, { ...shape, stack_key: 0 }, 0).series;
+  for (const bar of bars.slice(0, 8))
+    assert.equal(of_stack.find((each) => each.id === bar.id)!.values[0], bar.value);
 });
 
 test("totals, bars, matrix and stack are the sums of the rows, whatever the rows", () => {
