@@ -103,9 +103,15 @@ def check_against_truth(engine, broker, preset, truth):
     engine.wait(lambda: counted(engine.closed(window)) == expected, "the windows", 120)
     topic = {"services": "service-metrics", "transactions": "category-sales",
              "metrics": "metrics-aggregated-1m", "llm": "llm.metrics"}[preset]
+    messages = []
+
+    def delivered():  # The API has rows before the store, and so the outbox, does.
+        messages[:] = read_all(broker, topic)
+        return len(messages) >= len(expected)
+    engine.wait(delivered, "the messages", 60)
     engine.wait(lambda: all(s["outbox_rows"] == 0 for s in
                             engine.get("/api/v1/pipeline").json()["sinks"]), "the sinks", 60)
-    messages = read_all(broker, topic)
+    messages[:] = read_all(broker, topic)
     assert len(messages) == len(expected)
     assert counted([value for _, value in messages]) == expected
     for key, value in messages:
