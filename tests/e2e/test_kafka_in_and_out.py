@@ -85,7 +85,7 @@ def config_for(broker, topic, grouped):
     # them then lags behind what the next life has read of the others meanwhile.
     return CONFIG % {"brokers": broker.address, "topic": topic,
                      "source": GROUP % topic if grouped else "",
-                     "lateness": "6h" if grouped else "0s"}
+                     "lateness": "20h" if grouped else "0s"}
 
 
 class Load:
