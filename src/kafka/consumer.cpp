@@ -254,13 +254,11 @@ std::vector<std::optional<std::int64_t>> Consumer::ends(
         RD_KAFKA_OFFSET_END;
   }
   const auto error = rd_kafka_offsets_for_times(client_, list.get(), milliseconds(patience));
-  std::vector<std::optional<std::int64_t>> ends;
-  for (const auto& [name, partition] : partitions) {
-    const rd_kafka_topic_partition_t* const found =
-        rd_kafka_topic_partition_list_find(list.get(), name.c_str(), partition);
-    const bool known = error == RD_KAFKA_RESP_ERR_NO_ERROR && found != nullptr &&
-                       found->err == RD_KAFKA_RESP_ERR_NO_ERROR && found->offset >= 0;
-    ends.push_back(known ? std::optional<std::int64_t>(found->offset) : std::nullopt);
+  std::vector<std::optional<std::int64_t>> ends(partitions.size());
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return ends;
+  for (std::size_t i = 0; i < ends.size(); ++i) {  // The list keeps its order.
+    const rd_kafka_topic_partition_t& found = list->elems[i];
+    if (found.err == RD_KAFKA_RESP_ERR_NO_ERROR && found.offset >= 0) ends[i] = found.offset;
   }
   return ends;
 }

@@ -118,7 +118,6 @@ class KafkaSource final : public Source {
   Steady::time_point ask_held_at_;  ///< The next time.
   Steady::time_point taken_at_;     ///< When something came last.
   Steady::time_point rouse_at_;     ///< Not before.
-  Steady::time_point observe_at_;   ///< Not before, while it waits for messages.
   bool looking_ = true;
   asio::steady_timer* look_timer_ = nullptr;  ///< While it runs.
 };

@@ -80,8 +80,7 @@ class Database {
 
   /// Removes dead letters, and anomalies and incidents, older than their retention, at most 10,000
   /// of each a call and in small steps, and folds the journal into the database as far as readers
-  /// let it. Returns rows removed. Between
-  /// transactions: while one is open it does nothing.
+  /// let it. Returns rows removed. Between transactions: while one is open it does nothing.
   Result<std::uint64_t> maintain(Timestamp now);
   /// Merges windows to hours and days, and removes those that are older than the options say behind
   /// the newest one of theirs: some 5,000 rows a call, in small transactions. True: there is more

@@ -32,8 +32,7 @@ class RecordWriter {
  private:
   Statement anomaly_;
   Statement incident_;
-  Statement
-      old_;  ///< Asks whether there are any: a step that changes nothing still takes the lock.
+  Statement old_;  ///< Asked first: a step that removes nothing takes the lock all the same.
   Statement expire_anomalies_;
   Statement expire_incidents_;
 };
