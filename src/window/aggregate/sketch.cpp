@@ -58,10 +58,16 @@ T* counts_as(std::byte* counts) {
   return reinterpret_cast<T*>(counts);
 }
 
+/// f of the counts as what they are.
+template <class F>
+auto with_counts(const std::byte* counts, std::uint8_t width, F&& f) {
+  if (width == 1) return f(reinterpret_cast<const std::uint8_t*>(counts));
+  if (width == 4) return f(reinterpret_cast<const std::uint32_t*>(counts));
+  return f(reinterpret_cast<const std::uint64_t*>(counts));
+}
+
 std::uint64_t count_at(const std::byte* counts, std::uint8_t width, std::uint32_t i) {
-  if (width == 1) return static_cast<std::uint8_t>(counts[i]);
-  if (width == 4) return reinterpret_cast<const std::uint32_t*>(counts)[i];
-  return reinterpret_cast<const std::uint64_t*>(counts)[i];
+  return with_counts(counts, width, [i](const auto* n) { return std::uint64_t{n[i]}; });
 }
 
 void set_count(std::byte* counts, std::uint8_t width, std::uint32_t i, std::uint64_t n) {
@@ -91,14 +97,20 @@ std::uint64_t BucketStore::at(std::uint32_t i) const {
 }
 
 std::uint64_t BucketStore::total() const {
-  const auto sum = [this](const auto* values) {
+  return with_counts(counts, width, [this](const auto* values) {
     std::uint64_t n = 0;
     for (std::uint32_t i = 0; i < length; ++i) n += values[i];
     return n;
-  };
-  if (width == 1) return sum(counts_as<std::uint8_t>(counts));
-  if (width == 4) return sum(counts_as<std::uint32_t>(counts));
-  return sum(counts_as<std::uint64_t>(counts));
+  });
+}
+
+std::int32_t BucketStore::bucket_at(std::uint64_t rank, std::int32_t top) const {
+  const std::uint32_t at = with_counts(counts, width, [this, rank](const auto* values) {
+    std::uint32_t i = 0;
+    for (std::uint64_t n = values[0]; n <= rank && i + 1 < length; n += values[i]) ++i;
+    return i;
+  });
+  return std::max(base + static_cast<std::int32_t>(at), floor_of(top));
 }
 
 void BucketStore::widen(std::uint8_t width_wanted, Arena& arena) {
@@ -110,13 +122,13 @@ void BucketStore::widen(std::uint8_t width_wanted, Arena& arena) {
   width = width_wanted;
 }
 
-void BucketStore::make_room(std::int32_t bucket, std::int32_t top, Arena& arena) {
+void BucketStore::make_room(std::int32_t first, std::int32_t last, std::int32_t top, Arena& arena) {
   const bool fresh = length == 0;
-  const std::int32_t old_low = fresh ? bucket : base;
-  const std::int32_t old_high = fresh ? bucket : base + length - 1;
+  const std::int32_t old_low = fresh ? first : base;
+  const std::int32_t old_high = fresh ? last : base + length - 1;
   const std::int32_t slack = 4 + length / 4;
-  std::int32_t low = std::min(old_low, bucket);
-  std::int32_t high = std::max(old_high, bucket);
+  std::int32_t low = std::min(old_low, first);
+  std::int32_t high = std::max(old_high, last);
   if (fresh || low < old_low) low -= slack;
   if (fresh || high > old_high) high += slack;
   // Never below the lowest bucket kept; and what lies beyond the greatest value is only slack.
@@ -133,10 +145,12 @@ void BucketStore::make_room(std::int32_t bucket, std::int32_t top, Arena& arena)
   auto* const room =
       static_cast<std::byte*>(arena.allocate_cleared(std::size_t{new_length} * new_width));
   if (!fresh) {
-    const std::int32_t kept_to = std::min(old_high, high);
-    for (std::int32_t b = std::max(old_low, low); b <= kept_to; ++b) {
-      set_count(room, new_width, static_cast<std::uint32_t>(b - low),
-                at(static_cast<std::uint32_t>(b - old_low)));
+    const std::int32_t from = std::max(old_low, low);
+    const std::int32_t kept = std::min(old_high, high) - from + 1;
+    if (kept > 0) {
+      std::memcpy(room + std::size_t{new_width} * static_cast<std::size_t>(from - low),
+                  counts + std::size_t{width} * static_cast<std::size_t>(from - old_low),
+                  std::size_t{width} * static_cast<std::size_t>(kept));
     }
     arena.release(counts, std::size_t{length} * width);
   }
@@ -149,11 +163,50 @@ void BucketStore::make_room(std::int32_t bucket, std::int32_t top, Arena& arena)
 
 void BucketStore::add(std::int32_t bucket, std::uint64_t n, std::int32_t top, Arena& arena) {
   bucket = std::max(bucket, floor_of(top));
-  if (length == 0 || bucket < base || bucket >= base + length) make_room(bucket, top, arena);
+  if (length == 0 || bucket < base || bucket >= base + length) {
+    make_room(bucket, bucket, top, arena);
+  }
   const auto i = static_cast<std::uint32_t>(bucket - base);
   const std::uint64_t sum = at(i) + n;
   if (width_for(sum) > width) widen(width_for(sum), arena);
   set_count(counts, width, i, sum);
+}
+
+void BucketStore::merge(const BucketStore& other, std::int32_t top, Arena& arena) {
+  std::uint32_t begin = 0;  // Without what is only slack.
+  std::uint32_t end = other.length;
+  with_counts(other.counts, other.width, [&](const auto* values) {
+    while (begin < end && values[begin] == 0) ++begin;
+    while (begin < end && values[end - 1] == 0) --end;
+  });
+  if (begin == end) return;
+  const std::int32_t floor = floor_of(top);
+  const std::int32_t first = std::max(other.base + static_cast<std::int32_t>(begin), floor);
+  const std::int32_t last = std::max(other.base + static_cast<std::int32_t>(end) - 1, floor);
+  if (length == 0 || first < base || last >= base + length) make_room(first, last, top, arena);
+  for (; begin < end && other.base + static_cast<std::int32_t>(begin) < floor; ++begin) {
+    add(floor, other.at(begin), top, arena);
+  }
+  auto i = static_cast<std::uint32_t>(other.base + static_cast<std::int32_t>(begin) - base);
+  if (width == 1 && other.width == 1) {
+    // The usual case by far: one pass to see that it fits, one to add.
+    auto* const into = counts_as<std::uint8_t>(counts) + i;
+    const auto* const from = counts_as<std::uint8_t>(other.counts) + begin;
+    const std::uint32_t n = end - begin;
+    unsigned overflowing = 0;
+    for (std::uint32_t k = 0; k < n; ++k) overflowing |= unsigned{into[k]} + unsigned{from[k]};
+    if (overflowing <= 0xff) {
+      for (std::uint32_t k = 0; k < n; ++k) into[k] = static_cast<std::uint8_t>(into[k] + from[k]);
+      return;
+    }
+  }
+  for (; begin < end; ++begin, ++i) {
+    const std::uint64_t n = other.at(begin);
+    if (n == 0) continue;
+    const std::uint64_t sum = at(i) + n;
+    if (width_for(sum) > width) widen(width_for(sum), arena);
+    set_count(counts, width, i, sum);
+  }
 }
 
 BucketStore SketchState::positive() const {
@@ -178,11 +231,15 @@ void SketchState::add_positive(std::int32_t bucket, std::uint64_t n, Arena& aren
   set_positive(store);
 }
 
-void SketchState::add_negative(std::int32_t bucket, std::uint64_t n, Arena& arena) {
+BucketStore& SketchState::negative(Arena& arena) {
   if (payload.spilled.negative == nullptr) {
     payload.spilled.negative = new (arena.allocate(sizeof(BucketStore))) BucketStore;
   }
-  payload.spilled.negative->add(bucket, n, sketch::bucket_of(-min), arena);
+  return *payload.spilled.negative;
+}
+
+void SketchState::add_negative(std::int32_t bucket, std::uint64_t n, Arena& arena) {
+  negative(arena).add(bucket, n, sketch::bucket_of(-min), arena);
 }
 
 void SketchState::spill(Arena& arena) {
@@ -244,13 +301,8 @@ void SketchState::each_of(const Count* counts, const BucketStore& store, std::in
 
 template <class F>
 void SketchState::each(const BucketStore& store, std::int32_t top, F&& f) {
-  if (store.width == 1) {
-    each_of(counts_as<std::uint8_t>(store.counts), store, top, f);
-  } else if (store.width == 4) {
-    each_of(counts_as<std::uint32_t>(store.counts), store, top, f);
-  } else {
-    each_of(counts_as<std::uint64_t>(store.counts), store, top, f);
-  }
+  with_counts(store.counts, store.width,
+              [&](const auto* counts) { each_of(counts, store, top, f); });
 }
 
 template <class F>
@@ -316,42 +368,42 @@ void SketchState::merge(const SketchState& other, Arena& arena) {
   }
   if (width == 0) spill(arena);
   payload.spilled.zeros += other.zeros();
-  other.each_positive(
-      [&](std::int32_t bucket, std::uint64_t n) { add_positive(bucket, n, arena); });
-  other.each_negative(
-      [&](std::int32_t bucket, std::uint64_t n) { add_negative(bucket, n, arena); });
+  if (other.width == 0) {
+    other.each_positive(
+        [&](std::int32_t bucket, std::uint64_t n) { add_positive(bucket, n, arena); });
+    return;
+  }
+  BucketStore store = positive();
+  store.merge(other.positive(), top(), arena);
+  set_positive(store);
+  if (other.payload.spilled.negative != nullptr) {
+    negative(arena).merge(*other.payload.spilled.negative, sketch::bucket_of(-min), arena);
+  }
 }
 
 double SketchState::quantile(double p) const {
-  const std::uint64_t n = count();
+  const bool has_negatives = width != 0 && payload.spilled.negative != nullptr;
+  const std::uint64_t negatives = has_negatives ? payload.spilled.negative->total() : 0;
+  const std::uint64_t not_positive = negatives + zeros();
+  const std::uint64_t n = width == 0 ? inline_used : not_positive + positive().total();
   const auto rank = static_cast<std::uint64_t>(p * static_cast<double>(n - 1));
   if (rank == 0) return min;
   if (rank >= n - 1) return max;
-  const bool has_negatives = width != 0 && payload.spilled.negative != nullptr;
-  const std::uint64_t negatives = has_negatives ? payload.spilled.negative->total() : 0;
   double value = 0;
-  std::uint64_t before = 0;
   if (rank < negatives) {
     // Negative buckets run upwards in size, so from the greatest value down.
-    const std::uint64_t from_the_top = negatives - 1 - rank;
-    bool found = false;
-    each_negative([&](std::int32_t bucket, std::uint64_t count) {
-      if (!found && from_the_top < before + count) {
-        value = -sketch::value_of(bucket);
-        found = true;
-      }
-      before += count;
-    });
-  } else if (rank >= negatives + zeros()) {
-    const std::uint64_t from_the_bottom = rank - negatives - zeros();
-    bool found = false;
-    each_positive([&](std::int32_t bucket, std::uint64_t count) {
-      if (!found && from_the_bottom < before + count) {
-        value = sketch::value_of(bucket);
-        found = true;
-      }
-      before += count;
-    });
+    const std::int32_t largest = sketch::bucket_of(-min);
+    value = -sketch::value_of(payload.spilled.negative->bucket_at(negatives - 1 - rank, largest));
+  } else if (rank >= not_positive) {
+    std::uint64_t before = not_positive;
+    if (width != 0) {
+      value = sketch::value_of(positive().bucket_at(rank - before, top()));
+    } else {
+      each_positive([&](std::int32_t bucket, std::uint64_t count) {
+        if (before <= rank) value = sketch::value_of(bucket);
+        before += count;
+      });
+    }
   }
   return std::clamp(value, min, max);
 }

@@ -60,11 +60,16 @@ struct BucketStore {
 
   std::uint64_t at(std::uint32_t i) const;
   std::uint64_t total() const;
+  /// That of the value at `rank`, from 0, of the total() in order; `top` is the highest there is.
+  std::int32_t bucket_at(std::uint64_t rank, std::int32_t top) const;
   /// Adds `n` to a bucket, making room for it; `top` is the highest bucket there is.
   void add(std::int32_t bucket, std::uint64_t n, std::int32_t top, Arena& arena);
+  /// Adds all of `other`'s; `top` is the highest bucket of both.
+  void merge(const BucketStore& other, std::int32_t top, Arena& arena);
 
  private:
-  void make_room(std::int32_t bucket, std::int32_t top, Arena& arena);
+  /// For the buckets from `first` to `last`.
+  void make_room(std::int32_t first, std::int32_t last, std::int32_t top, Arena& arena);
   void widen(std::uint8_t width_wanted, Arena& arena);
 };
 
@@ -147,6 +152,7 @@ struct SketchState {
   std::int32_t top() const { return sketch::bucket_of(max); }
   BucketStore positive() const;
   void set_positive(const BucketStore& store);
+  BucketStore& negative(Arena& arena);
   void add_slowly(double x, std::int32_t bucket, Arena& arena);
   void add_positive(std::int32_t bucket, std::uint64_t n, Arena& arena);
   void add_negative(std::int32_t bucket, std::uint64_t n, Arena& arena);
