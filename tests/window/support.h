@@ -167,10 +167,14 @@ inline std::string text_of(const WindowRow& row, const std::string& window) {
   std::string out = fmt::format("{} {} {}{}{}", window, row.start, row.end,
                                 row.closed ? " closed" : "", row.overflow ? " overflow" : "");
   if (row.revision != 0) out += fmt::format(" r={}", row.revision);
-  for (const Value& key : row.keys) out += " k=" + text_of(key);
-  for (const Value& metric : row.metrics) out += " m=" + text_of(metric);
+  for (const Value& key : row.keys) out.append(" k=").append(text_of(key));
+  for (const Value& metric : row.metrics) out.append(" m=").append(text_of(metric));
   out += " s=";
-  for (const char c : row.state) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  for (const char c : row.state) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    out += kDigits[static_cast<unsigned char>(c) >> 4];
+    out += kDigits[static_cast<unsigned char>(c) & 0xf];
+  }
   return out;
 }
 
