@@ -38,15 +38,14 @@ struct Oracle {
 
   Oracle(std::vector<Corrected> w, std::uint32_t partitions)
       : windows(std::move(w)),
-        newest(partitions, kMinTimestamp),
+        watermark(partitions),
         late(windows.size(), 0),
         partly_late(windows.size(), 0),
         correcting(windows.size(), 0) {}
 
   void add(const Event& e) {
     for (std::size_t w = 0; w < windows.size() && !e.excluded; ++w) put(w, e);
-    newest[e.partition] = std::max(newest[e.partition], e.time);
-    watermark = std::max(watermark, *std::min_element(newest.begin(), newest.end()));
+    watermark.pass(e);
   }
 
   void put(std::size_t w, const Event& e) {
@@ -58,8 +57,8 @@ struct Oracle {
     for (Timestamp start = last - window.size + window.hop; start <= last; start += window.hop) {
       const Timestamp end = start + window.size;
       Timestamp from = end;
-      if (end + window.lateness <= watermark) {
-        from = floor_to(watermark - window.lateness, window.every) + window.every;
+      if (end + window.lateness <= watermark.time) {
+        from = floor_to(watermark.time - window.lateness, window.every) + window.every;
         // Rounded up to whole ones.
         const Duration correct_for =
             (window.correct_for + window.every - 1) / window.every * window.every;
@@ -105,29 +104,13 @@ struct Oracle {
     Event event;
   };
   std::vector<Corrected> windows;
-  std::vector<Timestamp> newest;
-  Timestamp watermark = kMinTimestamp;
+  Watermark watermark;
   std::size_t order = 0;
   std::map<Place, std::map<Timestamp, std::vector<Numbered>>> groups;
   std::vector<std::uint64_t> late;
   std::vector<std::uint64_t> partly_late;
   std::vector<std::uint64_t> correcting;
 };
-
-Records without_early(const Records& records) {
-  Records closed;
-  for (const Record& record : records) {
-    if (!std::get<WindowBatchPtr>(record)->early) closed.push_back(record);
-  }
-  return closed;
-}
-
-std::vector<std::uint64_t> sum_of(std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b,
-                                  std::size_t size) {
-  add(a, b);
-  a.resize(size);
-  return a;
-}
 
 /// More of them by hand: STREAMOBS_SEEDS=3000.
 unsigned seeds() {
@@ -170,45 +153,25 @@ TEST_CASE("late events come again as revisions, which follow from the log alone"
     INFO(text_of(compiled.diagnostics));
     REQUIRE(compiled.plan != nullptr);
     const std::size_t line = random() % events.size();
-    std::vector<std::string> rows_of_all;
-    std::string snapshot;
+    Outcome of_one_lane;
     for (const std::size_t lanes : {1, 2, 4}) {
       INFO("seed " << seed << ", lanes " << lanes);
-      const std::vector<Batch> cuts = cut_up(events, random, 1 + random() % 40, line);
-      Engine engine(compiled, lanes, partitions, seed);
-      Engine after(compiled, 1 + random() % 4, partitions, seed + 1);
-      bool restarted = false;
-      for (const Batch& cut : cuts) {
-        if (cut.begin == line) {
-          engine.checkpoint();
-          engine.drain();
-          const auto restored = after.restore(engine.checkpoints.at(0));
-          REQUIRE(restored.has_value());
-          REQUIRE(restored->lost.empty());
-          restarted = true;
-        }
-        if (random() % 5 == 0) (restarted ? after : engine).show(random() % windows.size());
-        push(restarted ? after : engine, events, cut);
-      }
-      REQUIRE(restarted);
-      kept += engine.merger().kept().panes;
-      after.finish();
-      std::vector<std::string> rows = rows_of(without_early(engine.records));
-      for (std::string& row : rows_of(without_early(after.records))) rows.push_back(std::move(row));
-      REQUIRE(as_oracle(rows) == expected);
-      REQUIRE(sum_of(engine.late_counts, after.late_counts, windows.size()) == oracle.late);
-      REQUIRE(sum_of(engine.partly_late_counts, after.partly_late_counts, windows.size()) ==
-              oracle.partly_late);
-      REQUIRE(sum_of(engine.correcting_counts, after.correcting_counts, windows.size()) ==
-              oracle.correcting);
-      REQUIRE(after.merger().kept().panes == 0);
+      const Outcome outcome =
+          outcome_of(compiled, events, {lanes, partitions, seed, line, windows.size()}, random);
+      REQUIRE(as_oracle(outcome.rows) == expected);
+      REQUIRE(outcome.late == oracle.late);
+      REQUIRE(outcome.partly_late == oracle.partly_late);
+      REQUIRE(outcome.correcting == oracle.correcting);
+      REQUIRE(outcome.panes_after == 0);
+      kept += outcome.kept_panes;
       if (lanes == 1) {
-        rows_of_all = rows;
-        snapshot = engine.checkpoints.at(0).windows;
-        for (const std::string& row : rows) revisions += row.find(" r=") != std::string::npos;
+        of_one_lane = outcome;
+        for (const std::string& row : outcome.rows) {
+          revisions += row.find(" r=") != std::string::npos;
+        }
       }
-      REQUIRE(rows == rows_of_all);
-      REQUIRE(engine.checkpoints.at(0).windows == snapshot);
+      REQUIRE(outcome.rows == of_one_lane.rows);
+      REQUIRE(outcome.snapshot == of_one_lane.snapshot);
     }
   }
   // The histories meet what they are for.

@@ -34,14 +34,13 @@ struct Oracle {
 
   Oracle(std::vector<Hops> w, std::uint32_t partitions)
       : windows(std::move(w)),
-        newest(partitions, kMinTimestamp),
+        watermark(partitions),
         late(windows.size(), 0),
         partly_late(windows.size(), 0) {}
 
   void add(const Event& e) {
     for (std::size_t w = 0; w < windows.size(); ++w) put(w, e);
-    newest[e.partition] = std::max(newest[e.partition], e.time);
-    watermark = std::max(watermark, *std::min_element(newest.begin(), newest.end()));
+    watermark.pass(e);
   }
 
   void put(std::size_t w, const Event& e) {
@@ -50,7 +49,7 @@ struct Oracle {
     std::vector<Timestamp> open;
     bool missed = false;
     for (Timestamp start = pane - window.size + window.hop; start <= pane; start += window.hop) {
-      if (start + window.size + window.lateness > watermark) {
+      if (start + window.size + window.lateness > watermark.time) {
         open.push_back(start);
       } else {
         missed = true;
@@ -91,8 +90,7 @@ struct Oracle {
   }
 
   std::vector<Hops> windows;
-  std::vector<Timestamp> newest;
-  Timestamp watermark = kMinTimestamp;
+  Watermark watermark;
   std::map<std::tuple<std::size_t, Timestamp, Timestamp>, std::set<std::string>> keys;
   std::map<std::tuple<Timestamp, std::size_t, Timestamp>, Rows> rows;
   std::vector<std::uint64_t> late;
@@ -129,58 +127,20 @@ TEST_CASE("hopping windows: an event is in each window that was open when it cam
     INFO(text_of(compiled.diagnostics));
     REQUIRE(compiled.plan != nullptr);
     const std::size_t line = random() % events.size();
-    std::vector<std::string> rows_of_all;
-    std::string snapshot;
+    Outcome of_one_lane;
     for (const std::size_t lanes : {1, 2, 4}) {
       INFO("seed " << seed << ", lanes " << lanes);
-      const std::size_t most = 1 + random() % 40;
-      const std::vector<Batch> cuts = cut_up(events, random, most, line);
-      Engine engine(compiled, lanes, partitions, seed);
-      const std::size_t lanes_after = 1 + random() % 4;
-      Engine after(compiled, lanes_after, partitions, seed + 1);
-      bool restarted = false;
-      for (const Batch& cut : cuts) {
-        if (cut.begin == line) {
-          engine.checkpoint();
-          engine.drain();
-          auto restored = after.restore(engine.checkpoints.at(0));
-          REQUIRE(restored.has_value());
-          REQUIRE(restored->lost.empty());
-          restarted = true;
-        }
-        if (random() % 5 == 0) (restarted ? after : engine).show(random() % windows.size());
-        push(restarted ? after : engine, events, cut);
-      }
-      REQUIRE(restarted);
-      // All but the views of what was open.
-      after.finish();
-      std::vector<std::string> rows;
-      for (const Engine* part : {&engine, &after}) {
-        Records closed;
-        for (const Record& record : part->records) {
-          if (!std::get<WindowBatchPtr>(record)->early) closed.push_back(record);
-        }
-        for (std::string& row : rows_of(closed)) rows.push_back(std::move(row));
-      }
-      REQUIRE(as_oracle(rows) == expected);
-      std::vector<std::uint64_t> lates = engine.late_counts;
-      add(lates, after.late_counts);
-      lates.resize(windows.size());
-      REQUIRE(lates == oracle.late);
-      std::vector<std::uint64_t> partly = engine.partly_late_counts;
-      add(partly, after.partly_late_counts);
-      partly.resize(windows.size());
-      REQUIRE(partly == oracle.partly_late);
-      REQUIRE(after.merger().kept().panes == 0);
-
+      const Outcome outcome =
+          outcome_of(compiled, events, {lanes, partitions, seed, line, windows.size()}, random);
+      REQUIRE(as_oracle(outcome.rows) == expected);
+      REQUIRE(outcome.late == oracle.late);
+      REQUIRE(outcome.partly_late == oracle.partly_late);
+      REQUIRE(outcome.panes_after == 0);
+      kept += outcome.kept_panes;
       // The same bytes: of results, states included, and of what is open in the middle.
-      if (lanes == 1) {
-        rows_of_all = rows;
-        snapshot = engine.checkpoints.at(0).windows;
-      }
-      REQUIRE(rows == rows_of_all);
-      REQUIRE(engine.checkpoints.at(0).windows == snapshot);
-      kept += engine.merger().kept().panes;
+      if (lanes == 1) of_one_lane = outcome;
+      REQUIRE(outcome.rows == of_one_lane.rows);
+      REQUIRE(outcome.snapshot == of_one_lane.snapshot);
     }
   }
   // The histories meet what they are for.

@@ -1,5 +1,5 @@
-// What the tests of hopping windows and sessions share: histories with late events, and what an
-// oracle says of the events of one row.
+// What the tests of hopping windows, sessions and corrections share: histories with late events, a
+// run of one across a restart, and what an oracle says of the events of one row.
 #pragma once
 
 #include <set>
@@ -56,6 +56,19 @@ inline std::vector<std::string> as_oracle(std::vector<std::string> rows) {
   return rows;
 }
 
+/// How far event time has come, as an oracle sees it: as far as the partition that is behind.
+struct Watermark {
+  explicit Watermark(std::uint32_t partitions) : newest(partitions, kMinTimestamp) {}
+
+  void pass(const Event& e) {
+    newest[e.partition] = std::max(newest[e.partition], e.time);
+    time = std::max(time, *std::min_element(newest.begin(), newest.end()));
+  }
+
+  std::vector<Timestamp> newest;
+  Timestamp time = kMinTimestamp;
+};
+
 struct Batch {
   std::size_t begin;
   std::size_t end;
@@ -101,14 +114,71 @@ inline std::vector<Event> random_events(std::mt19937& random, std::size_t n,
   return events;
 }
 
-inline void push(Engine& engine, const std::vector<Event>& events, const Batch& cut) {
-  engine.push(&events[cut.begin], cut.end - cut.begin);
+/// Rows that have closed, not the views of what was open.
+inline std::vector<std::string> closed_rows_of(const Records& records) {
+  Records closed;
+  for (const Record& record : records) {
+    if (!std::get<WindowBatchPtr>(record)->early) closed.push_back(record);
+  }
+  return rows_of(closed);
 }
 
-template <class T>
-void add(std::vector<T>& to, const std::vector<T>& from) {
-  to.resize(std::max(to.size(), from.size()));
-  for (std::size_t i = 0; i < from.size(); ++i) to[i] += from[i];
+/// What comes of a history; counts by window.
+struct Outcome {
+  std::vector<std::string> rows;
+  std::vector<std::uint64_t> late;
+  std::vector<std::uint64_t> partly_late;
+  std::vector<std::uint64_t> correcting;
+  std::string snapshot;         ///< Of the windows, at the restart.
+  std::size_t kept_panes = 0;   ///< At the merger, at the restart.
+  std::size_t panes_after = 0;  ///< The same at the end.
+};
+
+struct Run {
+  std::size_t lanes = 1;
+  std::uint32_t partitions = 1;
+  unsigned seed = 0;
+  std::size_t restart_at = 0;  ///< The event before which a checkpoint is taken over.
+  std::size_t windows = 0;     ///< How many there are; now and then one shows what is open.
+};
+
+/// The events cut into batches at random, through an engine and, from a checkpoint, another one
+/// that may have other lanes.
+inline Outcome outcome_of(const Compiled& compiled, const std::vector<Event>& events,
+                          const Run& run, std::mt19937& random) {
+  const std::vector<Batch> cuts = cut_up(events, random, 1 + random() % 40, run.restart_at);
+  Engine before(compiled, run.lanes, run.partitions, run.seed);
+  Engine after(compiled, 1 + random() % 4, run.partitions, run.seed + 1);
+  Engine* engine = &before;
+  for (const Batch& cut : cuts) {
+    if (cut.begin == run.restart_at) {
+      before.checkpoint();
+      before.drain();
+      const auto restored = after.restore(before.checkpoints.at(0));
+      REQUIRE(restored.has_value());
+      REQUIRE(restored->lost.empty());
+      engine = &after;
+    }
+    if (random() % 5 == 0) engine->show(random() % run.windows);
+    engine->push(&events[cut.begin], cut.end - cut.begin);
+  }
+  REQUIRE(engine == &after);
+  Outcome outcome;
+  outcome.kept_panes = before.merger().kept().panes;
+  after.finish();
+  outcome.panes_after = after.merger().kept().panes;
+  outcome.rows = closed_rows_of(before.records);
+  for (std::string& row : closed_rows_of(after.records)) outcome.rows.push_back(std::move(row));
+  const auto sum = [&](std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b) {
+    a.resize(run.windows);
+    for (std::size_t i = 0; i < b.size(); ++i) a[i] += b[i];
+    return a;
+  };
+  outcome.late = sum(before.late_counts, after.late_counts);
+  outcome.partly_late = sum(before.partly_late_counts, after.partly_late_counts);
+  outcome.correcting = sum(before.correcting_counts, after.correcting_counts);
+  outcome.snapshot = before.checkpoints.at(0).windows;
+  return outcome;
 }
 
 }  // namespace window_test

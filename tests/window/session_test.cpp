@@ -35,7 +35,7 @@ struct SessionOracle {
 
   SessionOracle(std::vector<Gap> w, std::uint32_t partitions)
       : windows(std::move(w)),
-        newest(partitions, kMinTimestamp),
+        watermark(partitions),
         open(windows.size()),
         late(windows.size(), 0) {}
 
@@ -50,15 +50,14 @@ struct SessionOracle {
       close(w);
       put(w, e);
     }
-    newest[e.partition] = std::max(newest[e.partition], e.time);
-    watermark = std::max(watermark, *std::min_element(newest.begin(), newest.end()));
+    watermark.pass(e);
   }
 
   void close(std::size_t w) {
     for (auto s = open[w].begin(); s != open[w].end();) {
       const auto session = s++;
       const Timestamp at = closes_at(windows[w], session->last);
-      if (at > watermark) continue;
+      if (at > watermark.time) continue;
       closed[{at, w, session->first, session->key}] = session->events;
       ends[{at, w, session->first, session->key}] = session->last + windows[w].gap;
       open[w].erase(session);
@@ -67,15 +66,15 @@ struct SessionOracle {
 
   void put(std::size_t w, const Event& e) {
     const Gap& window = windows[w];
-    if (closes_at(window, e.time) <= watermark) {
+    if (closes_at(window, e.time) <= watermark.time) {
       ++late[w];
       return;
     }
     // The cap is on the keys of an eighth of the gap, between two closes.
     const Duration step = window.gap / 8;
-    const Timestamp since = watermark == kMinTimestamp
+    const Timestamp since = watermark.time == kMinTimestamp
                                 ? kMinTimestamp
-                                : floor_to(watermark - window.gap - window.lateness, step);
+                                : floor_to(watermark.time - window.gap - window.lateness, step);
     std::set<std::string>& admitted = keys[{w, floor_to(e.time, step), since}];
     Session joined{{false, e.service.value_or("null")}, e.time, e.time, {}, {}};
     if (!admitted.contains(joined.key.second)) {
@@ -107,7 +106,7 @@ struct SessionOracle {
   }
 
   std::vector<std::string> finish() {
-    watermark = kMaxTimestamp;
+    watermark.time = kMaxTimestamp;
     for (std::size_t w = 0; w < windows.size(); ++w) close(w);
     std::vector<std::string> out;
     for (const auto& [at, events] : closed) {
@@ -121,8 +120,7 @@ struct SessionOracle {
   }
 
   std::vector<Gap> windows;
-  std::vector<Timestamp> newest;
-  Timestamp watermark = kMinTimestamp;
+  Watermark watermark;
   std::size_t place = 0;
   std::vector<std::list<Session>> open;
   std::map<std::tuple<Timestamp, std::size_t, Timestamp, Key>, std::vector<Event>> closed;
@@ -167,44 +165,18 @@ TEST_CASE("sessions: events of a key that follow one another by less than the ga
     INFO(text_of(compiled.diagnostics));
     REQUIRE(compiled.plan != nullptr);
     const std::size_t line = random() % events.size();
-    std::vector<std::string> rows_of_all;
-    std::string snapshot;
+    Outcome of_one_lane;
     for (const std::size_t lanes : {1, 2, 4}) {
       INFO("seed " << seed << ", lanes " << lanes);
-      const std::size_t most = 1 + random() % 40;
-      const std::vector<Batch> cuts = cut_up(events, random, most, line);
-      Engine engine(compiled, lanes, partitions, seed);
-      const std::size_t lanes_after = 1 + random() % 4;
-      Engine after(compiled, lanes_after, partitions, seed + 1);
-      bool restarted = false;
-      for (const Batch& cut : cuts) {
-        if (cut.begin == line) {
-          engine.checkpoint();
-          engine.drain();
-          auto restored = after.restore(engine.checkpoints.at(0));
-          REQUIRE(restored.has_value());
-          REQUIRE(restored->lost.empty());
-          restarted = true;
-        }
-        push(restarted ? after : engine, events, cut);
-      }
-      REQUIRE(restarted);
-      after.finish();
-      std::vector<std::string> rows = rows_of(engine.records);
-      for (std::string& row : rows_of(after.records)) rows.push_back(std::move(row));
-      REQUIRE(as_oracle(rows) == expected);
-      std::vector<std::uint64_t> lates = engine.late_counts;
-      lates.resize(windows.size());
-      for (std::size_t i = 0; i < after.late_counts.size(); ++i) lates[i] += after.late_counts[i];
-      REQUIRE(lates == oracle.late);
-      REQUIRE(after.merger().kept().panes == 0);
-      if (lanes == 1) {
-        rows_of_all = rows;
-        snapshot = engine.checkpoints.at(0).windows;
-      }
-      REQUIRE(rows == rows_of_all);
-      REQUIRE(engine.checkpoints.at(0).windows == snapshot);
-      kept += engine.merger().kept().panes;
+      const Outcome outcome =
+          outcome_of(compiled, events, {lanes, partitions, seed, line, windows.size()}, random);
+      REQUIRE(as_oracle(outcome.rows) == expected);
+      REQUIRE(outcome.late == oracle.late);
+      REQUIRE(outcome.panes_after == 0);
+      kept += outcome.kept_panes;
+      if (lanes == 1) of_one_lane = outcome;
+      REQUIRE(outcome.rows == of_one_lane.rows);
+      REQUIRE(outcome.snapshot == of_one_lane.snapshot);
     }
   }
   // The histories meet what they are for.
