@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -130,6 +131,20 @@ class Streamobs:
             body = gzip.compress(body)
             headers["Content-Encoding"] = "gzip"
         return self.request("POST", f"/v1/events/{stream}", body, headers)
+
+    def post_in_three_lives(self, stream, events, seed=2):
+        """In requests of 1 to 199, killed after a third of them and stopped after another."""
+        draw = random.Random(seed)
+        at, lives = 0, 0
+        while at < len(events):
+            if at > len(events) * (lives + 1) / 3:
+                lives += 1
+                self.stop(signal.SIGKILL if lives == 1 else signal.SIGTERM)
+                self.start()
+            end = at + draw.randrange(1, 200)
+            assert self.post(stream, events[at:end]).status == 200
+            at = end
+        assert lives == 2
 
     def windows(self, name, **parameters):
         parameters.setdefault("limit", 100000)

@@ -3,7 +3,6 @@
 import collections
 import json
 import random
-import signal
 import time
 
 from harness import Streamobs, query, run
@@ -149,16 +148,7 @@ def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
     rows = {place: row for place, row in rows.items() if place[0] != "end"}
     assert late > 100
     with Streamobs(CONFIG.replace("IDLE", "1h")) as engine:
-        at, lives = 0, 0
-        while at < len(events):
-            if at > len(events) * (lives + 1) / 3:
-                lives += 1
-                engine.stop(signal.SIGKILL if lives == 1 else signal.SIGTERM)
-                engine.start()
-            end = at + draw.randrange(1, 200)
-            assert engine.post("requests", events[at:end]).status == 200
-            at = end
-        assert lives == 2
+        engine.post_in_three_lives("requests", events)
         sql = ("SELECT service, CAST(strftime('%s', window_start) AS INTEGER) AS start, requests, "
                "ms, revision FROM per_minute WHERE closed")
         database = f"{engine.data_dir}/streamobs.db"

@@ -3,7 +3,6 @@
 import collections
 import datetime
 import random
-import signal
 
 from harness import Streamobs, ndjson, query, run
 
@@ -91,18 +90,7 @@ def test_an_event_is_in_each_window_that_was_open_when_it_came():
     closed = {place: row for place, row in rows.items() if place[1] != "end"}
     assert late > 100 and partly_late > 100
     with Streamobs(CONFIG) as engine:
-        draw = random.Random(2)
-        at = 0
-        lives = 0
-        while at < len(events):
-            if at > len(events) * (lives + 1) / 3:
-                lives += 1
-                engine.stop(signal.SIGKILL if lives == 1 else signal.SIGTERM)
-                engine.start()
-            end = at + draw.randrange(1, 200)
-            assert engine.post("requests", events[at:end]).status == 200
-            at = end
-        assert lives == 2
+        engine.post_in_three_lives("requests", events)
         engine.wait(lambda: len(stored(engine.data_dir)) >= len(closed), "the last window to close")
         assert stored(engine.data_dir) == closed
         by_api = {row["window_start"] for row in engine.closed("hopping")}

@@ -2,7 +2,6 @@
 
 import collections
 import random
-import signal
 
 from harness import Streamobs, ndjson, query, run
 
@@ -98,18 +97,7 @@ def test_sessions_across_two_restarts():
     closed = {place: row for place, row in rows.items() if place[1] != "end"}
     assert late > 100 and len(closed) > 200
     with Streamobs(CONFIG) as engine:
-        draw = random.Random(2)
-        at = 0
-        lives = 0
-        while at < len(events):
-            if at > len(events) * (lives + 1) / 3:
-                lives += 1
-                engine.stop(signal.SIGKILL if lives == 1 else signal.SIGTERM)
-                engine.start()
-            end = at + draw.randrange(1, 200)
-            assert engine.post("pages", events[at:end]).status == 200
-            at = end
-        assert lives == 2
+        engine.post_in_three_lives("pages", events)
         engine.wait(lambda: len(stored(engine.data_dir)) >= len(closed), "the last session to close")
         assert stored(engine.data_dir) == closed
         # What is open is shown as well.
