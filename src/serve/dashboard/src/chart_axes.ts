@@ -1,13 +1,14 @@
 // Axes, ranges and dots of a chart: what uPlot asks for as functions. No state.
 
 import type uPlot from "uplot";
-import { format_clock, format_day, format_day_year } from "./format";
+import { format_clock, format_day, format_day_year, format_tick, type Unit } from "./format";
+import { css_color } from "./theme";
 
 /** Steps of the value axis: 1, 2, 2.5 and 5 times a power of ten; for bytes the powers of two. */
-export const kDecimalSteps = Array.from({ length: 28 }, (_, at) => at - 9).flatMap((power) =>
+const kDecimalSteps = Array.from({ length: 28 }, (_, at) => at - 9).flatMap((power) =>
   [1, 2, 2.5, 5].map((step) => Number(`${step}e${power}`)),
 );
-export const kBinarySteps = Array.from({ length: 51 }, (_, power) => 2 ** power);
+const kBinarySteps = Array.from({ length: 51 }, (_, power) => 2 ** power);
 
 /** Dots for values without a neighbour, which a line alone would not show; all, if they are few. */
 export function lonely_points(u: uPlot, series: number): number[] | null {
@@ -22,7 +23,7 @@ export function lonely_points(u: uPlot, series: number): number[] | null {
 }
 
 /** From zero, unless values are below it; some air above; never empty. */
-export function value_range(min: number | null, max: number | null): [number, number] {
+function value_range(min: number | null, max: number | null): [number, number] {
   const low = Math.min(0, min ?? 0);
   const high = Math.max(0, max ?? 0);
   if (low === 0 && high === 0) return [0, 1];
@@ -31,7 +32,7 @@ export function value_range(min: number | null, max: number | null): [number, nu
 }
 
 /** Wide enough for its labels; mostly the same, so that the charts line up. */
-export function axis_width(u: uPlot, values: readonly string[] | null, font: string): number {
+function axis_width(u: uPlot, values: readonly string[] | null, font: string): number {
   if (!values || values.length === 0) return 40;
   u.ctx.save();
   u.ctx.font = font;
@@ -58,4 +59,54 @@ export function clip(u: uPlot): void {
   u.ctx.beginPath();
   u.ctx.rect(u.bbox.left, u.bbox.top, u.bbox.width, u.bbox.height);
   u.ctx.clip();
+}
+
+const kSync = "streamobs";
+
+/**
+ * What all charts share: one axis of time with one cursor, one of values, in the colours of the
+ * theme. `unit` is asked each time the axis is drawn.
+ */
+export function shared_options(unit: () => Unit): Omit<uPlot.Options, "height" | "series"> & {
+  cursor: uPlot.Cursor;
+} {
+  const stroke = css_color("--muted");
+  const grid = { stroke: css_color("--grid"), width: 1 };
+  const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  return {
+    width: 300,
+    legend: { show: false },
+    cursor: {
+      y: false,
+      drag: { x: false, y: false, setScale: false },
+      sync: { key: kSync, setSeries: false, scales: ["x", null] },
+    },
+    scales: {
+      x: { time: true, auto: false },
+      y: { range: (_u, min, max) => value_range(min, max) },
+    },
+    axes: [
+      {
+        stroke,
+        font,
+        grid: { show: false },
+        ticks: { ...grid, size: 4 },
+        gap: 4,
+        size: 26,
+        space: 84,
+        values: (_u, splits) => time_labels(splits, Date.now()),
+      },
+      {
+        stroke,
+        font,
+        grid,
+        ticks: { show: false },
+        gap: 6,
+        space: 34,
+        incrs: () => (unit() === "bytes" ? kBinarySteps : kDecimalSteps),
+        values: (_u, splits) => splits.map((value) => format_tick(value, unit())),
+        size: (u, values) => axis_width(u, values, font),
+      },
+    ],
+  };
 }

@@ -2,18 +2,10 @@
 // Drawing is uPlot's; here is what goes into it: series, gaps, open windows, anomaly marks, words.
 
 import uPlot from "uplot";
-import {
-  axis_width,
-  kBinarySteps,
-  kDecimalSteps,
-  lonely_points,
-  time_labels,
-  value_range,
-} from "./chart_axes";
+import { lonely_points, shared_options } from "./chart_axes";
 import { draw_bands, draw_marks, type DrawnMark, type Mark } from "./chart_marks";
 import { h, set_attribute, set_text } from "./dom";
 import {
-  format_tick,
   format_time,
   format_utc,
   format_value,
@@ -44,7 +36,6 @@ const kLabelChars = 22;
 const kDense = 0.5;
 const kLine = 1.75;
 const kThinLine = 1;
-const kSync = "streamobs";
 
 /** The colour of a series by its slot. */
 export function slot_color(slot: number): string {
@@ -211,18 +202,13 @@ class MetricChart {
         });
       }
     }
-    const axis_color = css_color("--muted");
-    const grid = { stroke: css_color("--grid"), width: 1 };
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const shared = shared_options(() => this.unit_);
     return {
-      width: 300,
+      ...shared,
       height: kHeight,
       padding: [10, 8, 0, 0],
-      legend: { show: false },
       cursor: {
-        y: false,
-        drag: { x: false, y: false, setScale: false },
-        sync: { key: kSync, setSeries: false, scales: ["x", null] },
+        ...shared.cursor,
         points: {
           size: 8,
           width: 1.5,
@@ -231,33 +217,6 @@ class MetricChart {
           stroke: () => surface,
         },
       },
-      scales: {
-        x: { time: true, auto: false },
-        y: { range: (_u, min, max) => value_range(min, max) },
-      },
-      axes: [
-        {
-          stroke: axis_color,
-          font,
-          grid: { show: false },
-          ticks: { ...grid, size: 4 },
-          gap: 4,
-          size: 26,
-          space: 84,
-          values: (_u, splits) => time_labels(splits, Date.now()),
-        },
-        {
-          stroke: axis_color,
-          font,
-          grid,
-          ticks: { show: false },
-          gap: 6,
-          space: 34,
-          incrs: () => (this.unit_ === "bytes" ? kBinarySteps : kDecimalSteps),
-          values: (_u, splits) => splits.map((value) => format_tick(value, this.unit_)),
-          size: (u, values) => axis_width(u, values, font),
-        },
-      ],
       series,
       hooks: {
         drawClear: [(u) => draw_bands(u, this.drawn_marks(), this.data_.store.step_ms)],

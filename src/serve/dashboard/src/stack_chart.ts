@@ -2,14 +2,13 @@
 // the cursor that all charts share. One for the life of the overview.
 
 import uPlot from "uplot";
-import { axis_width, clip, kDecimalSteps, time_labels, value_range } from "./chart_axes";
+import { clip, shared_options } from "./chart_axes";
 import { h, set_attribute, set_text } from "./dom";
-import { format_tick, format_time, format_utc, format_value, type Unit } from "./format";
+import { format_time, format_utc, format_value, type Unit } from "./format";
 import { kStacksMax, type Level, type Stack } from "./overview";
 import { css_color } from "./theme";
 
 const kHeight = 190;
-const kSync = "streamobs";
 const kOpenAlpha = 0.45;
 const kColumnShare = 0.82; ///< Of the room of a window; the rest is the gap to the next.
 
@@ -116,48 +115,13 @@ export class StackChart {
   }
 
   private options(): uPlot.Options {
-    const axis_color = css_color("--muted");
-    const grid = { stroke: css_color("--grid"), width: 1 };
-    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     const unseen: uPlot.Series = { paths: () => null, points: { show: false } };
+    const shared = shared_options(() => this.unit_);
     return {
-      width: 300,
+      ...shared,
       height: kHeight,
       padding: [10, 20, 0, 0],
-      legend: { show: false },
-      cursor: {
-        y: false,
-        drag: { x: false, y: false, setScale: false },
-        sync: { key: kSync, setSeries: false, scales: ["x", null] },
-        points: { show: false },
-      },
-      scales: {
-        x: { time: true, auto: false },
-        y: { range: (_u, min, max) => value_range(min, max) },
-      },
-      axes: [
-        {
-          stroke: axis_color,
-          font,
-          grid: { show: false },
-          ticks: { ...grid, size: 4 },
-          gap: 4,
-          size: 26,
-          space: 84,
-          values: (_u, splits) => time_labels(splits, Date.now()),
-        },
-        {
-          stroke: axis_color,
-          font,
-          grid,
-          ticks: { show: false },
-          gap: 6,
-          space: 34,
-          incrs: () => kDecimalSteps,
-          values: (_u, splits) => splits.map((value) => format_tick(value, this.unit_)),
-          size: (u, values) => axis_width(u, values, font),
-        },
-      ],
+      cursor: { ...shared.cursor, points: { show: false } },
       series: [{}, unseen, unseen],
       hooks: {
         draw: [(u) => this.draw_columns(u)],
