@@ -203,8 +203,14 @@ TapView::Line TapView::line_of(dom::object row) const {
   if (subject_ == TapSubject::window) {
     const bool closed = bool_at(row, "closed");
     line.dim = !closed;
-    line.cells.push_back(
-        {"", closed ? "closed" : "open", false, closed ? Paint::good : Paint::none});
+    std::uint64_t revision = 0;
+    [[maybe_unused]] const auto of_window = row["revision"].get(revision);
+    if (closed && revision != 0) {
+      line.cells.push_back({"", fmt::format("rev {}", revision), false, Paint::medium});
+    } else {
+      line.cells.push_back(
+          {"", closed ? "closed" : "open", false, closed ? Paint::good : Paint::none});
+    }
     add_figures(row, "", line);
     return line;
   }

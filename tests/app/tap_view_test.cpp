@@ -14,10 +14,11 @@ constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 std::string rows(const std::string& list) {
   return R"({"window":"w","rows":[)" + list + "]}";
 }
-std::string row(const std::string& service, const std::string& n, bool closed = true) {
+std::string row(const std::string& service, const std::string& n, bool closed = true,
+                int revision = 0) {
   return R"({"window_start":"2026-01-09T12:34:00Z","window_end":"2026-01-09T12:35:00Z","closed":)" +
-         std::string(closed ? "true" : "false") + R"(,"revision":0,"service":")" + service +
-         R"(","n":)" + n + "}";
+         std::string(closed ? "true" : "false") + R"(,"revision":)" + std::to_string(revision) +
+         R"(,"service":")" + service + R"(","n":)" + n + "}";
 }
 
 const std::string kAnomaly =
@@ -48,6 +49,14 @@ TEST_CASE("tap: rows of a window stand in columns under their names", "[app]") {
     ++headers;
   CHECK(headers == 2);
   CHECK(view.shown() == 104);
+}
+
+TEST_CASE("tap: a row that comes again says its revision", "[app]") {
+  TapView view(TapSubject::window, {}, {});
+  CHECK(view.show(rows(row("search", "7") + "," + row("search", "8", true, 1)), kAll) ==
+        "        window_start    service  n\n"
+        "closed  01-09 12:34:00  search   7\n"
+        "rev 1   01-09 12:34:00  search   8\n");
 }
 
 TEST_CASE("tap: a row ends where the terminal does", "[app]") {
