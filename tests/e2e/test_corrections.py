@@ -1,11 +1,14 @@
 """Late events into closed windows of the running binary: revisions everywhere rows go."""
 
+import calendar
 import collections
 import json
 import random
 import time
 
 from harness import Streamobs, query, run
+from kafka_broker import Broker
+from kafka_orders import read, wait_for_outbox
 from test_tap import Tap
 
 BEGIN = 1_735_689_600  # s; 2025-01-01T00:00:00Z
@@ -133,9 +136,9 @@ def expected(events):
     return {place: tuple(row) for place, row in rows.items()}, late
 
 
-def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
-    """A backfill: sums are those of all events, wherever it was stopped and killed between them."""
-    draw = random.Random(1)
+def history(seed):
+    """Events of which many are late; the last one closes all there is before it."""
+    draw = random.Random(seed)
     now = BEGIN
     events = []
     for _ in range(4_000):
@@ -145,8 +148,13 @@ def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
                        "ms": draw.randrange(1_000)})
     events.append({"at": (now + 100_000) * 1000, "service": "end", "ms": 1})
     rows, late = expected(events)
-    rows = {place: row for place, row in rows.items() if place[0] != "end"}
     assert late > 100
+    return events, {place: row for place, row in rows.items() if place[0] != "end"}, late
+
+
+def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
+    """A backfill: sums are those of all events, wherever it was stopped and killed between them."""
+    events, rows, late = history(1)
     with Streamobs(CONFIG.replace("IDLE", "1h")) as engine:
         engine.post_in_three_lives("requests", events)
         sql = ("SELECT service, CAST(strftime('%s', window_start) AS INTEGER) AS start, requests, "
@@ -162,6 +170,38 @@ def test_old_events_are_filled_in_while_it_runs_and_across_restarts():
         letters = query(database, "SELECT count(*) AS n FROM dead_letters WHERE reason = 'late' "
                         "AND window = 'per_minute'")
         assert letters[0]["n"] == late
+
+
+def test_a_topic_has_each_revision_once_and_in_order():
+    """Across a kill and a restart; a reader that keeps the newest of each has the right sums."""
+    events, rows, _ = history(3)
+    with Broker() as broker:
+        broker.create("out", partitions=3)
+        sink = f"""
+[sink.out]
+type = "kafka"
+brokers = "{broker.address}"
+from = "per_minute"
+topic = "out"
+"""
+        with Streamobs(CONFIG.replace("IDLE", "1h") + sink) as engine:
+            engine.post_in_three_lives("requests", events)
+            database = f"{engine.data_dir}/streamobs.db"
+            stored = ("SELECT service, CAST(strftime('%s', window_start) AS INTEGER) AS start, "
+                      "revision FROM per_minute WHERE closed")
+            engine.wait(lambda: len(query(database, stored)) >= len(rows), "all rows")
+            wait_for_outbox(engine)
+            assert engine.stop() == 0
+            newest = {(r["service"], r["start"]): r["revision"] for r in query(database, stored)}
+        sent = collections.defaultdict(list)
+        for _, value in read(broker, "out"):
+            row = json.loads(value)
+            start = calendar.timegm(time.strptime(row["window_start"], "%Y-%m-%dT%H:%M:%SZ"))
+            sent[row["service"], start].append(row)
+    assert max(newest.values()) >= 3
+    for place, revision in newest.items():
+        assert [row["revision"] for row in sent[place]] == list(range(revision + 1)), place
+    assert {place: (told[-1]["requests"], told[-1]["ms"]) for place, told in sent.items()} == rows
 
 
 def test_the_hour_is_made_right_again():
