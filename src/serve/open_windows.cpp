@@ -2,35 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "serve/json.h"
 
 namespace streamobs::serve {
-
-std::string row_identity(const WindowRow& row) {
-  std::string out(1, row.overflow ? 'o' : 'k');
-  for (const Value& key : row.keys) {
-    const std::string text = key.to_string();
-    out += key.null ? "n" : std::to_string(text.size());
-    out += ':';
-    out += text;
-  }
-  return out;
-}
-
-bool matches_keys(const WindowSchema& schema, const WindowRow& row,
-                  const store::WindowQuery& query) {
-  for (const auto& [name, wanted] : query.keys) {
-    for (std::size_t i = 0; i < schema.keys.size() && i < row.keys.size(); ++i) {
-      if (schema.keys[i].name != name) continue;
-      const bool equal = row.overflow ? wanted == kOverflowKey
-                                      : !row.keys[i].null && row.keys[i].to_string() == wanted;
-      if (!equal) return false;
-    }
-  }
-  return true;
-}
 
 void OpenWindows::process(const Record& record) {
   const auto* batch = std::get_if<WindowBatchPtr>(&record);
@@ -41,7 +18,7 @@ void OpenWindows::process(const Record& record) {
   window.schema = (*batch)->schema;
   for (const WindowRow& row : (*batch)->rows) {
     Instance& instance = window.instances[row.start];
-    std::string identity = row_identity(row);
+    std::string identity = store::row_identity(row);
     const bool session = window.schema->gap != 0;
     if (session) forget_within(window, row, identity);
     auto at = instance.find(identity);
@@ -129,9 +106,10 @@ std::vector<WindowRow> OpenWindows::rows(const store::WindowQuery& query) const 
     if (query.from && start < *query.from) break;
     const std::size_t before = out.size();
     for (const auto& [identity, held] : instance) {
-      if (matches_keys(*found->second.schema, held.row, query)) out.push_back(held.row);
+      if (store::matches_keys(*found->second.schema, held.row, query)) out.push_back(held.row);
     }
     if (out.size() != before) ++windows;
+    if (query.latest) continue;  // A key's newest row may be in any of them.
     // A whole window more than asked for at most: which of its rows come first is decided later.
     if (out.size() >= query.limit || (query.windows && windows == *query.windows)) break;
   }
@@ -149,26 +127,31 @@ std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<Win
                                   const store::WindowQuery& query) {
   std::vector<WindowRow> rows = std::move(stored);
   if (!early.empty()) {
-    std::unordered_map<std::string, std::size_t> known;
+    // What is open is among the newest: the rows behind stay as they are.
+    const auto by_start = [](const WindowRow& a, const WindowRow& b) { return a.start < b.start; };
+    const Timestamp oldest = std::min_element(early.begin(), early.end(), by_start)->start;
+    const auto behind = std::partition_point(
+        rows.begin(), rows.end(), [oldest](const WindowRow& row) { return row.start >= oldest; });
+    std::unordered_map<std::string, WindowRow*> known;
     const auto identity = [](const WindowRow& row) {
-      return std::to_string(row.start) + '/' + row_identity(row);
+      return std::to_string(row.start) + '/' + store::row_identity(row);
     };
-    for (std::size_t i = 0; i < rows.size(); ++i) known.emplace(identity(rows[i]), i);
+    for (auto row = rows.begin(); row != behind; ++row) known.emplace(identity(*row), &*row);
+    std::vector<WindowRow> only_early;
     for (WindowRow& row : early) {
-      const auto [at, added] = known.emplace(identity(row), rows.size());
-      if (added) {
-        rows.push_back(std::move(row));
-      } else if (WindowRow& old = rows[at->second]; row.closed || !old.closed) {
-        old = std::move(row);
+      const auto at = known.find(identity(row));
+      if (at == known.end()) {
+        only_early.push_back(std::move(row));
+      } else if (row.closed || !at->second->closed) {
+        *at->second = std::move(row);
       }
     }
-    std::sort(rows.begin(), rows.end(), [](const WindowRow& a, const WindowRow& b) {
+    const auto among = static_cast<std::ptrdiff_t>(only_early.size()) + (behind - rows.begin());
+    rows.insert(behind, std::move_iterator(only_early.begin()),
+                std::move_iterator(only_early.end()));
+    std::sort(rows.begin(), rows.begin() + among, [](const WindowRow& a, const WindowRow& b) {
       if (a.start != b.start) return a.start > b.start;
-      if (a.overflow != b.overflow) return b.overflow;
-      for (std::size_t i = 0; i < a.keys.size() && i < b.keys.size(); ++i) {
-        if (const int order = compare(a.keys[i], b.keys[i]); order != 0) return order < 0;
-      }
-      return false;
+      return store::key_before(a, b);
     });
   }
   if (query.windows) {
@@ -180,6 +163,12 @@ std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<Win
         break;
       }
     }
+  }
+  if (query.latest) {
+    std::unordered_set<std::string> seen;
+    std::erase_if(rows, [&seen](const WindowRow& row) {
+      return !seen.insert(store::row_identity(row)).second;
+    });
   }
   if (rows.size() > query.limit) {
     rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(query.limit), rows.end());

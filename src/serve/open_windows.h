@@ -68,16 +68,9 @@ class OpenWindows {
   std::map<std::string, Window, std::less<>> windows_;
 };
 
-/// A text that is the same for two rows only if their keys are: for hashing, not for people.
-std::string row_identity(const WindowRow& row);
-
-/// True where the row fits the query's keys (compared as text).
-bool matches_keys(const WindowSchema& schema, const WindowRow& row,
-                  const store::WindowQuery& query);
-
 /// One answer from both: a closed row wins over an open one of the same window and key, an early
-/// row over a stored unfinished one. Newest first, then by key; cut to the query's `windows` and
-/// `limit`.
+/// row over a stored unfinished one. Newest first, then by key; cut to the query's `windows`,
+/// `latest` and `limit`.
 std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<WindowRow> early,
                                   const store::WindowQuery& query);
 

@@ -16,7 +16,7 @@ inline constexpr std::size_t kRowsMax = 100'000;  ///< Of one answer.
 /// What GET /api/v1/windows/{name} takes besides the window's keys. A key that is called like one
 /// of them is meant by key.NAME.
 inline constexpr std::string_view kWindowParameters[] = {
-    "from", "to", "windows", "limit", "metrics", "step", "by", "quantile", "format"};
+    "from", "to", "windows", "latest", "limit", "metrics", "step", "by", "quantile", "format"};
 
 /// A query parameter of an endpoint.
 struct EndpointParameter {

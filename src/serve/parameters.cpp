@@ -38,6 +38,11 @@ Result<std::size_t> read_count(std::string_view name, std::string_view text) {
               fmt::format("{} = \"{}\" is not a whole number from 1 to {}", name, text, kRowsMax));
 }
 
+Result<bool> read_flag(std::string_view name, std::string_view text) {
+  if (text == "true" || text == "false") return text == "true";
+  return fail(ErrorCode::invalid, fmt::format("{} = \"{}\" is neither true nor false", name, text));
+}
+
 /// The parameters that WindowQuery and ListQuery have in common. False: it is none of them.
 template <class Query>
 Result<bool> read_common(std::string_view name, std::string_view value, Query& query) {
@@ -102,6 +107,10 @@ Result<store::WindowQuery> read_window_query(const QueryParameters& parameters,
       const auto windows = read_count(name, value);
       if (!windows) return windows.error();
       query.windows = *windows;
+    } else if (name == "latest") {
+      const auto latest = read_flag(name, value);
+      if (!latest) return latest.error();
+      query.latest = *latest;
     } else if (std::find(std::begin(kWindowParameters), std::end(kWindowParameters), name) ==
                std::end(kWindowParameters)) {
       query.keys.emplace_back(name.starts_with(kKey) ? name.substr(kKey.size()) : name, value);
@@ -133,11 +142,6 @@ Result<std::int64_t> read_id(std::string_view name, std::string_view text) {
   return fail(
       ErrorCode::invalid,
       fmt::format("{} = \"{}\" is not the id of a dead letter, a whole number", name, text));
-}
-
-Result<bool> read_flag(std::string_view name, std::string_view text) {
-  if (text == "true" || text == "false") return text == "true";
-  return fail(ErrorCode::invalid, fmt::format("{} = \"{}\" is neither true nor false", name, text));
 }
 
 }  // namespace

@@ -220,6 +220,11 @@ Result<WindowQuestion> read_window_question(const QueryParameters& parameters,
     question.metrics = std::move(*metrics);
   }
   question.rows = std::move(*rows);
+  if (asked && question.rows.latest) {
+    return fail(ErrorCode::invalid,
+                "latest is of rows as they closed: leave out step, by and quantile, or ask for "
+                "windows=1 with a long step");
+  }
   if (asked) {
     merge.rows = question.rows;
     question.merge = std::move(merge);
@@ -264,7 +269,7 @@ asio::awaitable<Result<WindowAnswer>> ask_window(const ApiContext& context,
                                                  const WindowSchema& schema,
                                                  const WindowQuestion& question) {
   WindowQuestion asked = question;
-  if (!asked.merge) {
+  if (!asked.merge && !asked.rows.latest) {
     const Duration step = context.queries->step_for(asked.rows);
     if (step != 0) asked.merge = all_merged(schema, asked.rows, step);
   }

@@ -112,7 +112,7 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
     if (kept && !kept->archive.empty()) {
       kept->archive = archive_directory(options.path, kept->archive);
     }
-    it->second = std::make_unique<WindowStore>(schema, std::move(kept));
+    it->second = std::make_unique<WindowStore>(schema, std::move(kept), recent_budget);
     if (const Result<> done = it->second->create(writer); done.has_error()) return done;
   }
   // Without windows this is only a look, after which the views are made under the right config.
@@ -336,6 +336,7 @@ Result<> Database::commit(std::uint64_t position, bool durable) {
       return impl.failed(done.error());
     }
     impl.outbox.committed();
+    for (auto& [name, table] : impl.tables) table->committed();
     if (moves) impl.applied.store(position, std::memory_order_relaxed);
     impl.rows_written.fetch_add(std::exchange(impl.rows_open, 0), std::memory_order_relaxed);
     impl.transactions.fetch_add(1, std::memory_order_relaxed);

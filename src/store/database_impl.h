@@ -30,6 +30,7 @@ struct Database::Impl {
   StoreOptions options;
   bool begun_anew = false;
   Connection writer;
+  RecentBudget recent_budget;
   std::map<std::string, std::unique_ptr<WindowStore>, NameLess> tables;
   const StateMerger* merger = nullptr;
   RecordWriter records;

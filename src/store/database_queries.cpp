@@ -13,8 +13,23 @@ Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) c
   if (table == impl_->tables.end()) {
     return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
   }
+  const WindowTable& rows = *table->second->table(Resolution::raw);
+  WindowQuery asked = query;
+  if (query.latest && !query.from && !query.windows) {
+    std::optional<Timestamp> newest = table->second->recent().newest_start();
+    if (!newest) {
+      const std::lock_guard lock(impl_->reader_mutex);
+      const Result<Timestamp> stored = rows.newest_start(impl_->reader);
+      if (stored.has_error()) return stored.error();
+      newest = *stored;
+    }
+    if (*newest != kMinTimestamp) asked.from = *newest - RecentRows::kKept;
+  }
+  if (std::optional<std::vector<WindowRow>> recent = table->second->recent().rows(asked)) {
+    return std::move(*recent);
+  }
   const std::lock_guard lock(impl_->reader_mutex);
-  return table->second->table(Resolution::raw)->rows(impl_->reader, query);
+  return rows.rows(impl_->reader, asked);
 }
 
 Result<> Database::scan_windows(const WindowQuery& query, Resolution resolution,

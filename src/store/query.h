@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "event/window_result.h"
 
 namespace streamobs::store {
 
@@ -35,7 +36,18 @@ struct WindowQuery {
   std::optional<std::size_t> windows;  ///< Only the newest N distinct windows.
   std::size_t limit = 1'000;           ///< Rows.
   std::vector<std::pair<std::string, std::string>> keys;  ///< name = value, compared as text.
+  /// Of all these only the newest row of each key; without `from` and `windows` of the last hour.
+  bool latest = false;
 };
+
+/// A text that is the same for two rows only if their keys are: for hashing, not for people.
+std::string row_identity(const WindowRow& row);
+
+/// True where the row fits the query's keys (compared as text).
+bool matches_keys(const WindowSchema& schema, const WindowRow& row, const WindowQuery& query);
+
+/// By key, as results are ordered: __overflow__ comes last.
+bool key_before(const WindowRow& a, const WindowRow& b);
 
 /// Of anomalies, incidents and dead letters.
 struct ListQuery {

@@ -38,8 +38,9 @@ Result<> save_removed(const Connection& connection, const WindowTable& table, Ti
 }  // namespace
 
 WindowStore::WindowStore(const std::shared_ptr<const WindowSchema>& schema,
-                         std::optional<WindowKeep> keep)
-    : raw_(schema, Resolution::raw, keep ? keep->raw : 0, keep ? keep->archive : std::string()) {
+                         std::optional<WindowKeep> keep, RecentBudget& budget)
+    : raw_(schema, Resolution::raw, keep ? keep->raw : 0, keep ? keep->archive : std::string()),
+      recent_(schema, budget) {
   if (!keep) return;
   WindowTable* finer = &raw_.table;
   if (keep->hourly != 0 && divides(schema->size, kHour)) {
@@ -68,10 +69,14 @@ Result<> WindowStore::prepare(const Connection& connection) {
     if (coarse == nullptr) continue;
     if (const Result<> done = coarse->table.prepare(connection); done.has_error()) return done;
   }
+  const Result<Timestamp> newest = raw_.table.newest_start(connection);
+  if (newest.has_error()) return newest.error();
+  recent_.begin(*newest == kMinTimestamp ? kMinTimestamp : *newest + 1);
   return load(connection);
 }
 
 Result<> WindowStore::load(const Connection& connection) {
+  recent_.undone();
   for (Level* level :
        {&raw_, static_cast<Level*>(hourly_.get()), static_cast<Level*>(daily_.get())}) {
     if (level == nullptr) continue;
@@ -99,6 +104,7 @@ void WindowStore::publish() {
     if (coarse == nullptr) continue;
     coarse->merged_until.store(coarse->rollup.merged_until(), std::memory_order_release);
   }
+  recent_.forget_before(raw_.removed_until.load(std::memory_order_relaxed));
 }
 
 Result<> WindowStore::write(const Connection& connection, const WindowRow& row) {
@@ -117,7 +123,9 @@ Result<> WindowStore::write(const Connection& connection, const WindowRow& row) 
     }
     publish();
   }
-  return raw_.table.write(row);
+  const Result<> written = raw_.table.write(row);
+  if (written.has_value()) recent_.write(row);
+  return written;
 }
 
 Result<std::size_t> WindowStore::maintain(const Connection& connection, const StateMerger& merger,

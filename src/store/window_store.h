@@ -17,6 +17,7 @@
 #include "store/archive.h"
 #include "store/options.h"
 #include "store/query.h"
+#include "store/recent_rows.h"
 #include "store/rollup.h"
 #include "store/window_table.h"
 
@@ -24,8 +25,9 @@ namespace streamobs::store {
 
 class WindowStore {
  public:
-  /// Without `keep` rows are kept for ever, and not merged.
-  WindowStore(const std::shared_ptr<const WindowSchema>& schema, std::optional<WindowKeep> keep);
+  /// Without `keep` rows are kept for ever, and not merged. `budget` must outlive it.
+  WindowStore(const std::shared_ptr<const WindowSchema>& schema, std::optional<WindowKeep> keep,
+              RecentBudget& budget);
   WindowStore(const WindowStore&) = delete;
   WindowStore& operator=(const WindowStore&) = delete;
 
@@ -34,8 +36,10 @@ class WindowStore {
   /// Within the caller's transaction.
   Result<> create(const Connection& connection);
   Result<> prepare(const Connection& connection);
-  /// Within the caller's transaction; if that is undone, load() is called.
+  /// Within the caller's transaction; when it is committed, committed() is called, if it is undone,
+  /// load().
   Result<> write(const Connection& connection, const WindowRow& row);
+  void committed() { recent_.committed(); }
   Result<> load(const Connection& connection);
   /// Merges or removes at most `rows_max` rows, within the caller's transaction. Gives how many; 0:
   /// there is nothing left to do for now.
@@ -44,6 +48,8 @@ class WindowStore {
   /// The transaction of a maintain() was committed: others are told what they can read merged.
   void publish();
 
+  /// Of the rows as they closed those of the last hour, as far as there is memory for them.
+  const RecentRows& recent() const { return recent_; }
   /// Null where the window has no such rows.
   const WindowTable* table(Resolution resolution) const;
   /// Up to here (exclusive) merged rows are whole; kMinTimestamp: there are none.
@@ -78,6 +84,7 @@ class WindowStore {
                                  Timestamp newest_end, std::size_t rows_max);
 
   Level raw_;
+  RecentRows recent_;
   std::unique_ptr<Coarse> hourly_;  ///< Null: the window's size does not divide it.
   std::unique_ptr<Coarse> daily_;
 };

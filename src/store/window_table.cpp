@@ -236,11 +236,18 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
                                                  const WindowQuery& query) const {
   const Result<Condition> condition = condition_of(query);
   if (condition.has_error()) return condition.error();
+  Condition wanted = *condition;
+  if (query.latest) {
+    wanted.where += fmt::format(
+        " AND (window_start, _key) IN (SELECT max(window_start), _key FROM {} WHERE {} GROUP BY "
+        "_key)",
+        quoted(table()), condition->where);
+  }
   std::string order = "ORDER BY window_start DESC, overflow";
   for (const ResultColumn& key : schema_->keys) order += ", " + key_column(key);
   // The state stays where it is: nobody who reads rows needs it.
   Result<Statement> select =
-      this->select(connection, metric_columns(), *condition,
+      this->select(connection, metric_columns(), wanted,
                    fmt::format("{} LIMIT {}", order, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   return rows_with_metrics(*select);
@@ -359,9 +366,18 @@ Result<std::size_t> WindowTable::remove(const Connection& connection, Timestamp 
   return static_cast<std::size_t>(*removed);
 }
 
+Result<Timestamp> WindowTable::newest_start(const Connection& connection) const {
+  return of_newest(connection, "window_start");
+}
+
 Result<Timestamp> WindowTable::newest_end(const Connection& connection) const {
+  return of_newest(connection, "window_end");
+}
+
+Result<Timestamp> WindowTable::of_newest(const Connection& connection,
+                                         std::string_view column) const {
   Result<Statement> select = connection.prepare(
-      fmt::format("SELECT window_end FROM {} ORDER BY window_start DESC LIMIT 1", quoted(table())));
+      fmt::format("SELECT {} FROM {} ORDER BY window_start DESC LIMIT 1", column, quoted(table())));
   if (select.has_error()) return select.error();
   const Result<bool> any = select->step();
   if (any.has_error()) return any.error();

@@ -60,10 +60,12 @@ class WindowTable {
   /// Removes at most `limit` rows of windows that start in [from, to), and says how many.
   Result<std::size_t> remove(const Connection& connection, Timestamp from, Timestamp to,
                              std::size_t limit) const;
-  /// The end of the newest window there is; kMinTimestamp: there is none.
+  /// When the newest window there is begins, and ends; kMinTimestamp: there is none.
+  Result<Timestamp> newest_start(const Connection& connection) const;
   Result<Timestamp> newest_end(const Connection& connection) const;
 
  private:
+  Result<Timestamp> of_newest(const Connection& connection, std::string_view column) const;
   /// What a query's rows are: a condition, and the values of its parameters.
   struct Condition {
     std::string where;

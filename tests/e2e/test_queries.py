@@ -207,7 +207,45 @@ def test_a_key_called_like_a_parameter(engine):
     assert rows and all(row["step"] == "s0" for row in rows)
 
 
+def test_the_newest_row_of_each_key():
+    """Also of one that the newest window has no row of; from memory, and from the database."""
+    draw = random.Random(8)
+    newest = {}
+    with Streamobs(CONFIG) as engine:
+        for minute in range(90):
+            for service in "abcdefgh":
+                if draw.random() < 0.05:
+                    engine.post("requests", [{"event_time": at(60 * minute), "service": service,
+                                              "region": "eu", "latency_ms": 1.0}])
+                    newest[service] = minute
+        # Closes all; and is open itself.
+        engine.post("requests", [{"event_time": at(60 * 90), "service": "z", "region": "eu",
+                                  "latency_ms": 1.0}])
+        last = max(newest.values())
+        engine.wait(lambda: engine.database().execute(
+            "SELECT max(window_start) FROM per_minute").fetchone()[0] == at(60 * last), "the rows")
+        for restarted in (False, True):
+            if restarted:
+                engine.stop()
+                engine.start()
+            engine.wait(lambda: engine.windows("per_minute", service="z"), "what is open")
+            for parameters, since in (({}, last - 60), ({"from_": at(0)}, 0), ({"windows": 4}, None)):
+                rows = engine.windows("per_minute", latest="true", **parameters)
+                if since is None:
+                    all_rows = engine.windows("per_minute", **parameters)
+                    expected = {}
+                    for row in all_rows:
+                        expected.setdefault(row["service"], row["window_start"])
+                else:
+                    expected = {service: at(60 * minute) for service, minute in newest.items()
+                                if minute >= since} | {"z": at(60 * 90)}
+                assert {row["service"]: row["window_start"] for row in rows} == expected
+                assert len(rows) == len(expected)
+                assert [r["window_start"] for r in rows] == sorted(expected.values(), reverse=True)
+
+
 @pytest.mark.parametrize("query,words", [
+    ({"latest": "true", "step": "1h"}, "leave out step"), ({"latest": "yes"}, "neither true"),
     ({"step": "90s"}, "multiple of 1m"), ({"step": "soon"}, "1h"), ({"step": "0s"}, "1h"),
     ({"by": "colour"}, "service and region"), ({"by": "service,service"}, "twice"),
     ({"metrics": "p99"}, "no metric"), ({"quantile": "cost:0.5"}, "there is latency_ms"),

@@ -119,6 +119,11 @@ TEST_CASE("stored and early rows become one answer", "[serve]") {
   asked.windows = 4;
   asked.limit = 5;
   CHECK(shown(merge_rows(stored, early, asked)) == Texts(all.begin(), all.begin() + 5));
+  asked = query();
+  asked.latest = true;
+  CHECK(shown(merge_rows(stored, early, asked)) == Texts{"4oa|1=40", "4ob|1=41"});
+  asked.limit = 1;
+  CHECK(shown(merge_rows(stored, early, asked)) == Texts{"4oa|1=40"});
   CHECK(shown(merge_rows(stored, {}, query())) ==
         Texts{"3ca|1=30", "2oa|1=20", "2cb|1=21", "1ca|1=10"});
 }

@@ -83,9 +83,10 @@ TEST_CASE("a mistaken parameter is named, with what there is", "[serve]") {
   const auto ask = [](const QueryParameters& parameters) {
     return message(serve::read_window_query(parameters, schema()));
   };
-  CHECK(ask({{"servce", "a"}}) ==
-        "unknown parameter \"servce\"; there is from, to, windows, limit, metrics, step, by, "
-        "quantile, format and service");
+  CHECK(
+      ask({{"servce", "a"}}) ==
+      "unknown parameter \"servce\"; there is from, to, windows, latest, limit, metrics, step, by, "
+      "quantile, format and service");
   CHECK(ask({{"limit", "1"}, {"limit", "2"}}) == "parameter \"limit\" is given twice");
   for (const char* bad : {"0", "100001", "-1", "ten", "1.5", "", "99999999999999999999"}) {
     CHECK(ask({{"limit", bad}}).find("whole number from 1 to 100000") != std::string::npos);

@@ -1,9 +1,11 @@
 // Queries against a naive answer computed from all rows in memory.
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <random>
 #include <set>
 
+#include "store/recent_rows.h"
 #include "store/support.h"
 
 namespace {
@@ -37,9 +39,11 @@ std::vector<WindowRow> expected(std::vector<WindowRow> rows, const WindowSchema&
   });
   std::vector<WindowRow> out;
   std::set<Timestamp> windows;
+  std::set<std::string> keys;
   for (WindowRow& row : rows) {
     windows.insert(row.start);
     if (query.windows && windows.size() > *query.windows) break;
+    if (query.latest && !keys.insert(row_identity(row)).second) continue;
     if (out.size() == query.limit) break;
     out.push_back(std::move(row));
   }
@@ -66,7 +70,7 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
                                {"ratio", kFloat},
                                {"flag", {Kind::boolean, 0}}},
                               {{"n", kInteger}});
-  const auto database = open(temp.database(), {of});
+  auto database = open(temp.database(), {of});
   std::mt19937 random(7);
   const auto pick = [&random](int n) {
     return static_cast<int>(random() % static_cast<unsigned>(n));
@@ -86,29 +90,43 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
         return Value::of_bool(pick(2) == 1);
     }
   };
+  // Rows spread over ages, or over two hours: of these the last one is in memory.
+  const bool ages = GENERATE(true, false);
   std::vector<WindowRow> rows;
-  std::set<std::string> seen;
+  std::map<std::string, std::size_t> places;
   for (int i = 0; i < 3'000; ++i) {
     WindowRow row;
-    row.start = kNoon + (pick(40) - 20) * kMinute * (pick(20) == 0 ? 2'000'000 : 1);
+    const Timestamp start = ages ? (pick(40) - 20) * kMinute * (pick(20) == 0 ? 2'000'000 : 1)
+                                 : (i / 25 + pick(5)) * kMinute;
+    row.start = kNoon + start;
     row.end = row.start + kMinute;
     row.closed = pick(2) == 1;
     row.overflow = pick(30) == 0;
     row.revision = static_cast<std::uint32_t>(pick(3));
-    std::string identity = std::to_string(row.start);
     for (std::size_t k = 0; k < of->keys.size(); ++k) {
       row.keys.push_back(key(k));
       if (row.overflow) {
         row.keys[k] = k == 0 ? Value::of_string("__overflow__") : Value::of_null(of->keys[k].type);
       }
-      identity += '/' + row.keys[k].to_string() + (row.keys[k].null ? "NULL" : "");
     }
-    if (!seen.insert(identity + (row.overflow ? "*" : "")).second) continue;
     row.metrics = {Value::of_int(i)};
-    rows.push_back(row);
+    // Now and then a transaction that is lost, and rows that come again.
+    if (pick(200) == 0) {
+      WindowRow broken = row;
+      broken.metrics = {Value::of_int(-1)};
+      REQUIRE(database->write(std::vector{batch(of, {broken})}).has_value());
+      REQUIRE(database->write(std::vector{batch(schema("nobody", {}, {}), {row})}).has_error());
+    }
+    write(*database, {batch(of, {row})});
+    const std::string identity = std::to_string(row.start) + '/' + row_identity(row);
+    const auto [at, added] = places.emplace(identity, rows.size());
+    if (added) {
+      rows.push_back(row);
+      continue;
+    }
+    WindowRow& old = rows[at->second];
+    if (std::pair(row.revision, row.closed) >= std::pair(old.revision, old.closed)) old = row;
   }
-  std::shuffle(rows.begin(), rows.end(), random);
-  write(*database, {batch(of, rows)});
 
   const std::vector<std::vector<std::string>> wanted = {
       {"", "a", "b", "__overflow__", "zz"},
@@ -116,14 +134,19 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
       {"-0.50", "0.00", "0.50", "0.5", "50", "."},
       {"0", "0.1", "0.2", "0.10", "nan"},
       {"true", "false", "1", "__overflow__"}};
-  int with_rows = 0;
+  const Timestamp span = ages ? 40 : 140;
+  std::vector<WindowQuery> queries;
   for (int i = 0; i < 1'500; ++i) {
-    WindowQuery query;
+    WindowQuery& query = queries.emplace_back();
     query.window = "w";
-    if (pick(3) == 0) query.from = kNoon + (pick(40) - 20) * kMinute + pick(2);
-    if (pick(3) == 0) query.to = kNoon + (pick(40) - 20) * kMinute + pick(2);
+    const auto time = [&] {
+      return kNoon + (pick(static_cast<int>(span)) - (ages ? 20 : 0)) * kMinute + pick(2);
+    };
+    if (pick(3) == 0) query.from = time();
+    if (pick(3) == 0) query.to = time();
     if (pick(2) == 0) query.windows = static_cast<std::size_t>(1 + pick(10));
     if (pick(2) == 0) query.limit = static_cast<std::size_t>(1 + pick(50));
+    query.latest = (query.from || query.windows) && pick(4) == 0;
     for (std::size_t k = 0; k < of->keys.size(); ++k) {
       if (pick(4) == 0) {
         query.keys.emplace_back(
@@ -131,15 +154,112 @@ TEST_CASE("window queries give what a look at every row gives", "[store]") {
             wanted[k][static_cast<std::size_t>(pick(static_cast<int>(wanted[k].size())))]);
       }
     }
-    const auto answer = database->window_rows(query);
-    if (answer.has_error()) FAIL(answer.error().message);
-    const auto right = expected(rows, *of, query);
-    with_rows += right.empty() ? 0 : 1;
-    if (!same(*answer, right)) {
-      FAIL_CHECK("query " << i << ": " << answer->size() << " rows, expected " << right.size());
-    }
   }
-  CHECK(with_rows > 500);
+  int with_rows = 0;
+  const auto check = [&](const Database& asked) {
+    for (const WindowQuery& query : queries) {
+      const auto answer = asked.window_rows(query);
+      if (answer.has_error()) FAIL(answer.error().message);
+      const auto right = expected(rows, *of, query);
+      with_rows += right.empty() ? 0 : 1;
+      if (!same(*answer, right)) {
+        FAIL_CHECK("query " << &query - queries.data() << ": " << answer->size()
+                            << " rows, expected " << right.size());
+      }
+    }
+  };
+  check(*database);
+  // One that has just been opened has nothing in memory.
+  database.reset();
+  database = open(temp.database(), {of});
+  check(*database);
+  CHECK(with_rows > 1'000);
+}
+
+TEST_CASE("the newest row of each key of the last hour", "[store]") {
+  const TempDir temp;
+  auto database = open(temp.database(), {services()});
+  const auto row = [](int minute, const char* service) {
+    return service_row(kNoon + minute * kMinute, Value::of_string(service), minute);
+  };
+  write(
+      *database,
+      {batch(services(), {row(0, "gone"), row(1, "a"), row(50, "b"), row(61, "a"), row(62, "c")})});
+  WindowQuery query;
+  query.window = "service_metrics";
+  query.latest = true;
+  for (const bool opened_again : {false, true}) {
+    INFO("opened again: " << opened_again);
+    const auto rows = database->window_rows(query);
+    REQUIRE(rows.has_value());
+    REQUIRE(rows->size() == 3);
+    CHECK((*rows)[0].metrics[0].integer == 62);
+    CHECK((*rows)[1].metrics[0].integer == 61);
+    CHECK((*rows)[2].metrics[0].integer == 50);
+    query.from = kNoon;
+    CHECK(database->window_rows(query)->size() == 4);
+    query.from.reset();
+    database.reset();
+    database = open(temp.database(), {services()});
+  }
+}
+
+TEST_CASE("the last hour is in memory as far as there is room, and no one sees it otherwise",
+          "[store]") {
+  const auto of = services();
+  RecentBudget budget;
+  RecentRows recent(of, budget);
+  recent.begin(kNoon);
+  const auto add = [&](int minute, int keys) {
+    for (int k = 0; k < keys; ++k) {
+      recent.write(service_row(kNoon + minute * kMinute, Value::of_int(k)));
+    }
+  };
+  WindowQuery query;
+  query.window = "service_metrics";
+  query.from = kNoon;
+  add(0, 3);
+  CHECK(recent.rows(query)->empty());  // Not committed.
+  recent.undone();
+  recent.committed();
+  CHECK(recent.rows(query)->empty());
+  add(0, 3);
+  recent.committed();
+  CHECK(recent.rows(query)->size() == 3);
+  query.from = kNoon - 1;
+  CHECK_FALSE(recent.rows(query).has_value());  // There may be more in the database.
+  query.windows = 1;
+  CHECK(recent.rows(query)->size() == 3);
+  query.windows = 2;
+  CHECK_FALSE(recent.rows(query).has_value());
+  query.limit = 2;
+  CHECK(recent.rows(query)->size() == 2);
+  query.keys = {{"no_key", "x"}};
+  CHECK_FALSE(recent.rows(query).has_value());
+  // An hour behind the newest, what was first goes.
+  add(61, 1);
+  recent.committed();
+  WindowQuery all;
+  all.window = "service_metrics";
+  all.from = kNoon;
+  CHECK_FALSE(recent.rows(all).has_value());
+  all.from = kNoon + 1;
+  CHECK(recent.rows(all)->size() == 1);
+  // Where memory does not reach, too, whatever the transactions' size is.
+  all.limit = std::numeric_limits<std::size_t>::max();
+  for (int minute = 62; minute < 100; ++minute) {
+    add(minute, 10'000);
+    recent.committed();
+    CHECK(budget.used.load() <= RecentBudget::kBytesMax);
+  }
+  CHECK_FALSE(recent.rows(all).has_value());
+  all.from = kNoon + 99 * kMinute;
+  CHECK(recent.rows(all)->size() == 10'000);
+  add(100, 1'000'000);
+  recent.committed();
+  CHECK_FALSE(recent.rows(all).has_value());
+  recent.forget_before(kMaxTimestamp);
+  CHECK(budget.used.load() == 0);
 }
 
 TEST_CASE("extreme bounds are taken as they are", "[store]") {
