@@ -90,7 +90,7 @@ async function with_preset(preset, streams, windows, check, more = "") {
         return rows.every((row) => row.closed) && Date.parse(rows[0]?.window_end) >= last;
       });
     }
-    await check(`${url}/`);
+    await check(`${url}/`, config);
   } finally {
     engine.kill("SIGKILL");
     await ended;
@@ -324,5 +324,31 @@ test("services: lines over time say it all", { skip }, async () => {
     );
     assert.ok(await page.locator("#overview").isHidden());
     await done(page, "services");
+  });
+});
+
+test("a reload that takes away the window shown leads to another", { skip }, async () => {
+  await with_preset("services", ["requests"], ["service_metrics"], async (url, config) => {
+    const page = await open_at(url, "service_metrics", {});
+    await page.waitForFunction(() =>
+      document.querySelector("#window-about")?.textContent.includes("over requests, by service"),
+    );
+    writeFileSync(
+      config,
+      '[stream.requests]\ntime = "timestamp"\nidle_timeout = "1s"\n' +
+        'fields = { timestamp = "timestamp", service = "string" }\n' +
+        '[window.by_hour]\nfrom = "requests"\nsize = "1h"\nby = ["service"]\n' +
+        'select = { requests = "count(*)" }\n',
+    );
+    const reload = await fetch(`${url}-/reload`, { method: "POST" });
+    assert.equal(reload.status, 200, await reload.text());
+    await page.waitForFunction(
+      () => document.querySelector("#charts-title")?.textContent === "by_hour",
+      null,
+      { timeout: 20_000 },
+    );
+    await page.waitForFunction(
+      () => document.querySelector("#connection")?.dataset.state !== "reconnecting",
+    );
   });
 });

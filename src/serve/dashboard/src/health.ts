@@ -136,9 +136,9 @@ export function show_health(
 
 function well_text(rows: readonly CheckResult[]): string {
   const judged = rows.filter((check) => check.state !== "no_data").length;
-  return judged === 0
-    ? "Nothing has been checked yet."
-    : `All is well: ${plural(judged, "check")}.`;
+  if (judged === 0) return "Nothing has been checked yet.";
+  if (judged === rows.length) return `All is well: ${plural(judged, "check")}.`;
+  return `All is well: ${judged} of ${plural(rows.length, "check")}, the others have had nothing to look at.`;
 }
 
 function when_text(report: HealthReport, silent_since: number | null, now: number): string {

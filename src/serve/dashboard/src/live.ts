@@ -17,6 +17,8 @@ export interface LiveHandler {
   state(state: LiveState): void;
   /** A connection is up; `again` when there was one before, so that something may be missing. */
   open(again: boolean): void;
+  /** The engine is there and does not know what is asked of it: it may have another config now. */
+  unknown(): void;
 }
 
 export class LiveClient {
@@ -94,6 +96,7 @@ export class LiveClient {
       },
       null,
     );
+    if (response.status === 400) this.handler_.unknown();
     if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new SseParser();

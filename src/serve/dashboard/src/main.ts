@@ -57,6 +57,7 @@ class App {
       open: (again) => {
         if (again) void this.load();
       },
+      unknown: () => void this.load(),
     });
     follow_system(() => this.scheduler_.mark("theme", "charts", "groups"));
     document.addEventListener("visibilitychange", () => this.visibility());

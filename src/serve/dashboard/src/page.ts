@@ -31,6 +31,7 @@ import type { LiveState } from "./live";
 import {
   footer_texts,
   refused_and_late,
+  unmatched,
   show_letters,
   show_reasons,
   show_sources,
@@ -150,9 +151,9 @@ export class Page {
       element,
       silent === null
         ? kConnectionWords[state.connection]
-        : `No events since ${format_time(silent, state.now())}`,
+        : `No events after ${format_time(silent, state.now())}`,
     );
-    const about = `Connected, but no stream has had an event since ${format_utc(silent ?? 0)}: what is shown as going on is as of then.`;
+    const about = `Connected, but the newest event of all streams is of ${format_utc(silent ?? 0)}: what is shown as going on is as of then.`;
     set_attribute(element, "title", silent === null ? null : about);
   }
 
@@ -238,11 +239,15 @@ export class Page {
         ? `in ${format_duration(state.now() - started)}`
         : "since the start",
     });
-    const { refused, late, stored } = refused_and_late(pulse, state.letters?.counts ?? []);
+    const counts = state.letters?.counts ?? [];
+    const { refused, late, stored } = refused_and_late(pulse, counts);
+    const alone = unmatched(counts);
     show("refused", {
       value: format_number(refused + late),
       title: format_count(refused + late) + (stored ? " since the database was made" : ""),
-      note: `${format_number(refused)} refused · ${format_number(late)} late`,
+      note:
+        `${format_number(refused)} refused · ${format_number(late)} late` +
+        (alone > 0 ? ` · ${format_number(alone)} unmatched` : ""),
       tone: refused + late > 0 ? "medium" : "",
     });
     const lag = pulse.watermark_lag_seconds;

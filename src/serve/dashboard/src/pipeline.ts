@@ -204,6 +204,13 @@ function time_part(name: string): HTMLTimeElement {
   return element;
 }
 
+const kUnmatched = "unmatched";
+
+/** Events that a join found no partner for: taken and counted, and no trouble by themselves. */
+export function unmatched(counts: DeadLetters["counts"]): number {
+  return counts.reduce((sum, { reason, count }) => sum + (reason === kUnmatched ? count : 0), 0);
+}
+
 /**
  * Refused and late events. The store counts them once and for good; the process only since its
  * start, but up to this second, and also those that are too many to be kept.
@@ -216,7 +223,7 @@ export function refused_and_late(
   let late = 0;
   for (const { reason, count } of counts) {
     if (reason === "late") late += count;
-    else refused += count;
+    else if (reason !== kUnmatched) refused += count;
   }
   const now_refused = pulse.rejected_total ?? 0;
   const now_late = pulse.late_total ?? 0;

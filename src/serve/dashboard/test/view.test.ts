@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { time_labels } from "../src/chart_axes";
 import { no_rules_text, quiet_text, sort_incidents, summarize_rules } from "../src/incidents";
-import { footer_texts, refused_and_late, silent_since, StageRates } from "../src/pipeline";
+import { footer_texts, refused_and_late, silent_since, StageRates, unmatched } from "../src/pipeline";
 import { kRanges, view_of, type Range } from "../src/range";
 import type { Incident, Pipeline, Pulse, RuleState, StageState, StreamState } from "../src/types";
 
@@ -158,7 +158,9 @@ test("what was refused before a restart is not forgotten", () => {
     { stream: "s", reason: "late", count: 1 },
     { stream: "s", reason: "not_json", count: 4 },
     { stream: "t", reason: "bad_time", count: 3 },
+    { stream: "t", reason: "unmatched", count: 9 },
   ];
+  assert.equal(unmatched(counts), 9);
   assert.deepEqual(refused_and_late(pulse, counts), { refused: 7, late: 2, stored: true });
   assert.deepEqual(refused_and_late(pulse, []), { refused: 0, late: 2, stored: false });
 });
