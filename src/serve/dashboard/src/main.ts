@@ -221,14 +221,15 @@ class App {
     const { window, size_seconds } = store.info;
     const range_ms = span_ms(this.state_.range, size_seconds * 1000);
     const span = Math.max(range_ms, trend_ms(store.info));
-    const from = Number.isFinite(span) ? new Date(this.api_.now() - span).toISOString() : null;
     const bounds = { windows: kWindowsMax, limit: kRowsPerLoad };
-    let rows = await this.api_.window_rows(window, { from, ...bounds });
-    if (rows.length === 0 && from !== null) {
+    if (Number.isFinite(span)) {
+      const from = Math.floor(this.api_.now() - span);
+      const recent = { from: new Date(from).toISOString(), ...bounds };
+      const rows = await this.api_.window_rows(window, recent);
+      if (rows.length > 0) return store.load(rows, kRowsPerLoad, from);
       // Nothing that new. After a replay of old files the newest data are what there is to see.
-      rows = await this.api_.window_rows(window, bounds);
     }
-    return store.load(rows, kRowsPerLoad);
+    return store.load(await this.api_.window_rows(window, bounds), kRowsPerLoad);
   }
 
   /** The engine's own sums over all groups of the newest closed windows; null: it has none, ever. */

@@ -100,15 +100,17 @@ export class WindowStore {
   }
 
   /**
-   * Takes the answer to a request for the newest rows, at most `limit` of them. True when there may
-   * have been more rows than that; then, and when it has all the windows that are kept, older ones
-   * may be missing, and the store is whole only from there on.
+   * Takes the answer to a request for the newest rows `from` then on, at most `limit` of them. True
+   * when there may have been more rows than that; then, and when it has all the windows that are
+   * kept, older ones may be missing, and the store is whole only from there on. Of windows before
+   * `from` only what late events correct comes live: a part of their groups.
    */
-  load(rows: readonly WindowRow[], limit: number): boolean {
+  load(rows: readonly WindowRow[], limit: number, from = Number.NEGATIVE_INFINITY): boolean {
     this.add(rows, new Set());
     const starts = new Set(rows.map((row) => parse_time(row["window_start"])));
     const oldest = [...starts].reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
     const cut = rows.length >= limit;
+    this.whole_from(from);
     // Rows are cut anywhere, also within a window; windows are cut between them.
     if (cut) this.whole_from(oldest + 1);
     else if (starts.size >= this.windows_max_) this.whole_from(oldest);

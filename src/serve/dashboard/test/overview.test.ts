@@ -239,6 +239,12 @@ test("totals of a range are not made from the windows that there is room for", (
   assert.equal(stack_of(full, shape_of(full, [0])!, 0).starts.length, 40);
   // Fewer: that is all there is in the range.
   assert.deepEqual(sum(loaded(all.slice(-39)), 0), [false, 39]);
+  // What comes later of a window before is a part of it: late events have corrected those groups.
+  const since = new WindowStore(about, 1000, windows);
+  since.load(all.slice(-20), 1000, kBegin + 80 * kMinute);
+  since.add([row(50, true, { k: "a", n: 7 })], new Set());
+  assert.deepEqual(sum(since, 80), [false, 20]);
+  assert.equal(stack_of(since, shape_of(since, [0])!, 0).starts.length, 20);
   // As many rows as it may have: the oldest window may lack some.
   const cut = loaded(all.slice(-10), 10);
   assert.deepEqual([sum(cut, 90), sum(cut, 91)], [
