@@ -148,6 +148,44 @@ TEST_CASE("nested fields by path, by dotted key, by alias") {
   CHECK(decode_one(o, R"(,"metadata":{"traceId":"x"},"metadata.traceId":"y")") == "!duplicate_key");
 }
 
+TEST_CASE("an object is looked into where a further path leads into it") {
+  StreamOptions o;
+  o.name = "s";
+  o.time = "t";
+  o.fields = {field("error", "string"), field("tags", "map")};
+  o.fields[0].aliases = {"error.type", "error.message", "failure"};
+  o.fields[1].aliases = {"tags.all"};
+  CHECK(decode_one(o, R"(,"error":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":null)") == "null null");
+  CHECK(decode_one(o, R"(,"error.type":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":null,"error.type":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":"overloaded","message":"m","code":529})") ==
+        "\"overloaded\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":null,"message":"m"})") == "\"m\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":{},"message":"m"},"failure":"f")") == "\"m\" null");
+  CHECK(decode_one(o, R"(,"failure":"f","error":{"code":1})") == "\"f\" null");
+  // Where there is nothing to take, nothing is taken for the absence of one.
+  CHECK(decode_one(o, R"(,"error":{})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":{"type":null})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":{"code":1})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":["timeout"],"failure":"f")") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"tags":{"all":{"a":"b"}})") == R"(null {"all":{"a":"b"}})");
+
+  o.fields[0].required = true;
+  CHECK(decode_one(o, R"(,"error":null)") == "!missing_field");
+  CHECK(decode_one(o, R"(,"error":{"message":"m"})") == "\"m\" null");
+
+  EventBatch batch;
+  const std::vector<std::string> sources = {"test"};
+  Decoder decoder(compile(o), sources);
+  decoder.decode(block(R"({"t":1704803696,"error":{"status":5}})"), batch);
+  REQUIRE(batch.dead_letters.size() == 1);
+  CHECK(
+      batch.dead_letters[0].detail ==
+      R"(error: expected string, got {"status":5}; to take what is in it, name its place by path )"
+      "or aliases, with dots into the object");
+}
+
 TEST_CASE("the time field may be declared too and keeps its column") {
   StreamOptions o;
   o.name = "s";
