@@ -93,7 +93,7 @@ void KafkaSource::observe() {
 void KafkaSource::say_error(rd_kafka_resp_err_t error, std::string_view text,
                             std::string_view about) {
   progress_.troubles.tell(fmt::format("{}: {}", about, text), kafka::advice_on(error),
-                          runtime_.clock.now());
+                          runtime_.clock.now(), kafka::says(error));
   if (!said_.insert(fmt::format("{} {}", rd_kafka_err2name(error), about)).second) return;
   log::error("Kafka: something is wrong; trying again until it is mended",
              {{"source", setup_.options.name.text},
