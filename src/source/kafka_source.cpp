@@ -329,13 +329,15 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Messag
   if (!text.empty()) text = fields_.put_into(*message, text);
   if (text.empty()) {
     skip(message->payload == nullptr ? "tombstone" : "empty");
+  } else if (partition.block.is_empty_array(text)) {
+    skip("empty_array");
   } else {
     if (!partition.block.fits(text)) {
       const bool flushed = co_await flush(partition);
       if (!flushed) co_return Next::end;
     }
     const std::size_t before = partition.block.size();
-    partition.block.add(text, static_cast<std::uint64_t>(message->offset));
+    partition.block.add(text, static_cast<std::uint64_t>(message->offset), fields_.given());
     gathered_bytes_ += partition.block.size() - before;
   }
   partition.next = message->offset + 1;

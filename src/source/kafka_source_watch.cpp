@@ -146,7 +146,7 @@ void KafkaSource::count_error(rd_kafka_resp_err_t error) {
 void KafkaSource::skip(const char* reason) {
   runtime_.metrics
       .counter("streamobs_kafka_skipped_messages_total",
-               "Messages without anything in them: passed over.",
+               "Messages without an event in them: passed over.",
                {{"source", setup_.options.name.text}, {"reason", reason}})
       .add();
 }
