@@ -99,10 +99,13 @@ int validate(const ConfigArguments& arguments, bool deny_warnings, bool explaine
   const auto counted = [](std::size_t count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
   };
-  fmt::print("{} is valid: {}, {}, {}, {}\n", plan->config.file,
-             counted(plan->streams.size(), "stream"), counted(plan->windows.size(), "window"),
+  // A join is a stream as well, to those who read it; here each counts as what the file calls it.
+  fmt::print("{} is valid: {}, {}, {}, {}, {}, {}\n", plan->config.file,
+             counted(plan->streams.size() - plan->joins.size(), "stream"),
+             counted(plan->joins.size(), "join"), counted(plan->windows.size(), "window"),
              counted(plan->config.rules.size(), "rule"),
-             counted(plan->config.sources.size(), "source"));
+             counted(plan->config.sources.size(), "source"),
+             counted(plan->config.sinks.size(), "sink"));
   if (explained) fmt::print("\n{}", explain(*plan));
   return 0;
 }

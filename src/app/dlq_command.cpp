@@ -1,5 +1,6 @@
 #include "app/dlq_command.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -68,20 +69,27 @@ std::string as_line(const store::StoredDeadLetter& stored) {
   return line;
 }
 
-/// On one line of a terminal: no control bytes.
+/// On one line of a terminal: no control bytes. What is cut ends with a whole character.
 std::string shown(std::string_view text, std::size_t width) {
-  std::string out(text.substr(0, width));
+  std::size_t size = std::min(text.size(), width);
+  while (size < text.size() && size > 0 &&
+         (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) {
+    --size;
+  }
+  std::string out(text.substr(0, size));
   for (char& c : out) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
   }
   return out;
 }
 
+constexpr std::string_view kRow = "{:>8}  {:<27}  {:<16}  {:<14}  {:<8}  {:<40}  {}\n";
+
 void print_row(const store::StoredDeadLetter& stored) {
   const DeadLetter& letter = stored.letter;
-  fmt::print("{:>8}  {:<27}  {:<16}  {:<14}  {:<8}  {}\n", stored.id,
-             to_rfc3339(letter.received_at), shown(letter.stream, 16), shown(letter.reason, 14),
-             letter.replayed_at != 0 ? "replayed" : "", shown(letter.detail, 200));
+  fmt::print(kRow, stored.id, to_rfc3339(letter.received_at), shown(letter.stream, 16),
+             shown(letter.reason, 14), letter.replayed_at != 0 ? "replayed" : "",
+             shown(letter.place(), 80), shown(letter.detail, 200));
 }
 
 Result<> list(const std::string& data_dir, const DlqArguments& arguments) {
@@ -90,8 +98,7 @@ Result<> list(const std::string& data_dir, const DlqArguments& arguments) {
   const Result<store::DeadLetterBox> box = store::DeadLetterBox::open(data_dir);
   if (box.has_error()) return box.error();
   if (!arguments.ndjson) {
-    fmt::print("{:>8}  {:<27}  {:<16}  {:<14}  {:<8}  {}\n", "id", "received", "stream", "reason",
-               "", "detail");
+    fmt::print(kRow, "id", "received", "stream", "reason", "", "place", "detail");
   }
   std::uint64_t left = arguments.limit;
   while (left != 0) {
@@ -136,6 +143,7 @@ Result<> show(const std::string& data_dir, const DlqArguments& arguments) {
   field("reason", letter.reason);
   field("detail", letter.detail);
   field("window", letter.window);
+  field("place", letter.place());
   field("source", letter.source);
   field("origin", letter.origin);
   field("position", fmt::to_string(letter.position));
@@ -144,7 +152,10 @@ Result<> show(const std::string& data_dir, const DlqArguments& arguments) {
     field("replay", fmt::format("not possible: {}", why));
   }
   if (letter.header != nullptr) {
-    field(letter.format == Format::pattern ? "patterns" : "header", *letter.header);
+    field(letter.format == Format::csv       ? "header"
+          : letter.format == Format::pattern ? "patterns"
+                                             : "given",
+          *letter.header);
   }
   fmt::print("payload\n{}\n", letter.payload);
   return {};
@@ -177,6 +188,11 @@ bool print_report(const std::string& body) {
       found = failure["detail"].get(detail);
       fmt::print("{:>8}  {}: {}\n", id, reason, shown(detail, 400));
     }
+  }
+  if (count("accepted") != 0) {
+    fmt::print(
+        "Windows look at what was taken behind this: what is late for them becomes a dead letter "
+        "again, see `streamobs dlq list --reason late --waiting`\n");
   }
   std::string_view stopped;
   if (report["stopped"].get(stopped) == simdjson::SUCCESS) {

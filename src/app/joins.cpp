@@ -88,8 +88,13 @@ void Joins::take(Join& join, const Made& common, InFlight& in_flight, std::vecto
   if (batch == nullptr) return;
   batch->events = static_cast<std::uint32_t>(batch->rows);
   for (std::size_t i = 0; i < batch->rows; ++i) batch->event_index.push_back(next_index_++);
-  for (DeadLetter& letter : batch->dead_letters) letter.event_index = next_index_++;
   batch->origin.source_id = join.source_id;
+  batch->origin.name = "join " + batch->schema->stream;
+  for (DeadLetter& letter : batch->dead_letters) {
+    letter.event_index = next_index_++;
+    letter.origin = batch->origin.name;
+    letter.position = common.position;
+  }
   batch->stamp.sequence = common.position;
   batch->lookups = common.lookups;
   batch->lane = static_cast<std::uint32_t>(common.position % lanes_);

@@ -18,6 +18,8 @@ namespace streamobs::app {
 namespace {
 
 constexpr Duration kPatience = 15 * kSecond;
+/// What sysexits.h calls missing input.
+constexpr int kExitMissing = 66;
 
 /// A topic that the config names in full, and whoever names it.
 struct Wanted {
@@ -103,15 +105,26 @@ std::string found_text(const kafka::TopicFound& found, const kafka::TopicOptions
   return text;
 }
 
-/// The line's end: what there is of a topic, or what was done about it.
-Result<std::string> state_of(kafka::Admin& admin, const kafka::TopicOptions& topic, bool create) {
+struct State {
+  std::string text;  ///< The line's end: what there is of a topic, or what was done about it.
+  bool missing = false;
+};
+
+Result<State> state_of(kafka::Admin& admin, const kafka::TopicOptions& topic, bool create) {
   const auto found = admin.find(topic.name.text, kPatience);
   if (found.has_error()) return found.error();
-  if (*found) return found_text(**found, topic);
-  if (!create) return fmt::format("missing: {}", describe(topic));
+  if (*found) return State{found_text(**found, topic), false};
+  if (!create) return State{fmt::format("missing: {}", describe(topic)), true};
   const Result<bool> made = admin.create(topic, kPatience);
   if (made.has_error()) return made.error();
-  return fmt::format("{}: {}", *made ? "made" : "there by now", describe(topic));
+  return State{fmt::format("{}: {}", *made ? "made" : "there by now", describe(topic)), false};
+}
+
+/// Of this topic, or of brokers that cannot be asked for any.
+void print_error(const std::string& topic, const Error& error, std::string_view advice) {
+  const bool of_all = error.code == ErrorCode::unavailable;
+  fmt::print(stderr, "streamobs: {}{}{}\n", of_all ? "" : topic + ": ", error.message,
+             advice.empty() ? "" : fmt::format("; {}", advice));
 }
 
 }  // namespace
@@ -123,20 +136,29 @@ int show_topics(const Plan& plan, bool create) {
                plan.config.file);
   }
   int code = 0;
+  std::size_t missing = 0;
   for (const auto& [brokers, cluster] : needs.clusters()) {
     fmt::print("{}\n", brokers);
     Result<kafka::Admin> admin = kafka::Admin::make(*cluster.client);
     for (const Wanted& wanted : cluster.topics) {
-      Result<std::string> state = admin.has_error() ? Result<std::string>(admin.error())
-                                                    : state_of(*admin, wanted.topic, create);
+      const Result<State> state =
+          admin.has_error() ? Result<State>(admin.error()) : state_of(*admin, wanted.topic, create);
       if (state.has_error()) {
-        fmt::print(stderr, "streamobs: {}: {}\n", wanted.topic.name.text, state.error().message);
+        print_error(wanted.topic.name.text, state.error(),
+                    admin.has_error() ? std::string_view() : admin->advice());
         code = exit_code_of(state.error().code);
         if (state.error().code == ErrorCode::unavailable) return code;  // So are all others.
         continue;
       }
-      fmt::print("  {:<32} {} ({})\n", wanted.topic.name.text, *state, wanted.used_by);
+      missing += state->missing ? 1 : 0;
+      fmt::print("  {:<32} {} ({})\n", wanted.topic.name.text, state->text, wanted.used_by);
     }
+  }
+  if (missing != 0) {
+    fmt::print(stderr, "streamobs: {} missing; --create makes {}\n",
+               missing == 1 ? "a topic is" : fmt::format("{} topics are", missing),
+               missing == 1 ? "it" : "them");
+    if (code == 0) code = kExitMissing;
   }
   return code;
 }

@@ -52,7 +52,7 @@ void note_format(const Block& block, const decode::StreamPlan& plan, EventBatch&
   if (header != nullptr && header->size() > DeadLetter::kMaxPayload) return;
   for (DeadLetter& letter : batch.dead_letters) {
     letter.format = block.format;
-    letter.header = header;
+    if (header != nullptr) letter.header = header;  // Else decode may have left something.
   }
 }
 

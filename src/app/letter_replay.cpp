@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/hash.h"
+#include "source/message_fields.h"
 
 namespace streamobs::app {
 
@@ -146,6 +147,7 @@ void LetterReplay::choose(Run& run, std::vector<store::StoredDeadLetter> page) {
       why_not = fmt::format("{} is a join now: events are sent to the streams it joins",
                             stored.letter.stream);
     }
+    if (why_not.empty()) why_not = own_event(stored.letter);
     if (!why_not.empty()) {
       ++run.report.passed_over;
       note(run.report, stored.id, "", why_not);
@@ -153,6 +155,30 @@ void LetterReplay::choose(Run& run, std::vector<store::StoredDeadLetter> page) {
       run.letters.push_back(std::move(stored));
     }
   }
+}
+
+/// Of an event that was refused since its source gave it what it had itself, takes that back. Why
+/// not, where the source would do so again; else empty.
+std::string LetterReplay::own_event(DeadLetter& letter) const {
+  const bool is_json = letter.format == Format::json || letter.format == Format::ndjson;
+  if (!is_json || letter.header == nullptr) return {};
+  source::OwnEvent own = source::take_back(letter.payload, *letter.header);
+  letter.header = nullptr;
+  for (const source::SourceOptions& options : plan_.config.sources) {
+    if (options.name.text != letter.source) continue;
+    for (const source::MessageField& field : options.message_fields) {
+      if (std::find(own.clashing.begin(), own.clashing.end(), field.name.text) ==
+          own.clashing.end()) {
+        continue;
+      }
+      return fmt::format(
+          "[source.{0}] still gives {1} to its events, and this one has it itself: take {1} out of "
+          "its fields, or give it another name there",
+          letter.source, field.name.text);
+    }
+  }
+  letter.payload = std::move(own.text);
+  return {};
 }
 
 asio::awaitable<void> LetterReplay::send_all(Run& run) {

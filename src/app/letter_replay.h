@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <set>
+#include <string>
 
 #include "app/ingest.h"
 #include "app/plan.h"
@@ -36,6 +37,7 @@ class LetterReplay final : public serve::LetterReplay {
   class Worker;
   asio::awaitable<Result<>> replay_pages(Run& run, store::DeadLetterQuery which);
   void choose(Run& run, std::vector<store::StoredDeadLetter> page);
+  std::string own_event(DeadLetter& letter) const;
   asio::awaitable<void> send_all(Run& run);
   asio::awaitable<void> work(Worker worker);
   asio::awaitable<source::IngestOutcome> send(const Run& run, const DeadLetter& letter);

@@ -20,6 +20,26 @@ void remove_database(const std::string& path) {
   }
 }
 
+/// What their events had been counted to is gone; they themselves are in the log.
+void warn_of_lost(const std::vector<window::LostWindow>& windows) {
+  for (const window::LostWindow& lost : windows) {
+    std::string what;
+    for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
+    std::uint64_t rows = 0;
+    for (const window::LostWindow::Instance& instance : lost.instances) rows += instance.rows;
+    const log::Field events = lost.events ? log::Field("events", *lost.events)
+                                          : log::Field("events", "not known, it has no count(*)");
+    log::warn(lost.altered.empty()
+                  ? "the config has a window no more: what was open of it is dropped"
+                  : "a window is defined differently now: what was open of it begins anew",
+              {{"window", lost.window},
+               {"open", lost.instances.size()},
+               {"rows", rows},
+               events,
+               {"altered", what.empty() ? "gone" : what}});
+  }
+}
+
 }  // namespace
 
 /// Whoever asks this engine to stop while it replays a past asks that one.
@@ -189,8 +209,11 @@ void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
       if (!needed) log::warn(message, {{"of", name}});
     };
     if (part == part::windows(name)) {
-      warn_unless(stream != nullptr && stream->windows != nullptr,
+      if (stream != nullptr && stream->windows != nullptr) continue;
+      const auto open = window::open_in_snapshot(name, bytes);
+      warn_unless(open.has_value(),
                   "the config has no window over this stream any more: what was open is dropped");
+      if (open.has_value()) warn_of_lost(*open);
     } else if (part == part::deduplication(name)) {
       warn_unless(stream != nullptr && stream->decode->id_column.has_value(),
                   "the stream has no id any more: the ids seen are forgotten");
@@ -214,16 +237,7 @@ Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
     const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
     if (restored.has_error()) return restored.error();
     for (const auto& lane : lanes_) lane->keep_closed(id, restored->closed);
-    for (const window::LostWindow& lost : restored->lost) {
-      std::string what;
-      for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
-      log::warn(lost.altered.empty()
-                    ? "the config has a window no more: what was open of it is dropped"
-                    : "a window is defined differently now: what was open of it begins anew",
-                {{"window", lost.window},
-                 {"open", lost.instances.size()},
-                 {"altered", what.empty() ? "gone" : what}});
-    }
+    warn_of_lost(restored->lost);
   }
   return {};
 }

@@ -1,6 +1,7 @@
 #include "decode/event_collector.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include <fmt/format.h>
@@ -38,6 +39,7 @@ EventCollector::EventCollector(const StreamPlan& plan, const std::vector<std::st
 
 void EventCollector::begin(const Block& block, EventBatch& batch) {
   batch_ = &batch;
+  block_ = &block;
   batch.origin = block.origin;
   batch.block = block.bytes;
   other_lines_ = 0;
@@ -51,6 +53,7 @@ void EventCollector::finish() {
   if (checks_ && batch_->rows != 0 && run_checks()) remove_rows();
   if (!plan_.options.keep_raw) batch_->raw.clear();
   batch_ = nullptr;
+  block_ = nullptr;
 }
 
 bool EventCollector::take(const Token* tokens, const char* begin, const char* end) {
@@ -111,7 +114,22 @@ void EventCollector::add_dead_letter(std::string_view reason, std::string_view d
   letter.event_index = event;
   letter.received_at = origin.received_at;
   letter.payload = payload.substr(0, DeadLetter::kMaxPayload);
+  if (reason == reason::duplicate_key) letter.header = members_given(event, letter.payload);
   batch_->dead_letters.push_back(std::move(letter));
+}
+
+/// What the event's source has put in front of its own members: one of them may be the one that is
+/// there twice. Null: nothing.
+std::shared_ptr<const std::string> EventCollector::members_given(std::uint32_t event,
+                                                                 std::string_view payload) const {
+  const std::vector<GivenMembers>& given = block_->given;
+  const auto behind =
+      std::upper_bound(given.begin(), given.end(), event,
+                       [](std::uint32_t e, const GivenMembers& g) { return e < g.first_event; });
+  if (behind == given.begin() || !payload.starts_with('{')) return nullptr;
+  const std::size_t bytes = std::prev(behind)->bytes;
+  if (bytes == 0 || 1 + bytes >= payload.size()) return nullptr;
+  return std::make_shared<const std::string>(payload.substr(1, bytes));
 }
 
 /// Refuses every row for which a check is not true; the first such check gives the reason. True if

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,8 @@ class EventCollector {
  private:
   void add_dead_letter(std::string_view reason, std::string_view detail, std::string_view payload,
                        std::uint32_t event, std::uint64_t line);
+  std::shared_ptr<const std::string> members_given(std::uint32_t event,
+                                                   std::string_view payload) const;
   bool run_checks();
   void remove_rows();
 
@@ -66,6 +69,7 @@ class EventCollector {
   RowReader& rows_;
   Refusal& refusal_;
   EventBatch* batch_ = nullptr;
+  const Block* block_ = nullptr;  ///< While it is being read.
   std::uint64_t other_lines_ = 0;
 
   std::optional<expr::Evaluator> checks_;

@@ -25,6 +25,18 @@ bool is_utf8(std::string_view text) {
   return simdjson::validate_utf8(text.data(), text.size());
 }
 
+namespace {
+
+/// Whether there is no character at `p`.
+bool starts_bad_utf8(const char* p, const char* end) {
+  const auto first = static_cast<unsigned char>(*p);
+  if (first < 0x80) return false;
+  const std::ptrdiff_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  return !is_utf8({p, static_cast<std::size_t>(std::min(size, end - p))});
+}
+
+}  // namespace
+
 bool JsonReader::Key::operator==(const Key& other) const {
   return size == other.size && low == other.low && high == other.high &&
          (size <= 16 || std::memcmp(text, other.text, size) == 0);
@@ -37,7 +49,12 @@ bool JsonReader::Key::operator<(const Key& other) const {
   return std::memcmp(text, other.text, size) < 0;
 }
 
+/// Bytes that are no text are told as such wherever they stand, not only in strings.
 const char* JsonReader::fail(std::string_view reason, const char* at, std::string_view what) {
+  if (reason == reason::not_json && at < end_ && starts_bad_utf8(at, end_)) {
+    reason = reason::bad_utf8;
+    what = "invalid UTF-8";
+  }
   refusal_.reason = reason;
   refusal_.detail.clear();
   fmt::format_to(std::back_inserter(refusal_.detail), "{} at byte {}", what, at - begin_);

@@ -76,11 +76,16 @@ bool RowReader::read(const Token* tokens) {
   for (std::size_t column = 0; column < index_.columns(); ++column) {
     const Token* token = &kAbsent;
     for (const std::uint32_t slot : index_.column_slots(column)) {
-      const Token::Kind kind = tokens[slot].kind;
-      if (kind == Token::Kind::absent || kind == Token::Kind::null) continue;
-      if (is_empty_cell(tokens[slot], field(column).type.kind)) continue;
-      token = &tokens[slot];
-      break;
+      const Token& found = tokens[slot];
+      if (found.kind == Token::Kind::absent || found.kind == Token::Kind::null) continue;
+      if (is_empty_cell(found, field(column).type.kind)) continue;
+      // An object is no value here, but a further path may lead to one in it. If none does, it is
+      // told what stood there.
+      const bool perhaps_inside =
+          found.kind == Token::Kind::object && field(column).type.kind != Kind::map;
+      if (perhaps_inside && token->kind != Token::Kind::absent) continue;
+      token = &found;
+      if (!perhaps_inside) break;
     }
     if (token->kind == Token::Kind::absent) {
       if (field(column).required) {
@@ -230,6 +235,10 @@ bool RowReader::wrong_type(std::size_t column, const Token& token) {
   refuse(reason::wrong_type, f, fmt::format("expected {}, got", to_text(f.type)), token);
   if (f.type.kind == Kind::string && token.kind == Token::Kind::number) {
     refusal_.detail += "; to take numbers here, declare it as int, float or decimal(n)";
+  }
+  if (token.kind == Token::Kind::object) {
+    refusal_.detail +=
+        "; to take what is in it, name its place by path or aliases, with dots into the object";
   }
   return false;
 }

@@ -84,6 +84,13 @@ struct BlockOrigin {
 /// file (`line` lines behind the block's first), else which event of the block it was.
 std::uint64_t position_of(const BlockOrigin& origin, std::uint32_t event, std::uint64_t line);
 
+/// What a source has put in front of the members of its JSON events, right behind the brace: so
+/// many bytes in each event from `first_event` on, up to the next of these.
+struct GivenMembers {
+  std::uint32_t first_event = 0;
+  std::uint32_t bytes = 0;
+};
+
 struct Block {
   std::uint32_t stream_id = 0;
   Format format = Format::json;
@@ -91,6 +98,7 @@ struct Block {
   /// CSV: the file's first record. Pattern, of a dead letter that is sent again: the patterns that
   /// its stream had when it came, one a line. Else null.
   std::shared_ptr<const std::string> header;
+  std::vector<GivenMembers> given;  ///< Empty: nothing.
   BlockOrigin origin;
 };
 

@@ -1,5 +1,6 @@
 #include "event/dead_letter.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -20,7 +21,34 @@ bool take_number(std::string_view& text, Number& number) {
   return true;
 }
 
+/// Whether this is TOPIC/PARTITION; no topic has a slash in its name.
+bool is_partition(std::string_view origin) {
+  const std::size_t slash = origin.find('/');
+  return slash != 0 && slash != std::string_view::npos && slash + 1 != origin.size() &&
+         std::all_of(origin.begin() + static_cast<std::ptrdiff_t>(slash) + 1, origin.end(),
+                     [](char c) { return c >= '0' && c <= '9'; });
+}
+
 }  // namespace
+
+std::string DeadLetter::place() const {
+  if (event_index >= LetterId::kOfJoin) {
+    return fmt::format("join {}, log position {}", reason == reason::unmatched ? window : stream,
+                       origin.empty() ? sequence : position);
+  }
+  if (origin.starts_with("replay of ") || origin.starts_with("demo ")) return origin;
+  if (is_partition(origin)) {
+    const std::size_t slash = origin.find('/');
+    return fmt::format("topic {}, partition {}, offset {}", origin.substr(0, slash),
+                       origin.substr(slash + 1), position);
+  }
+  if (origin == "stdin") return fmt::format("standard input, line {}", position);
+  if (source == "http") {
+    return fmt::format("request{}{}, index {}", origin.empty() ? "" : " from ", origin, position);
+  }
+  if (origin.empty()) return source;
+  return fmt::format("file {}, line {}", origin, position);
+}
 
 std::string_view DeadLetter::not_replayable() const {
   if (event_index >= LetterId::kOfJoin) {

@@ -56,10 +56,14 @@ struct DeadLetter {
   std::string reason;  ///< One of the above, or the name of a check.
   std::string detail;  ///< In words: which field, what was there, what was expected.
   std::string stream;
-  std::string source;          ///< The source's name in the config.
-  std::string origin;          ///< A file's path or a client's address; may be empty.
+  std::string source;  ///< The source's name in the config.
+  /// A file's path, a client's address, "TOPIC/PARTITION", "join NAME", "replay of" any of them;
+  /// may be empty.
+  std::string origin;
   std::uint64_t sequence = 0;  ///< Log position of its batch; with event_index and window: its id.
-  std::uint64_t position = 0;  ///< Line number in a file; index within a request.
+  /// Line number in a file; index within a request; offset of a message; of what a join made or
+  /// left its log position.
+  std::uint64_t position = 0;
   std::uint32_t event_index = 0;  ///< Which event of the block, from 0.
   std::string
       window;  ///< For late events: the window that had closed; for unmatched ones: the join.
@@ -70,13 +74,18 @@ struct DeadLetter {
   /// have left, and events of which there is no text.
   std::optional<Format> format;
   /// Of CSV: the first record of its file, which says what the cells are. Of pattern: the patterns
-  /// that its stream had, one a line. Else null. Shared by the letters of a block.
+  /// that its stream had, one a line. Of JSON refused for a key that is there twice: the members
+  /// that its source had put in front (behind the payload's brace). Else null. Shared by the
+  /// letters of a block.
   std::shared_ptr<const std::string> header;
   Timestamp replayed_at = 0;  ///< When its event was sent again; 0: it was not.
 
   static constexpr std::size_t kMaxPayload = 64 << 10;
 
   LetterId letter_id() const { return {sequence, event_index}; }
+  /// Where its event came from, in words: "topic orders, partition 3, offset 4711". Only words: a
+  /// file "orders/3" is taken for a partition.
+  std::string place() const;
   /// Why its event cannot be sent again as it was; empty: it can.
   std::string_view not_replayable() const;
 };

@@ -116,7 +116,7 @@ void write_members(JsonWriter& json, const DeadLetter& letter) {
   json.field("reason", letter.reason).field("detail", letter.detail);
   json.field("stream", letter.stream).field("source", letter.source);
   json.field("origin", letter.origin).field("position", letter.position);
-  json.key("window");
+  json.field("place", letter.place()).key("window");
   if (letter.window.empty()) {
     json.null();
   } else {

@@ -88,9 +88,35 @@ Result<NewTopic> new_topic(const TopicOptions& topic) {
 Result<Admin> Admin::make(const ClientOptions& options) {
   ProducerOptions producer;
   producer.client = options;
-  const Result<rd_kafka_t*> client = make_client(RD_KAFKA_PRODUCER, producer_conf(producer));
+  Result<Conf> conf = producer_conf(producer);
+  auto complaint = std::make_unique<Complaint>();
+  if (conf.has_value()) {
+    rd_kafka_conf_set_error_cb(conf->get(), on_error);
+    rd_kafka_conf_set_opaque(conf->get(), complaint.get());
+  }
+  const Result<rd_kafka_t*> client = make_client(RD_KAFKA_PRODUCER, std::move(conf));
   if (client.has_error()) return client.error();
-  return Admin(*client);
+  return Admin(options.brokers.text, *client, std::move(complaint));
+}
+
+void Admin::on_error(rd_kafka_t*, int error, const char* text, void* complaint) {
+  auto& known = *static_cast<Complaint*>(complaint);
+  const auto code = static_cast<rd_kafka_resp_err_t>(error);
+  if (known.error != RD_KAFKA_RESP_ERR_NO_ERROR && says(code) < says(known.error)) return;
+  known.error = code;
+  known.text = text;
+}
+
+/// What librdkafka has heard of the brokers says why; what it answers, often only that time is
+/// over.
+Error Admin::unavailable(std::string_view doing, rd_kafka_resp_err_t error,
+                         std::string_view words) {
+  rd_kafka_poll(client_.get(), 0);
+  const bool told =
+      complaint_->error != RD_KAFKA_RESP_ERR_NO_ERROR && says(complaint_->error) >= says(error);
+  advice_ = advice_on(told ? complaint_->error : error);
+  return kafka::unavailable(fmt::format("{} ({})", doing, brokers_),
+                            told ? std::string_view(complaint_->text) : words);
 }
 
 Result<std::optional<TopicFound>> Admin::find(const std::string& topic, Duration patience) {
@@ -98,14 +124,15 @@ Result<std::optional<TopicFound>> Admin::find(const std::string& topic, Duration
   MetadataFacts* facts = nullptr;
   const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &facts, milliseconds(patience));
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return unavailable("the brokers cannot be asked for their topics", words_of(error));
+    return unavailable("the brokers cannot be asked for their topics", error, words_of(error));
   }
   const Metadata owned(facts);
   for (int i = 0; i < facts->topic_cnt; ++i) {
     const rd_kafka_metadata_topic& found = facts->topics[i];
     if (topic != found.topic) continue;
     if (found.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return unavailable(fmt::format("topic {}", topic), words_of(found.err));
+      return unavailable(fmt::format("the brokers do not tell of the topic {}", topic), found.err,
+                         words_of(found.err));
     }
     const int replicas = found.partition_cnt == 0 ? 0 : found.partitions[0].replica_cnt;
     return TopicFound{topic, found.partition_cnt, replicas};
@@ -126,9 +153,11 @@ Result<bool> Admin::create(const TopicOptions& topic, Duration patience) {
   rd_kafka_CreateTopics(client_.get(), topics, 1, options.get(), queue.get());
   const Event event(rd_kafka_queue_poll(queue.get(), milliseconds(patience + kSecond)));
   const std::string doing = fmt::format("topic {} cannot be made", topic.name.text);
-  if (event == nullptr) return unavailable(doing, "the brokers do not answer");
-  if (rd_kafka_event_error(event.get()) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return unavailable(doing, rd_kafka_event_error_string(event.get()));
+  if (event == nullptr) {
+    return unavailable(doing, RD_KAFKA_RESP_ERR__TIMED_OUT, "the brokers do not answer");
+  }
+  if (const auto failed = rd_kafka_event_error(event.get()); failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return unavailable(doing, failed, rd_kafka_event_error_string(event.get()));
   }
   std::size_t count = 0;
   const rd_kafka_topic_result_t* const* const results =

@@ -301,4 +301,17 @@ std::string_view advice_on(rd_kafka_resp_err_t error) {
   }
 }
 
+telemetry::Troubles::Says says(rd_kafka_resp_err_t error) {
+  using Says = telemetry::Troubles::Says;
+  switch (error) {
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+      return Says::that;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+      return Says::where;
+    default:
+      return Says::why;
+  }
+}
+
 }  // namespace streamobs::kafka

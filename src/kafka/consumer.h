@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "flow/asio.h"
 #include "kafka/options.h"
+#include "telemetry/troubles.h"
 
 namespace streamobs::kafka {
 
@@ -122,5 +123,8 @@ class Consumer {
 std::string words_of(rd_kafka_resp_err_t error);
 /// What a person can do about it; empty: it is not known, or nothing.
 std::string_view advice_on(rd_kafka_resp_err_t error);
+/// How much librdkafka's message of such an error says: behind a refused login it tells that all
+/// brokers are down, too.
+telemetry::Troubles::Says says(rd_kafka_resp_err_t error);
 
 }  // namespace streamobs::kafka

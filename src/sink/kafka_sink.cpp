@@ -169,17 +169,17 @@ KafkaSink::Step KafkaSink::find_topics() {
   Result<kafka::Admin> admin = kafka::Admin::make(options_.kafka.client);
   if (admin.has_error()) return again(admin.error());
   const auto markers = admin->find(options_.markers.text, kPatience);
-  if (markers.has_error()) return again(markers.error());
+  if (markers.has_error()) return again(markers.error(), admin->advice());
   if (!*markers) {
     kafka::TopicOptions wanted;
     wanted.name = options_.markers;
     wanted.partitions = 1;
     wanted.cleanup = kafka::Cleanup::compact;
     const Result<bool> made = admin->create(wanted, kPatience);
-    if (made.has_error()) return again(made.error());
+    if (made.has_error()) return again(made.error(), admin->advice());
   }
   const auto topic = admin->find(options_.topic.text, kPatience);
-  if (topic.has_error()) return again(topic.error());
+  if (topic.has_error()) return again(topic.error(), admin->advice());
   if (!*topic) {
     count_error(rd_kafka_err2name(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART));
     say("topic", "the topic is not there",
@@ -408,16 +408,17 @@ KafkaSink::Step KafkaSink::again(const kafka::ProduceFailure& failure) {
     if (failure.error == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) {
       advice = "the user needs the rights Describe and Write on the transactional id streamobs-*";
     }
-    say("deliver", failure.words, advice);
+    say("deliver", failure.words, advice, kafka::says(failure.error));
   }
   if (!failure.again) drop_producer();
   return Step::again;
 }
 
 /// Of the database, or of brokers that cannot be asked.
-KafkaSink::Step KafkaSink::again(const Error& error) {
+KafkaSink::Step KafkaSink::again(const Error& error, std::string_view advice) {
   count_error(error.code == ErrorCode::unavailable ? "unavailable" : "database");
-  say("deliver", error.message, "are the brokers up, and is brokers of the sink right?");
+  if (advice.empty()) advice = "are the brokers up, and is brokers of the sink right?";
+  say("deliver", error.message, advice);
   return Step::again;
 }
 
@@ -437,8 +438,9 @@ void KafkaSink::drop_producer() {
 }
 
 /// Once, until it has been got over.
-void KafkaSink::say(const std::string& what, std::string_view error, std::string_view advice) {
-  troubles_.tell(error, advice, clock_.now());
+void KafkaSink::say(const std::string& what, std::string_view error, std::string_view advice,
+                    telemetry::Troubles::Says says) {
+  troubles_.tell(error, advice, clock_.now(), says);
   if (!said_.insert(what).second) return;
   log::warn(
       "Kafka: a sink cannot deliver; its results wait in the outbox, trying again until it can",

@@ -107,10 +107,11 @@ class KafkaSink {
                    std::string_view value, std::int32_t partition);
 
   Step again(const kafka::ProduceFailure& failure);
-  Step again(const Error& error);
+  Step again(const Error& error, std::string_view advice = {});
   Step stop(std::string_view message);
   void drop_producer();
-  void say(const std::string& what, std::string_view error, std::string_view advice);
+  void say(const std::string& what, std::string_view error, std::string_view advice,
+           telemetry::Troubles::Says says = telemetry::Troubles::Says::why);
   void say_delivering();
   void count_error(std::string_view name);
   std::string marker_key() const;

@@ -40,7 +40,8 @@ asio::awaitable<Result<>> KafkaSource::run() {
     count_error(error);
     // A connection that is gone is told when its broker is (take_statistics).
     if (error == RD_KAFKA_RESP_ERR__TRANSPORT || error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-      progress_.troubles.tell(text, kafka::advice_on(error), runtime_.clock.now());
+      progress_.troubles.tell(text, kafka::advice_on(error), runtime_.clock.now(),
+                              kafka::says(error));
       return;
     }
     say_error(error, text, "the brokers");
@@ -163,7 +164,8 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::look_for_partitions() {
     if (found.error().code != ErrorCode::unavailable) co_return found.error();
     look_at_ = Steady::now() + std::chrono::microseconds(kLookAgainAfter);
     const std::string_view advice = kafka::advice_on(RD_KAFKA_RESP_ERR__TRANSPORT);
-    progress_.troubles.tell(found.error().message, advice, runtime_.clock.now());
+    progress_.troubles.tell(found.error().message, advice, runtime_.clock.now(),
+                            telemetry::Troubles::Says::that);
     if (said_.insert("look").second) {
       log::warn("Kafka: the brokers cannot be asked; trying again until they can",
                 {{"source", setup_.options.name.text},
@@ -327,13 +329,15 @@ asio::awaitable<Result<KafkaSource::Next>> KafkaSource::take(const kafka::Messag
   if (!text.empty()) text = fields_.put_into(*message, text);
   if (text.empty()) {
     skip(message->payload == nullptr ? "tombstone" : "empty");
+  } else if (partition.block.is_empty_array(text)) {
+    skip("empty_array");
   } else {
     if (!partition.block.fits(text)) {
       const bool flushed = co_await flush(partition);
       if (!flushed) co_return Next::end;
     }
     const std::size_t before = partition.block.size();
-    partition.block.add(text, static_cast<std::uint64_t>(message->offset));
+    partition.block.add(text, static_cast<std::uint64_t>(message->offset), fields_.given());
     gathered_bytes_ += partition.block.size() - before;
   }
   partition.next = message->offset + 1;

@@ -93,7 +93,7 @@ void KafkaSource::observe() {
 void KafkaSource::say_error(rd_kafka_resp_err_t error, std::string_view text,
                             std::string_view about) {
   progress_.troubles.tell(fmt::format("{}: {}", about, text), kafka::advice_on(error),
-                          runtime_.clock.now());
+                          runtime_.clock.now(), kafka::says(error));
   if (!said_.insert(fmt::format("{} {}", rd_kafka_err2name(error), about)).second) return;
   log::error("Kafka: something is wrong; trying again until it is mended",
              {{"source", setup_.options.name.text},
@@ -146,7 +146,7 @@ void KafkaSource::count_error(rd_kafka_resp_err_t error) {
 void KafkaSource::skip(const char* reason) {
   runtime_.metrics
       .counter("streamobs_kafka_skipped_messages_total",
-               "Messages without anything in them: passed over.",
+               "Messages without an event in them: passed over.",
                {{"source", setup_.options.name.text}, {"reason", reason}})
       .add();
 }

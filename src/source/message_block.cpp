@@ -9,13 +9,25 @@ namespace streamobs::source {
 namespace {
 
 constexpr std::string_view kWhiteSpace = " \t\r\n";
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+std::string_view without_white_space(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(kWhiteSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kWhiteSpace) - first + 1);
+}
 
 }  // namespace
 
 std::string_view MessageBlock::trimmed(std::string_view message) {
-  const std::size_t first = message.find_first_not_of(kWhiteSpace);
-  if (first == std::string_view::npos) return {};
-  return message.substr(first, message.find_last_not_of(kWhiteSpace) - first + 1);
+  message = without_white_space(message);
+  if (!message.starts_with(kByteOrderMark)) return message;
+  return without_white_space(message.substr(kByteOrderMark.size()));
+}
+
+bool MessageBlock::is_empty_array(std::string_view message) const {
+  return is_json_ && message.size() >= 2 && message.front() == '[' && message.back() == ']' &&
+         without_white_space(message.substr(1, message.size() - 2)).empty();
 }
 
 bool MessageBlock::goes_alone(std::string_view message) const {
@@ -26,7 +38,7 @@ bool MessageBlock::fits(std::string_view message) const {
   return empty() || (!alone_ && !goes_alone(message) && filled_ + message.size() < bytes_max_);
 }
 
-void MessageBlock::add(std::string_view message, std::uint64_t offset) {
+void MessageBlock::add(std::string_view message, std::uint64_t offset, std::size_t given) {
   if (empty()) {
     buffer_ = pool_->take();
     alone_ = goes_alone(message);
@@ -34,6 +46,9 @@ void MessageBlock::add(std::string_view message, std::uint64_t offset) {
     buffer_->resize(std::max(bytes_max_, message.size() + 1));
   }
   if (runs_.empty() || offset != next_offset_) runs_.push_back({events_, offset, alone_});
+  if (given != (given_.empty() ? 0 : given_.back().bytes)) {
+    given_.push_back({events_, static_cast<std::uint32_t>(given)});
+  }
   std::memcpy(buffer_->data() + filled_, message.data(), message.size());
   filled_ += message.size();
   buffer_->data()[filled_++] = '\n';
@@ -49,7 +64,9 @@ Block MessageBlock::take() {
   block.bytes = std::move(buffer_);
   block.origin.offset = runs_.front().offset;
   block.origin.messages = std::move(runs_);
+  block.given = std::move(given_);
   runs_.clear();
+  given_.clear();
   filled_ = 0;
   events_ = 0;
   alone_ = false;

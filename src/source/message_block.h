@@ -31,12 +31,15 @@ class MessageBlock {
   /// Whether this message can join those that are here; else they are to be taken first. It has
   /// more than white space in it.
   bool fits(std::string_view message) const;
-  void add(std::string_view message, std::uint64_t offset);
+  /// `given`: so many bytes were put in front of the members of each of its events.
+  void add(std::string_view message, std::uint64_t offset, std::size_t given = 0);
   /// What has been gathered: bytes, format, and which message each event was.
   Block take();
 
-  /// Without the white space round it, which JSON knows.
+  /// Without the white space round it, which JSON knows, and a byte order mark.
   static std::string_view trimmed(std::string_view message);
+  /// Whether a trimmed message is an array of no events.
+  bool is_empty_array(std::string_view message) const;
 
  private:
   bool goes_alone(std::string_view message) const;
@@ -51,6 +54,7 @@ class MessageBlock {
   bool alone_ = false;  ///< What is here lets nothing join it.
   std::uint64_t next_offset_ = 0;
   std::vector<MessageRun> runs_;
+  std::vector<GivenMembers> given_;
 };
 
 }  // namespace streamobs::source

@@ -94,6 +94,38 @@ void put_into_array(std::string_view text, std::string_view members, std::string
   out += text.substr(at);
 }
 
+/// Whether an object has a value at this path, as decode reads paths: a dot is part of a key or
+/// goes into an object.
+bool has(const simdjson::dom::object& object, std::string_view path) {
+  if (object.at_key(path).error() == simdjson::SUCCESS) return true;
+  for (std::size_t dot = path.find('.'); dot != std::string_view::npos;
+       dot = path.find('.', dot + 1)) {
+    simdjson::dom::object below;
+    if (object.at_key(path.substr(0, dot)).get(below) == simdjson::SUCCESS &&
+        has(below, path.substr(dot + 1))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Just behind the member that begins at `at`, as JsonWriter and add_member() write them: no
+/// blanks, and no object or array for a value.
+std::size_t end_of_member(std::string_view members, std::size_t at) {
+  bool in_text = false;
+  for (; at < members.size(); ++at) {
+    const char c = members[at];
+    if (in_text && c == '\\') {
+      ++at;
+    } else if (c == '"') {
+      in_text = !in_text;
+    } else if (c == ',' && !in_text) {
+      break;
+    }
+  }
+  return std::min(at, members.size());
+}
+
 }  // namespace
 
 MessageFields::MessageFields(std::vector<MessageField> fields, const std::string& source,
@@ -183,6 +215,44 @@ void put_members(std::string_view text, std::string_view members, std::string& o
     put_one(text.substr(0, end), members, out);
     text.remove_prefix(end);
   }
+}
+
+OwnEvent take_back(std::string_view event, std::string_view members) {
+  OwnEvent out;
+  out.text = event;
+  if (members.empty() || !event.starts_with('{') || !event.substr(1).starts_with(members)) {
+    return out;
+  }
+  std::string_view rest = event.substr(1 + members.size());
+  if (rest.starts_with(',')) rest.remove_prefix(1);
+  const std::string own = "{" + std::string(rest);
+  simdjson::dom::parser parser;
+  simdjson::dom::parser names_parser;
+  simdjson::dom::object object;
+  simdjson::dom::object given;
+  if (parser.parse(own).get(object) != simdjson::SUCCESS ||
+      names_parser.parse("{" + std::string(members) + "}").get(given) != simdjson::SUCCESS) {
+    return out;
+  }
+  std::string kept;
+  std::size_t at = 0;
+  for (const simdjson::dom::key_value_pair member : given) {
+    const std::size_t end = end_of_member(members, at);
+    if (has(object, member.key)) {
+      out.clashing.emplace_back(member.key);
+    } else {
+      if (!kept.empty()) kept += ',';
+      kept += members.substr(at, end - at);
+    }
+    at = end + 1;
+  }
+  out.text.clear();
+  if (kept.empty()) {
+    out.text = own;
+  } else {
+    put_one(own, kept, out.text);
+  }
+  return out;
 }
 
 }  // namespace streamobs::source

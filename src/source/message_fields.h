@@ -25,6 +25,8 @@ class MessageFields {
   /// `text` (the message's value, trimmed and not empty) with the members in each of its events;
   /// `text` itself where there are none. Valid until the next call.
   std::string_view put_into(const rd_kafka_message_t& message, std::string_view text);
+  /// How many bytes of members the last call has put into each event.
+  std::size_t given() const { return members_.size(); }
 
  private:
   std::optional<std::string_view> value_of(const MessageField& field,
@@ -43,5 +45,14 @@ class MessageFields {
 /// reads them: an array of objects, one object, or one object a line. What is no object stays as it
 /// is.
 void put_members(std::string_view text, std::string_view members, std::string& out);
+
+/// An event without what it was given and has itself.
+struct OwnEvent {
+  std::string text;
+  std::vector<std::string> clashing;  ///< The names that it was given and has itself.
+};
+/// Of an event with `members` in front of its own: what it has itself counts, and what it has not
+/// stays given.
+OwnEvent take_back(std::string_view event, std::string_view members);
 
 }  // namespace streamobs::source

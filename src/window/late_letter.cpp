@@ -15,7 +15,9 @@ DeadLetter late_letter(const EventBatch& batch, std::size_t row, std::string det
   letter.sequence = batch.stamp.sequence;
   letter.event_index =
       row < batch.event_index.size() ? batch.event_index[row] : static_cast<std::uint32_t>(row);
-  letter.position = position_of(batch.origin, letter.event_index, letter.event_index);
+  letter.position = batch.schema->joined
+                        ? letter.sequence
+                        : position_of(batch.origin, letter.event_index, letter.event_index);
   letter.received_at = batch.origin.received_at;
   if (!batch.schema->joined) letter.format = Format::ndjson;
   letter.payload = row_to_json(batch, row);

@@ -272,9 +272,47 @@ bool read_groups(const StoredInstance& stored, const AccumulatorMap& accumulator
   return in.at_end();
 }
 
+/// Adds up the states of one accumulator, a count, over an instance's groups; none where the bytes
+/// are damaged.
+std::optional<std::uint64_t> sum_of_counts(const StoredWindow& stored,
+                                           const StoredInstance& instance, std::size_t count) {
+  std::uint64_t sum = 0;
+  ByteReader in(instance.bytes);
+  for (std::uint64_t group = 0; group < instance.groups; ++group) {
+    if (const std::uint64_t size = in.varint(); size != 0) in.text(size - 1);
+    for (std::size_t i = 0; i < stored.accumulators.size(); ++i) {
+      ByteReader state(in.text(in.varint()));
+      if (i == count) sum += state.varint();
+      if (!state.ok()) return std::nullopt;
+    }
+  }
+  return in.ok() ? std::optional(sum) : std::nullopt;
+}
+
+/// The events that the window's open instances have counted, where it has a count(*).
+std::optional<std::uint64_t> events_of(const StoredWindow& stored) {
+  const auto counts_all = [](const StoredAccumulator& a) {
+    return a.kind == AccumulatorKind::count && a.definition == "count(*)";
+  };
+  const auto& all = stored.accumulators;
+  const auto found = std::find_if(all.begin(), all.end(), counts_all);
+  if (found == all.end()) return std::nullopt;
+  std::uint64_t events = 0;
+  for (const auto* instances : {&stored.kept, &stored.instances}) {
+    for (const StoredInstance& instance : *instances) {
+      const auto sum =
+          sum_of_counts(stored, instance, static_cast<std::size_t>(found - all.begin()));
+      if (!sum) return std::nullopt;
+      events += *sum;
+    }
+  }
+  return events;
+}
+
 LostWindow lost(const StoredWindow& stored, std::vector<std::string> altered) {
   LostWindow window;
   window.window = std::string(stored.name);
+  window.events = events_of(stored);
   window.altered = std::move(altered);
   for (const auto* instances : {&stored.kept, &stored.instances}) {
     for (const StoredInstance& instance : *instances) {
@@ -332,6 +370,7 @@ void take_out_late(StoredWindow& stored, const WindowPlan& plan, Timestamp forgo
                    RestoredWindows& restored) {
   StoredWindow late;
   late.name = stored.name;
+  late.accumulators = stored.accumulators;
   std::erase_if(stored.instances, [&](const StoredInstance& instance) {
     const Timestamp last = plan.assigner.last_end(instance.interval);
     if (instance.due <= last) return false;
@@ -417,6 +456,17 @@ Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWind
     }
   }
   return restored;
+}
+
+Result<std::vector<LostWindow>> open_in_snapshot(const std::string& stream,
+                                                 std::string_view bytes) {
+  StreamWindowsPlan none;
+  none.stream = stream;
+  OpenInstances open;
+  std::vector<RetainedPanes> retained;
+  Result<RestoredWindows> restored = decode_snapshot(bytes, none, open, retained);
+  if (restored.has_error()) return restored.error();
+  return std::move(restored->lost);
 }
 
 }  // namespace streamobs::window

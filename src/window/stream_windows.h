@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -71,7 +72,12 @@ struct LostWindow {
   /// What is defined differently now: "size", "by", "sum_int(amount)" …; empty: the window is gone.
   std::vector<std::string> altered;
   std::vector<Instance> instances;
+  /// Events that it had counted, each once; none: it has no count(*), so nobody knows.
+  std::optional<std::uint64_t> events;
 };
+
+/// What a snapshot of a stream's windows has open of each, for those who have no plan for it.
+Result<std::vector<LostWindow>> open_in_snapshot(const std::string& stream, std::string_view bytes);
 
 /// What of a window had closed when a snapshot was made.
 struct ClosedBefore {

@@ -191,6 +191,46 @@ keep = { archive = "/mnt/old" }
   CHECK(has(text, "/mnt/old/elsewhere/raw/YYYY-MM-DD.ndjson.gz."));
 }
 
+TEST_CASE(
+    "an explanation says what a message gives its events, and how long a join waits in silence",
+    "[app]") {
+  const std::string text = explained(R"~(
+[source.in]
+type = "kafka"
+brokers = "127.0.0.1:9092"
+topics = ["asked"]
+stream = "asked"
+fields = { id = "key", sent = "timestamp", trace = "header:trace-id" }
+[stream.asked]
+time = "t"
+fields = { id = "string", sent = "timestamp", trace = "string" }
+idle_timeout = "7s"
+[stream.answered]
+time = "t"
+fields = { id = "string" }
+idle_timeout = "4s"
+[join.calls]
+left = "asked"
+right = "answered"
+on = "id"
+within = "1m"
+[window.per_minute]
+from = "calls"
+size = "1m"
+select = { n = "count(*)" }
+[window.of_one]
+from = "answered"
+size = "1m"
+select = { n = "count(*)" }
+)~");
+  CHECK(
+      has(text,
+          "Each event is given of its message its key as id, its timestamp as sent and its header "
+          "trace-id as trace; one that has such a member itself is a dead letter."));
+  CHECK(has(text.substr(text.find("per_minute: of calls")), "or after 7 seconds without events"));
+  CHECK(has(text.substr(text.find("of_one: of answered")), "or after 4 seconds without events"));
+}
+
 TEST_CASE("the engine's checks are explained with their times and bounds", "[app]") {
   const std::string usual = explained(std::string(kStream));
   CHECK(has(usual, "Every 5 minutes: whether streams are fresh"));

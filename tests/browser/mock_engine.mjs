@@ -595,6 +595,7 @@ export class MockEngine {
       source: "http",
       origin: "127.0.0.1",
       position: id * 17,
+      place: `request from 127.0.0.1, index ${id * 17}`,
       window: null,
       received_at: iso(this.now() - id * 47_000),
       payload,

@@ -131,6 +131,50 @@ TEST_CASE("a NUL is refused in a declared string and taken elsewhere") {
   CHECK(reason_of(std::string("{\"event_time\":1,\"service\":\"a\0\"}", 31)) == "not_json");
 }
 
+TEST_CASE("a letter of a key that is there twice keeps what its source had put in front") {
+  const std::vector<std::string> sources = {"test"};
+  Decoder decoder(compile(services()), sources);
+  Block lines = block(R"({"service":"own","event_time":1,"service":"own"}
+{"service":"k","event_time":1,"service":"own"}
+{"service":"k","event_time":1}
+{"service":"k","event_time":"soon"}
+"service":"k","event_time":1
+{"service":"key","service":1}
+{"service":1,"service":2}
+)",
+                      Format::ndjson);
+  lines.given = {{1, 13}, {5, 15}, {6, 0}};
+  EventBatch batch;
+  decoder.decode(lines, batch);
+  std::vector<std::string> kept;
+  for (const DeadLetter& letter : batch.dead_letters) {
+    kept.push_back(fmt::format("{} {} {}", letter.event_index, letter.reason,
+                               letter.header == nullptr ? "-" : *letter.header));
+  }
+  CHECK((kept == std::vector<std::string>{
+                     "0 duplicate_key -", R"(1 duplicate_key "service":"k")", "3 bad_time -",
+                     "4 not_json -", R"(5 duplicate_key "service":"key")", "6 duplicate_key -"}));
+}
+
+TEST_CASE("bytes that are no UTF-8 are told as such wherever they stand") {
+  const std::string good = R"({"event_time":1704803696,"service":"a"})";
+  CHECK(reason_of("\xff" + good) == "bad_utf8");
+  CHECK(reason_of("\xff\xfe{\0") == "bad_utf8");  // UTF-16.
+  CHECK(reason_of("\x80" + good) == "bad_utf8");
+  CHECK(reason_of("\xc3" + good) == "bad_utf8");
+  CHECK(reason_of("\xc3") == "bad_utf8");
+  CHECK(reason_of("\xf0\x9f\x98") == "bad_utf8");
+  CHECK(reason_of("{\"event_time\":\xff}") == "bad_utf8");
+  CHECK(reason_of("{\xe9\":1}") == "bad_utf8");
+  CHECK(reason_of("{\"event_time\":1\xe9}") == "bad_utf8");
+  CHECK(reason_of("{\"event_time\":1,\"service\":\"\xe9\"}") == "bad_utf8");
+  // Characters in the wrong place are no JSON.
+  CHECK(reason_of("\xc3\xa9" + good) == "not_json");
+  CHECK(reason_of("\xe2\x80\x9cquoted\xe2\x80\x9d") == "not_json");
+  CHECK(reason_of("\xf0\x9f\x98\x80") == "not_json");
+  CHECK(reason_of(good + "\xff") == "not_json");  // Something follows the object.
+}
+
 TEST_CASE("nested fields by path, by dotted key, by alias") {
   StreamOptions o;
   o.name = "s";
@@ -146,6 +190,44 @@ TEST_CASE("nested fields by path, by dotted key, by alias") {
   CHECK(decode_one(o, R"(,"prompt_tokens":4,"usage":{"input":5})") == "null 5");
   CHECK(decode_one(o, R"(,"metadata":null,"usage":7)") == "null null");
   CHECK(decode_one(o, R"(,"metadata":{"traceId":"x"},"metadata.traceId":"y")") == "!duplicate_key");
+}
+
+TEST_CASE("an object is looked into where a further path leads into it") {
+  StreamOptions o;
+  o.name = "s";
+  o.time = "t";
+  o.fields = {field("error", "string"), field("tags", "map")};
+  o.fields[0].aliases = {"error.type", "error.message", "failure"};
+  o.fields[1].aliases = {"tags.all"};
+  CHECK(decode_one(o, R"(,"error":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":null)") == "null null");
+  CHECK(decode_one(o, R"(,"error.type":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":null,"error.type":"timeout")") == "\"timeout\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":"overloaded","message":"m","code":529})") ==
+        "\"overloaded\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":null,"message":"m"})") == "\"m\" null");
+  CHECK(decode_one(o, R"(,"error":{"type":{},"message":"m"},"failure":"f")") == "\"m\" null");
+  CHECK(decode_one(o, R"(,"failure":"f","error":{"code":1})") == "\"f\" null");
+  // Where there is nothing to take, nothing is taken for the absence of one.
+  CHECK(decode_one(o, R"(,"error":{})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":{"type":null})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":{"code":1})") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"error":["timeout"],"failure":"f")") == "!wrong_type");
+  CHECK(decode_one(o, R"(,"tags":{"all":{"a":"b"}})") == R"(null {"all":{"a":"b"}})");
+
+  o.fields[0].required = true;
+  CHECK(decode_one(o, R"(,"error":null)") == "!missing_field");
+  CHECK(decode_one(o, R"(,"error":{"message":"m"})") == "\"m\" null");
+
+  EventBatch batch;
+  const std::vector<std::string> sources = {"test"};
+  Decoder decoder(compile(o), sources);
+  decoder.decode(block(R"({"t":1704803696,"error":{"status":5}})"), batch);
+  REQUIRE(batch.dead_letters.size() == 1);
+  CHECK(
+      batch.dead_letters[0].detail ==
+      R"(error: expected string, got {"status":5}; to take what is in it, name its place by path )"
+      "or aliases, with dots into the object");
 }
 
 TEST_CASE("the time field may be declared too and keeps its column") {

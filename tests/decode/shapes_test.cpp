@@ -35,6 +35,7 @@ StreamOptions metrics() {
               field("unit", "string")};
   o.fields[10].path = "usage.tokens";
   o.fields[10].aliases = {"tokens", "usage.total"};
+  o.fields[11].aliases = {"unit.name", "count.unit"};  // A text, or in an object.
   return o;
 }
 
@@ -127,6 +128,8 @@ std::string member(Random& random, const std::string& key) {
   std::string value;
   if (odd) {
     value = random() % 2 == 0 ? "null" : any(random);
+  } else if (key == "unit" && random() % 4 == 0) {
+    value = "{\"name\":" + text(random) + (random() % 2 == 0 ? ",\"n\":1}" : "}");
   } else if (key == "eventId" || key == "serviceId" || key == "unit") {
     value = text(random);
   } else if (key == "ok") {

@@ -244,5 +244,7 @@ def test_validate_explains_what_each_preset_means():
         names = re.findall(r"^\[(?:stream|window|rule)\.(\w+)\]$", preset.read_text(), re.M)
         assert names and all(f"  {name}" in done.stdout for name in names)
         assert max(map(len, done.stdout.splitlines())) <= 110
+    llm = run("validate", "--config", ROOT / "config/kafka/llm.toml").stdout
+    assert "2 streams, 1 join, 3 windows, 2 rules, 2 sources, " in llm and llm.endswith("2 sinks\n")
     absent = ROOT / "config" / "absent.toml"
     assert run("validate", "--explain", "--config", absent, check=False).returncode == 78

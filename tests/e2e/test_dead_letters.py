@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import signal
 
 from harness import Streamobs, ndjson, run
@@ -139,6 +140,9 @@ format = "access_log"
                     extra=sources % 'check = { small = "bytes < 1000" }')
     with Streamobs(broken) as engine:
         engine.wait(lambda: len(letters(engine)) == 4, "the dead letters")
+        assert sorted(row["place"] for row in letters(engine)) == [
+            f"file {tmp_path}/a.csv.gz, line {line}" for line in (2, 3, 5)] + [
+            f"file {tmp_path}/access.log, line 1"]
         restart_with(engine, config(extra=sources % ""))
         assert replay(engine, "?stream=pages")["accepted"] == 1
         assert replay(engine, "?source=old&reason=short")["accepted"] == 3
@@ -195,11 +199,14 @@ def test_the_command_line():
         place = ["--data-dir", engine.data_dir]
         listed = run("dlq", *place, "list").stdout.splitlines()
         assert len(listed) == 3 and "short" in listed[1] and "not_json" in listed[2]
+        assert all("request from 127.0.0.1" in line for line in listed[1:])
+        assert ", index 1 " in listed[1] and ", index 0 " in listed[2], listed
         only = run("dlq", *place, "list", "--reason", "short", "--ndjson").stdout
         assert json.loads(only)["payload"] == json.dumps(event(1, latency_ms=1000.0),
                                                          separators=(",", ":"))
         shown = run("dlq", "show", "1", *place).stdout
         assert shown.endswith("payload\nnot json\n") and "stream     requests" in shown
+        assert re.search(r"^place      request from 127\.0\.0\.1, index 0$", shown, re.M)
         missing = run("dlq", *place, "show", "77", check=False)
         assert missing.returncode != 0 and "no dead letter 77" in missing.stderr
         restart_with(engine, config())
@@ -208,6 +215,7 @@ def test_the_command_line():
         assert done.stdout.splitlines()[0] == ("1 taken, 1 refused again, 0 replayed before, "
                                                "0 passed over")
         assert "1  not_json: " in done.stdout
+        assert "`streamobs dlq list --reason late --waiting`" in done.stdout
         engine.wait(lambda: counted(engine) == 1, "the event")
         assert len(run("dlq", *place, "list", "--waiting").stdout.splitlines()) == 2
         engine.stop()

@@ -367,6 +367,32 @@ def test_json_suite():
     assert not wrong, wrong
 
 
+def test_what_a_changed_config_drops_is_told_in_windows_and_events():
+    uncounted = """[window.sums]
+size = "1m"
+select = { total_ms = "sum(latency_ms)" }
+"""
+    with Streamobs(basic(idle="1h", extra=uncounted)) as engine:
+        assert engine.post("requests", [event(i, service=f"s{i % 3}") for i in range(7)]).status == 200
+
+        def told_after(text):
+            engine.stop()
+            (engine.directory / "obs.toml").write_text(text)
+            engine.start()
+            life = engine.messages()[engine.life_from:].splitlines()
+            return {line["window"]: line for line in map(json.loads, filter(lambda l: l.startswith("{"), life))
+                    if line["log.level"] == "warn" and "window" in line}
+        told = told_after(basic(idle="1h", extra=uncounted).replace('latency_ms = "float"', 'latency_ms = "int"'))
+        assert "begins anew" in told["per_service"]["message"]
+        assert [told["per_service"][key] for key in ("open", "rows", "events")] == [1, 3, 7]
+        assert [told["sums"][key] for key in ("open", "rows")] == [1, 1]
+        assert told["sums"]["events"].startswith("not known")
+        engine.post("requests", [event(8)])
+        told = told_after(basic()[:basic().index("[window.per_service]")])
+        assert told.keys() == {"per_service", "sums"} and "is dropped" in told["per_service"]["message"]
+        assert told["per_service"]["events"] == 1
+
+
 # Every invalid config is an error with a place, and exit code 78.
 
 def test_invalid_configs_are_errors_with_a_place(tmp_path):

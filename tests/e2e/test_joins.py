@@ -188,5 +188,11 @@ def test_what_leaves_a_join_in_a_batch_that_is_lost_counts_once(seconds):
             return dict(engine.database().execute("SELECT reason, sum(count) FROM dead_letter_count GROUP BY 1"))
         engine.wait(lambda: letters().get("unmatched", 0) >= 500, "the letters")
         engine.wait(lambda: sum(r["calls"] for r in engine.windows("per_minute")) == 2_000_000, "the rows")
+        # All of them left with the second request.
+        of_join = engine.database().execute(
+            "SELECT DISTINCT origin, position, sequence FROM dead_letters").fetchall()
+        assert [tuple(row) for row in of_join] == [("join calls", of_join[0]["sequence"], of_join[0]["sequence"])]
+        row, = engine.get("/api/v1/dead-letters", limit=1).json()["rows"]
+        assert row["place"] == f"join calls, log position {row['position']}"
         assert engine.stop() == 0
         assert letters() == {"unmatched": 500}

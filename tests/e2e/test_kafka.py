@@ -126,19 +126,23 @@ def test_what_messages_may_look_like(broker):
     pretty = json.dumps(json.loads(event(3, "pretty", 3)), indent=2).encode()
     array = b"[" + event(4, "array", 4) + b",\n" + event(5, "array", 5) + b"]"
     broker.produce("shapes", [event(0, "plain", 1), several, b"{broken", pretty, b"  ", array,
-                              b'{"n":"no time"}', event(6, "plain", 2)])
+                              b'{"n":"no time"}', event(6, "plain", 2), b" [ ]\n", b"\n \n",
+                              b'\xef\xbb\xbf' + event(7, "marked", 1), b'\xff{"n":1}'])
     broker.produce_tombstone("shapes", "key", 0)
     broker.produce("shapes", [closing()])
     with Streamobs(config(broker, ["shapes"])) as engine:
         minute = stamp(0)
         wait_for(engine, {(minute, "plain"): [2, 3], (minute, "several"): [2, 3],
-                          (minute, "pretty"): [1, 3], (minute, "array"): [2, 9]})
+                          (minute, "pretty"): [1, 3], (minute, "array"): [2, 9],
+                          (minute, "marked"): [1, 1]})
         letters = engine.get("/api/v1/dead-letters").json()["rows"]
-        assert {(row["origin"], row["position"], row["payload"]) for row in letters} == {
-            ("shapes/0", 2, "{broken"), ("shapes/0", 6, '{"n":"no time"}')}
+        assert {(row["origin"], row["position"], row["payload"], row["reason"]) for row in letters} == {
+            ("shapes/0", 2, "{broken", "not_json"), ("shapes/0", 6, '{"n":"no time"}', "wrong_type"),
+            ("shapes/0", 11, '\ufffd{"n":1}', "bad_utf8")}
         skipped = "streamobs_kafka_skipped_messages_total"
         engine.wait(lambda: engine.metric(skipped, reason="tombstone") == 1, "the tombstone")
-        assert engine.metric(skipped, reason="empty") == 1
+        assert engine.metric(skipped, reason="empty_array") == 1
+        assert engine.metric(skipped, reason="empty") == 2
 
 
 def test_killed_again_and_again_with_the_broker_too(broker):
@@ -314,6 +318,27 @@ fresh = "count(*) filter (where sent > '2026-06-01')" }""")
         letters = engine.get("/api/v1/dead-letters").json()["rows"]
         assert {(row["position"], row["reason"]) for row in letters} == {
             (4, "duplicate_key"), (5, "wrong_type")}
+        assert {row["place"] for row in letters} == {
+            f"topic parts, partition 0, offset {offset}" for offset in (4, 5)}
+
+        def replay():
+            return engine.request("POST", "/api/v1/dead-letters/replay").json()
+        # As long as the source gives what they have themselves, they are left alone.
+        report = replay()
+        assert (report["accepted"], report["rejected"], report["passed_over"]) == (0, 1, 1)
+        assert any("still gives trace" in error["detail"] for error in report["errors"])
+        assert engine.stop() == 0
+        mended = text.replace(', trace = "header:trace-id"', "")
+        (engine.directory / "obs.toml").write_text(mended)
+        engine.start()
+        report = replay()
+        assert (report["accepted"], report["rejected"], report["passed_over"]) == (1, 1, 0)
+        # Its window has closed; that it was taken with what it has itself shows in the letter.
+        engine.wait(lambda: engine.get("/api/v1/dead-letters", reason="late").json()["rows"], "the late event")
+        late, = engine.get("/api/v1/dead-letters", reason="late").json()["rows"]
+        assert late["place"] == "replay of parts/0:4"
+        assert json.loads(late["payload"])["trace"] == "own" and late["payload"].count("trace") == 1
+        assert json.loads(late["payload"])["sent"] is not None
 
 
 SERVICES = """
@@ -410,6 +435,15 @@ def test_a_password_from_the_environment(broker, monkeypatch):
         engine.wait(lambda: told in engine.messages(), "the complaint")
         engine.wait(lambda: engine.metric("streamobs_kafka_errors_total") >= 2, "further tries")
         assert engine.messages().count(told) == 1
+
+        def last_error():
+            return engine.get("/api/v1/pipeline").json()["sources"][0]["last_error"]
+        # Told again with each try, and not driven out by what follows from it.
+        first = last_error()["at"]
+        engine.wait(lambda: last_error()["at"] > first, "further tries to be told")
+        for _ in range(50):
+            assert "uthentication" in last_error()["error"], last_error()
+            assert "sasl.password" in last_error()["advice"]
         assert engine.stop() == 0
         monkeypatch.setenv("STREAMOBS_TEST_KAFKA", "open sesame")
         engine.start()

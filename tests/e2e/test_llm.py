@@ -175,6 +175,32 @@ def test_cached_tokens_inside_and_beside_the_prompt():
     assert rows["gpt-4o-mini"]["errors"] == 1 and rows["gpt-4o"]["errors"] == 0
 
 
+def test_errors_as_providers_and_conventions_tell_them():
+    at = datetime(2026, 1, 5, tzinfo=timezone.utc)
+    told = [
+        {"error": "timeout"},
+        {"error": {"message": "Rate limit reached", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+        {"error": {"type": "overloaded_error", "message": "Overloaded"}},  # Anthropic
+        {"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}},  # Google
+        {"error": {"code": 502, "message": "Bad gateway"}},
+        {"error.type": "timeout"},
+        {"error": None, "error.type": "timeout"},
+    ]
+    fine = [{"error": None}, {}]
+    asked, answered = map(list, zip(*[call(i, at) for i in range(len(told) + len(fine))]))
+    for response, error in zip(answered, told + fine):
+        del response["error"]
+        response |= error
+    with Streamobs(CONFIG) as engine:
+        for path, events in (("/v1/llm/request", asked), ("/v1/llm/response", answered)):
+            reply = engine.request("POST", path, json.dumps(events).encode(),
+                                   {"Content-Type": "application/json"}).json()
+            assert reply == {"accepted": len(asked), "rejected": 0, "errors": []}
+        engine.wait(lambda: engine.closed("llm_metrics"), "the window")
+        row, = engine.closed("llm_metrics")
+        assert (row["requests"], row["errors"]) == (len(asked), len(told))
+
+
 @pytest.mark.parametrize("kind", ["real", "made_up"])
 def test_cost_per_model_and_minute_of_a_trace(kind, tmp_path, monkeypatch):
     """The trace's calls, each of some model, by the price files' dated prices."""

@@ -22,6 +22,44 @@ TEST_CASE("the key of a replay names its letter, and no other key does", "[event
   }
 }
 
+TEST_CASE("a letter says in words where its event came from", "[event]") {
+  const auto place = [](const char* source, const char* origin, std::uint64_t position) {
+    DeadLetter letter;
+    letter.source = source;
+    letter.origin = origin;
+    letter.position = position;
+    return letter.place();
+  };
+  CHECK(place("orders", "shop.orders/12", 4711) == "topic shop.orders, partition 12, offset 4711");
+  CHECK(place("web", "/var/log/access.log", 3) == "file /var/log/access.log, line 3");
+  CHECK(place("web", "logs/a.1", 3) == "file logs/a.1, line 3");
+  CHECK(place("web", "/1", 3) == "file /1, line 3");
+  CHECK(place("web", "logs/", 3) == "file logs/, line 3");
+  CHECK(place("in", "stdin", 9) == "standard input, line 9");
+  CHECK(place("http", "127.0.0.1", 2) == "request from 127.0.0.1, index 2");
+  CHECK(place("http", "::1", 0) == "request from ::1, index 0");
+  CHECK(place("http", "", 2) == "request, index 2");
+  CHECK(place("http", "replay of orders/3:7", 0) == "replay of orders/3:7");
+  CHECK(place("tour", "demo services", 5) == "demo services");
+  CHECK(place("other", "", 5) == "other");
+
+  DeadLetter of_join;
+  of_join.stream = "llm_requests";
+  of_join.window = "llm_calls";
+  of_join.reason = reason::unmatched;
+  of_join.sequence = 17;
+  of_join.event_index = LetterId::kOfJoin + 1;
+  CHECK(of_join.place() == "join llm_calls, log position 17");
+  of_join.origin = "join llm_calls";  // Letters of earlier versions have none.
+  of_join.position = 18;
+  CHECK(of_join.place() == "join llm_calls, log position 18");
+  of_join.position = 17;
+  of_join.stream = "llm_calls";
+  of_join.window = "llm_metrics";
+  of_join.reason = reason::late;
+  CHECK(of_join.place() == "join llm_calls, log position 17");
+}
+
 TEST_CASE("a letter says why it cannot be replayed", "[event]") {
   DeadLetter letter;
   letter.sequence = 1;

@@ -43,7 +43,7 @@ StreamOptions stream(bool metrics) {
               field("metadata.traceId", "string"),
               field("at", "timestamp"),
               field("tokens", "int")};
-  o.fields[7].aliases = {"usage.tokens"};
+  o.fields[7].aliases = {"usage.tokens", "tokens.total"};
   o.checks = {{"not_large", "value is null or value < 1000"}};
   o.max_event_bytes = 4096;
   return o;

@@ -107,7 +107,8 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
   CHECK(app.fetch("/api/v1/incidents?status=shut").status == 400);
   CHECK(app.fetch("/api/v1/dead-letters?reason=bad_utf8").body ==
         "{\"rows\":[{\"id\":9,\"reason\":\"bad_utf8\",\"detail\":\"\",\"stream\":\"requests\","
-        "\"source\":\"\",\"origin\":\"\",\"position\":0,\"window\":null,\"received_at\":"
+        "\"source\":\"\",\"origin\":\"\",\"position\":0,\"place\":\"\",\"window\":null,\"received_"
+        "at\":"
         "\"2024-01-09T12:00:00Z\",\"payload\":\"{\\\"a\\\":"
         "\\\"\xef\xbf\xbd\\\"}\",\"replayed_at\":null}],\"counts\":"
         "[{\"stream\":\"requests\",\"reason\":\"bad_utf8\",\"count\":3}]}");

@@ -271,6 +271,7 @@ TEST_CASE("kafka: messages without anything in them are passed over and counted"
   Cluster cluster({{"t", 1}});
   cluster.produce("t", 0, "{1}");
   cluster.produce("t", 0, " \n ");
+  cluster.produce("t", 0, "[ ]");
   cluster.produce("t", 0, "{2}");
   cluster.flush();
   Stage stage(cluster);
@@ -284,9 +285,11 @@ TEST_CASE("kafka: messages without anything in them are passed over and counted"
       offsets.push_back(position_of(block.origin, i, i));
     }
   }
-  CHECK((offsets == std::vector<std::uint64_t>{0, 2}));
+  CHECK((offsets == std::vector<std::uint64_t>{0, 3}));
   CHECK(stage.metrics.value("streamobs_kafka_skipped_messages_total",
                             {{"source", "k"}, {"reason", "empty"}}) == 1);
+  CHECK(stage.metrics.value("streamobs_kafka_skipped_messages_total",
+                            {{"source", "k"}, {"reason", "empty_array"}}) == 1);
 }
 
 TEST_CASE("kafka: messages that expired unread end the source, unless it may go on") {

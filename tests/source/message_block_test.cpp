@@ -54,6 +54,45 @@ TEST_CASE("message block: what may be several events goes alone") {
   }
 }
 
+TEST_CASE("message block: what messages were given is known by their events") {
+  BufferPool pool;
+  MessageBlock gathered(pool, 1000);
+  const auto given = [&] {
+    std::string out;
+    for (const GivenMembers& g : gathered.take().given) {
+      out += std::to_string(g.first_event) + ":" + std::to_string(g.bytes) + " ";
+    }
+    return out;
+  };
+  gathered.add("{1}", 1);
+  gathered.add("{2}", 2);
+  CHECK(given().empty());
+  gathered.add("{1}", 1);
+  gathered.add("{2}", 2, 5);
+  gathered.add("{3}", 3, 5);
+  gathered.add("{4}", 4, 6);
+  gathered.add("{5}", 5);
+  CHECK(given() == "1:5 3:6 4:0 ");
+  gathered.add("[{1},{2}]", 1, 7);
+  CHECK(given() == "0:7 ");
+  gathered.add("{1}", 1);
+  CHECK(given().empty());
+}
+
+TEST_CASE("message block: what a message is without the white space") {
+  BufferPool pool;
+  CHECK(MessageBlock::trimmed(" \r\n{}\t") == "{}");
+  CHECK(MessageBlock::trimmed("\n \n\r\n").empty());
+  CHECK(MessageBlock::trimmed("\xef\xbb\xbf{}") == "{}");
+  CHECK(MessageBlock::trimmed(" \xef\xbb\xbf \n").empty());
+  const MessageBlock json(pool, 1000);
+  for (const char* const text : {"[]", "[ ]", "[\n\t\r\n]"}) CHECK(json.is_empty_array(text));
+  for (const char* const text : {"[", "]", "{}", "[{}]", "[],[]", "[[]]", "[]x"}) {
+    CHECK_FALSE(json.is_empty_array(text));
+  }
+  CHECK_FALSE(MessageBlock(pool, 1000, Format::logfmt).is_empty_array("[]"));
+}
+
 TEST_CASE("message block: messages of lines are lines") {
   BufferPool pool;
   MessageBlock gathered(pool, 1000, Format::syslog);

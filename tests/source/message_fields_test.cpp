@@ -54,6 +54,31 @@ TEST_CASE("message fields: what is broken stays with itself") {
   CHECK(put(R"([{"a":"1)") == R"([{"k":1,"a":"1)");
 }
 
+TEST_CASE("message fields: what an event has itself is taken back") {
+  const auto back = [](std::string_view event, std::string_view members) {
+    OwnEvent own = take_back(event, members);
+    for (const std::string& name : own.clashing) own.text += " " + name;
+    return own.text;
+  };
+  CHECK(back(R"({"k":1,"k":2,"a":3})", R"("k":1)") == R"({"k":2,"a":3} k)");
+  CHECK(back(R"({"k":"a,\"b","t":"x","t":{"k":5}})", R"("k":"a,\"b","t":"x")") ==
+        R"({"k":"a,\"b","t":{"k":5}} t)");
+  CHECK(back(R"({"k":1,"t":2,"u":3,"t":null,"k":null})", R"("k":1,"t":2,"u":3)") ==
+        R"({"u":3,"t":null,"k":null} k t)");
+  // A dot is part of a key or goes into an object.
+  CHECK(back(R"({"a.b.c":1,"a":{"b.c":2}})", R"("a.b.c":1)") == R"({"a":{"b.c":2}} a.b.c)");
+  CHECK(back(R"({"a.b":1,"a":{"c":2}})", R"("a.b":1)") == R"({"a.b":1,"a":{"c":2}})");
+  CHECK(back(R"({"a\tb":1,"a\u0009b":2})", R"("a\tb":1)") == "{\"a\\u0009b\":2} a\tb");
+  // Twice by itself: still so.
+  CHECK(back(R"({"k":1,"a":1,"a":2})", R"("k":1)") == R"({"k":1,"a":1,"a":2})");
+  CHECK(back(R"({"k":1})", R"("k":1)") == R"({"k":1})");
+  for (const char* const as_it_was :
+       {R"({"j":1,"k":2})", R"([{"k":1}])", "", "{", R"({"k":1,"k":)", R"({"k":1,"k":2)"}) {
+    CHECK(back(as_it_was, R"("k":1)") == as_it_was);
+  }
+  CHECK(back(R"({"k":1,"k":2})", "") == R"({"k":1,"k":2})");
+}
+
 TEST_CASE("message fields: any bytes are taken") {
   std::mt19937 random(5);
   const std::string some = "{}[]\"\\,:1a \n";

@@ -67,6 +67,31 @@ TEST_CASE("a window that is gone or defined differently is named, with what was 
     REQUIRE(lost.instances[0].start == Timestamp{1'699'999'980} * kSecond);
     REQUIRE(lost.instances[0].end == Timestamp{1'700'000'040} * kSecond);
     REQUIRE(lost.instances[0].rows == 4);
+    REQUIRE(lost.events == 8);
+  }
+  SECTION("all of them, told to those who have no plan") {
+    const auto open = open_in_snapshot("requests", checkpoint.windows);
+    REQUIRE(open.has_value());
+    REQUIRE(open->size() == 2);
+    for (const LostWindow& lost : *open) REQUIRE(lost.events == 8);
+    REQUIRE(open_in_snapshot("others", checkpoint.windows).has_error());
+    REQUIRE(open_in_snapshot("requests", "\x04rubbish").has_error());
+  }
+  SECTION("how many events that were, where the window counts them") {
+    WindowOptions hopping =
+        options("hops", {{"service", "service"}},
+                {{"n", "count(*)"}, {"slow", "count(*) filter (where ok)"}}, kMinute, 0);
+    hopping.hop = 5 * kSecond;  // Some panes are of windows that have closed.
+    WindowOptions sums = minutes;
+    sums.name = "sums";
+    sums.select = {{"revenue", "sum(amount)"}, {"ok", "count(*) filter (where ok)"}};
+    const auto before = checkpoint_of(compile({hopping, sums}), few_events());
+    const RestoredWindows restored = restored_under(before, {hours});
+    REQUIRE(restored.lost.size() == 2);
+    REQUIRE(restored.lost[0].window == "hops");
+    REQUIRE(restored.lost[0].instances.size() >= 2);
+    REQUIRE(restored.lost[0].events == 8);
+    REQUIRE(restored.lost[1].events == std::nullopt);
   }
   SECTION("each thing that decides what is counted") {
     const auto altered = [&](const WindowOptions& changed, const std::string& filter = "") {

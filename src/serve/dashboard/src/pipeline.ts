@@ -286,9 +286,7 @@ function make_letter(letter: DeadLetter): HTMLElement {
     payload.length > kPayloadCharsMax
       ? `${payload.slice(0, kPayloadCharsMax)} … (${format_count(payload.length)} characters)`
       : payload;
-  const place = [letter.source, letter.origin, letter.position]
-    .filter((text) => text !== null && text !== undefined && text !== "")
-    .join(" · ");
+  const place = [letter.source, letter.place].filter((text) => text).join(" · ");
   const when = time_part("when");
   when.className = "muted small";
   return h(

@@ -69,6 +69,8 @@ export interface DeadLetter {
   source: string;
   origin: string;
   position: Scalar;
+  /** Where it came from, in words. */
+  place: string;
   window: string | null;
   received_at: string;
   payload: string;
