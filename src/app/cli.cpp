@@ -66,22 +66,39 @@ Exit codes: 0 done, doctor: 1 warnings, 2 something fails, 65 replay: not one ev
 70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
 docs/operations.md says more.)";
 
-/// For what was not expected on the command line: what there is that is spelt alike.
-void print_options_meant(const CLI::App& app) {
+std::vector<std::string> options_of(const CLI::App& command) {
   std::vector<std::string> names;
-  std::vector<const CLI::App*> commands{&app};
-  while (!commands.empty()) {
-    const CLI::App* const command = commands.back();
-    commands.pop_back();
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-    }
-    for (const CLI::App* sub : command->get_subcommands()) commands.push_back(sub);
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   }
+  return names;
+}
+
+/// Of all commands, those that take an option: "backup, restore".
+std::string commands_with(const CLI::App& app, const std::string& option) {
+  std::string names;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_option_no_throw(option) == nullptr) continue;
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return names;
+}
+
+/// For what was not expected on the command line: what the command takes that is spelt alike, or
+/// whose it is.
+void print_options_meant(const CLI::App& app) {
+  const CLI::App* called = &app;
+  while (!called->get_subcommands().empty()) called = called->get_subcommands().back();
+  const std::vector<std::string> names = options_of(*called);
   const std::vector<std::string_view> known(names.begin(), names.end());
   for (const std::string& unknown : app.remaining(true)) {
-    const std::string hint =
-        config::did_you_mean(std::string_view(unknown).substr(0, unknown.find('=')), known, "");
+    const std::string option = unknown.substr(0, unknown.find('='));
+    if (!option.starts_with("--")) continue;
+    const std::string owners = commands_with(app, option);
+    std::string hint = config::did_you_mean(option, known, "");
+    if (!owners.empty()) {
+      hint = fmt::format("`{}` does not take it; these do: {}", called->get_name(), owners);
+    }
     if (!hint.empty()) fmt::print(stderr, "{}: {}\n", unknown, hint);
   }
 }
@@ -297,7 +314,7 @@ int run_cli(int argc, char** argv) {
 
   CLI::App* const examining = app.add_subcommand(
       "doctor", "Say whether all is well: asks the running engine, or checks what it has left");
-  add_place_options(*examining, arguments);
+  add_config_options(*examining, arguments);
   const std::function<int(const DoctorPlace&)> on_doctor = add_doctor_command(*examining);
 
   CLI::App* const kafka = app.add_subcommand("kafka", "What the config needs of Kafka's brokers");

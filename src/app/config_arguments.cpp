@@ -72,7 +72,9 @@ std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {
 }
 
 Result<ApiTarget> target_of(const ConfigArguments& arguments) {
-  if (arguments.file.empty()) return ApiTarget();
+  if (arguments.file.empty()) {
+    return arguments.listen.empty() ? ApiTarget() : target_of_listen(arguments.listen);
+  }
   Diagnostics diagnostics;
   const config::Reading reading = read_config(arguments, diagnostics);
   if (!reading.complete) return fail(ErrorCode::invalid, config::to_text(diagnostics, false));

@@ -1,6 +1,7 @@
 #include "app/deep_checks.h"
 
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,8 @@ constexpr Duration kRest = 50 * kMillisecond;
 /// Between two looks whether the transaction that is open has ended, and how many.
 constexpr Duration kTryAgain = 100 * kMillisecond;
 constexpr int kTriesMax = 100;
+constexpr const char* kAnalyzedLater =
+    "Queries may take longer; it is tried again when the deep checks are due";
 
 health::CheckResult result_of(const char* check, Timestamp now) {
   health::CheckResult result;
@@ -222,26 +225,55 @@ asio::awaitable<health::CheckResult> DeepChecks::inspect() {
 }
 
 asio::awaitable<health::CheckResult> DeepChecks::analyze() {
-  health::CheckResult result = result_of("statistics", clock_.now());
   const auto list = [this] { return database_.tables_to_analyze(); };
-  const Result<std::vector<std::string>> tables = co_await thread_.run(list);
-  std::string problem;
-  if (tables.has_error()) problem = tables.error().message;
-  for (std::size_t i = 0; problem.empty() && i < tables->size() && !stopped_; ++i) {
-    const auto renew = [this, &table = (*tables)[i]] { return database_.analyze(table); };
-    for (int tries = 0; tries < kTriesMax; ++tries) {
-      const Result<bool> done = co_await thread_.run(renew);
-      if (done.has_error()) problem = done.error().message;
-      if (done.has_error() || *done) break;
-      const bool goes_on = co_await rest(kTryAgain);
-      if (!goes_on) break;
-    }
+  Result<std::vector<std::string>> tables = co_await thread_.run(list);
+  if (tables.has_error()) {
+    health::CheckResult result = result_of("statistics", clock_.now());
+    result.state = health::State::warning;
+    result.detail =
+        fmt::format("SQLite's statistics could not be renewed: {}", tables.error().message);
+    result.advice = kAnalyzedLater;
+    co_return result;
   }
+  unrenewed_ = std::move(*tables);
+  health::CheckResult result = co_await renew_statistics();
+  co_return result;
+}
+
+asio::awaitable<health::CheckResult> DeepChecks::renew_statistics() {
+  const std::vector<std::string> tables = std::exchange(unrenewed_, {});
+  std::string problem;
+  std::string held;  // Why it could not be done now.
+  int tries = 0;     // For all of them: one long transaction is in the way of each.
+  for (const std::string& table : tables) {
+    const auto renew = [this, &table] { return database_.analyze(table); };
+    bool done = false;
+    while (!done && problem.empty() && tries < kTriesMax && !stopped_) {
+      const Result<bool> renewed = co_await thread_.run(renew);
+      done = renewed.has_value() && *renewed;
+      const bool busy = renewed.has_error() && renewed.error().code == ErrorCode::unavailable;
+      if (renewed.has_error()) (busy ? held : problem) = renewed.error().message;
+      if (done) continue;
+      // Whoever is told that another program holds it has waited for that one already.
+      tries = busy ? kTriesMax : tries + 1;
+      co_await rest(kTryAgain);
+    }
+    if (!done && problem.empty()) unrenewed_.push_back(table);
+  }
+  health::CheckResult result = result_of("statistics", clock_.now());
   result.detail = "SQLite's statistics are fresh";
-  if (problem.empty()) co_return result;
-  result.state = health::State::warning;
-  result.detail = fmt::format("SQLite's statistics could not be renewed: {}", problem);
-  result.advice = "Queries may take longer; it is tried again when the deep checks are due";
+  if (!problem.empty()) {
+    unrenewed_.clear();
+    result.state = health::State::warning;
+    result.detail = fmt::format("SQLite's statistics could not be renewed: {}", problem);
+    result.advice = kAnalyzedLater;
+  } else if (!unrenewed_.empty()) {
+    result.state = health::State::no_data;
+    result.detail = fmt::format(
+        "SQLite's statistics of {} of {} tables were not renewed: {}; it is tried again soon",
+        unrenewed_.size(), tables.size(),
+        held.empty() ? "the store was in a transaction each time this was tried" : held);
+  }
   co_return result;
 }
 

@@ -44,6 +44,10 @@ class DeepChecks {
     std::vector<health::StreamQuality> quality;
   };
   asio::awaitable<Findings> run();
+  /// Whether statistics are still to be renewed: something held the database throughout.
+  bool statistics_missed() const { return !unrenewed_.empty(); }
+  /// Tries that again, and says what came of it.
+  asio::awaitable<health::CheckResult> renew_statistics();
   /// On the executor's strand: what is under way ends soon, and its findings are of no use.
   void stop();
 
@@ -80,6 +84,7 @@ class DeepChecks {
   Timestamp period_from_;
   std::vector<Counted> counted_;                         ///< By stream.
   std::vector<std::vector<health::TallyPart>> tallies_;  ///< By lane and stream.
+  std::vector<std::string> unrenewed_;                   ///< Tables.
   std::atomic<std::size_t> awaited_{0};  ///< Lanes that have not handed theirs over.
   flow::Signal collected_;
   std::mutex inspection_mutex_;  ///< Of who interrupts it and who makes and drops it.

@@ -108,6 +108,7 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
   }
   Lane& lane = *lanes_[batch->lane];
   ++stream.work_dispatched;
+  handed_out_.fetch_add(1, std::memory_order_relaxed);
   stream.rows_dispatched += rows;
   dirty_ = true;
   LaneWork work = std::move(batch);
@@ -121,6 +122,7 @@ asio::awaitable<void> Dispatcher::dispatch_batch(EventBatchPtr batch) {
 template <class Work>
 asio::awaitable<void> Dispatcher::tell_all_lanes(Work work) {
   streams_[work.stream_id].work_dispatched += lanes_.size();
+  handed_out_.fetch_add(lanes_.size(), std::memory_order_relaxed);
   for (const auto& lane : lanes_) {
     LaneWork item = work;
     co_await lane->work().push(std::move(item));
@@ -140,6 +142,7 @@ asio::awaitable<void> Dispatcher::cut(std::shared_ptr<CheckpointParts> checkpoin
   cut_at_ = clock_.now();
   CutWork work;
   work.position = durable_ ? position_ : 0;
+  cut_position_.store(work.position, std::memory_order_relaxed);
   work.checkpoint = std::move(checkpoint);
   for (const auto& lane : lanes_) {
     LaneWork item = work;

@@ -5,6 +5,7 @@
 // sequencer's), lives as long as the topology.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -27,6 +28,11 @@ class Dispatcher {
              std::vector<std::unique_ptr<Lane>>& lanes,
              std::vector<std::unique_ptr<window::Admission>>& admissions, InFlight& in_flight,
              telemetry::Registry& metrics, bool durable);
+
+  /// Any thread. Work given to lanes so far, as InFlight::work_done counts it.
+  std::uint64_t handed_out() const { return handed_out_.load(std::memory_order_relaxed); }
+  /// Any thread. Position of the newest cut sent after it.
+  std::uint64_t cut_at_position() const { return cut_position_.load(std::memory_order_relaxed); }
 
   /// Until `in` is closed and drained; then closes the lanes' work.
   asio::awaitable<void> run(flow::Channel<Step>& in);
@@ -63,6 +69,8 @@ class Dispatcher {
   /// into the database what may never be in the log.
   bool whole_ = true;
   Timestamp cut_at_ = 0;
+  std::atomic<std::uint64_t> handed_out_{0};
+  std::atomic<std::uint64_t> cut_position_{0};
   telemetry::Counter& ordered_batches_;
 };
 

@@ -281,7 +281,9 @@ int examine(const DoctorPlace& place, const DoctorArguments& arguments) {
   }
   engine.state = State::failing;
   engine.detail = body.error().message;
-  engine.advice = "Start it; or say where it listens; or, if it is not meant to run, use --offline";
+  engine.advice =
+      "Start it; or say where it listens, as it was told at its start (--listen ADDRESS:PORT, or "
+      "--config FILE); or, if it is not meant to run, use --offline";
   return examine_offline(place, arguments, std::move(engine));
 }
 

@@ -55,7 +55,60 @@ health::SourceSeen seen_of(const PlannedSource& planned, const source::Progress&
   return seen;
 }
 
+constexpr const char* kIsABug =
+    "It is stuck, which is a bug: keep the engine's log, restart the engine (nothing that was "
+    "acknowledged is lost), and report it";
+
+/// Blocks that have come in and have no place in history yet. A group's wait for its verdict.
+health::WorkSeen intake_of(const PlannedSource& planned, const InFlight::OfSource& source,
+                           std::uint64_t received) {
+  std::int64_t blocks = 0;
+  for (std::size_t i = 0; i < source.partitions; ++i) {
+    blocks += source.of_partition[i].blocks.load(std::memory_order_relaxed);
+  }
+  return {fmt::format("the intake of {}", planned.name), kIsABug, received, blocks > 0};
+}
+
+bool is_in_group(const Plan& plan, const PlannedSource& planned) {
+  return planned.configured && !plan.config.sources[*planned.configured].group.empty();
+}
+
 }  // namespace
+
+std::vector<health::WorkSeen> HealthProbe::look_at_work(const Topology& t) {
+  const Plan& plan = *t.plan_;
+  std::vector<health::WorkSeen> work;
+  const bool full = t.journal_->disk_full();  // Then they wait for space, as the engine says.
+  for (std::size_t id = 0; id < t.in_flight_.sources.size(); ++id) {
+    work.push_back(intake_of(plan.sources[id], t.in_flight_.sources[id],
+                             t.lane_metrics_.received[id]->value()));
+    if (full || is_in_group(plan, plan.sources[id])) work.back().waits = false;
+  }
+  if (t.history_ != nullptr) {
+    // What is synced by the clock is in the log before it is durable.
+    const bool by_clock = plan.config.wal.durability == wal::Durability::interval;
+    const wal::Log& log = t.history_->log();
+    const std::uint64_t logged = by_clock ? log.next_sequence() - 1 : log.durable_sequence();
+    work.push_back({"the log",
+                    "Its disk does not write: look at the kernel's messages (dmesg), and whether "
+                    "the disk is overloaded or a network one that is gone",
+                    logged, !full && t.sequencing_->position() > logged});
+  }
+  std::uint64_t counted = 0;
+  for (std::size_t id = 0; id < plan.streams.size(); ++id) {
+    counted += t.in_flight_.work_done[id].load(std::memory_order_relaxed);
+  }
+  work.push_back({"window", kIsABug, counted, t.dispatcher_->handed_out() > counted});
+  const std::uint64_t passed = t.results_->passed();
+  work.push_back({"what comes behind the windows (merge, detect, narrate)", kIsABug, passed,
+                  t.dispatcher_->cut_at_position() > passed});
+  const std::uint64_t settled = t.store_sink_->settled();
+  work.push_back({"the store",
+                  "See the check \"store\": does another program hold the database, is the disk "
+                  "slow or full, is the outbox of a required sink full?",
+                  settled, passed > settled});
+  return work;
+}
 
 health::Observation HealthProbe::look(const Topology& t) {
   health::Observation seen;
@@ -107,6 +160,7 @@ health::Observation HealthProbe::look(const Topology& t) {
                    {"detect", "narrate", fill.narrate},
                    {"narrate", "fan_out", fill.fan_out},
                    {"fan_out", "store", fill.store}};
+  seen.work = look_at_work(t);
   const auto counted = [&t](const char* name) {
     return static_cast<std::uint64_t>(t.metrics_.value(name));
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "health/observation.h"
 
@@ -16,6 +17,9 @@ class HealthProbe {
   static health::Observation look(const Topology& topology);
   /// Blocks.
   static health::DiskSeen look_at_disk(const std::string& path);
+
+ private:
+  static std::vector<health::WorkSeen> look_at_work(const Topology& topology);
 };
 
 }  // namespace streamobs::app

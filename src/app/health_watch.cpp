@@ -17,6 +17,8 @@ constexpr auto kTellAgain = std::chrono::milliseconds(20);
 /// The first checks come soon after the start: nobody wants to wait for them.
 constexpr Duration kFirstQuick = 15 * kSecond;
 constexpr Duration kFirstDeep = 10 * kMinute;
+/// When statistics are tried again that were not renewed, since something held the database.
+constexpr Duration kStatisticsAgain = kMinute;
 
 /// The value of the gauge.
 double number_of(health::State state) {
@@ -88,15 +90,27 @@ asio::awaitable<void> HealthWatch::run() {
 
 asio::awaitable<void> HealthWatch::run_deep() {
   Due due{options_.deep_every, kFirstDeep};
+  std::vector<health::CheckResult> results;
+  std::optional<health::Schedule> again;
   bool goes_on = !stopped_;
   while (goes_on) {
     if (due.take(observe_().ready_at, clock_.now())) {
       DeepChecks::Findings found = co_await deep_.run();
       if (stopped_) break;
+      again.emplace(kStatisticsAgain, clock_.now() + kStatisticsAgain);
+      results = std::move(found.results);
       const std::lock_guard lock(mutex_);
-      take(health::Ledger::Kind::deep, std::move(found.results));
+      take(health::Ledger::Kind::deep, results);
       quality_ = std::move(found.quality);
       deep_at_ = clock_.now();
+    } else if (deep_.statistics_missed() && again->take(clock_.now())) {
+      const health::CheckResult statistics = co_await deep_.renew_statistics();
+      if (stopped_) break;
+      for (health::CheckResult& result : results) {
+        if (result.check == statistics.check) result = statistics;
+      }
+      const std::lock_guard lock(mutex_);
+      take(health::Ledger::Kind::deep, results);
     }
     goes_on = co_await wait(deep_timer_);
   }

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/coherence.h"
 #include "app/health_probe.h"
 #include "app/wal_command.h"
 #include "base/clock.h"
@@ -37,9 +38,7 @@ bool exists(const std::string& path) {
   return there.has_value() && *there;
 }
 
-CheckResult check_data_dir(const std::string& data_dir) {
-  // Given back at once: the log is locked again when it is read.
-  const Result<store::DataDir> opened = store::DataDir::open(data_dir);
+CheckResult check_data_dir(const std::string& data_dir, const Result<store::DataDir>& opened) {
   if (opened.has_value()) {
     return result_of("data_dir", State::ok,
                      fmt::format("{} is there, is ours alone, and nobody uses it", data_dir));
@@ -56,28 +55,13 @@ constexpr const char* kMoveAway =
     "Restore a backup, or move the file away (with its -wal and -shm): the next start makes a new "
     "one from the log as far as that reaches. `sqlite3 FILE .recover` may save older rows";
 
-CheckResult check_database(const std::string& data_dir) {
-  const std::string path = data_dir + "/streamobs.db";
-  if (!exists(path)) {
-    return result_of("database", State::no_data,
-                     fmt::format("there is none; the next start makes {}", path));
-  }
-  if (store::damage_noted(path)) {
-    return result_of("database", State::failing,
-                     fmt::format("{} was found to be damaged while the engine ran", path),
-                     "The next start sets it aside and makes a new one from the log as far as that "
-                     "reaches. `sqlite3 FILE .recover` may save older rows");
-  }
-  const Result<store::Inspection> opened = store::Inspection::open(path);
-  if (opened.has_error()) {
-    const bool damaged = opened.error().code == ErrorCode::corrupt;
-    return result_of("database", State::failing,
-                     damaged ? fmt::format("{} is damaged: {}", path, opened.error().message)
-                             : opened.error().message,
-                     damaged ? kMoveAway : "");
-  }
-  for (const std::string& table : opened->tables()) {
-    const Result<std::optional<std::string>> checked = opened->check(table);
+std::string database_in(const std::string& data_dir) {
+  return data_dir + "/streamobs.db";
+}
+
+CheckResult check_tables(const std::string& path, const store::Inspection& inspection) {
+  for (const std::string& table : inspection.tables()) {
+    const Result<std::optional<std::string>> checked = inspection.check(table);
     if (checked.has_error()) {
       return result_of("database", State::failing, checked.error().message,
                        "Check the disk, and who owns the file");
@@ -88,7 +72,136 @@ CheckResult check_database(const std::string& data_dir) {
     }
   }
   return result_of("database", State::ok,
-                   fmt::format("{} tables were read, and are sound", opened->tables().size()));
+                   fmt::format("{} tables were read, and are sound", inspection.tables().size()));
+}
+
+/// `in_use`: an engine may be writing it.
+CheckResult check_database(const std::string& data_dir, bool in_use) {
+  const std::string path = database_in(data_dir);
+  if (!exists(path)) {
+    return result_of("database", State::no_data,
+                     fmt::format("there is none; the next start makes {}", path));
+  }
+  if (store::damage_noted(path)) {
+    return result_of("database", State::failing,
+                     fmt::format("{} was found to be damaged while the engine ran", path),
+                     "The next start sets it aside and makes a new one from the log as far as that "
+                     "reaches. `sqlite3 FILE .recover` may save older rows");
+  }
+  const Result<store::Inspection> opened =
+      in_use ? store::Inspection::open(path) : store::Inspection::look(path);
+  if (opened.has_error()) {
+    const bool damaged = opened.error().code == ErrorCode::corrupt;
+    return result_of("database", State::failing,
+                     damaged ? fmt::format("{} is damaged: {}", path, opened.error().message)
+                             : opened.error().message,
+                     damaged ? kMoveAway : "");
+  }
+  CheckResult found = check_tables(path, *opened);
+  if (in_use || found.state == State::ok || !opened->was_written()) return found;
+  return result_of("database", State::warning,
+                   fmt::format("{} was written by another program while it was read, so what was "
+                               "found says nothing: {}",
+                               path, found.detail),
+                   "Close what has it open (a sqlite3 shell?), and ask again");
+}
+
+// --- Whether all of it belongs together
+
+CheckResult check_checkpoint(const std::string& data_dir, const Remains& remains) {
+  const std::string why = fmt::format("{}", fmt::join(remains.passed_over, "; "));
+  if (remains.checkpoint == 0) {
+    if (why.empty()) {
+      return result_of("checkpoint", State::no_data,
+                       "there is none: a start replays the log from its beginning");
+    }
+    return result_of("checkpoint", State::warning, fmt::format("none can be used: {}", why),
+                     "Nothing is lost: the log has all of its records, and the next start replays "
+                     "them all, which takes longer. Check the disk");
+  }
+  if (!why.empty()) {
+    return result_of("checkpoint", State::warning,
+                     fmt::format("the newest cannot be used: {}. The one before it, of record {}, "
+                                 "was read whole",
+                                 why, remains.checkpoint),
+                     "Nothing is lost: the next start takes that one and replays more of the log. "
+                     "Check the disk");
+  }
+  return result_of("checkpoint", State::ok,
+                   fmt::format("the newest in {}/checkpoint, of record {}, was read whole",
+                               data_dir, remains.checkpoint));
+}
+
+/// As the next start finds it: one that is damaged it sets aside, and begins anew.
+Result<store::LogPosition> position_of_database(const std::string& data_dir) {
+  const std::string path = database_in(data_dir);
+  if (!exists(path) || store::damage_noted(path)) return store::LogPosition{};
+  const Result<store::Inspection> opened = store::Inspection::look(path);
+  if (opened.has_error() && opened.error().code != ErrorCode::corrupt) return opened.error();
+  if (opened.has_error()) return store::LogPosition{};
+  const Result<store::LogPosition> position = opened->position();
+  if (position.has_value()) return position;
+  const bool made_anew = position.error().code == ErrorCode::corrupt ||
+                         position.error().code == ErrorCode::unavailable;
+  return made_anew ? Result<store::LogPosition>(store::LogPosition{}) : position;
+}
+
+CheckResult check_recovery(const std::string& data_dir, const Remains& remains) {
+  constexpr const char* kRefused = "the next start is refused: {}";
+  const Result<store::LogPosition> database = position_of_database(data_dir);
+  if (database.has_error()) {
+    return result_of("recovery", State::failing, fmt::format(kRefused, database.error().message));
+  }
+  const Result<GoingOn> going_on =
+      judge_coherence(*database, data_dir, remains.log, remains.checkpoint);
+  if (going_on.has_error()) {
+    return result_of("recovery", State::failing, fmt::format(kRefused, going_on.error().message));
+  }
+  const std::uint64_t last = remains.log.next_sequence - 1;
+  if (last == 0) {
+    return result_of("recovery", State::no_data, "there is nothing yet to go on from");
+  }
+  switch (*going_on) {
+    case GoingOn::from_the_checkpoint:
+      break;
+    case GoingOn::from_the_beginning:
+      return result_of(
+          "recovery", State::warning,
+          fmt::format("the database has results up to record {} and the checkpoint is of record "
+                      "{}: the next start rebuilds what is missing from the whole log, {} records",
+                      database->applied, remains.checkpoint, last),
+          "It is ready to take events only after that. If the database that belongs to it is at "
+          "hand (or a backup), put that back first");
+    case GoingOn::with_a_gap:
+      return result_of(
+          "recovery", State::failing,
+          fmt::format(
+              "the database has results up to record {}, the checkpoint is of record {} and "
+              "the log begins with record {}: a start goes on, but results of the records "
+              "between that are not in the database are lost",
+              database->applied, remains.checkpoint, remains.log.first_sequence),
+          fmt::format("Before the next start put back the {} that belongs to it, or restore a "
+                      "backup; what is in the log and in the checkpoint is safe",
+                      database_in(data_dir)));
+  }
+  const std::string replayed =
+      last == remains.checkpoint
+          ? std::string("nothing is to be replayed")
+          : fmt::format("records {} to {} are replayed", remains.checkpoint + 1, last);
+  return result_of("recovery", State::ok,
+                   fmt::format("log, checkpoint and database belong together; {}", replayed));
+}
+
+void check_coherence(const std::string& data_dir, std::vector<CheckResult>& checks) {
+  const Result<Remains> remains = look_at_remains(posix_file_system(), data_dir);
+  if (remains.has_error()) {
+    checks.push_back(
+        result_of("recovery", State::failing,
+                  fmt::format("the next start is refused: {}", remains.error().message)));
+    return;
+  }
+  checks.push_back(check_checkpoint(data_dir, *remains));
+  checks.push_back(check_recovery(data_dir, *remains));
 }
 
 CheckResult check_log(const std::string& data_dir) {
@@ -126,11 +239,21 @@ health::Report check_offline(const std::string& data_dir, const health::HealthOp
         "--config or --data-dir say where the data of the engine is; its first start makes "
         "it"));
   } else {
-    report.checks.push_back(check_data_dir(data_dir));
+    // Kept until all has been looked at: no engine starts meanwhile.
+    const Result<store::DataDir> locked = store::DataDir::look(data_dir);
+    const bool in_use = locked.has_error() && locked.error().code == ErrorCode::unavailable;
+    report.checks.push_back(check_data_dir(data_dir, locked));
     report.checks.push_back(
         health::judge_disk(HealthProbe::look_at_disk(data_dir), options.disk_free_bytes));
-    report.checks.push_back(check_database(data_dir));
+    report.checks.push_back(check_database(data_dir, in_use));
     report.checks.push_back(check_log(data_dir));
+    if (!in_use) check_coherence(data_dir, report.checks);
+    if (locked.has_value() && !locked->is_locked() && exists(data_dir + "/lock")) {
+      report.checks.push_back(result_of("data_dir", State::warning,
+                                        "an engine has started here while all this was looked at, "
+                                        "so it may be wrong",
+                                        "Ask again"));
+    }
   }
   const Timestamp now = SystemClock().now();
   for (CheckResult& check : report.checks) check.checked_at = now;

@@ -1,7 +1,7 @@
 // What can be checked of an engine that does not run, by what it has left in its data directory.
 //
-// Blocks, for as long as reading the database and the log takes. Changes nothing but the lock,
-// which it holds while the log is read. For the command line only.
+// Blocks, for as long as reading the database and the log takes; no engine starts meanwhile.
+// Changes nothing, and leaves nothing behind. For the command line only.
 #pragma once
 
 #include <string>

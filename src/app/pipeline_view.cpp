@@ -8,6 +8,7 @@
 #include "app/state_merging.h"
 #include "app/topology.h"
 #include "base/version.h"
+#include "window/metric_aggregate.h"
 
 namespace streamobs::app {
 
@@ -194,8 +195,18 @@ std::vector<serve::StreamInfo> PipelineView::stream_infos() const {
 std::vector<serve::WindowInfo> PipelineView::window_infos() const {
   std::vector<serve::WindowInfo> infos;
   for (const PlannedWindow& window : topology_.plan_->windows) {
-    infos.push_back({window.schema, window.options.allowed_lateness, window.options.emit_every,
-                     window.options.correct_for});
+    infos.push_back({window.schema,
+                     window.options.allowed_lateness,
+                     window.options.emit_every,
+                     window.options.correct_for,
+                     {}});
+  }
+  for (const PlannedStream& stream : topology_.plan_->streams) {
+    if (stream.windows == nullptr) continue;
+    const auto aggregates = window::metric_aggregates(*stream.windows);
+    for (std::size_t i = 0; i < stream.window_ids.size(); ++i) {
+      infos[stream.window_ids[i]].aggregates = aggregates[i];
+    }
   }
   return infos;
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "app/coherence.h"
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -258,24 +259,17 @@ Result<std::string> History::keep_aside(const wal::LogEntry& entry) {
 }
 
 Result<> History::load_checkpoint() {
-  Result<std::optional<wal::LoadedCheckpoint>> loaded =
-      checkpoints_->load_newest(log_->state().first_sequence);
-  if (loaded.has_error()) return loaded.error();
-  checkpoint_.reset();
-  if (!loaded->has_value()) return {};
-  wal::LoadedCheckpoint& newest = **loaded;
-  if (newest.log_id != log_id()) {
-    return fail(ErrorCode::invalid,
-                fmt::format("the checkpoint belongs to log {:016x} and the log in {} is {:016x}: "
-                            "they are not of one engine. Put the directories back that belong "
-                            "together, or start with another data_dir",
-                            newest.log_id, wal_, log_id()));
-  }
-  for (const std::string& reason : newest.passed_over) {
-    log::warn("a newer checkpoint cannot be used; the one before it is, and more of the log",
+  Result<std::optional<wal::LoadedCheckpoint>> found =
+      find_checkpoint(*checkpoints_, log_->state(), wal_);
+  if (found.has_error()) return found.error();
+  for (const std::string& reason : checkpoints_->passed_over()) {
+    log::warn(found->has_value()
+                  ? "a newer checkpoint cannot be used; the one before it is, and more of the log"
+                  : "no checkpoint can be used; all of the log is replayed",
               {{"reason", reason}});
   }
-  checkpoint_ = std::move(newest.state);
+  checkpoint_.reset();
+  if (found->has_value()) checkpoint_ = std::move((*found)->state);
   return {};
 }
 
@@ -319,11 +313,9 @@ Result<> History::scan() {
   }
 }
 
-Result<bool> History::go_back_to_the_beginning() {
-  if (log_->state().first_sequence != 1) return false;
+Result<> History::go_back_to_the_beginning() {
   checkpoint_.reset();
-  if (Result<> scanned = scan(); scanned.has_error()) return scanned.error();
-  return true;
+  return scan();
 }
 
 Result<> History::reload() {

@@ -113,17 +113,19 @@ class History {
                                                const wal::WalOptions& options);
 
   wal::Log& log() { return *log_; }
+  /// As it was when it was opened.
+  const wal::LogState& log_state() const { return log_->state(); }
   std::uint64_t log_id() const { return log_->state().log_id; }
-  /// Position of the last record there was when the log was opened.
+  /// Position of the last record there was then.
   std::uint64_t end() const { return log_->state().next_sequence - 1; }
 
   /// The state to go on from; null: from the beginning.
   const CheckpointParts* checkpoint() const { return checkpoint_ ? &*checkpoint_ : nullptr; }
   /// What is to be replayed behind it, in order; one stretch for each config in force.
   const std::vector<Stretch>& stretches() const { return stretches_; }
-  /// Forgets the checkpoint, so that everything the log holds is replayed: for a database that has
-  /// been lost. False (and nothing changes): the log does not reach back to its beginning.
-  Result<bool> go_back_to_the_beginning();
+  /// Forgets the checkpoint, so that the whole log is replayed: for a database that has been lost,
+  /// and a log that has all of its records (app/coherence says whether).
+  Result<> go_back_to_the_beginning();
   /// Takes up the checkpoint that has been saved since.
   Result<> reload();
 

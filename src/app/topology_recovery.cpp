@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "app/coherence.h"
 #include "app/state_merging.h"
 #include "app/topology.h"
 #include "base/log.h"
@@ -91,30 +92,26 @@ Result<> Topology::open_history() {
   // A look only: under which config its tables have to be is not known yet.
   if (Result<> opened = open_database({}); opened.has_error()) return opened;
   if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
-  if (database_->applied_position() > history_->end()) {
-    return fail(
-        ErrorCode::corrupt,
-        fmt::format("the database has results up to record {} and the log ends at record "
-                    "{}: records that were acknowledged are missing from {}/wal. Put the "
-                    "log back that belongs to it, or move the database away to have it "
-                    "rebuilt from what the log holds",
-                    database_->applied_position(), history_->end(), plan_->config.data_dir));
-  }
-  // The store commits a checkpoint's position durably before there is a checkpoint.
   const CheckpointParts* const checkpoint = history_->checkpoint();
-  if (checkpoint != nullptr && database_->applied_position() < checkpoint->position) {
-    const Result<bool> from_start = history_->go_back_to_the_beginning();
-    if (from_start.has_error()) return from_start.error();
-    if (*from_start) {
+  const Result<GoingOn> going_on =
+      judge_coherence({history_->log_id(), database_->applied_position()}, plan_->config.data_dir,
+                      history_->log_state(), checkpoint == nullptr ? 0 : checkpoint->position);
+  if (going_on.has_error()) return going_on.error();
+  switch (*going_on) {
+    case GoingOn::from_the_checkpoint:
+      break;
+    case GoingOn::from_the_beginning:
+      if (Result<> back = history_->go_back_to_the_beginning(); back.has_error()) return back;
       log::warn(
           "the database is new, or older than the newest checkpoint: what it lacks is "
           "rebuilt from the whole of the log");
-    } else {
+      break;
+    case GoingOn::with_a_gap:
       log::error(
           "the database is new, or older than the newest checkpoint, and the log does not reach "
           "back to its beginning: what it lacks of the time before that checkpoint cannot be "
           "rebuilt");
-    }
+      break;
   }
   const std::uint64_t applied = database_->applied_position();
   while (true) {

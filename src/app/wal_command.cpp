@@ -5,14 +5,16 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "app/topology.h"
 #include "base/posix_file_system.h"
+#include "store/damage.h"
 #include "store/data_dir.h"
-#include "store/snapshot.h"
+#include "store/inspection.h"
 #include "wal/checkpoint.h"
 #include "wal/log_tool.h"
 
@@ -48,12 +50,14 @@ std::string database_path(const std::string& data_dir) {
   return data_dir + "/streamobs.db";
 }
 
+using OpenDataDir = Result<store::DataDir> (*)(const std::string&);
+
 /// Keeps the engine out while the log is looked at or cut.
-Result<store::DataDir> lock(const std::string& data_dir, const char* what) {
+Result<store::DataDir> lock(const std::string& data_dir, OpenDataDir open, const char* what) {
   const Result<bool> there = posix_file_system().exists(data_dir + "/wal");
   if (there.has_error()) return there.error();
   if (!*there) return fail(ErrorCode::not_found, data_dir + "/wal holds no log");
-  Result<store::DataDir> locked = store::DataDir::open(data_dir);
+  Result<store::DataDir> locked = open(data_dir);
   if (locked.has_value() || locked.error().code != ErrorCode::unavailable) return locked;
   std::string holder = "another process";
   const Result<std::string> pid = posix_file_system().read_file(data_dir + "/lock", 32);
@@ -68,22 +72,34 @@ Result<store::DataDir> lock(const std::string& data_dir, const char* what) {
 
 struct Surroundings {
   wal::Known known;
-  bool rebuilds = false;  ///< The database lacks what lies before the checkpoint.
+  bool rebuilds = false;              ///< The database lacks what lies before the checkpoint.
+  std::vector<std::string> unusable;  ///< Checkpoints, and why.
 };
+
+void print_unusable(const Surroundings& around, const wal::Print& print) {
+  for (const std::string& reason : around.unusable) {
+    print(fmt::format("a checkpoint cannot be used: {}", reason));
+  }
+}
 
 /// What checkpoint and database have got to. Only while the data directory is locked.
 Result<Surroundings> look_around(const std::string& data_dir) {
   Result<wal::CheckpointStore> checkpoints =
-      wal::CheckpointStore::open(posix_file_system(), data_dir + "/checkpoint");
+      wal::CheckpointStore::look(posix_file_system(), data_dir + "/checkpoint");
   if (checkpoints.has_error()) return checkpoints.error();
   Surroundings around;
   around.known.checkpoint = checkpoints->newest_position();
   // Only one that can be read whole spares recovery what lies before it.
   const Result<std::optional<wal::LoadedCheckpoint>> loaded = checkpoints->load_newest(1);
   if (loaded.has_error()) return loaded.error();
+  around.unusable = checkpoints->passed_over();
   if (loaded->has_value()) around.known.needed_from = (*loaded)->state.position + 1;
-  const Result<store::Snapshot> database = store::Snapshot::take(database_path(data_dir));
-  if (database.has_value()) around.known.database = database->position().applied;
+  const std::string path = database_path(data_dir);
+  const Result<store::Inspection> database = store::Inspection::look(path);
+  if (database.has_value() && !store::damage_noted(path)) {
+    const Result<store::LogPosition> position = database->position();
+    if (position.has_value()) around.known.database = position->applied;
+  }
   // A start would set aside a damaged one, and make one that is missing.
   around.rebuilds = around.known.database + 1 < around.known.needed_from;
   return around;
@@ -133,10 +149,11 @@ std::string next_step(const std::string& data_dir, const wal::Known& known,
 
 Result<> repair(const WalArguments& arguments) {
   const std::string& data_dir = arguments.data_dir;
-  const Result<store::DataDir> locked = lock(data_dir, "repair");
+  const Result<store::DataDir> locked = lock(data_dir, store::DataDir::open, "repair");
   if (locked.has_error()) return locked.error();
   const Result<Surroundings> around = look_around(data_dir);
   if (around.has_error()) return around.error();
+  print_unusable(*around, print);
   const wal::RepairOptions options{arguments.yes, around->known};
   const Result<wal::RepairOutcome> log =
       wal::repair(posix_file_system(), data_dir + "/wal", options, print);
@@ -162,10 +179,11 @@ Result<> repair(const WalArguments& arguments) {
 }  // namespace
 
 Result<> verify_log(const std::string& data_dir, const wal::Print& print) {
-  const Result<store::DataDir> locked = lock(data_dir, "verify");
+  const Result<store::DataDir> locked = lock(data_dir, store::DataDir::look, "verify");
   if (locked.has_error()) return locked.error();
   Result<Surroundings> around = look_around(data_dir);
   if (around.has_error()) return around.error();
+  print_unusable(*around, print);
   if (around->rebuilds) around->known.needed_from = 1;
   return wal::verify(posix_file_system(), data_dir + "/wal", around->known, print);
 }

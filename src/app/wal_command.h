@@ -13,8 +13,8 @@ class App;
 
 namespace streamobs::app {
 
-/// What `wal verify` does. The engine is kept out meanwhile; `unavailable` where it runs,
-/// `corrupt`: each place has been printed.
+/// What `wal verify` does. Nothing is changed; the engine is kept out meanwhile. `unavailable`
+/// where it runs, `corrupt`: each place has been printed.
 Result<> verify_log(const std::string& data_dir, const wal::Print& print);
 
 /// Adds the command to `app`; the answer runs what was chosen on the command line, on the log in

@@ -49,6 +49,15 @@ struct ChannelSeen {
   double fill = 0;
 };
 
+/// A part of the way through the engine: what has come to it, and what it has done of that. In the
+/// order of an event's way.
+struct WorkSeen {
+  std::string part;        ///< "the log".
+  std::string advice;      ///< What to do where it stands still.
+  std::uint64_t done = 0;  ///< Grows with whatever it does.
+  bool waits = false;      ///< It has not done all that has come.
+};
+
 struct StageSeen {
   std::uint64_t records = 0;  ///< That it has taken.
   double input_fill = 0;
@@ -101,6 +110,7 @@ struct Observation {
   std::vector<StreamSeen> streams;
   std::vector<SourceSeen> sources;
   std::vector<ChannelSeen> channels;
+  std::vector<WorkSeen> work;  ///< The same parts in each look.
   bool has_rules = false;
   StageSeen detection;
   StageSeen narration;

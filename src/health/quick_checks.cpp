@@ -6,39 +6,17 @@
 
 #include <fmt/format.h>
 
-#include "base/time_format.h"
-#include "base/wording.h"
+#include "health/check_words.h"
 
 namespace streamobs::health {
 
 namespace {
-
-constexpr double kFull = 0.9;       ///< Of a channel.
-constexpr double kOftenFull = 0.5;  ///< Of the looks.
-constexpr double kAlwaysFull = 0.9;
-
-/// Nobody wants to read microseconds.
-std::string in_words(Duration span) {
-  return span < kSecond ? "less than a second" : span_in_words(span - span % kSecond);
-}
 
 std::string bytes_in_words(double bytes) {
   constexpr double kGiB = 1 << 30;
   constexpr double kMiB = 1 << 20;
   return bytes >= kGiB ? fmt::format("{:.1f} GiB", bytes / kGiB)
                        : fmt::format("{:.0f} MiB", bytes / kMiB);
-}
-
-std::string counted(std::uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", number_in_words(static_cast<double>(count)), noun,
-                     count == 1 ? "" : "s");
-}
-
-CheckResult result_of(std::string check, std::string of = {}) {
-  CheckResult result;
-  result.check = std::move(check);
-  result.of = std::move(of);
-  return result;
 }
 
 CheckResult judge_lookup(const LookupSeen& lookup) {
@@ -62,34 +40,7 @@ CheckResult judge_archive(const ArchiveSeen& archive) {
   return result;
 }
 
-void measure(CheckResult& result, Duration value, Duration bound) {
-  result.value = static_cast<double>(value) / kSecond;
-  result.bound = static_cast<double>(bound) / kSecond;
-  result.unit = "seconds";
-}
-
 }  // namespace
-
-void QuickChecks::Progress::look(std::uint64_t done_now, bool has_work, Timestamp now) {
-  const bool moved = done_now != done;
-  done = done_now;
-  if (moved || !has_work) {
-    still_since.reset();
-  } else if (!still_since || *still_since > now) {
-    still_since = now;
-  }
-}
-
-void QuickChecks::look(const Observation& seen) {
-  channels_.resize(seen.channels.size());
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    ++channels_[i].looks;
-    if (seen.channels[i].fill >= kFull) ++channels_[i].full;
-  }
-  detection_.look(seen.detection.records, seen.detection.input_fill > 0, seen.now);
-  narration_.look(seen.narration.records, seen.narration.input_fill > 0, seen.now);
-  store_.look(seen.store.transactions, seen.store.rows_waiting != 0, seen.now);
-}
 
 std::vector<CheckResult> QuickChecks::judge(const Observation& seen) const {
   std::vector<CheckResult> results;
@@ -113,7 +64,8 @@ std::vector<CheckResult> QuickChecks::judge_running(const Observation& seen) con
     results.push_back(watermark(stream, bound));
   }
   for (const SourceSeen& one : seen.sources) results.push_back(source(one, seen.now, since));
-  results.push_back(backlog(seen, since));
+  results.push_back(backlog(seen));
+  results.push_back(progress(seen));
   results.push_back(stage("detection", seen.detection, detection_, seen.now));
   if (!seen.has_rules && results.back().state == State::ok) {
     results.back().state = State::no_data;
@@ -136,9 +88,11 @@ void QuickChecks::begin_period(const Observation& seen) {
   for (const SourceSeen& one : seen.sources) now.sources[one.name] = one;
   for (const SinkSeen& one : seen.sinks) now.dropped[one.name] = one.dropped;
   now.checkpoints_failed = seen.store.checkpoints_failed;
-  now.channels = channels_;
   before_ = std::move(last_);
   last_ = std::move(now);
+  if (looks_ - (channels_last_ ? channels_last_->looks : 0) < kLooksMin) return;
+  channels_before_ = std::move(channels_last_);
+  channels_last_ = {seen.now, looks_, channels_};
 }
 
 /// A period that has only just begun says nothing yet: nothing comes within a moment.
@@ -346,77 +300,6 @@ CheckResult QuickChecks::source(const SourceSeen& source, Timestamp now,
   result.advice =
       "If it does not fall by itself, more comes than is read: look for the channel that is full "
       "(GET /api/v1/pipeline), give the engine more cores, or share the topic out by `group`";
-  return result;
-}
-
-CheckResult QuickChecks::backlog(const Observation& seen, const Baseline* since) const {
-  CheckResult result = result_of("backlog");
-  double worst = 0;
-  Full of_cause;
-  std::size_t cause = 0;
-  std::uint64_t looks = 0;
-  for (std::size_t i = 0; i < channels_.size(); ++i) {
-    Full full = channels_[i];
-    if (since != nullptr && i < since->channels.size()) {
-      full.looks -= since->channels[i].looks;
-      full.full -= since->channels[i].full;
-    }
-    looks = full.looks;
-    if (full.looks < kLooksMin) continue;
-    const double share = static_cast<double>(full.full) / static_cast<double>(full.looks);
-    worst = std::max(worst, share);
-    // What stands before a slow stage fills up, too: the last full one is where it begins.
-    if (share < kOftenFull) continue;
-    cause = i;
-    of_cause = full;
-  }
-  if (looks < kLooksMin) {
-    result.state = State::no_data;
-    result.detail = "how full the channels are is known in a moment";
-    return result;
-  }
-  result.value = worst;
-  result.bound = kOftenFull;
-  result.unit = "share";
-  result.detail = "no channel is full for long";
-  if (worst < kOftenFull) return result;
-  result.state = worst >= kAlwaysFull ? State::failing : State::warning;
-  const ChannelSeen& full = seen.channels[cause];
-  result.detail = fmt::format(
-      "the channel from {} to {} was full in {:.0f} % of {} looks: {} is what everything waits for",
-      full.from, full.to,
-      100.0 * static_cast<double>(of_cause.full) / static_cast<double>(of_cause.looks),
-      of_cause.looks, full.to);
-  result.advice =
-      "Sources wait, and HTTP clients are told 429. docs/operations.md, \"Clients get 429\", says "
-      "what to do about each channel";
-  return result;
-}
-
-CheckResult QuickChecks::stage(const char* name, const StageSeen& stage, const Progress& progress,
-                               Timestamp now) const {
-  CheckResult result = result_of(name);
-  const Duration still = progress.still_for(now);
-  measure(result, still, kStill);
-  if (still < kStill) {
-    result.detail = stage.records == 0
-                        ? std::string("it is alive; nothing has come to it yet")
-                        : fmt::format("it is alive: {} so far", counted(stage.records, "record"));
-    return result;
-  }
-  if (stage.output_fill >= kFull) {
-    result.state = State::warning;
-    result.detail = fmt::format("it waits for what is behind it, which takes nothing, for {} now",
-                                in_words(still));
-    result.advice = "See the check \"store\": it holds everything up";
-    return result;
-  }
-  result.state = State::failing;
-  result.detail =
-      fmt::format("records wait before it, and it has taken none for {}", in_words(still));
-  result.advice =
-      "It is stuck, which is a bug: keep the engine's log, restart the engine (nothing that was "
-      "acknowledged is lost), and report it";
   return result;
 }
 

@@ -29,6 +29,11 @@ class QuickChecks {
 
   /// A stage or a store that has work and does none for this long stands still.
   static constexpr Duration kStill = 30 * kSecond;
+  /// A part of the way that has work and does none stands still after `lag`, but not before this.
+  static constexpr Duration kStandsMin = 10 * kSecond;
+  /// Whoever has not looked for so long does not know what there was meanwhile: the machine slept,
+  /// or the process was stopped.
+  static constexpr Duration kLookAwayMax = 10 * kSecond;
   /// Removing what is too old is tried every minute; after this long it is said that it fails.
   static constexpr Duration kUntidy = 15 * kMinute;
   /// Looks before which nothing is said of how often a channel was full.
@@ -46,12 +51,19 @@ class QuickChecks {
   struct Progress {
     std::uint64_t done = 0;
     std::optional<Timestamp> still_since;  ///< None: it moves, or has nothing to do.
+    Timestamp looked_at = 0;
     void look(std::uint64_t done_now, bool has_work, Timestamp now);
     Duration still_for(Timestamp now) const { return still_since ? now - *still_since : 0; }
   };
   struct Full {
     std::uint64_t looks = 0;
     std::uint64_t full = 0;
+  };
+  /// How full channels had been when something began.
+  struct ChannelsThen {
+    Timestamp at = 0;
+    std::uint64_t looks = 0;
+    std::vector<Full> channels;
   };
   /// Counters as they were when a period began.
   struct Baseline {
@@ -60,7 +72,6 @@ class QuickChecks {
     std::map<std::string, SourceSeen> sources;
     std::map<std::string, std::uint64_t> dropped;  ///< By sink.
     std::uint64_t checkpoints_failed = 0;
-    std::vector<Full> channels;
   };
 
   /// What to count from; null: the start.
@@ -71,7 +82,9 @@ class QuickChecks {
                         const Baseline* since) const;
   CheckResult watermark(const StreamSeen& stream, Duration bound) const;
   CheckResult source(const SourceSeen& source, Timestamp now, const Baseline* since) const;
-  CheckResult backlog(const Observation& seen, const Baseline* since) const;
+  const ChannelsThen* channels_then(Timestamp now) const;
+  CheckResult backlog(const Observation& seen) const;
+  CheckResult progress(const Observation& seen) const;
   CheckResult store(const StoreSeen& store, Timestamp now, const Baseline* since) const;
   CheckResult clean_up(const Observation& seen) const;
   CheckResult sink(const SinkSeen& sink, Timestamp now, const Baseline* since) const;
@@ -82,7 +95,12 @@ class QuickChecks {
   const HealthOptions options_;
   std::optional<Baseline> last_;
   std::optional<Baseline> before_;  ///< The one before that.
-  std::vector<Full> channels_;      ///< As in Observation::channels, since the start.
+  std::uint64_t looks_ = 0;
+  std::vector<Full> channels_;  ///< As in Observation::channels, since the start.
+  /// As with periods, but each has kLooksMin looks at least, however short those are.
+  std::optional<ChannelsThen> channels_last_;
+  std::optional<ChannelsThen> channels_before_;
+  std::vector<Progress> work_;  ///< As in Observation::work.
   Progress detection_;
   Progress narration_;
   Progress store_;

@@ -18,6 +18,19 @@ void write_columns(JsonWriter& json, std::string_view name,
   json.end_array();
 }
 
+void write_metrics(JsonWriter& json, const WindowInfo& info) {
+  const std::vector<ResultColumn>& metrics = info.schema->metrics;
+  json.key("metrics").begin_array();
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    json.begin_object().field("name", metrics[i].name).field("type", to_text(metrics[i].type));
+    const bool known = i < info.aggregates.size() && !info.aggregates[i].empty();
+    json.key("aggregate");
+    known ? json.value(info.aggregates[i]) : json.null();
+    json.end_object();
+  }
+  json.end_array();
+}
+
 /// `errors` and `last_error` of a source or a sink.
 void write_members(JsonWriter& json, const TroubleState& trouble) {
   json.field("errors", trouble.count).key("last_error");
@@ -168,7 +181,7 @@ void write(JsonWriter& json, const WindowInfo& info) {
   span_or_null("correct_for", info.correct_for);
   json.field("emit_every", to_text(info.emit_every));
   write_columns(json, "keys", schema.keys);
-  write_columns(json, "metrics", schema.metrics);
+  write_metrics(json, info);
   write_strings(json, "sketches", sketches_of(schema));
   json.end_object();
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -41,6 +42,8 @@ struct WindowInfo {
   Duration allowed_lateness = 0;
   Duration emit_every = 0;
   Duration correct_for = 0;  ///< 0: what is late is set aside.
+  /// By metric: the aggregate it is ("count"); empty where it is computed of others.
+  std::vector<std::string_view> aggregates;
 };
 
 /// What can be asked for rows: a window, or a view that unites several of the same columns.

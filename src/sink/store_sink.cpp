@@ -179,6 +179,7 @@ asio::awaitable<bool> StoreSink::store() {
     if (!done) co_return false;
     committed(kept_at_cut_);
   }
+  settled_.store(cut.position, std::memory_order_relaxed);
   if (cut.checkpoint == nullptr || save_checkpoint_ == nullptr) co_return true;
   const bool saved = co_await save(cut.checkpoint);
   co_return saved;

@@ -78,6 +78,8 @@ class StoreSink {
     return why == nullptr ? std::string_view() : std::string_view(why);
   }
 
+  /// Position of the newest cut up to which all is stored that there was to store; any thread.
+  std::uint64_t settled() const { return settled_.load(std::memory_order_relaxed); }
   /// Rows taken but not yet committed; any thread.
   std::uint64_t pending() const { return pending_.load(std::memory_order_relaxed); }
   /// When what is due was last merged and removed without a failure; 0: not yet. Any thread.
@@ -123,6 +125,7 @@ class StoreSink {
   std::optional<Cut> cut_;       ///< The newest cut taken and not yet committed.
   std::size_t kept_at_cut_ = 0;  ///< How many of kept_ stand before it.
 
+  std::atomic<std::uint64_t> settled_{0};
   std::atomic<std::uint64_t> pending_{0};
   std::atomic<std::uint64_t> steps_kept_up_{0};
   std::atomic<Timestamp> tidied_at_{0};

@@ -1,6 +1,8 @@
 #include "store/data_dir.h"
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -19,11 +21,18 @@ Error because(const std::string& what, const std::string& hint) {
   return fail(ErrorCode::io, fmt::format("{}: {}. {}", what, std::strerror(errno), hint));
 }
 
+std::string lock_path_in(const std::string& path) {
+  return path + "/lock";
+}
+
 std::string holder(int lock) {
   char text[32] = {};
   const ssize_t size = ::pread(lock, text, sizeof text - 1, 0);
-  return size > 0 ? fmt::format("process {}", std::string(text, static_cast<std::size_t>(size)))
-                  : "another process";
+  const long pid = size > 0 ? std::strtol(text, nullptr, 10) : 0;
+  // Who only looks does not write itself down: then it is still the one before.
+  const bool alive = pid > 0 && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH);
+  return alive ? fmt::format("process {}", pid)
+               : "another process, such as a `streamobs doctor` that looks at it";
 }
 
 /// Makes sure that a power failure does not take away the name of a directory that was just made.
@@ -51,13 +60,11 @@ Result<> make_directory(const std::string& given) {
   return sync_directory(path.has_parent_path() ? path.parent_path().string() : ".");
 }
 
-}  // namespace
-
-Result<DataDir> DataDir::open(const std::string& path) {
-  if (Result<> made = make_directory(path); made.has_error()) return made.error();
+Result<> check_directory(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
-    return because("cannot look at the data directory " + path, "Check its owner");
+    const Error failed = because("cannot look at the data directory " + path, "Check its owner");
+    return fail(errno == ENOENT ? ErrorCode::not_found : failed.code, failed.message);
   }
   if (!S_ISDIR(info.st_mode)) {
     errno = ENOTDIR;
@@ -69,26 +76,47 @@ Result<DataDir> DataDir::open(const std::string& path) {
                             "Run: chmod go-w {}",
                             path, info.st_mode & 0777, path));
   }
-  const std::string lock_path = path + "/lock";
-  const int lock = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0) return because("cannot write in the data directory " + path, "Check its owner");
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) {
-      const Error failed = because("cannot lock " + lock_path, "Is the file system a network one?");
-      ::close(lock);
-      return failed;
-    }
-    const std::string who = holder(lock);
+  return {};
+}
+
+/// Or closes it.
+Result<> take_lock(const std::string& path, int lock, int kind) {
+  if (::flock(lock, kind | LOCK_NB) == 0) return {};
+  if (errno != EWOULDBLOCK) {
+    const Error failed = because(fmt::format("cannot lock {}", lock_path_in(path)),
+                                 "Is the file system a network one?");
     ::close(lock);
-    return fail(ErrorCode::unavailable,
-                fmt::format("the data directory {} is in use by {}. Stop it, or give this one a "
-                            "data directory of its own with --data-dir",
-                            path, who));
+    return failed;
   }
+  const std::string who = holder(lock);
+  ::close(lock);
+  return fail(ErrorCode::unavailable,
+              fmt::format("the data directory {} is in use by {}. Stop it, or give this one a "
+                          "data directory of its own with --data-dir",
+                          path, who));
+}
+
+}  // namespace
+
+Result<DataDir> DataDir::look(const std::string& path) {
+  if (Result<> checked = check_directory(path); checked.has_error()) return checked.error();
+  const int lock = ::open(lock_path_in(path).c_str(), O_RDONLY | O_CLOEXEC);
+  if (lock < 0 && errno == ENOENT) return DataDir(path, -1);
+  if (lock < 0) return because("cannot read in the data directory " + path, "Check its owner");
+  if (Result<> taken = take_lock(path, lock, LOCK_SH); taken.has_error()) return taken.error();
+  return DataDir(path, lock);
+}
+
+Result<DataDir> DataDir::open(const std::string& path) {
+  if (Result<> made = make_directory(path); made.has_error()) return made.error();
+  if (Result<> checked = check_directory(path); checked.has_error()) return checked.error();
+  const int lock = ::open(lock_path_in(path).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock < 0) return because("cannot write in the data directory " + path, "Check its owner");
+  if (Result<> taken = take_lock(path, lock, LOCK_EX); taken.has_error()) return taken.error();
   const std::string pid = fmt::format("{}", ::getpid());
   if (::ftruncate(lock, 0) != 0 ||
       ::pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    const Error failed = because("cannot write " + lock_path, "Is the disk full?");
+    const Error failed = because("cannot write " + lock_path_in(path), "Is the disk full?");
     ::close(lock);
     return failed;
   }

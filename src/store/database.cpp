@@ -212,13 +212,8 @@ Result<> Database::bind_log(std::uint64_t log) {
   Impl& impl = *impl_;
   const std::uint64_t bound = log_id();
   if (bound == log) return {};
-  if (bound != 0) {
-    return fail(ErrorCode::invalid,
-                fmt::format("the database {} holds the results of log {:016x}, and the log beside "
-                            "it is {:016x}: they do not belong together. Put back the log that "
-                            "belongs to it, or move the database away (with its -wal and -shm) for "
-                            "a new one to be made from this log; the old one stays readable",
-                            impl.options.path, bound, log));
+  if (const Result<> fits = check_log_id(impl.options.path, bound, log); fits.has_error()) {
+    return fits;
   }
   Result<> done = impl.begin();
   if (done.has_value()) done = impl.write_position(log, 0);

@@ -15,12 +15,34 @@ constexpr Duration kBusyTimeout = 5 * kSecond;
 
 }  // namespace
 
+Inspection::Marks Inspection::marks_of(const std::string& path) {
+  Marks marks{};
+  std::size_t at = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    struct stat info{};
+    const bool there = ::stat((path + suffix).c_str(), &info) == 0;
+    marks[at++] = there ? info.st_size : 0;
+    marks[at++] = there ? info.st_mtim.tv_sec : 0;
+    marks[at++] = there ? info.st_mtim.tv_nsec : 0;
+  }
+  return marks;
+}
+
 Result<Inspection> Inspection::open(const std::string& path) {
+  return begin(path, Connection::Mode::read_only);
+}
+
+Result<Inspection> Inspection::look(const std::string& path) {
+  return begin(path, Connection::Mode::look_only);
+}
+
+Result<Inspection> Inspection::begin(const std::string& path, Connection::Mode mode) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     return fail(ErrorCode::not_found, fmt::format("there is no database {}", path));
   }
-  Result<Connection> connection = Connection::open(path, Connection::Mode::read_only, kBusyTimeout);
+  const Marks marks = marks_of(path);
+  Result<Connection> connection = Connection::open(path, mode, kBusyTimeout);
   if (connection.has_error()) return connection.error();
   // Of its cache nothing is asked twice.
   if (const Result<> set = connection->execute("PRAGMA cache_size = -2048"); set.has_error()) {
@@ -28,7 +50,7 @@ Result<Inspection> Inspection::open(const std::string& path) {
   }
   const Result<std::int64_t> version = check_version(*connection);
   if (version.has_error()) return version.error();
-  Inspection inspection(std::move(*connection));
+  Inspection inspection(path, marks, std::move(*connection));
   Result<Statement> names = inspection.connection_.prepare(
       "SELECT 'sqlite_schema' UNION ALL SELECT name FROM sqlite_schema WHERE type = 'table'");
   if (names.has_error()) return names.error();
@@ -39,6 +61,19 @@ Result<Inspection> Inspection::open(const std::string& path) {
     inspection.tables_.push_back(names->text_at(0));
   }
   return inspection;
+}
+
+Result<LogPosition> Inspection::position() const {
+  const Result<std::int64_t> tables =
+      connection_.query_int("SELECT count(*) FROM sqlite_schema WHERE name = 'streamobs_log'");
+  if (tables.has_error()) return tables.error();
+  if (*tables == 0) {
+    return fail(ErrorCode::unavailable,
+                fmt::format("the database {} is not complete: no engine of this version has "
+                            "finished making it",
+                            path_));
+  }
+  return read_log_position(connection_);
 }
 
 Result<std::optional<std::string>> Inspection::check(const std::string& table) const {

@@ -1,11 +1,23 @@
 #include "store/log_position.h"
 
+#include <fmt/format.h>
+
 #include "base/hash.h"
 
 namespace streamobs::store {
 
 std::int64_t check_sum(const LogPosition& position) {
   return static_cast<std::int64_t>(hash_word(position.log_id ^ hash_word(position.applied)));
+}
+
+Result<> check_log_id(const std::string& database, std::uint64_t bound, std::uint64_t log) {
+  if (bound == 0 || bound == log) return {};
+  return fail(ErrorCode::invalid,
+              fmt::format("the database {} holds the results of log {:016x}, and the log beside "
+                          "it is {:016x}: they do not belong together. Put back the log that "
+                          "belongs to it, or move the database away (with its -wal and -shm) for "
+                          "a new one to be made from this log; the old one stays readable",
+                          database, bound, log));
 }
 
 Result<LogPosition> read_log_position(const Connection& connection) {

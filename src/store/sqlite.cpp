@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <sys/stat.h>
 
 #include <fmt/format.h>
 
@@ -67,6 +68,47 @@ std::string in_quotes(std::string_view text, char quote) {
     out += c;
   }
   return out + quote;
+}
+
+std::string as_uri(std::string_view path) {
+  std::string uri = path.starts_with('/') ? "file://" : "file:";
+  for (const char c : path) {
+    const bool special = c == '%' || c == '?' || c == '#';
+    uri += special ? fmt::format("%{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
+  }
+  return uri;
+}
+
+bool has_content(const std::string& path) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && info.st_size != 0;
+}
+
+/// `immutable` reads the file alone, and so is only right where the journal is empty. Otherwise by
+/// SQLite's own way to the disk without locks, and, as locking_mode has it, with the journal's
+/// index in our memory in the place of a -shm. (`nolock=1` would do without the journal.) What
+/// another journal mode has left in a -journal would have to be undone first, and that is not for a
+/// look.
+Result<> open_to_look(const std::string& path, sqlite3** connection) {
+  const bool journal = has_content(path + "-wal") || has_content(path + "-journal");
+  const std::string uri = as_uri(path) + (journal ? "?vfs=unix-none" : "?immutable=1");
+  const int code =
+      sqlite3_open_v2(uri.c_str(), connection,
+                      SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI, nullptr);
+  if (code != SQLITE_OK) return error_of(*connection, "opening " + path);
+  const char* exclusive = "PRAGMA locking_mode = EXCLUSIVE";
+  if (journal && sqlite3_exec(*connection, exclusive, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return error_of(*connection, exclusive);
+  }
+  return {};
+}
+
+Result<> open_to_use(const std::string& path, bool writes, sqlite3** connection) {
+  const int flags = (writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY) |
+                    SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(path.c_str(), connection, flags, nullptr);
+  if (code != SQLITE_OK) return error_of(*connection, "opening " + path);
+  return {};
 }
 
 }  // namespace
@@ -134,19 +176,15 @@ std::string Statement::blob_at(int column) const {
 
 Result<Connection> Connection::open(const std::string& path, Mode mode, Duration busy_timeout) {
   Connection connection;
-  const int flags = (mode == Mode::read_write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                              : SQLITE_OPEN_READONLY) |
-                    SQLITE_OPEN_NOMUTEX;
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  const Result<> opened = mode == Mode::look_only
+                              ? open_to_look(path, &raw)
+                              : open_to_use(path, mode == Mode::read_write, &raw);
   connection.connection_.reset(raw);
-  if (code != SQLITE_OK) {
-    const Error error = error_of(raw, "opening " + path);
-    return error;
-  }
+  if (opened.has_error()) return opened.error();
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout / kMillisecond));
-  if (mode == Mode::read_only) {
+  if (mode != Mode::read_write) {
     // It could not anyway: said twice that a reader neither checkpoints nor writes.
     sqlite3_wal_autocheckpoint(raw, 0);
     sqlite3_db_config(raw, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);

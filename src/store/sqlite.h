@@ -65,7 +65,13 @@ class Statement {
 
 class Connection {
  public:
-  enum class Mode { read_write, read_only };
+  enum class Mode {
+    read_write,
+    read_only,  ///< Makes -wal and -shm beside the database where they are not there.
+    /// Of a database that nobody writes meanwhile, and that stays as it is, with what is beside it:
+    /// not even locks are taken. What is in the journal is read as well.
+    look_only,
+  };
 
   static Result<Connection> open(const std::string& path, Mode mode, Duration busy_timeout);
 

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "base/log.h"
 #include "wal/checkpoint_file.h"
 
 namespace streamobs::wal {
@@ -25,17 +24,32 @@ Result<CheckpointStore> CheckpointStore::open(FileSystem& files, std::string dir
   if (auto made = files.make_directory(store.directory_); !made) return made.error();
   // What a killed process has renamed may not be durable yet; from here on we rely on it.
   if (auto synced = files.sync_directory(store.directory_); !synced) return synced.error();
-  auto names = files.list(store.directory_);
+  if (auto found = store.find(); !found) return found.error();
+  store.clean(0);
+  return store;
+}
+
+Result<CheckpointStore> CheckpointStore::look(FileSystem& files, std::string directory) {
+  CheckpointStore store(files, std::move(directory));
+  const auto there = files.exists(store.directory_);
+  if (!there) return there.error();
+  if (!*there) return store;
+  if (auto found = store.find(); !found) return found.error();
+  return store;
+}
+
+Result<> CheckpointStore::find() {
+  auto names = files_->list(directory_);
   if (!names) return names.error();
   for (const std::string& name : *names) {
     const std::uint64_t generation = generation_of(name);
-    store.last_generation_ = std::max(store.last_generation_, generation);
-    if (generation != 0 && is_manifest(name)) store.kept_.push_back({generation, 0, 0, true});
+    last_generation_ = std::max(last_generation_, generation);
+    if (generation != 0 && is_manifest(name)) kept_.push_back({generation, 0, 0, true});
   }
-  std::sort(store.kept_.begin(), store.kept_.end(),
+  std::sort(kept_.begin(), kept_.end(),
             [](const Kept& a, const Kept& b) { return a.generation < b.generation; });
-  for (Kept& kept : store.kept_) {
-    auto manifest = read_manifest(files, store.directory_, kept.generation);
+  for (Kept& kept : kept_) {
+    auto manifest = read_manifest(*files_, directory_, kept.generation);
     if (manifest) {
       kept.position = manifest->position;
       kept.bytes = bytes_of(*manifest);
@@ -45,9 +59,8 @@ Result<CheckpointStore> CheckpointStore::open(FileSystem& files, std::string dir
       return manifest.error();
     }
   }
-  store.forget_all_but_newest();
-  store.clean(0);
-  return store;
+  forget_all_but_newest();
+  return {};
 }
 
 std::string CheckpointStore::path_of(const std::string& name) const {
@@ -143,38 +156,30 @@ Result<LoadedCheckpoint> CheckpointStore::read(std::uint64_t generation) const {
 }
 
 Result<std::optional<LoadedCheckpoint>> CheckpointStore::load_newest(std::uint64_t log_begins) {
-  std::vector<std::string> passed_over;
+  passed_over_.clear();
   for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
     if (kept->sound && kept->position + 1 < log_begins) {
-      passed_over.push_back(fmt::format("{} is of position {}, and the log only goes back to {}",
-                                        path_of(manifest_name(kept->generation)), kept->position,
-                                        log_begins));
+      passed_over_.push_back(fmt::format("{} is of position {}, and the log only goes back to {}",
+                                         path_of(manifest_name(kept->generation)), kept->position,
+                                         log_begins));
       continue;
     }
     auto loaded = read(kept->generation);
-    if (loaded) {
-      loaded->passed_over = std::move(passed_over);
-      return std::optional<LoadedCheckpoint>(*std::move(loaded));
-    }
+    if (loaded) return std::optional<LoadedCheckpoint>(*std::move(loaded));
     if (loaded.error().code == ErrorCode::invalid) return loaded.error();
     // Damaged, missing or unreadable: an older one and more of the log give the same state.
     kept->sound = false;
-    passed_over.push_back(loaded.error().message);
+    passed_over_.push_back(loaded.error().message);
   }
-  if (log_begins <= 1) {
-    for (const std::string& reason : passed_over) {
-      log::warn("no checkpoint can be used; all of the log is replayed", {{"reason", reason}});
-    }
-    return std::optional<LoadedCheckpoint>();
-  }
+  if (log_begins <= 1) return std::optional<LoadedCheckpoint>();
   return fail(
       ErrorCode::corrupt,
       fmt::format("{}: there is no sound checkpoint, and the log only goes back to position "
                   "{}: what lay before it is lost ({}). Put back the files of {} from a "
                   "backup, or start with another data_dir",
                   directory_, log_begins,
-                  passed_over.empty() ? "no manifest was found"
-                                      : fmt::format("{}", fmt::join(passed_over, ", ")),
+                  passed_over_.empty() ? "no manifest was found"
+                                       : fmt::format("{}", fmt::join(passed_over_, ", ")),
                   directory_));
 }
 

@@ -25,8 +25,6 @@ namespace streamobs::wal {
 struct LoadedCheckpoint {
   CheckpointParts state;
   std::uint64_t log_id = 0;  ///< The log it belongs to.
-  /// Why a newer checkpoint could not be used, one sentence each; empty when this is the newest.
-  std::vector<std::string> passed_over;
 };
 
 class CheckpointStore {
@@ -34,6 +32,9 @@ class CheckpointStore {
   /// Opens (and if need be makes) `directory`; removes what interrupted saves have left there.
   /// `files` outlives the store.
   static Result<CheckpointStore> open(FileSystem& files, std::string directory);
+  /// What open() would find, without changing anything: only to be read. None, where there is no
+  /// such directory.
+  static Result<CheckpointStore> look(FileSystem& files, std::string directory);
 
   /// Makes `state` the newest checkpoint; when this returns without an error, it is durable, and
   /// the one before the previous is gone (or goes with the next save, should it resist). On an
@@ -46,6 +47,8 @@ class CheckpointStore {
   /// if there is none and the log reaches back to 1. Damaged ones, and nothing sound to fall back
   /// on: ErrorCode::corrupt, naming the files.
   Result<std::optional<LoadedCheckpoint>> load_newest(std::uint64_t log_begins);
+  /// Why load_newest() could not use one, one sentence each, the newest first.
+  const std::vector<std::string>& passed_over() const { return passed_over_; }
 
   /// Up to here the log may be trimmed: the position of the older of the two checkpoints; 0 while
   /// there are fewer.
@@ -66,6 +69,7 @@ class CheckpointStore {
   CheckpointStore(FileSystem& files, std::string directory)
       : files_(&files), directory_(std::move(directory)) {}
 
+  Result<> find();
   std::string path_of(const std::string& name) const;
   Result<LoadedCheckpoint> read(std::uint64_t generation) const;
   Result<> write(const CheckpointParts& state, Manifest& manifest);
@@ -76,6 +80,7 @@ class CheckpointStore {
   std::string directory_;
   std::vector<Kept> kept_;             ///< Oldest first.
   std::uint64_t last_generation_ = 0;  ///< Given out; never given out again.
+  std::vector<std::string> passed_over_;
 };
 
 }  // namespace streamobs::wal

@@ -31,6 +31,25 @@ std::uint64_t ns_since(std::chrono::steady_clock::time_point begin) {
       std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count());
 }
 
+/// A new log beside what belongs to another would hide that the other is missing.
+Result<> may_begin(const std::string& directory, const LogOpenOptions& open_options) {
+  if (open_options.expected_log_id == 0 && open_options.known_durable == 0) return {};
+  return fail(ErrorCode::corrupt,
+              fmt::format("{} holds no log, but checkpoint or database belong to log {:016x} and "
+                          "have got to record {}: put the log back, or start with an empty data "
+                          "directory",
+                          directory, open_options.expected_log_id, open_options.known_durable));
+}
+
+void note_ends(const std::vector<SegmentFile>& segments, const RecoveredTail& tail,
+               LogState& state) {
+  state.log_id = segments.back().header.log_id;
+  state.first_sequence = segments.front().header.first_sequence;
+  state.next_sequence = tail.next_sequence;
+  state.rewritten_bytes = tail.rewritten_bytes;
+  state.torn = tail.torn;
+}
+
 }  // namespace
 
 Log::Log(FileSystem& files, const Clock& clock, std::string directory, const WalOptions& options)
@@ -65,14 +84,24 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const Clock& clock, st
   return log;
 }
 
-Result<> Log::create(const LogOpenOptions& open_options) {
-  if (open_options.expected_log_id != 0 || open_options.known_durable != 0) {
-    return fail(ErrorCode::corrupt,
-                fmt::format("{} holds no log, but checkpoint or database belong to log {:016x} and "
-                            "have got to record {}: put the log back, or start with an empty data "
-                            "directory",
-                            directory_, open_options.expected_log_id, open_options.known_durable));
+Result<LogState> Log::look(FileSystem& files, const std::string& directory,
+                           const LogOpenOptions& open_options) {
+  const auto segments = read_segments(files, directory, open_options.expected_log_id);
+  if (!segments) return segments.error();
+  LogState state;
+  if (segments->empty()) {
+    if (auto allowed = may_begin(directory, open_options); !allowed) return allowed.error();
+    state.created = true;
+    return state;
   }
+  auto tail = look_at_tail(files, directory, segments->back(), open_options.known_durable);
+  if (!tail) return tail.error();
+  note_ends(*segments, *tail, state);
+  return state;
+}
+
+Result<> Log::create(const LogOpenOptions& open_options) {
+  if (auto allowed = may_begin(directory_, open_options); !allowed) return allowed;
   state_.log_id = open_options.new_log_id;
   state_.created = true;
   // At once, so that a log id which others have noted is also to be found in the log.
@@ -89,11 +118,7 @@ Result<> Log::recover(std::vector<SegmentFile> segments, const LogOpenOptions& o
     if (!bytes) return bytes.error();
     segments_.push_back({file, *bytes, false});
   }
-  state_.log_id = segments.back().header.log_id;
-  state_.first_sequence = segments.front().header.first_sequence;
-  state_.next_sequence = tail->next_sequence;
-  state_.rewritten_bytes = tail->rewritten_bytes;
-  state_.torn = tail->torn;
+  note_ends(segments, *tail, state_);
   next_sequence_ = tail->next_sequence;
   durable_sequence_ = tail->next_sequence - 1;
   return {};

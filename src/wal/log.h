@@ -96,6 +96,10 @@ class Log {
   static Result<std::unique_ptr<Log>> open(FileSystem& files, const Clock& clock,
                                            std::string directory, const WalOptions& options,
                                            const LogOpenOptions& open_options);
+  /// What open() would find, with the same refusals; nothing is changed, and nobody may be writing.
+  /// Where there is no log, `created`, and no id.
+  static Result<LogState> look(FileSystem& files, const std::string& directory,
+                               const LogOpenOptions& open_options);
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "wal/segment_reader.h"
 #include "wal/segment_tail.h"
@@ -40,12 +43,20 @@ Result<> rewrite(File& file, std::uint64_t from, std::uint64_t end) {
   return file.sync_data();
 }
 
-}  // namespace
+/// The last segment, read to its end.
+struct TailRead {
+  std::unique_ptr<SegmentReader> reader;
+  std::uint64_t undecided_from = 0;  ///< Offset.
+  std::optional<TornTail> torn;
+};
 
-Result<RecoveredTail> recover_tail(FileSystem& files, const std::string& directory,
-                                   const SegmentFile& last, std::uint64_t known_durable) {
-  const SegmentForm form = last.sealed ? SegmentForm::sealed : SegmentForm::raw;
-  auto reader = open_segment(files, directory, last.number, form);
+SegmentForm form_of(const SegmentFile& segment) {
+  return segment.sealed ? SegmentForm::sealed : SegmentForm::raw;
+}
+
+Result<TailRead> read_tail(FileSystem& files, const std::string& directory, const SegmentFile& last,
+                           std::uint64_t known_durable) {
+  auto reader = open_segment(files, directory, last.number, form_of(last));
   if (!reader) return reader.error();
   Undecided undecided;
   for (Frame frame;;) {
@@ -54,17 +65,39 @@ Result<RecoveredTail> recover_tail(FileSystem& files, const std::string& directo
     if (*outcome != SegmentReader::Outcome::frame) break;
     undecided.add(frame);
   }
-  auto torn = judge_tail(**reader, form, known_durable);
+  auto torn = judge_tail(**reader, form_of(last), known_durable);
   if (!torn) return torn.error();
+  TailRead read;
+  read.reader = *std::move(reader);
+  read.undecided_from = undecided.offset(read.reader->offset());
+  read.torn = *std::move(torn);
+  return read;
+}
 
+}  // namespace
+
+Result<RecoveredTail> look_at_tail(FileSystem& files, const std::string& directory,
+                                   const SegmentFile& last, std::uint64_t known_durable) {
+  auto read = read_tail(files, directory, last, known_durable);
+  if (!read) return read.error();
   RecoveredTail tail;
-  tail.next_sequence = (*reader)->next_sequence();
-  tail.torn = *std::move(torn);
-  if (form == SegmentForm::raw) {
-    const std::uint64_t end = (*reader)->offset();
-    const std::uint64_t from = undecided.offset(end);
+  tail.next_sequence = read->reader->next_sequence();
+  tail.torn = std::move(read->torn);
+  return tail;
+}
+
+Result<RecoveredTail> recover_tail(FileSystem& files, const std::string& directory,
+                                   const SegmentFile& last, std::uint64_t known_durable) {
+  auto read = read_tail(files, directory, last, known_durable);
+  if (!read) return read.error();
+  RecoveredTail tail;
+  tail.next_sequence = read->reader->next_sequence();
+  tail.torn = std::move(read->torn);
+  if (form_of(last) == SegmentForm::raw) {
+    const std::uint64_t end = read->reader->offset();
+    const std::uint64_t from = read->undecided_from;
     if (tail.torn) {
-      auto saved = save_torn(files, directory, last.number, (*reader)->file(), *tail.torn);
+      auto saved = save_torn(files, directory, last.number, read->reader->file(), *tail.torn);
       if (!saved) return saved.error();
     }
     auto file = files.open_for_writing(directory + "/" + raw_name(last.number));

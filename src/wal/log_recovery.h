@@ -1,4 +1,5 @@
-// What Log::open does to an existing log before anything is written to it.
+// What Log::open does to an existing log before anything is written to it, and Log::look sees of
+// it.
 //
 // Plain functions that block; one thread; can be repeated after a crash at any point.
 #pragma once
@@ -24,6 +25,10 @@ struct RecoveredTail {
 /// Finds the end of the log in its last segment, saves and cuts a torn tail, and makes what is left
 /// durable. `corrupt` as in Log::open.
 Result<RecoveredTail> recover_tail(FileSystem& files, const std::string& directory,
+                                   const SegmentFile& last, std::uint64_t known_durable);
+
+/// The same end, and nothing is saved, cut or made durable.
+Result<RecoveredTail> look_at_tail(FileSystem& files, const std::string& directory,
                                    const SegmentFile& last, std::uint64_t known_durable);
 
 /// Removes unfinished files (*.tmp) of earlier processes.

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,7 @@ struct WindowPlan {
   int where = kNoOutput;
   std::vector<AccumulatorPlan> accumulators;
   std::vector<AggregatePlan> aggregates;
+  std::vector<std::string_view> metric_aggregates;  ///< As metric_aggregates() has them.
   std::size_t row_bytes = 0;
   /// Of sessions: where a group's row has the times of its first and last event (ScalarState).
   std::size_t first_time = 0;

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "window/definition.h"
+#include "window/metric_aggregate.h"
 
 namespace streamobs::window {
 
@@ -372,6 +373,21 @@ std::uint64_t SelectCompiler::definition_of(const Item& item, const expr::Scope&
   return hash_bytes(text);
 }
 
+/// Items have been ordered, so none is defined by itself.
+std::string_view SelectCompiler::aggregate_of_item(const Item& item, const WindowPlan& plan) const {
+  return aggregate_of(*item.node, [&](const expr::Node& column) -> std::string_view {
+    for (std::size_t i = 0; i < aggregate_columns_.size(); ++i) {
+      if (aggregate_columns_[i] != column.name) continue;
+      const AggregatePlan& aggregate = plan.aggregates[i];
+      return name_of(aggregate, plan.accumulators[aggregate.accumulator]);
+    }
+    if (key_named(column.name)) return "";
+    const std::size_t used = item_named(column.name);
+    const bool known = used < items_.size() && items_[used].state == Item::State::done;
+    return known ? aggregate_of_item(items_[used], plan) : "";
+  });
+}
+
 expr::Scope SelectCompiler::item_scope(const WindowPlan& plan,
                                        const std::vector<std::size_t>& order) const {
   expr::Scope scope;
@@ -439,6 +455,7 @@ SelectCompiler::Metrics SelectCompiler::compile(WindowPlan& plan) {
     }
     column.definition = definition_of(item, scope, plan);
     builder.add(item.node, item.options->expression, diagnostics_);
+    plan.metric_aggregates.push_back(aggregate_of_item(item, plan));
   }
   if (metrics.good) plan.select = builder.build();
   return metrics;

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "expr/program.h"
@@ -69,6 +70,8 @@ class SelectCompiler {
   /// ResultColumn::definition of an item.
   std::uint64_t definition_of(const Item& item, const expr::Scope& scope,
                               const WindowPlan& plan) const;
+  /// What it is of the window's aggregates (window/metric_aggregate.h).
+  std::string_view aggregate_of_item(const Item& item, const WindowPlan& plan) const;
   std::size_t item_named(const std::string& name) const;
   bool key_named(const std::string& name) const;
   void complain(const SourceText& source, expr::Span span, std::string message, std::string hint);

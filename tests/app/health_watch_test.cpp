@@ -1,6 +1,9 @@
 // The checks of a running engine follow its clock, and end with it.
 #include <chrono>
+#include <string>
 #include <thread>
+
+#include <sqlite3.h>
 
 #include "app/engine_run.h"
 #include "base/time_format.h"
@@ -52,6 +55,26 @@ TEST_CASE("checks are made when the engine's clock says so, and joined at the en
   CHECK(state_of(engine, "freshness", "requests") == 0);
   clock.advance(5 * kMinute);
   CHECK(comes_true([&] { return state_of(engine, "freshness", "requests") == 2; }));
+  CHECK(engine.stop() == 0);
+}
+
+TEST_CASE("statistics that something kept from being renewed are tried again soon", "[app]") {
+  const TemporaryDirectory directory;
+  ManualClock clock(kBegin);
+  const std::string config = std::string("[store]\nbusy_timeout = \"100ms\"\n") + kConfig;
+  EngineRun engine(plan_of(config, directory.file("data")), clock);
+  sqlite3* other = nullptr;
+  const std::string path = directory.file("data") + "/streamobs.db";
+  REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  clock.advance(10 * kMinute);
+  CHECK(comes_true([&] { return state_of(engine, "database") == 0; }));
+  CHECK(comes_true([&] { return state_of(engine, "statistics") == -1; }));
+  CHECK(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(other);
+  // Not only when the deep checks are due again, which is in six hours.
+  clock.advance(kMinute);
+  CHECK(comes_true([&] { return state_of(engine, "statistics") == 0; }));
   CHECK(engine.stop() == 0);
 }
 

@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "app/coherence.h"
+#include "app/offline_checks.h"
 #include "app/recovery_support.h"
 #include "base/time_format.h"
 #include "support/catch.h"
@@ -79,6 +81,36 @@ std::string refusal(const std::string& data_dir) {
   topology.request_stop();
   topology.run();
   return "it started";
+}
+
+/// What doctor says of it without starting any.
+health::CheckResult told(const std::string& data_dir, const std::string& check) {
+  for (const health::CheckResult& found : app::check_offline(data_dir, {}, {}).checks) {
+    if (found.check == check) return found;
+  }
+  FAIL("there is no check " << check);
+  return {};
+}
+
+/// All files below, with when they were changed last and how large they are.
+std::vector<std::string> files_of(const std::string& directory) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file()) continue;
+    files.push_back(fmt::format("{} {} {}", entry.path().string(), entry.file_size(),
+                                entry.last_write_time().time_since_epoch().count()));
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+/// A file of the newest checkpoint.
+std::string newest_part_of(const std::string& data_dir) {
+  std::string newest;
+  for (const auto& entry : std::filesystem::directory_iterator(data_dir + "/checkpoint")) {
+    if (entry.path().string() > newest) newest = entry.path().string();
+  }
+  return newest;
 }
 
 }  // namespace
@@ -253,29 +285,94 @@ TEST_CASE("log, checkpoints and database that do not belong together are refused
     std::filesystem::remove_all(data_dir + "/" + name);
     copy(from + "/" + name, data_dir + "/" + name);
   };
+  // Doctor says it beforehand in the words of the start, and leaves no trace.
+  const auto refused = [&](const std::string& why) {
+    const std::vector<std::string> before = files_of(data_dir);
+    const health::CheckResult said = told(data_dir, "recovery");
+    CHECK(files_of(data_dir) == before);
+    const std::string words = refusal(data_dir);
+    INFO(words);
+    CHECK(words.find(why) != std::string::npos);
+    CHECK(said.state == health::State::failing);
+    CHECK(said.detail == "the next start is refused: " + words);
+  };
   SECTION("as they are") {
+    const health::CheckResult said = told(data_dir, "recovery");
+    CHECK(said.state == health::State::ok);
+    CHECK(said.detail.find("belong together") != std::string::npos);
+    CHECK(told(data_dir, "checkpoint").state == health::State::ok);
     CHECK(refusal(data_dir) == "it started");
   }
   SECTION("the log has lost its end, and a checkpoint knows") {
     put("wal", early);
     lose_database(data_dir);
-    CHECK(refusal(data_dir).find("checkpoint or database have got to record") != std::string::npos);
+    refused("checkpoint or database have got to record");
   }
   SECTION("the log has lost its end, and the database knows") {
     put("wal", early);
     put("checkpoint", early);
-    CHECK(refusal(data_dir).find("records that were acknowledged are missing") !=
-          std::string::npos);
+    refused("records that were acknowledged are missing");
   }
   SECTION("a checkpoint of another engine") {
     put("checkpoint", other);
-    CHECK(refusal(data_dir).find("they are not of one engine") != std::string::npos);
+    refused("they are not of one engine");
   }
   SECTION("a database of another engine") {
     lose_database(data_dir);
     put("streamobs.db", other);
+    refused("holds the results of log");
+  }
+  SECTION("a database without log and checkpoint") {
+    std::filesystem::remove_all(data_dir + "/wal");
+    std::filesystem::remove_all(data_dir + "/checkpoint");
+    const health::CheckResult said = told(data_dir, "recovery");
+    CHECK(said.state == health::State::failing);
+    CHECK(said.detail.find("holds no log") != std::string::npos);
     CHECK(refusal(data_dir).find("holds the results of log") != std::string::npos);
   }
+  SECTION("a database that is older than the checkpoint") {
+    lose_database(data_dir);
+    put("streamobs.db", early);
+    const health::CheckResult said = told(data_dir, "recovery");
+    CHECK(said.state == health::State::warning);
+    CHECK(said.detail.find("rebuilds what is missing from the whole log") != std::string::npos);
+    CHECK(refusal(data_dir) == "it started");
+  }
+  SECTION("the newest checkpoint is damaged") {
+    const std::string newest = newest_part_of(data_dir);
+    std::filesystem::resize_file(newest, std::filesystem::file_size(newest) / 2);
+    const health::CheckResult said = told(data_dir, "checkpoint");
+    CHECK(said.state == health::State::warning);
+    CHECK(said.detail.find(newest) != std::string::npos);
+    CHECK(said.detail.find("The one before it") != std::string::npos);
+    CHECK(told(data_dir, "recovery").state == health::State::ok);
+    CHECK(refusal(data_dir) == "it started");
+  }
+}
+
+TEST_CASE("what a start makes of log, checkpoint and database", "[recovery]") {
+  wal::LogState log;
+  log.log_id = 7;
+  log.first_sequence = 1;
+  log.next_sequence = 101;
+  const auto judged = [&](std::uint64_t id, std::uint64_t applied, std::uint64_t checkpoint) {
+    return app::judge_coherence({id, applied}, "/data", log, checkpoint);
+  };
+  using app::GoingOn;
+  CHECK(judged(7, 100, 100).value() == GoingOn::from_the_checkpoint);
+  CHECK(judged(7, 90, 90).value() == GoingOn::from_the_checkpoint);
+  CHECK(judged(7, 89, 90).value() == GoingOn::from_the_beginning);
+  CHECK(judged(0, 0, 0).value() == GoingOn::from_the_checkpoint);
+  CHECK(judged(0, 0, 90).value() == GoingOn::from_the_beginning);
+  CHECK(judged(7, 101, 90).error().code == ErrorCode::corrupt);
+  CHECK(judged(8, 90, 90).error().code == ErrorCode::invalid);
+  // Once it has been trimmed, the log cannot make good what the database lacks.
+  log.first_sequence = 50;
+  CHECK(judged(7, 89, 90).value() == GoingOn::with_a_gap);
+  CHECK(judged(7, 90, 90).value() == GoingOn::from_the_checkpoint);
+  log = {};
+  CHECK(judged(0, 0, 0).value() == GoingOn::from_the_checkpoint);
+  CHECK(judged(7, 1, 0).error().message.find("holds no log") != std::string::npos);
 }
 
 TEST_CASE("a start that fails after recovery leaves no trace of its config", "[recovery]") {

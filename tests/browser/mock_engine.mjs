@@ -42,14 +42,14 @@ export class MockEngine {
         emit_every: "2s",
         keys: [{ name: "service", type: "string" }],
         metrics: [
-          ["request_count", "int"],
-          ["error_count", "int"],
-          ["error_rate", "float"],
-          ["avg_latency_ms", "float"],
-          ["p50_latency_ms", "float"],
-          ["p95_latency_ms", "float"],
-          ["p99_latency_ms", "float"],
-        ].map(([name, type]) => ({ name, type })),
+          ["request_count", "int", "count"],
+          ["error_count", "int", "count"],
+          ["error_rate", "float", null],
+          ["avg_latency_ms", "float", "avg"],
+          ["p50_latency_ms", "float", "quantile"],
+          ["p95_latency_ms", "float", "quantile"],
+          ["p99_latency_ms", "float", "quantile"],
+        ].map(([name, type, aggregate]) => ({ name, type, aggregate })),
       },
       {
         window: "endpoint_cost",
@@ -65,11 +65,11 @@ export class MockEngine {
           { name: "endpoint", type: "string" },
         ],
         metrics: [
-          ["requests", "int"],
-          ["estimated_cost_usd", "decimal(4)"],
-          ["received_bytes", "int"],
-          ["last_region", "string"],
-        ].map(([name, type]) => ({ name, type })),
+          ["requests", "int", "count"],
+          ["estimated_cost_usd", "decimal(4)", "sum"],
+          ["received_bytes", "int", options.received_bytes],
+          ["last_region", "string", "last"],
+        ].map(([name, type, aggregate]) => ({ name, type, aggregate })),
       },
     ];
   }
@@ -152,9 +152,7 @@ export class MockEngine {
   }
 
   window_rows(name, query) {
-    // Of merged rows there are never more than windows.
-    const merge = query.get("by") === "";
-    const limit = merge ? Infinity : Number(query.get("limit") ?? 1000);
+    const limit = Number(query.get("limit") ?? 1000);
     const windows = Number(query.get("windows") ?? 1e9);
     const newest = this.align(this.now());
     const from = query.has("from") ? Date.parse(query.get("from")) : newest - 86_400_000;
@@ -174,24 +172,7 @@ export class MockEngine {
       if (found.length > 0) ++seen;
       rows.push(...found);
     }
-    return merge ? this.merged(name, rows) : rows.slice(0, limit);
-  }
-
-  /** One row for each closed window, over all its groups: of what adds up; the rest is not made up. */
-  merged(name, rows) {
-    const adding = { service_metrics: ["request_count", "error_count"] };
-    const { metrics } = this.windows.find((window) => window.window === name);
-    const sums = new Map();
-    for (const row of rows.filter((each) => each.closed)) {
-      const { window_start, window_end } = row;
-      const sum = sums.get(window_start) ?? { window_start, window_end, closed: true, revision: 0 };
-      sums.set(window_start, sum);
-      for (const { name: metric, type } of metrics) {
-        const adds = adding[name]?.includes(metric) ?? type !== "string";
-        sum[metric] = adds ? (sum[metric] ?? 0) + Number(row[metric]) : null;
-      }
-    }
-    return [...sums.values()];
+    return rows.slice(0, limit);
   }
 
   anomaly(rule, service, start, fields) {

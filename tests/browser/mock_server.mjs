@@ -79,7 +79,8 @@ export async function start_mock(dir, options = {}) {
     past: false,
     kafka: false,
     sick: false,
-    broken: [], // What is answered with 503; "sums": windows merged over their groups.
+    broken: [], // What is answered with 503.
+    received_bytes: "sum", // What that metric is.
     token: "",
     port: 0,
     ...options,
@@ -97,8 +98,7 @@ export async function start_mock(dir, options = {}) {
       });
     }
     const name = decodeURIComponent(url.pathname.slice("/api/v1/".length));
-    const sums = name.startsWith("windows/") && query.has("by");
-    if (mock.options.broken.includes(sums ? "sums" : name)) {
+    if (mock.options.broken.includes(name)) {
       return json(response, 503, {
         type: "about:blank",
         title: "Service Unavailable",

@@ -223,6 +223,9 @@ def test_only_the_top_help_has_the_examples():
 def test_what_was_meant_on_the_command_line_is_told():
     done = run("validate", "--confg", "obs.toml", check=False)
     assert done.returncode == 78 and 'did you mean "--config"?' in done.stderr
+    done = run("restore", "--from", "x", "--listen", "127.0.0.1:1", check=False)
+    assert "--listen: `restore` does not take it; these do: " in done.stderr, done.stderr
+    assert "doctor" in done.stderr and "did you mean" not in done.stderr
     done = run("--data_dir=x", check=False)
     assert done.returncode == 78 and 'did you mean "--data-dir"?' in done.stderr
 

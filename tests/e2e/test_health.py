@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import time
 
@@ -194,6 +195,74 @@ def test_doctor_asks_the_engine_of_the_config_with_its_token():
         assert "401" in refused.stderr
 
 
+def test_a_pipeline_that_stands_still_without_a_full_channel_is_seen():
+    toml = config(freshness="false").replace("[health]", '[health]\nlag = "10s"')
+    toml = toml.replace('freshness = "false"', "freshness = false")
+    with Streamobs(toml) as engine:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 300))
+        engine.post("requests", [event(at=at)])
+        wait_for_state(engine, "progress", "", "ok")
+        holder = sqlite3.connect(engine.data_dir / "streamobs.db", isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        # The window closes, and its row cannot be stored.
+        engine.post("requests", [event()])
+        wait_for_state(engine, "progress", "", "failing")
+        stands = check(engine, "progress")
+        assert "the store has work and has done none of it for" in stands["detail"], stands
+        assert stands["bound"] == 10 and stands["value"] >= 10
+        assert check(engine, "backlog")["state"] == "ok"
+        holder.execute("ROLLBACK")
+        holder.close()
+        wait_for_state(engine, "progress", "", "ok")
+        engine.wait(lambda: engine.closed("per_minute"), "the closed window")
+        assert engine.stop() == 0
+
+
+def test_doctor_leaves_nothing_behind_and_says_what_the_start_will_say(tmp_path):
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event(service=f"s{i}") for i in range(50)])
+        assert engine.stop() == 0
+        first = tmp_path / "first"
+        shutil.copytree(engine.data_dir, first)
+        engine.start()
+        engine.post("requests", [event(service=f"s{i}") for i in range(50)])
+        assert engine.stop() == 0
+        later = tmp_path / "later"
+        shutil.copytree(engine.data_dir, later)
+        engine.start()
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
+        engine.post("requests", [event(at=at)])
+        engine.wait(lambda: engine.closed("per_minute"), "windows closed by a later event")
+        # Killed, what was committed last is in the journal alone.
+        engine.process.kill()
+        engine.process.wait()
+
+        def files(directory):
+            return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+        killed = tmp_path / "killed"
+        shutil.copytree(engine.data_dir, killed)
+        for name in ("lock", "streamobs.db-shm"):
+            (killed / name).unlink(missing_ok=True)
+        for data in (first, later, killed):
+            before = files(data)
+            said = doctor("--offline", "--data-dir", data).stdout
+            assert "ok       recovery" in said and "ok       checkpoint" in said, said
+            assert "belong together" in said
+            assert files(data) == before
+
+        # Put together from two: the log of then, and the rest of now.
+        mixed = tmp_path / "mixed"
+        shutil.copytree(later, mixed)
+        shutil.rmtree(mixed / "wal")
+        shutil.copytree(first / "wal", mixed / "wal")
+        said = doctor("--offline", "--data-dir", mixed, code=2).stdout
+        assert "FAILING  recovery" in said and "the next start is refused" in said
+        shutil.rmtree(mixed / "wal")
+        said = doctor("--offline", "--data-dir", mixed, code=2).stdout
+        assert "FAILING  recovery" in said and "put the log back" in said.lower()
+
+
 def test_a_disk_with_too_little_space_fails():
     with Streamobs(config().replace("[health]", '[health]\ndisk_free = "512TiB"')) as engine:
         assert check(engine, "disk", now=True)["state"] == "failing"
@@ -239,6 +308,9 @@ def test_doctor_without_an_engine_looks_at_what_it_has_left(tmp_path):
 
 
 def test_doctor_says_what_is_wrong_with_what_it_was_told(tmp_path):
+    # An engine that was started with --listen is found the same way.
+    elsewhere = doctor("--listen", "127.0.0.1:9", "--data-dir", tmp_path, code=2).stdout
+    assert "no answer from http://127.0.0.1:9" in elsewhere and "--listen" in elsewhere
     missing = doctor("--offline", "--data-dir", tmp_path / "none", code=1).stdout
     assert "warning  data_dir" in missing and not (tmp_path / "none").exists()
     assert "no answer" in doctor("--target", "http://127.0.0.1:9", code=75).stderr

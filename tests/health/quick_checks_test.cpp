@@ -297,14 +297,103 @@ TEST_CASE("backlog: a channel that is full again and again, the last of them is 
   CHECK(judge(checks, seen, "backlog").state == State::failing);
 }
 
+TEST_CASE("backlog: also where periods are shorter than what it takes to tell", "[health]") {
+  HealthOptions options;
+  options.quick_every = kSecond;
+  QuickChecks checks{options};
+  Observation seen = well();
+  seen.channels[0].fill = 1;
+  const auto second = [&] {
+    seen.now += kSecond;
+    checks.look(seen);
+    const State state = judge(checks, seen, "backlog").state;
+    checks.begin_period(seen);
+    return state;
+  };
+  for (int i = 1; i < 10; ++i) CHECK(second() == State::no_data);
+  for (int i = 0; i < 30; ++i) CHECK(second() == State::failing);
+  // What was is forgotten after twice that.
+  seen.channels[0].fill = 0;
+  for (int i = 0; i < 20; ++i) second();
+  for (int i = 0; i < 30; ++i) CHECK(second() == State::ok);
+}
+
+TEST_CASE("progress: whoever has work does some of it within lag", "[health]") {
+  QuickChecks checks{HealthOptions()};
+  Observation seen = well();
+  seen.work = {{"the log", "look at its disk", 10, true}, {"the store", "see store", 10, true}};
+  const auto pass = [&](int seconds, bool log_moves, bool store_moves) {
+    for (int i = 0; i < seconds; ++i) {
+      seen.now += kSecond;
+      if (log_moves) ++seen.work[0].done;
+      if (store_moves) ++seen.work[1].done;
+      checks.look(seen);
+    }
+    return judge(checks, seen, "progress");
+  };
+  CHECK(pass(300, true, true).state == State::ok);
+  // 60 s from the look that first saw it stand.
+  CHECK(pass(60, true, false).state == State::ok);
+  const CheckResult stands = pass(1, true, false);
+  CHECK(stands.state == State::failing);
+  CHECK(mentions(stands.detail, "the store has work and has done none of it for 1 minute"));
+  CHECK(stands.advice == "see store");
+  CHECK(*stands.value == 60);
+  CHECK(*stands.bound == 60);
+  // Those before it come to stand, too: it stays the cause.
+  CHECK(mentions(pass(100, false, false).detail, "the store has work"));
+  CHECK(pass(1, false, true).state == State::failing);
+  CHECK(mentions(judge(checks, seen, "progress").detail, "the log has work"));
+  CHECK(pass(1, true, true).state == State::ok);
+  // Nothing to do is no standstill, however long.
+  seen.work[0].waits = seen.work[1].waits = false;
+  CHECK(pass(1'000, false, false).state == State::ok);
+  // And what begins to wait then has its time from then on.
+  seen.work[1].waits = true;
+  CHECK(pass(60, false, false).state == State::ok);
+  CHECK(pass(1, false, false).state == State::failing);
+}
+
+TEST_CASE("progress: nobody knows what was while nobody looked", "[health]") {
+  HealthOptions options;
+  options.lag = kSecond;
+  QuickChecks checks{options};
+  Observation seen = well();
+  seen.work = {{"the store", "", 10, true}};
+  const auto look = [&](Duration later) {
+    seen.now += later;
+    checks.look(seen);
+    return judge(checks, seen, "progress").state;
+  };
+  look(kSecond);
+  // The machine slept for an hour with something on its way.
+  CHECK(look(kHour) == State::ok);
+  // However short the lag, less than this is nothing.
+  for (Duration passed = kSecond; passed < QuickChecks::kStandsMin; passed += kSecond) {
+    CHECK(look(kSecond) == State::ok);
+  }
+  CHECK(look(kSecond) == State::failing);
+  // A clock that is set back begins anew.
+  CHECK(look(-kHour) == State::ok);
+}
+
+TEST_CASE("progress: before the engine takes events there is none to judge", "[health]") {
+  Observation seen = well();
+  seen.ready_at = 0;
+  for (const CheckResult& result : QuickChecks({}).judge(seen)) CHECK(result.check != "progress");
+}
+
 TEST_CASE("detection and narration: alive unless they have work and do none", "[health]") {
   QuickChecks checks{HealthOptions()};
   Observation seen = well();
   seen.detection.input_fill = 0.1;
   checks.look(seen);
   checks.look(seen);
-  seen.now += QuickChecks::kStill - 1;
-  checks.look(seen);
+  for (Duration passed = kSecond; passed < QuickChecks::kStill; passed += kSecond) {
+    seen.now += kSecond;
+    checks.look(seen);
+  }
+  seen.now += kSecond - 1;
   CHECK(judge(checks, seen, "detection").state == State::ok);
   seen.now += 1;
   CHECK(judge(checks, seen, "detection").state == State::failing);

@@ -267,6 +267,7 @@ struct ApiApp {
     window.schema = schema;
     window.allowed_lateness = 10 * kSecond;
     window.emit_every = 2 * kSecond;
+    window.aggregates = {"count", "", "sum"};
     context.windows = {window};
     // That both are the same window is enough to see what becomes of two.
     context.views = {{"sizes", {{schema, "1m"}, {schema, "2m"}}, true}};

@@ -31,8 +31,9 @@ TEST_CASE("streams and windows are listed", "[serve]") {
       app.fetch("/api/v1/windows").body ==
       R"({"rows":[{"window":"service_metrics","stream":"requests","size":"1m","size_seconds":60,)"
       R"("hop":null,"gap":null,"allowed_lateness":"10s","correct_for":null,"emit_every":"2s","keys":[{"name":"service","type":"string"}],)"
-      R"("metrics":[{"name":"request_count","type":"int"},{"name":"error_rate","type":"float"},)"
-      R"j({"name":"total","type":"decimal(2)"}],"sketches":[]}],"views":[{"view":"sizes",)j"
+      R"("metrics":[{"name":"request_count","type":"int","aggregate":"count"},)"
+      R"({"name":"error_rate","type":"float","aggregate":null},)"
+      R"j({"name":"total","type":"decimal(2)","aggregate":"sum"}],"sketches":[]}],"views":[{"view":"sizes",)j"
       R"("stream":"requests","windows":[{"window":"service_metrics","window_size":"1m"},)"
       R"({"window":"service_metrics","window_size":"2m"}],"keys":[{"name":"service",)"
       R"("type":"string"}],"metrics":[{"name":"request_count","type":"int"},)"

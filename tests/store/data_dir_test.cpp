@@ -100,3 +100,37 @@ TEST_CASE("the lock of a killed process goes with it", "[store]") {
   ::close(ready[0]);
   ::close(ready[1]);
 }
+
+TEST_CASE("who looks at a data directory changes nothing and keeps engines out", "[store]") {
+  const TempDir temp;
+  const auto none = DataDir::look(temp.file("none"));
+  REQUIRE(none.has_error());
+  CHECK(none.error().code == ErrorCode::not_found);
+  CHECK(!std::filesystem::exists(temp.file("none")));
+  {
+    const auto never_used = DataDir::look(temp.path());
+    REQUIRE(never_used.has_value());
+    CHECK(!never_used->is_locked());
+    CHECK(std::filesystem::is_empty(temp.path()));
+  }
+  {
+    const auto engine = DataDir::open(temp.path());
+    REQUIRE(engine.has_value());
+    const auto beside = DataDir::look(temp.path());
+    REQUIRE(beside.has_error());
+    CHECK(beside.error().code == ErrorCode::unavailable);
+    CHECK(beside.error().message.find(fmt::format("process {}", ::getpid())) != std::string::npos);
+  }
+  // Of one that has gone, as its number would be after a restart of the machine.
+  std::ofstream(temp.file("lock")) << "2147483646";
+  const auto one = DataDir::look(temp.path());
+  const auto another = DataDir::look(temp.path());
+  REQUIRE(one.has_value());
+  REQUIRE(another.has_value());
+  CHECK(one->is_locked());
+  const auto engine = DataDir::open(temp.path());
+  REQUIRE(engine.has_error());
+  CHECK(engine.error().code == ErrorCode::unavailable);
+  CHECK(engine.error().message.find("2147483646") == std::string::npos);
+  CHECK(engine.error().message.find("doctor") != std::string::npos);
+}

@@ -2,7 +2,9 @@
 // transactions.
 #include "store/inspection.h"
 
+#include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "store/support.h"
 
@@ -73,6 +75,60 @@ TEST_CASE("a page that is overwritten is found, and the table it belongs to", "[
   REQUIRE(inspection.has_value());
   const std::vector<std::string> found = damaged(*inspection);
   REQUIRE(found.size() == 1);
+}
+
+TEST_CASE("a look reads the journal, too, and leaves nothing behind", "[store]") {
+  const TempDir temp;
+  {
+    const auto database = open(temp.database(), {services()});
+    REQUIRE(database->bind_log(7).has_value());
+    write(*database, rows(500), 41);
+  }
+  const auto look = [&] {
+    std::set<std::string> before;
+    for (const auto& entry : std::filesystem::directory_iterator(temp.path())) {
+      before.insert(entry.path().string());
+    }
+    {
+      const Result<Inspection> inspection = Inspection::look(temp.database());
+      REQUIRE(inspection.has_value());
+      CHECK(damaged(*inspection).empty());
+      const Result<LogPosition> position = inspection->position();
+      REQUIRE(position.has_value());
+      CHECK(position->log_id == 7);
+      CHECK(position->applied == 41);
+      CHECK(!inspection->was_written());
+    }
+    std::set<std::string> after;
+    for (const auto& entry : std::filesystem::directory_iterator(temp.path())) {
+      after.insert(entry.path().string());
+    }
+    CHECK(after == before);
+  };
+  SECTION("after an orderly end") {
+    CHECK(!std::filesystem::exists(temp.database() + "-wal"));
+    look();
+  }
+  SECTION("after a kill: what was committed last is in the journal alone") {
+    const std::string killed = temp.file("killed #1?%.db");
+    {
+      const auto database = open(temp.database(), {services()});
+      write(*database, rows(600), 42);
+      std::filesystem::copy_file(temp.database(), killed);
+      std::filesystem::copy_file(temp.database() + "-wal", killed + "-wal");
+    }
+    const Result<Inspection> inspection = Inspection::look(killed);
+    REQUIRE(inspection.has_value());
+    CHECK(inspection->position().value().applied == 42);
+    CHECK(damaged(*inspection).empty());
+    CHECK(!std::filesystem::exists(killed + "-shm"));
+    shell(temp.database(), "SELECT 1");
+    const Result<Inspection> written = Inspection::look(temp.database());
+    REQUIRE(written.has_value());
+    CHECK(!written->was_written());
+    shell(temp.database(), "CREATE TABLE notes (text TEXT)");
+    CHECK(written->was_written());
+  }
 }
 
 TEST_CASE("what is no database cannot be opened", "[store]") {

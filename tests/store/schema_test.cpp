@@ -240,13 +240,14 @@ TEST_CASE("a window of a database from before there were outboxes may be called 
   const TempDir temp;
   const SchemaPtr outbox = schema("outbox", {{"k", kText}}, {{"n", kInteger}});
   open(temp.database(), {outbox});
-  shell(temp.database(),
-        "DROP TABLE streamobs_outbox; DROP TABLE streamobs_sink; DROP TABLE streamobs_sink_target;"
-        "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
-        "ALTER TABLE dead_letter DROP COLUMN header_id;"
-        "ALTER TABLE streamobs_window DROP COLUMN shape;"
-        "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; DROP TABLE streamobs_archive;"
-        "PRAGMA user_version = 4;");
+  shell(
+      temp.database(),
+      "DROP TABLE streamobs_outbox; DROP TABLE streamobs_sink; DROP TABLE streamobs_sink_target;"
+      "DROP TABLE streamobs_header; DROP INDEX dead_letter_by_header; DROP VIEW dead_letters;"
+      "ALTER TABLE dead_letter DROP COLUMN header_id;"
+      "ALTER TABLE streamobs_window DROP COLUMN shape;"
+      "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; DROP TABLE streamobs_archive;"
+      "PRAGMA user_version = 4;");
   const auto database = open(temp.database(), {outbox});
   CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n8");
 }

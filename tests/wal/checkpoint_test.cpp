@@ -123,7 +123,7 @@ TEST_CASE("the newest checkpoint comes back, part by part") {
   CHECK(again.newest_bytes() > 300);
   CHECK(loaded_position(again, 11) == 20);
   REQUIRE(again.load_newest(1).value().has_value());
-  CHECK(again.load_newest(1).value()->passed_over.empty());
+  CHECK(again.passed_over().empty());
 }
 
 TEST_CASE("parts of many chunks come back, and repeating ones are compressed") {
@@ -227,8 +227,9 @@ TEST_CASE("what was passed over is named") {
   CheckpointStore store = opened(disk);
   auto loaded = store.load_newest(1);
   REQUIRE(loaded.has_value());
-  REQUIRE((*loaded)->passed_over.size() == 1);
-  CHECK((*loaded)->passed_over[0].find(part) != std::string::npos);
+  REQUIRE(loaded->has_value());
+  REQUIRE(store.passed_over().size() == 1);
+  CHECK(store.passed_over()[0].find(part) != std::string::npos);
   // The older one is of no use if the log does not reach back to it.
   CheckpointStore fresh = opened(disk);
   const auto none = fresh.load_newest(12);
@@ -240,7 +241,31 @@ TEST_CASE("what was passed over is named") {
   disk.bytes_of(std::string(kDirectory) + "/" + manifest_name(1))[3] ^= 1;
   CheckpointStore both = opened(disk);
   CHECK(loaded_position(both, 1) == std::nullopt);
+  CHECK(both.passed_over().size() == 2);
   CHECK(both.load_newest(2).has_error());
+}
+
+TEST_CASE("a look finds what opening finds, and changes nothing") {
+  RecordingFileSystem disk;
+  const auto none = CheckpointStore::look(disk, kDirectory);
+  REQUIRE(none.has_value());
+  CHECK(none->newest_position() == 0);
+  CHECK(disk.paths().empty());
+  with_checkpoints(disk, 3);
+  // What an interrupted save left, which opening removes.
+  const std::string leftover = std::string(kDirectory) + "/" + part_name(9, 0);
+  auto file = disk.create(leftover);
+  REQUIRE(file.has_value());
+  file->reset();
+  const std::vector<std::string> before = disk.paths();
+  auto look = CheckpointStore::look(disk, kDirectory);
+  REQUIRE(look.has_value());
+  CHECK(look->newest_position() == 30);
+  CHECK(look->oldest_position() == 20);
+  CHECK(loaded_position(*look, 1) == 30);
+  CHECK(disk.paths() == before);
+  CHECK(opened(disk).newest_position() == 30);
+  CHECK(disk.paths() != before);
 }
 
 TEST_CASE("a newer version is refused, not taken for damage") {
@@ -270,7 +295,7 @@ TEST_CASE("every flipped bit of a checkpoint is found") {
       if (!found) {
         const auto loaded = store->load_newest(1);
         found = loaded.has_value() && loaded->has_value() && (*loaded)->state.position == 10 &&
-                (*loaded)->passed_over.size() == 1;
+                store->passed_over().size() == 1;
       }
       if (!found) FAIL(path << ", bit " << bit);
       bytes[bit / 8] ^= static_cast<char>(1U << bit % 8);
@@ -412,7 +437,7 @@ TEST_CASE("a power loss at any moment leaves a checkpoint from which the log goe
         }
         CHECK(same((*newest)->state, state_at((*newest)->state.position)));
         CHECK((*newest)->state.position >= saved);
-        passed_over += (*newest)->passed_over.size();
+        passed_over += next.passed_over().size();
       }
       // The next process finds the disk after a power loss, or after a mere kill.
       auto next = random() % 2 == 0 ? disk->after_power_loss(random) : disk->after_kill();

@@ -1,5 +1,6 @@
 // What compile_windows takes, refuses and says.
 #include "support/catch.h"
+#include "window/metric_aggregate.h"
 #include "window/plan.h"
 #include "window/support.h"
 
@@ -43,6 +44,52 @@ TEST_CASE("result columns have the types the functions give", "[window][compile]
   std::string types;
   for (const ResultColumn& metric : schema->metrics) types += to_text(metric.type) + " ";
   REQUIRE(types == "int int int int decimal(2) float float string timestamp float bool float ");
+}
+
+TEST_CASE("what a metric is of the events is known, whatever it is called", "[window][compile]") {
+  const std::vector<std::pair<std::string, std::string>> wanted = {
+      {"count(*)", "count"},
+      {"count(user_id) filter (where ok)", "count"},
+      {"count(distinct service)", "distinct_count"},
+      {"distinct_count(service)", "distinct_count"},
+      {"sum(latency_ms)", "sum"},
+      {"avg(amount)", "avg"},
+      {"min(service)", "min"},
+      {"max(time)", "max"},
+      {"median(amount)", "quantile"},
+      {"quantile(latency_ms, 0.9)", "quantile"},
+      {"first(ok)", "first"},
+      {"last(user_id)", "last"},
+      {"rate()", "rate"},
+      {"rate(user_id)", "rate"},
+      // What adds up all the same, over groups and over time.
+      {"count(*) - count(user_id)", "sum"},
+      {"-sum(user_id) * 2 / 1000", "sum"},
+      {"1000 * sum(amount)", "sum"},
+      {"x0 + x4", "sum"},
+      {"x0", "count"},
+      // What does not.
+      {"sum(user_id) / count(*)", ""},
+      {"sum(user_id) * count(*)", ""},
+      {"count(*) + 1", ""},
+      {"1000 / sum(user_id)", ""},
+      {"sum(user_id) - max(user_id)", ""},
+      {"abs(sum(user_id))", ""},
+      {"service || '!'", ""},
+  };
+  std::vector<NamedExpression> select;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    select.push_back({"x" + std::to_string(i), wanted[i].first});
+  }
+  const Compiled c = compile({options("w", {{"", "service"}}, std::move(select))});
+  INFO(text_of(c.diagnostics));
+  REQUIRE(c.plan != nullptr);
+  const auto aggregates = metric_aggregates(*c.plan).at(0);
+  REQUIRE(aggregates.size() == wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    INFO(wanted[i].first);
+    CHECK(aggregates[i] == wanted[i].second);
+  }
 }
 
 TEST_CASE("calls that need the same accumulator share it", "[window][compile]") {

@@ -29,11 +29,6 @@ export class ApiError extends Error {
   }
 }
 
-/** The question is one that the engine never answers; after any other failure it may the next time. */
-export function is_refusal(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 400;
-}
-
 type Parameters = Record<string, string | number | null | undefined>;
 
 export class Api {

@@ -1,6 +1,6 @@
 // The page: loads what was, follows what is, and says which parts have to be drawn again.
 
-import { Api, is_refusal } from "./api";
+import { Api } from "./api";
 import { ask_token } from "./token";
 import { LiveClient, type LiveState } from "./live";
 import { trend_ms } from "./overview";
@@ -20,8 +20,6 @@ const kRetryMs = 4_000;
 /** A reader who looks elsewhere for a moment should not lose the connection. */
 const kPauseAfterMs = 10_000;
 const kParallel = 4;
-/** Windows of which the page's sums are held against the engine's. */
-const kSumWindows = 5;
 
 class App {
   private readonly api_ = new Api(ask_token);
@@ -39,7 +37,6 @@ class App {
   private retry_timer_ = 0;
   private paused_ = false;
   private details_due_ms_ = 0;
-  private summing_ = false;
 
   constructor() {
     this.page_ = new Page(this.state_, {
@@ -176,11 +173,9 @@ class App {
         const store = new WindowStore(info);
         this.loading_ = store;
         const truncated = await this.load_rows(store);
-        const sums = store.has_closed ? await this.load_sums(store) : [];
         if (!current()) return;
         this.loading_ = null;
         this.state_.use_store(store, truncated);
-        this.state_.check_sums(store, sums);
         this.scheduler_.mark("all");
         if (truncated) await this.load_history(store, this.state_.selection.ids);
         if (!current()) return;
@@ -230,29 +225,6 @@ class App {
       // Nothing that new. After a replay of old files the newest data are what there is to see.
     }
     return store.load(await this.api_.window_rows(window, bounds), kRowsPerLoad);
-  }
-
-  /** The engine's own sums over all groups of the newest closed windows; null: it has none, ever. */
-  private async load_sums(store: WindowStore): Promise<WindowRow[] | null> {
-    if (store.info.gap !== null) return null; // Sessions of different keys are never the same window.
-    const parameters = { by: "", windows: kSumWindows, limit: kSumWindows };
-    return this.api_.window_rows(store.info.window, parameters).catch((error: unknown) => {
-      // Until there are some the page goes by what the metrics are called.
-      console.info("sums:", error instanceof Error ? error.message : error);
-      return is_refusal(error) ? null : [];
-    });
-  }
-
-  /** Which metrics add up is a guess until windows have closed and the engine has added them up. */
-  private async check_sums(): Promise<void> {
-    const { store } = this.state_;
-    if (!store?.has_closed || this.state_.sums_checked || this.summing_) return;
-    // An engine that is slow to answer is not asked again meanwhile.
-    this.summing_ = true;
-    const sums = await this.load_sums(store);
-    this.summing_ = false;
-    this.state_.check_sums(store, sums);
-    this.scheduler_.mark("charts");
   }
 
   /** With very many groups one answer reaches back only a little: those shown get their own. */
@@ -310,7 +282,6 @@ class App {
       this.state_.rates.update(pipeline.rows ?? [], performance.now());
       this.scheduler_.mark("pipeline", "rules", "incidents");
     });
-    await this.check_sums();
   }
 
   /** Each by itself: what the database cannot say at the moment must not hide how the engine is. */

@@ -1,9 +1,9 @@
 // What a window adds up to: totals, a breakdown of its groups, its course over time. Pure: no DOM, no
 // clock. All of it follows from the window's keys and metrics, none from what the window is called.
 
-import { is_money, parse_time } from "./format";
+import { is_money } from "./format";
 import { group_id, group_label, type Group, type Row, type WindowStore } from "./store";
-import type { Scalar, WindowInfo, WindowRow } from "./types";
+import type { Metric, Scalar, WindowInfo } from "./types";
 import type { View } from "./range";
 
 /** Windows in the course over time. */
@@ -17,52 +17,15 @@ const kBarsMax = 10;
 const kFilledMin = 0.4;
 const kOthers = "others";
 
-const kNoSum =
-  /(^|_)(avg|mean|median|min|max|p\d+|quantile|distinct|unique|uniq|rate|ratio|share|fraction|per|last|first|newest|oldest|stddev)(_|$)/;
-
-/**
- * Whether a metric looks like one whose values may be added over groups: a count or money. That is
- * a guess, as units are; `adding_metrics` holds it against the engine's own sums.
- */
-export function may_add_up(name: string, type: string): boolean {
-  const n = name.toLowerCase();
-  if (kNoSum.test(n)) return false;
-  return type === "int" || is_money(n, type);
+/** Whether a metric's values may be added, over groups and over time, and are told as a total. */
+export function adds_up({ name, type, aggregate }: Metric): boolean {
+  if (aggregate !== "count" && aggregate !== "sum") return false;
+  return type === "int" || is_money(name.toLowerCase(), type);
 }
 
-/**
- * Those metrics of the store (by index) that add up, as far as can be told: with `merged`, the
- * engine's rows over all groups, those are out whose groups mostly add up to something else.
- */
-export function adding_metrics(store: WindowStore, merged: readonly WindowRow[]): number[] {
-  const found: number[] = [];
-  store.metrics.forEach(({ name, type }, at) => {
-    if (!may_add_up(name, type)) return;
-    // Not each window must agree: one may have changed after the engine answered.
-    const votes = merged.map((row) => agrees(store, at, row[name], row));
-    const against = votes.filter((vote) => vote === false).length;
-    if (against <= votes.filter((vote) => vote === true).length) found.push(at);
-  });
-  return found;
-}
-
-/** Whether the groups' values of a window make the engine's; null: this window cannot tell. */
-function agrees(
-  store: WindowStore,
-  at: number,
-  whole: Scalar | undefined,
-  merged: WindowRow,
-): boolean | null {
-  const start = parse_time(merged["window_start"]);
-  if (whole == null || merged["closed"] !== true || !(start >= store.complete_from)) return null;
-  let sum: number | null = null;
-  for (const group of store.groups.values()) {
-    const row = group.rows.get(start);
-    if (row && !row.closed) return null;
-    sum = plus(sum, row?.values[at]);
-  }
-  if (sum === null) return null;
-  return Math.abs(sum - Number(whole)) <= 1e-9 * Math.max(1, Math.abs(sum));
+/** Those metrics of the store, by index. */
+export function adding_metrics(store: WindowStore): number[] {
+  return store.metrics.flatMap((metric, at) => (adds_up(metric) ? [at] : []));
 }
 
 export interface Shape {

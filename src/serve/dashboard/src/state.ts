@@ -19,7 +19,6 @@ import type {
   Scalar,
   StreamState,
   WindowInfo,
-  WindowRow,
 } from "./types";
 
 const kAnomaliesMax = 2_000;
@@ -38,7 +37,6 @@ export class State {
   window: WindowInfo | null = null;
   store: WindowStore | null = null;
   adding: number[] = []; ///< Metrics of the store that add up over its groups.
-  sums_checked = false; ///< Against sums of the engine's own.
   truncated = false; ///< The store has all groups only for the newest windows.
   pulse: Pulse | null = null;
   pipeline: Pipeline | null = null;
@@ -107,17 +105,9 @@ export class State {
   use_store(store: WindowStore, truncated: boolean): void {
     this.store = store;
     this.truncated = truncated;
-    this.adding = adding_metrics(store, []);
-    this.sums_checked = false;
+    this.adding = adding_metrics(store);
     if (this.selection.automatic) this.selection.set(this.ranked_ids());
     this.fill_selection();
-  }
-
-  /** Takes the engine's rows over all groups; none: to be asked again, null: it cannot tell. */
-  check_sums(store: WindowStore, merged: readonly WindowRow[] | null): void {
-    if (store !== this.store || merged?.length === 0) return;
-    this.adding = adding_metrics(store, merged ?? []);
-    this.sums_checked = true;
   }
 
   /** While the page chooses: groups that have appeared are shown as long as there is room. */

@@ -2,7 +2,7 @@
 // One WindowStore for each window shown; replaced when the reader chooses another window or range.
 
 import { parse_time } from "./format";
-import type { Scalar, WindowInfo, WindowRow } from "./types";
+import type { Metric, Scalar, WindowInfo, WindowRow } from "./types";
 
 /** Distinct window starts, and rows over all groups, that are kept. The oldest leave first. */
 export const kWindowsMax = 1_500;
@@ -65,7 +65,7 @@ function is_numeric(type: string): boolean {
 
 export class WindowStore {
   /** The metrics that can be drawn. */
-  readonly metrics: { name: string; type: string }[];
+  readonly metrics: Metric[];
   /** The first metric that is a text: what a group is about, as the template of a kind of message. */
   readonly text_metric: string | null;
   /** Windows that start before this may lack rows of some groups. */

@@ -7,6 +7,11 @@ export interface Column {
   type: string;
 }
 
+export interface Metric extends Column {
+  /** What it is of the window's events: "count", "max", …; null: computed of others. */
+  aggregate: string | null;
+}
+
 export interface WindowInfo {
   window: string;
   stream: string;
@@ -17,7 +22,7 @@ export interface WindowInfo {
   /** Not null: sessions. */
   gap: string | null;
   keys: Column[];
-  metrics: Column[];
+  metrics: Metric[];
 }
 
 /** window_start, window_end, closed, revision, and a member for each key and metric. */

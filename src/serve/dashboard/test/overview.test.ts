@@ -1,15 +1,14 @@
 // What a window adds up to, against sums made the long way from the rows themselves.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ApiError, is_refusal } from "../src/api";
 import { is_money, sum_title } from "../src/format";
 import {
   adding_metrics,
+  adds_up,
   bars_of,
   figures_of,
   level_of,
   matrix_of,
-  may_add_up,
   newest_window,
   period_of,
   shape_of,
@@ -25,6 +24,13 @@ const kMinute = 60_000;
 const kBegin = Date.UTC(2026, 0, 1);
 const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** What such a metric mostly is. */
+function aggregate_of(name: string): string {
+  if (/^p\d/.test(name)) return "quantile";
+  if (name.startsWith("avg")) return "avg";
+  return /count|^n\d|requests/.test(name) ? "count" : "sum";
+}
+
 function info(
   keys: string[],
   metrics: Record<string, string>,
@@ -38,7 +44,11 @@ function info(
     hop: null,
     gap: null,
     keys: keys.map((name) => ({ name, type: "string" })),
-    metrics: Object.entries(metrics).map(([name, type]) => ({ name, type })),
+    metrics: Object.entries(metrics).map(([name, type]) => ({
+      name,
+      type,
+      aggregate: aggregate_of(name),
+    })),
     ...more,
   };
 }
@@ -77,26 +87,26 @@ function filled(about: WindowInfo, rows: WindowRow[]): WindowStore {
   return store;
 }
 
-test("counts and money add up, what is derived from many does not", () => {
-  for (const [name, type] of [
-    ["request_count", "int"],
-    ["errors", "int"],
-    ["prompt_tokens", "int"],
-    ["total_sales", "decimal(2)"],
-    ["estimated_cost_usd", "float"],
+test("counts and sums of money add up, whatever they are called", () => {
+  for (const [name, type, aggregate] of [
+    ["request_count", "int", "count"],
+    ["errors", "int", "count"],
+    ["max_tokens", "int", "sum"],
+    ["total_sales", "decimal(2)", "sum"],
+    ["estimated_cost_usd", "float", "sum"],
   ] as const)
-    assert.ok(may_add_up(name, type), name);
-  for (const [name, type] of [
-    ["p95_latency_ms", "float"],
-    ["avg_amount", "decimal(2)"],
-    ["max_batch", "int"],
-    ["distinct_users", "int"],
-    ["error_rate", "float"],
-    ["sum", "float"],
-    ["avg_cost_usd", "float"],
-    ["template", "string"],
+    assert.ok(adds_up({ name, type, aggregate }), name);
+  for (const [name, type, aggregate] of [
+    ["p95_latency_ms", "float", "quantile"],
+    ["amount", "decimal(2)", "avg"],
+    ["batch", "int", "max"],
+    ["users", "int", "distinct_count"],
+    ["total", "int", "last"],
+    ["cost_usd", "float", null],
+    ["sum", "float", "sum"],
+    ["template", "string", "last"],
   ] as const)
-    assert.ok(!may_add_up(name, type), name);
+    assert.ok(!adds_up({ name, type, aggregate }), name);
   assert.ok(is_money("cost_usd", "float") && is_money("x", "decimal(4)"));
   assert.ok(!is_money("requests", "int"));
 });
@@ -109,43 +119,16 @@ test("totals have the names of what is counted", () => {
   assert.equal(sum_title("count"), "Count");
 });
 
-test("a metric that the engine adds up to something else is no sum", () => {
-  const about = info(["shop"], { orders: "int", visitors: "int" });
-  // The same three visitors went to both shops.
-  const of = (minute: number, shop: string) => row(minute, true, { shop, orders: 2, visitors: 3 });
-  const store = filled(
-    about,
-    [0, 1, 2].flatMap((m) => [of(m, "a"), of(m, "b")]),
-  );
-  assert.deepEqual(adding_metrics(store, []), [0, 1]);
-  const merged = [0, 1, 2].map((m) => row(m, true, { orders: 4, visitors: 3 }));
-  assert.deepEqual(adding_metrics(store, merged), [0]);
-  // One window that has changed since does not outvote the others.
-  merged[0]!["orders"] = 5;
-  assert.deepEqual(adding_metrics(store, merged), [0]);
-  // Rows of windows that are not here, still open here, or could not be merged, say nothing.
-  const silent = [
-    row(9, true, { orders: 1, visitors: 1 }),
-    row(0, false, { orders: 1, visitors: 1 }),
-  ];
-  assert.deepEqual(adding_metrics(store, silent), [0, 1]);
-});
-
-test("only what cannot be merged at all settles the guess without sums", () => {
-  assert.ok(is_refusal(new ApiError(400, "sessions cannot be merged")));
-  for (const error of [
-    new ApiError(503, "it would take more than 5 s"),
-    new ApiError(404, "no such window"),
-    new TypeError("Failed to fetch"),
-    new DOMException("signal timed out", "TimeoutError"),
-  ])
-    assert.ok(!is_refusal(error), error.message);
+test("metrics that do not add up are left out of what is added", () => {
+  const about = info(["shop"], { orders: "int", visitors: "int", takings: "decimal(2)" });
+  about.metrics[1]!.aggregate = "distinct_count";
+  assert.deepEqual(adding_metrics(new WindowStore(about)), [0, 2]);
 });
 
 test("what is shown follows from keys and metrics", () => {
   const shape = (about: WindowInfo, rows: WindowRow[]) => {
     const store = filled(about, rows);
-    return shape_of(store, adding_metrics(store, []));
+    return shape_of(store, adding_metrics(store));
   };
   const requests = { request_count: "int", error_count: "int", p95_latency_ms: "float" };
   assert.equal(shape(info(["service"], requests), [row(0, true, { service: "a" })]), null);
@@ -181,7 +164,7 @@ test("many figures: what the window is about is among them", () => {
     cost_usd: "float",
   });
   const store = filled(about, []);
-  const shape = shape_of(store, adding_metrics(store, []))!;
+  const shape = shape_of(store, adding_metrics(store))!;
   assert.equal(shape.primary, 9);
   assert.deepEqual(figures_of(shape), [0, 1, 2, 3, 4, 5, 9]);
 });

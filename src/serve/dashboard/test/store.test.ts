@@ -17,9 +17,9 @@ const info: WindowInfo = {
   gap: null,
   keys: [{ name: "service", type: "string" }],
   metrics: [
-    { name: "request_count", type: "int" },
-    { name: "label", type: "string" },
-    { name: "cost_usd", type: "decimal(2)" },
+    { name: "request_count", type: "int", aggregate: "count" },
+    { name: "label", type: "string", aggregate: "last" },
+    { name: "cost_usd", type: "decimal(2)", aggregate: "sum" },
   ],
 };
 
