@@ -17,6 +17,8 @@ constexpr auto kTellAgain = std::chrono::milliseconds(20);
 /// The first checks come soon after the start: nobody wants to wait for them.
 constexpr Duration kFirstQuick = 15 * kSecond;
 constexpr Duration kFirstDeep = 10 * kMinute;
+/// While something is wrong it is looked at more often: nobody wants to be told of what is over.
+constexpr Duration kQuickWhileBad = 15 * kSecond;
 /// When statistics are tried again that were not renewed, since something held the database.
 constexpr Duration kStatisticsAgain = kMinute;
 
@@ -75,6 +77,9 @@ asio::awaitable<void> HealthWatch::run() {
     if (due.take(seen.ready_at, seen.now)) {
       co_await look_at_disk();
       judge(true);
+    } else if (is_bad_and_old(seen.now)) {
+      co_await look_at_disk();
+      judge(false);
     }
     goes_on = co_await wait(timer_);
   }
@@ -130,6 +135,12 @@ void HealthWatch::stop() {
   timer_.cancel();
   deep_timer_.cancel();
   deep_.stop();
+}
+
+bool HealthWatch::is_bad_and_old(Timestamp now) {
+  const std::lock_guard lock(mutex_);
+  return quick_at_ && now - *quick_at_ >= kQuickWhileBad &&
+         ledger_.any_bad(health::Ledger::Kind::quick);
 }
 
 health::Observation HealthWatch::look() {

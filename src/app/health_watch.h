@@ -61,6 +61,7 @@ class HealthWatch final : public serve::HealthChecks {
   };
 
   asio::awaitable<bool> wait(asio::steady_timer& timer);
+  bool is_bad_and_old(Timestamp now);
   health::Observation look();
   asio::awaitable<void> look_at_disk();
   void take(health::Ledger::Kind kind, std::vector<health::CheckResult> results);

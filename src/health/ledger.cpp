@@ -21,6 +21,11 @@ std::vector<CheckResult> Ledger::take(Kind kind, std::vector<CheckResult> result
   return changed;
 }
 
+bool Ledger::any_bad(Kind kind) const {
+  return std::any_of(of(kind).begin(), of(kind).end(),
+                     [](const CheckResult& result) { return result.state > State::ok; });
+}
+
 std::vector<CheckResult> Ledger::all() const {
   std::vector<CheckResult> all = quick_;
   all.insert(all.end(), deep_.begin(), deep_.end());

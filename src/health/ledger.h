@@ -18,11 +18,16 @@ class Ledger {
   enum class Kind : std::uint8_t { quick, deep };
   std::vector<CheckResult> take(Kind kind, std::vector<CheckResult> results);
 
+  /// Whether one of this kind warns or fails.
+  bool any_bad(Kind kind) const;
   /// All of them, the worst first; of one state, in the order in which they were given.
   std::vector<CheckResult> all() const;
 
  private:
   std::vector<CheckResult>& of(Kind kind) { return kind == Kind::quick ? quick_ : deep_; }
+  const std::vector<CheckResult>& of(Kind kind) const {
+    return kind == Kind::quick ? quick_ : deep_;
+  }
 
   std::vector<CheckResult> quick_;
   std::vector<CheckResult> deep_;

@@ -55,6 +55,10 @@ TEST_CASE("checks are made when the engine's clock says so, and joined at the en
   CHECK(state_of(engine, "freshness", "requests") == 0);
   clock.advance(5 * kMinute);
   CHECK(comes_true([&] { return state_of(engine, "freshness", "requests") == 2; }));
+  // What is over is told soon, not only when the checks are due again.
+  REQUIRE(engine->push(0, "{\"at\":\"" + to_rfc3339(clock.now()) + "\"}").accepted == 1);
+  clock.advance(15 * kSecond);
+  CHECK(comes_true([&] { return state_of(engine, "freshness", "requests") == 0; }));
   CHECK(engine.stop() == 0);
 }
 
