@@ -63,7 +63,7 @@ Without --config, obs.toml is looked for in $XDG_CONFIG_HOME/streamobs, ~/.confi
 /etc/streamobs.
 
 Exit codes: 0 done, doctor: 1 warnings, 2 something fails, 65 replay: not one event could be taken, dlq replay: some are refused still,
-70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
+66 kafka topics: some are missing, 70 our fault, 71 out of memory, 74 disk or log damage, 75 try again, 78 bad config or arguments.
 docs/operations.md says more.)";
 
 std::vector<std::string> options_of(const CLI::App& command) {
