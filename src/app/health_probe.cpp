@@ -75,13 +75,18 @@ bool is_in_group(const Plan& plan, const PlannedSource& planned) {
 
 }  // namespace
 
+/// What is done is counted finely: one close of millions of rows takes its time, and moves all the
+/// while.
 std::vector<health::WorkSeen> HealthProbe::look_at_work(const Topology& t) {
   const Plan& plan = *t.plan_;
   std::vector<health::WorkSeen> work;
   const bool full = t.journal_->disk_full();  // Then they wait for space, as the engine says.
+  const std::uint64_t handed_out = t.dispatcher_->handed_out();
   for (std::size_t id = 0; id < t.in_flight_.sources.size(); ++id) {
-    work.push_back(intake_of(plan.sources[id], t.in_flight_.sources[id],
-                             t.lane_metrics_.received[id]->value()));
+    // What a join makes of one batch may take long, and goes on its way in pieces.
+    const std::uint64_t done =
+        t.lane_metrics_.received[id]->value() + (plan.joins.empty() ? 0 : handed_out);
+    work.push_back(intake_of(plan.sources[id], t.in_flight_.sources[id], done));
     if (full || is_in_group(plan, plan.sources[id])) work.back().waits = false;
   }
   if (t.history_ != nullptr) {
@@ -94,19 +99,26 @@ std::vector<health::WorkSeen> HealthProbe::look_at_work(const Topology& t) {
                     "the disk is overloaded or a network one that is gone",
                     logged, !full && t.sequencing_->position() > logged});
   }
-  std::uint64_t counted = 0;
+  std::uint64_t windowed = 0;
   for (std::size_t id = 0; id < plan.streams.size(); ++id) {
-    counted += t.in_flight_.work_done[id].load(std::memory_order_relaxed);
+    windowed += t.in_flight_.work_done[id].load(std::memory_order_relaxed);
   }
-  work.push_back({"window", kIsABug, counted, t.dispatcher_->handed_out() > counted});
+  work.push_back({"the counting of windows", kIsABug, windowed, handed_out > windowed});
   const std::uint64_t passed = t.results_->passed();
-  work.push_back({"what comes behind the windows (merge, detect, narrate)", kIsABug, passed,
+  std::uint64_t results = passed;
+  for (const char* stage : {"streamobs_merged_rounds_total", "streamobs_detect_records_total",
+                            "streamobs_narrate_records_total", "streamobs_output_records_total"}) {
+    results += static_cast<std::uint64_t>(t.metrics_.value(stage));
+  }
+  work.push_back({"what comes behind the windows (merge, detect, narrate)", kIsABug, results,
                   t.dispatcher_->cut_at_position() > passed});
   const std::uint64_t settled = t.store_sink_->settled();
+  const std::uint64_t pending = t.store_sink_->pending();
   work.push_back({"the store",
                   "See the check \"store\": does another program hold the database, is the disk "
                   "slow or full, is the outbox of a required sink full?",
-                  settled, passed > settled});
+                  settled + pending + t.database_->stats().transactions,
+                  passed > settled || pending != 0 || t.results_->fill().store > 0});
   return work;
 }
 
