@@ -1,4 +1,5 @@
 // The topology's beginning: from what the engine left when it ended last to the first new event.
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -18,6 +19,27 @@ void remove_database(const std::string& path) {
     std::error_code ignored;
     std::filesystem::remove(path + suffix, ignored);
   }
+}
+
+void warn_of_lost(const window::LostWindow& lost) {
+  std::string what;
+  for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
+  const auto late = static_cast<std::size_t>(
+      std::count_if(lost.instances.begin(), lost.instances.end(),
+                    [](const window::LostWindow::Instance& instance) { return instance.late; }));
+  std::string message = "a window is defined differently now: what was open of it begins anew";
+  if (lost.altered.empty()) {
+    message = "the config has a window no more: what was open of it is dropped";
+  } else if (what == "late") {
+    message =
+        "the time zone of a window has got new rules: what had closed of it cannot be corrected "
+        "any more";
+  }
+  if (late != 0) message += "; late events that waited for their revision are lost";
+  log::warn(message, {{"window", lost.window},
+                      {"open", lost.instances.size() - late},
+                      {"awaiting_revision", late},
+                      {"altered", what.empty() ? "gone" : what}});
 }
 
 }  // namespace
@@ -164,10 +186,12 @@ Result<> Topology::restore() {
     if (Result<> restored = sequencing_->restore(*checkpoint); restored.has_error()) {
       return restored;
     }
-    if (Result<> restored = restore_windows(*checkpoint); restored.has_error()) return restored;
-    if (Result<> restored = results_->restore(*checkpoint, takes_effect); restored.has_error()) {
+    const std::vector<Timestamp> watermarks = sequencing_->watermarks();
+    if (Result<> restored = restore_windows(*checkpoint, watermarks); restored.has_error()) {
       return restored;
     }
+    Result<> restored = results_->restore(*checkpoint, takes_effect, watermarks);
+    if (restored.has_error()) return restored;
   }
   if (stretches.empty()) return {};
   const Stretch stretch = options_.past ? options_.past->stretch : stretches[0];
@@ -205,25 +229,17 @@ void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
   }
 }
 
-Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
+Result<> Topology::restore_windows(const CheckpointParts& checkpoint,
+                                   const std::vector<Timestamp>& watermarks) {
   warn_of_parts_left(checkpoint);
   for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
+    if (plan_->streams[id].windows == nullptr) continue;
     const std::string& stream = plan_->config.streams[id].name.text;
-    const std::string* bytes = find_part(checkpoint, part::windows(stream));
-    if (bytes == nullptr || plan_->streams[id].windows == nullptr) continue;
-    const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
+    const Result<window::RestoredWindows> restored =
+        lanes_[0]->restore(id, find_text(checkpoint, part::windows(stream)), watermarks[id]);
     if (restored.has_error()) return restored.error();
     for (const auto& lane : lanes_) lane->keep_closed(id, restored->closed);
-    for (const window::LostWindow& lost : restored->lost) {
-      std::string what;
-      for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
-      log::warn(lost.altered.empty()
-                    ? "the config has a window no more: what was open of it is dropped"
-                    : "a window is defined differently now: what was open of it begins anew",
-                {{"window", lost.window},
-                 {"open", lost.instances.size()},
-                 {"altered", what.empty() ? "gone" : what}});
-    }
+    for (const window::LostWindow& lost : restored->lost) warn_of_lost(lost);
   }
   return {};
 }
