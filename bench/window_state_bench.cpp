@@ -91,7 +91,7 @@ void measure(const char* name, std::size_t keys, std::size_t events_per_key) {
     Admission fresh_admission(plan, 1);
     StreamWindows fresh(plan, 0, fresh_admission);
     begin = thread_seconds();
-    if (!fresh.restore(bytes)) std::exit(1);
+    if (!fresh.restore(bytes, kMinTimestamp)) std::exit(1);
     decode.seconds.push_back(thread_seconds() - begin);
   }
   pause.print("copy_all (the pause)");
@@ -158,7 +158,7 @@ void measure_ids(std::size_t known, bool text) {
     encode.seconds.push_back(thread_seconds() - begin);
     Deduplicator again(schema, {kId, kHour, known * 2});
     begin = thread_seconds();
-    if (!again.restore(bytes)) std::exit(1);
+    if (!again.restore(bytes, kMinTimestamp)) std::exit(1);
     decode.seconds.push_back(thread_seconds() - begin);
   }
   encode.print("snapshot");

@@ -255,8 +255,10 @@ void Lane::recycle(EventBatchPtr batch) {
   if (pool_.size() < kPooledBatches) pool_.push_back(std::move(batch));
 }
 
-Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id, std::string_view snapshot) {
-  Result<window::RestoredWindows> restored = windows_[stream_id]->restore(snapshot);
+Result<window::RestoredWindows> Lane::restore(std::uint32_t stream_id,
+                                              std::optional<std::string_view> snapshot,
+                                              Timestamp watermark) {
+  Result<window::RestoredWindows> restored = windows_[stream_id]->restore(snapshot, watermark);
   if (restored.has_value()) in_flight_.await_revision(stream_id, restored->revised_at);
   return restored;
 }

@@ -187,8 +187,11 @@ class Lane {
   flow::Conveyor<Block>& blocks() { return blocks_; }  ///< One ring for each source.
   flow::Channel<LaneWork>& work() { return work_; }    ///< From the dispatcher.
 
-  /// Before anything runs: takes over a stream's open windows from a checkpoint.
-  Result<window::RestoredWindows> restore(std::uint32_t stream_id, std::string_view snapshot);
+  /// Before anything runs: takes over a stream's open windows from a checkpoint, at which its
+  /// watermark was this; no snapshot: it had no windows.
+  Result<window::RestoredWindows> restore(std::uint32_t stream_id,
+                                          std::optional<std::string_view> snapshot,
+                                          Timestamp watermark);
   /// Before anything runs: what another lane has been told of them by restore().
   void keep_closed(std::uint32_t stream_id, const std::vector<window::ClosedBefore>& closed);
 

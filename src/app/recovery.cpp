@@ -72,6 +72,12 @@ const std::string* find_part(const CheckpointParts& checkpoint, const std::strin
   return found == checkpoint.parts.end() ? nullptr : &found->second;
 }
 
+std::optional<std::string_view> find_text(const CheckpointParts& checkpoint,
+                                          const std::string& name) {
+  const std::string* const part = find_part(checkpoint, name);
+  return part == nullptr ? std::nullopt : std::optional<std::string_view>(*part);
+}
+
 Tail::Tail(std::unique_ptr<wal::LogReader> reader, std::shared_ptr<const Plan> plan,
            std::uint64_t from, std::uint64_t to, std::set<std::uint64_t> set_aside)
     : reader_(std::move(reader)),

@@ -11,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -46,6 +47,9 @@ std::string windows(const std::string& stream);
 
 /// A part of a checkpoint by its name; null if it has none.
 const std::string* find_part(const CheckpointParts& checkpoint, const std::string& name);
+/// The same, for whoever goes on without one.
+std::optional<std::string_view> find_text(const CheckpointParts& checkpoint,
+                                          const std::string& name);
 
 /// The payload of a range_proposed: it is decoded only if it comes to be taken.
 struct ProposedPayload {

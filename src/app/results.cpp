@@ -74,13 +74,13 @@ void Results::only(const TimeRange& range) {
   }
 }
 
-Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t position) {
+Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t position,
+                          const std::vector<Timestamp>& watermarks) {
   for (std::size_t id = 0; id < mergers_.size(); ++id) {
     if (mergers_[id] == nullptr) continue;
-    const std::string* bytes =
-        find_part(checkpoint, part::windows(plan_.config.streams[id].name.text));
-    if (bytes == nullptr) continue;
-    if (Result<> restored = mergers_[id]->restore(*bytes); restored.has_error()) return restored;
+    const Result<> restored = mergers_[id]->restore(
+        find_text(checkpoint, part::windows(plan_.config.streams[id].name.text)), watermarks[id]);
+    if (restored.has_error()) return restored;
   }
   observe_kept();
   if (const std::string* bytes = find_part(checkpoint, part::detect)) {

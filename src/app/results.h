@@ -40,8 +40,10 @@ class Results {
   void only(const TimeRange& range);
   /// Before spawn(): takes a checkpoint's parts over. What it has to say of rules and windows that
   /// the config does not have any more is logged, and their open anomalies are resolved as of
-  /// `position`, the record by which the config of now takes effect.
-  Result<> restore(const CheckpointParts& checkpoint, std::uint64_t position);
+  /// `position`, the record by which the config of now takes effect. `watermarks`: of each stream
+  /// at the checkpoint.
+  Result<> restore(const CheckpointParts& checkpoint, std::uint64_t position,
+                   const std::vector<Timestamp>& watermarks);
 
   const asio::any_io_executor& executor() const { return executor_; }
   flow::Conveyor<LaneOutput>& input() { return input_; }   ///< One ring for each lane.

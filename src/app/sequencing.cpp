@@ -347,6 +347,12 @@ Timestamp Sequencing::watermark(std::uint32_t stream_id) const {
   return join == nullptr ? sequencer_.watermark(stream_id) : join->watermark();
 }
 
+std::vector<Timestamp> Sequencing::watermarks() const {
+  std::vector<Timestamp> all;
+  for (std::uint32_t id = 0; id < plan_.streams.size(); ++id) all.push_back(watermark(id));
+  return all;
+}
+
 asio::awaitable<void> Sequencing::note(wal::ControlRecord record) {
   const std::uint64_t position = sequencer_.take_position();
   if (const auto* session = std::get_if<wal::SessionStarted>(&record)) {

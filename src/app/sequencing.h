@@ -59,6 +59,8 @@ class Sequencing {
 
   /// Before run(): takes a checkpoint's parts over.
   Result<> restore(const CheckpointParts& checkpoint);
+  /// How far each stream has come. Before run(), or on the history strand.
+  std::vector<Timestamp> watermarks() const;
   /// How a replay is watched: what it touches is noted, and where the last one brought the process
   /// down it goes record by record.
   struct Care {

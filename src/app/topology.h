@@ -182,7 +182,8 @@ class Topology {
   Result<> replay_past(const Stretch& stretch, std::uint64_t applied);
   Result<> restore();
   void warn_of_parts_left(const CheckpointParts& checkpoint) const;
-  Result<> restore_windows(const CheckpointParts& checkpoint);
+  Result<> restore_windows(const CheckpointParts& checkpoint,
+                           const std::vector<Timestamp>& watermarks);
   Result<> save_checkpoint(const CheckpointParts& parts);
   bool recovered(const Result<>& outcome);
   Result<> load_lookups();

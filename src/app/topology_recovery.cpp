@@ -1,4 +1,5 @@
 // The topology's beginning: from what the engine left when it ended last to the first new event.
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -22,23 +23,32 @@ void remove_database(const std::string& path) {
 }
 
 /// What their events had been counted to is gone; they themselves are in the log.
-void warn_of_lost(const std::vector<window::LostWindow>& windows) {
-  for (const window::LostWindow& lost : windows) {
-    std::string what;
-    for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
-    std::uint64_t rows = 0;
-    for (const window::LostWindow::Instance& instance : lost.instances) rows += instance.rows;
-    const log::Field events = lost.events ? log::Field("events", *lost.events)
-                                          : log::Field("events", "not known, it has no count(*)");
-    log::warn(lost.altered.empty()
-                  ? "the config has a window no more: what was open of it is dropped"
-                  : "a window is defined differently now: what was open of it begins anew",
-              {{"window", lost.window},
-               {"open", lost.instances.size()},
-               {"rows", rows},
-               events,
-               {"altered", what.empty() ? "gone" : what}});
+void warn_of_lost(const window::LostWindow& lost) {
+  std::string what;
+  for (const std::string& altered : lost.altered) what += (what.empty() ? "" : ", ") + altered;
+  std::uint64_t rows = 0;
+  std::size_t late = 0;
+  for (const window::LostWindow::Instance& instance : lost.instances) {
+    rows += instance.rows;
+    late += instance.late ? 1 : 0;
   }
+  std::string message = "a window is defined differently now: what was open of it begins anew";
+  if (lost.altered.empty()) {
+    message = "the config has a window no more: what was open of it is dropped";
+  } else if (what == "late") {
+    message =
+        "the time zone of a window has got new rules: what had closed of it cannot be corrected "
+        "any more";
+  }
+  if (late != 0) message += "; late events that waited for their revision are lost";
+  const log::Field events = lost.events ? log::Field("events", *lost.events)
+                                        : log::Field("events", "not known, it has no count(*)");
+  log::warn(message, {{"window", lost.window},
+                      {"open", lost.instances.size() - late},
+                      {"awaiting_revision", late},
+                      {"rows", rows},
+                      events,
+                      {"altered", what.empty() ? "gone" : what}});
 }
 
 }  // namespace
@@ -181,10 +191,12 @@ Result<> Topology::restore() {
     if (Result<> restored = sequencing_->restore(*checkpoint); restored.has_error()) {
       return restored;
     }
-    if (Result<> restored = restore_windows(*checkpoint); restored.has_error()) return restored;
-    if (Result<> restored = results_->restore(*checkpoint, takes_effect); restored.has_error()) {
+    const std::vector<Timestamp> watermarks = sequencing_->watermarks();
+    if (Result<> restored = restore_windows(*checkpoint, watermarks); restored.has_error()) {
       return restored;
     }
+    Result<> restored = results_->restore(*checkpoint, takes_effect, watermarks);
+    if (restored.has_error()) return restored;
   }
   if (stretches.empty()) return {};
   const Stretch stretch = options_.past ? options_.past->stretch : stretches[0];
@@ -210,7 +222,8 @@ void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
       const auto open = window::open_in_snapshot(name, bytes);
       warn_unless(open.has_value(),
                   "the config has no window over this stream any more: what was open is dropped");
-      if (open.has_value()) warn_of_lost(*open);
+      if (!open.has_value()) continue;
+      for (const window::LostWindow& lost : *open) warn_of_lost(lost);
     } else if (part == part::deduplication(name)) {
       warn_unless(stream != nullptr && stream->decode->id_column.has_value(),
                   "the stream has no id any more: the ids seen are forgotten");
@@ -225,16 +238,17 @@ void Topology::warn_of_parts_left(const CheckpointParts& checkpoint) const {
   }
 }
 
-Result<> Topology::restore_windows(const CheckpointParts& checkpoint) {
+Result<> Topology::restore_windows(const CheckpointParts& checkpoint,
+                                   const std::vector<Timestamp>& watermarks) {
   warn_of_parts_left(checkpoint);
   for (std::uint32_t id = 0; id < plan_->streams.size(); ++id) {
+    if (plan_->streams[id].windows == nullptr) continue;
     const std::string& stream = plan_->config.streams[id].name.text;
-    const std::string* bytes = find_part(checkpoint, part::windows(stream));
-    if (bytes == nullptr || plan_->streams[id].windows == nullptr) continue;
-    const Result<window::RestoredWindows> restored = lanes_[0]->restore(id, *bytes);
+    const Result<window::RestoredWindows> restored =
+        lanes_[0]->restore(id, find_text(checkpoint, part::windows(stream)), watermarks[id]);
     if (restored.has_error()) return restored.error();
     for (const auto& lane : lanes_) lane->keep_closed(id, restored->closed);
-    warn_of_lost(restored->lost);
+    for (const window::LostWindow& lost : restored->lost) warn_of_lost(lost);
   }
   return {};
 }

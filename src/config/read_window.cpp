@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/time_format.h"
 #include "config/sections.h"
 #include "config/table_reader.h"
 
@@ -308,6 +309,20 @@ store::WindowKeep read_keep(const TableReader& window, const WindowOptions& out)
   return keep;
 }
 
+/// A window is corrected only while its row is there, with all of its day: what is removed is
+/// removed by whole days of event time, behind the newest row.
+void check_kept_for_corrections(const TableReader& table, const WindowOptions& window,
+                                const store::WindowKeep& keep) {
+  const Duration needed = window.allowed_lateness + window.correct_for + window.size;
+  if (window.correct_for == 0 || keep.raw >= needed) return;
+  table.error("correct_for",
+              fmt::format("rows would be corrected that are removed already: they are kept for {} "
+                          "(keep.raw), and with size and allowed_lateness this reaches back {}",
+                          streamobs::to_text(keep.raw), streamobs::to_text(needed)),
+              fmt::format("keep = {{ raw = \"{}\" }} or longer, or correct for less",
+                          streamobs::to_text(needed)));
+}
+
 }  // namespace
 
 std::string lower(std::string_view text) {
@@ -364,6 +379,7 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   table.integer("max_keys", 1, 100'000'000, out.max_keys);
   read_emit_every(table, out);
   config.store.keep[entry.key] = read_keep(table, out);
+  if (sized) check_kept_for_corrections(table, out, config.store.keep[entry.key]);
   const bool twice =
       std::any_of(config.windows.begin(), config.windows.end(),
                   [&](const WindowOptions& w) { return lower(w.name.text) == lower(entry.key); });

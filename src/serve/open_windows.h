@@ -68,9 +68,9 @@ class OpenWindows {
   std::map<std::string, Window, std::less<>> windows_;
 };
 
-/// One answer from both: a closed row wins over an open one of the same window and key, an early
-/// row over a stored unfinished one. Newest first, then by key; cut to the query's `windows`,
-/// `latest` and `limit`.
+/// One answer from both: of the same window and key the higher revision wins, then a closed row
+/// over an open one, then an early row over a stored one. Newest first, then by key; cut to the
+/// query's `windows`, `latest` and `limit`.
 std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<WindowRow> early,
                                   const store::WindowQuery& query);
 

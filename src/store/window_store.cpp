@@ -114,9 +114,12 @@ Result<> WindowStore::write(const Connection& connection, const WindowRow& row) 
   const bool whole = day >= raw_.removed_until.load(std::memory_order_relaxed);
   const Coarse* const first = hourly_ != nullptr ? hourly_.get() : daily_.get();
   if (first != nullptr && whole && first->rollup.has_read(row.start)) {
+    // A day of which hours have been removed is made of hours that are made anew, all of them.
+    const bool hours_gone =
+        hourly_ != nullptr && day < hourly_->removed_until.load(std::memory_order_relaxed);
     for (Coarse* coarse : {hourly_.get(), daily_.get()}) {
       if (coarse == nullptr) continue;
-      const Timestamp begin = floor_to(row.start, coarse->rollup.step());
+      const Timestamp begin = hours_gone ? day : floor_to(row.start, coarse->rollup.step());
       if (!coarse->rollup.has_read(begin)) continue;
       const Result<> back = coarse->rollup.go_back(connection, begin);
       if (back.has_error()) return back;

@@ -87,7 +87,8 @@ void Corrections::note(const WindowInstance& part, Timestamp due, Late& late) co
   const Duration step = part.interval.end - part.interval.start;
   for (Timestamp end = part.interval.end; end <= last && end < due;
        end = saturating_add(end, step)) {
-    if (end > forgotten_ && saturating_add(end, plan_.correct_for) >= due) late.ends.insert(end);
+    const bool in_time = due <= owed_ || saturating_add(end, plan_.correct_for) >= due;
+    if (end > forgotten_ && in_time) late.ends.insert(end);
   }
 }
 
@@ -171,6 +172,8 @@ void Corrections::revise(Timestamp due, std::vector<InstancePtr> parts, const Pa
 }
 
 void Corrections::pass(Timestamp passed) {
+  if (passed < owed_) return;
+  owed_ = kMinTimestamp;
   const Timestamp next_due = plan_.revisions.end_after(passed);
   const Timestamp gone = saturating_add(saturating_add(next_due, -plan_.correct_for), -1);
   if (gone <= forgotten_) return;
@@ -188,6 +191,7 @@ void Corrections::clear() {
 
 void Corrections::restore(RetainedPanes& retained) {
   forgotten_ = retained.forgotten;
+  owed_ = retained.owed;
   revisions_ = std::move(retained.revisions);
   for (InstancePtr& pane : retained.closed) keep(std::move(pane));
 }

@@ -50,6 +50,11 @@ class Corrections {
   void clear();
   void restore(RetainedPanes& retained);
 
+  /// Whether what is due then, behind its pane's end, corrects: not behind what is owed, where a
+  /// window has come to be corrected no more.
+  bool takes(Timestamp due) const { return plan_.corrects() || due <= owed_; }
+  /// Nothing will be corrected any more.
+  bool done() const { return !plan_.corrects() && owed_ == kMinTimestamp; }
   Timestamp forgotten() const { return forgotten_; }
   const Panes& panes() const { return panes_; }
   const RevisionNumbers& revisions() const { return revisions_; }
@@ -81,6 +86,9 @@ class Corrections {
   Panes panes_;
   RevisionNumbers revisions_;
   Timestamp forgotten_ = kMinTimestamp;  ///< Windows that end by then cannot be corrected.
+  /// Up to here what waited when the engine was restored is due: until then windows are corrected
+  /// for as long as they were.
+  Timestamp owed_ = kMinTimestamp;
 };
 
 }  // namespace streamobs::window

@@ -74,6 +74,9 @@ struct RetainedPanes {
   Timestamp forgotten = kMinTimestamp;  ///< Windows that end by then cannot be corrected.
   std::vector<InstancePtr> closed;      ///< By start; all windows they belong to have closed.
   RevisionNumbers revisions;
+  /// Up to here late events wait for revisions that are still to come, though windows may not be
+  /// corrected for as long now, or not at all; kMinTimestamp: none do.
+  Timestamp owed = kMinTimestamp;
 };
 
 class Partial {

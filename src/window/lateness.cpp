@@ -21,7 +21,7 @@ void Lateness::keep_closed(const std::vector<ClosedBefore>& closed) {
 }
 
 DeadLetter Lateness::letter(const WindowPlan& window, const EventBatch& batch, std::size_t row,
-                            Timestamp watermark) {
+                            Timestamp watermark) const {
   const Timestamp time = batch.time[row];
   const Timestamp end = window.session() ? saturating_add(time, window.gap)
                                          : window.assigner.last_end(window.assigner.at(time));
@@ -29,7 +29,9 @@ DeadLetter Lateness::letter(const WindowPlan& window, const EventBatch& batch, s
                                 : window.hopping() ? "the last window"
                                                    : "the window";
   const std::string_view whose = window.session() ? "this event alone would make, up to" : "ended";
-  const std::string_view since = window.corrects() ? " too long before to be corrected" : "";
+  std::string_view since = window.corrects() ? " too long before to be corrected" : "";
+  // Not by the watermark, but by what had closed, or ended before there was such a window.
+  if (window.due(window.assigner.at(time), watermark)) since = " before this config took effect";
   DeadLetter letter =
       late_letter(batch, row,
                   fmt::format("{} {} that {} {} had closed{}: the watermark was {}", what,

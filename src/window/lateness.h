@@ -43,8 +43,8 @@ class Lateness {
   }
 
   /// The dead letter of a row that is late for this window.
-  static DeadLetter letter(const WindowPlan& window, const EventBatch& batch, std::size_t row,
-                           Timestamp watermark);
+  DeadLetter letter(const WindowPlan& window, const EventBatch& batch, std::size_t row,
+                    Timestamp watermark) const;
 
  private:
   const StreamWindowsPlan& plan_;

@@ -95,10 +95,10 @@ void WindowMerger::snapshot(std::vector<PartialPtr> copies, std::string& out) co
   encode_snapshot(*impl_->plan, instances, kept, out);
 }
 
-Result<> WindowMerger::restore(std::string_view snapshot) {
+Result<> WindowMerger::restore(std::optional<std::string_view> snapshot, Timestamp watermark) {
   OpenInstances of_lanes(impl_->plan->windows.size());
   std::vector<RetainedPanes> retained(impl_->plan->windows.size());
-  const auto restored = decode_snapshot(snapshot, *impl_->plan, of_lanes, retained);
+  const auto restored = decode_snapshot(snapshot, *impl_->plan, watermark, of_lanes, retained);
   if (!restored) return restored.error();
   for (std::size_t i = 0; i < retained.size(); ++i) {
     impl_->closers[i]->restore(std::move(retained[i]));

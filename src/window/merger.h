@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,7 +47,7 @@ class WindowMerger {
   void snapshot(std::vector<PartialPtr> copies, std::string& out) const;
   /// Takes over what a snapshot says was kept here (StreamWindows::restore() has the rest). Before
   /// the first round; refuses (corrupt) what that refuses.
-  Result<> restore(std::string_view snapshot);
+  Result<> restore(std::optional<std::string_view> snapshot, Timestamp watermark);
 
   /// Of early results of a hopping window at most as many are shown, the newest.
   static constexpr std::size_t kMaxShown = 60;

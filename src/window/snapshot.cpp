@@ -309,6 +309,11 @@ std::optional<std::uint64_t> events_of(const StoredWindow& stored) {
   return events;
 }
 
+/// It came late: of closed windows, or of a pane that some of them hold.
+bool waits_for_revision(const StoredWindow& stored, const StoredInstance& instance) {
+  return stored.corrects && instance.due != instance.interval.end;
+}
+
 LostWindow lost(const StoredWindow& stored, std::vector<std::string> altered) {
   LostWindow window;
   window.window = std::string(stored.name);
@@ -316,7 +321,8 @@ LostWindow lost(const StoredWindow& stored, std::vector<std::string> altered) {
   window.altered = std::move(altered);
   for (const auto* instances : {&stored.kept, &stored.instances}) {
     for (const StoredInstance& instance : *instances) {
-      window.instances.push_back({instance.interval.start, instance.interval.end, instance.groups});
+      window.instances.push_back({instance.interval.start, instance.interval.end, instance.groups,
+                                  waits_for_revision(stored, instance)});
     }
   }
   return window;
@@ -326,10 +332,16 @@ bool take_over(const std::vector<StoredInstance>& stored, const WindowPlan& plan
                const AccumulatorMap& accumulators, std::vector<InstancePtr>& to,
                RestoredWindows& restored) {
   for (const StoredInstance& instance : stored) {
-    to.push_back(std::make_unique<WindowInstance>(plan, instance.interval, instance.due));
-    if (!read_groups(instance, accumulators, to.back()->table)) return false;
-    ++restored.instances;
+    auto taken = std::make_unique<WindowInstance>(plan, instance.interval, instance.due);
+    if (!read_groups(instance, accumulators, taken->table)) return false;
     restored.rows += instance.groups;
+    // What waited for two revisions waits for one close now.
+    if (!to.empty() && place_of(*to.back()) == place_of(*taken)) {
+      to.back()->table.merge(taken->table);
+      continue;
+    }
+    to.push_back(std::move(taken));
+    ++restored.instances;
   }
   return true;
 }
@@ -352,29 +364,56 @@ bool closed_in_place(const StoredWindow& stored, const WindowPlan& plan) {
   });
 }
 
-/// Takes over what closed windows are corrected from, where they were and are. False where it is
-/// damaged.
-bool take_over_closed(StoredWindow& stored, const WindowPlan& plan,
+/// A window of which nothing is taken over begins with those that end behind the watermark: of
+/// others rows may be there, and nothing is known any more of what they were made of. (A session
+/// begins with its first event, and nothing that has been told begins there.)
+void begin_anew(const WindowPlan& plan, Timestamp watermark, RetainedPanes& retained) {
+  if (!plan.session() && watermark != kMinTimestamp) {
+    const Timestamp ended = plan.assigner.at(watermark).start;
+    retained.closed_before = std::max(retained.closed_before, ended);
+  }
+  retained.forgotten = retained.closed_before;
+}
+
+/// Takes over what closed windows are corrected from, where they were and are. Where they are not
+/// corrected any more, or not for as long, for what waits for its revision: that still comes.
+/// False where it is damaged.
+bool take_over_closed(StoredWindow& stored, const WindowPlan& plan, Timestamp watermark,
                       const AccumulatorMap& accumulators, RetainedPanes& retained) {
   // From windows that closed while nothing was kept of them, nothing can be corrected.
   retained.forgotten = stored.closed_before;
-  if (!plan.corrects() || !stored.corrects || !closed_in_place(stored, plan)) return true;
+  if (stored.closed_before == kMinTimestamp && watermark != kMinTimestamp) {
+    retained.forgotten = plan.assigner.at(saturating_add(watermark, -plan.wait())).start;
+  }
+  if (!stored.corrects || !closed_in_place(stored, plan)) return true;
+  for (StoredInstance& instance : stored.instances) {
+    if (!waits_for_revision(stored, instance)) continue;
+    // Nothing is due between two ends of windows that are not corrected.
+    if (!plan.corrects()) instance.due = plan.assigner.end_after(saturating_add(instance.due, -1));
+    retained.owed = std::max(retained.owed, instance.due);
+  }
+  if (!plan.corrects() && retained.owed == kMinTimestamp) return true;
+  std::sort(stored.instances.begin(), stored.instances.end(),
+            [](const StoredInstance& a, const StoredInstance& b) {
+              return std::pair(a.due, a.interval.start) < std::pair(b.due, b.interval.start);
+            });
   retained.forgotten = stored.forgotten;
   retained.revisions = std::move(stored.revisions);
   RestoredWindows not_open;
   return take_over(stored.closed, plan, accumulators, retained.closed, not_open);
 }
 
-/// Takes out what came late for windows that cannot be corrected any more, which is lost.
+/// Takes out what came late for windows of which nothing is there to correct them from, which is
+/// lost.
 void take_out_late(StoredWindow& stored, const WindowPlan& plan, Timestamp forgotten,
                    RestoredWindows& restored) {
   StoredWindow late;
   late.name = stored.name;
   late.accumulators = stored.accumulators;
+  late.corrects = stored.corrects;
   std::erase_if(stored.instances, [&](const StoredInstance& instance) {
     const Timestamp last = plan.assigner.last_end(instance.interval);
-    if (instance.due <= last) return false;
-    if (instance.due <= saturating_add(last, plan.correct_for) && last > forgotten) return false;
+    if (instance.due <= last || last > forgotten) return false;
     late.instances.push_back(instance);
     return true;
   });
@@ -382,19 +421,20 @@ void take_out_late(StoredWindow& stored, const WindowPlan& plan, Timestamp forgo
 }
 
 /// False where the stored groups are damaged.
-bool take_over(StoredWindow& stored, const WindowPlan& plan, std::vector<InstancePtr>& open,
-               RetainedPanes& retained, RestoredWindows& restored) {
+bool take_over(StoredWindow& stored, const WindowPlan& plan, Timestamp watermark,
+               std::vector<InstancePtr>& open, RetainedPanes& retained, RestoredWindows& restored) {
   std::vector<std::string> altered = differences(stored, plan);
   AccumulatorMap accumulators = map_accumulators(stored, plan);
   std::move(accumulators.missing.begin(), accumulators.missing.end(), std::back_inserter(altered));
   if (!altered.empty()) {
-    // A late event must not begin a window anew whose row is stored.
     if (!plan.session() && same_rows(altered)) retained.closed_before = stored.closed_before;
-    retained.forgotten = retained.closed_before;
+    begin_anew(plan, watermark, retained);
     if (stored.is_open()) restored.lost.push_back(lost(stored, std::move(altered)));
     return true;
   }
-  if (!take_over_closed(stored, plan, accumulators, retained)) return false;
+  if (!plan.session() && !take_over_closed(stored, plan, watermark, accumulators, retained)) {
+    return false;
+  }
   if (!plan.session()) take_out_late(stored, plan, retained.forgotten, restored);
   if (!in_place(stored, plan)) return false;
   retained.closed_before = stored.closed_before;
@@ -409,51 +449,50 @@ bool take_over(StoredWindow& stored, const WindowPlan& plan, std::vector<Instanc
 
 }  // namespace
 
-Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWindowsPlan& plan,
+Result<RestoredWindows> decode_snapshot(std::optional<std::string_view> bytes,
+                                        const StreamWindowsPlan& plan, Timestamp watermark,
                                         OpenInstances& open, std::vector<RetainedPanes>& retained) {
   const auto corrupt = [&](std::string_view what) {
     return fail(ErrorCode::corrupt,
                 fmt::format("snapshot of the windows of stream {}: {}", plan.stream, what));
   };
-  ByteReader in(bytes);
-  const std::uint8_t version = in.u8();
-  if (!in.ok()) return corrupt("empty");
-  if (version == 0 || version > kSnapshotVersion)
-    return corrupt(fmt::format("version {} is not known", version));
-  const std::string_view stream = in.text();
-  if (!in.ok() || stream != plan.stream) return corrupt("it is of another stream");
-  const std::uint64_t windows = in.varint();
-  if (!in.ok() || windows > kMaxItems) return corrupt("bad number of windows");
-
   RestoredWindows restored;
-  std::string_view before;
-  for (std::uint64_t i = 0; i < windows; ++i) {
-    StoredWindow stored;
-    if (!read_window(in, version, stored)) return corrupt(fmt::format("window {} is damaged", i));
-    if (i != 0 && stored.name <= before) return corrupt("its windows are not in order");
-    before = stored.name;
-    const auto window =
-        std::find_if(plan.windows.begin(), plan.windows.end(),
-                     [&](const WindowPlan& candidate) { return candidate.name == stored.name; });
-    if (window == plan.windows.end()) {
-      if (stored.is_open()) restored.lost.push_back(lost(stored, {}));
-    } else if (!take_over(stored, *window, open[window->index], retained[window->index],
-                          restored)) {
-      return corrupt(fmt::format("the groups of window {} are damaged", stored.name));
+  std::vector<bool> known(plan.windows.size(), false);
+  if (bytes) {
+    ByteReader in(*bytes);
+    const std::uint8_t version = in.u8();
+    if (!in.ok()) return corrupt("empty");
+    if (version == 0 || version > kSnapshotVersion)
+      return corrupt(fmt::format("version {} is not known", version));
+    const std::string_view stream = in.text();
+    if (!in.ok() || stream != plan.stream) return corrupt("it is of another stream");
+    const std::uint64_t windows = in.varint();
+    if (!in.ok() || windows > kMaxItems) return corrupt("bad number of windows");
+
+    std::string_view before;
+    for (std::uint64_t i = 0; i < windows; ++i) {
+      StoredWindow stored;
+      if (!read_window(in, version, stored)) return corrupt(fmt::format("window {} is damaged", i));
+      if (i != 0 && stored.name <= before) return corrupt("its windows are not in order");
+      before = stored.name;
+      const auto window =
+          std::find_if(plan.windows.begin(), plan.windows.end(),
+                       [&](const WindowPlan& candidate) { return candidate.name == stored.name; });
+      if (window == plan.windows.end()) {
+        if (stored.is_open()) restored.lost.push_back(lost(stored, {}));
+        continue;
+      }
+      known[window->index] = true;
+      if (!take_over(stored, *window, watermark, open[window->index], retained[window->index],
+                     restored)) {
+        return corrupt(fmt::format("the groups of window {} are damaged", stored.name));
+      }
     }
+    if (!in.at_end()) return corrupt("bytes left over");
   }
-  if (!in.at_end()) return corrupt("bytes left over");
-  // A window that is new, or was away: rows of it may be there from before, and nothing is known of
-  // what they were made of.
-  Timestamp closed_before = kMinTimestamp;
-  for (const RetainedPanes& panes : retained) {
-    closed_before = std::max(closed_before, panes.closed_before);
-  }
+  // Those that are new, or were away.
   for (const WindowPlan& window : plan.windows) {
-    RetainedPanes& panes = retained[window.index];
-    if (panes.closed_before == kMinTimestamp && panes.forgotten == kMinTimestamp) {
-      panes.forgotten = closed_before;
-    }
+    if (!known[window.index]) begin_anew(window, watermark, retained[window.index]);
   }
   return restored;
 }
@@ -464,7 +503,7 @@ Result<std::vector<LostWindow>> open_in_snapshot(const std::string& stream,
   none.stream = stream;
   OpenInstances open;
   std::vector<RetainedPanes> retained;
-  Result<RestoredWindows> restored = decode_snapshot(bytes, none, open, retained);
+  Result<RestoredWindows> restored = decode_snapshot(bytes, none, kMinTimestamp, open, retained);
   if (restored.has_error()) return restored.error();
   return std::move(restored->lost);
 }

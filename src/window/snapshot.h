@@ -2,6 +2,7 @@
 // Private to this folder. Pure: may run on any strand that owns what it is given.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,8 +34,11 @@ void encode_snapshot(const StreamWindowsPlan& plan, const std::vector<WindowInst
                      const std::vector<KeptPanes>& kept, std::string& out);
 
 /// Reads a snapshot into `open` and `retained`, which are empty and have a place for each window of
-/// the plan.
-Result<RestoredWindows> decode_snapshot(std::string_view bytes, const StreamWindowsPlan& plan,
+/// the plan. `watermark` is the stream's at the snapshot's position: a window of which the snapshot
+/// has nothing that can be taken over begins with those that end behind it. Without a snapshot (the
+/// stream had no windows) all do.
+Result<RestoredWindows> decode_snapshot(std::optional<std::string_view> bytes,
+                                        const StreamWindowsPlan& plan, Timestamp watermark,
                                         OpenInstances& open, std::vector<RetainedPanes>& retained);
 
 }  // namespace streamobs::window

@@ -42,7 +42,7 @@ struct StreamWindows::Impl {
   PartialPtr take(Timestamp watermark, bool all);
   PartialPtr copy_open(std::size_t index);
   PartialPtr copy_all() const;
-  Result<RestoredWindows> restore(std::string_view snapshot);
+  Result<RestoredWindows> restore(std::optional<std::string_view> snapshot, Timestamp watermark);
 
   /// What is known of the slice in hand.
   struct Slice {
@@ -266,7 +266,7 @@ std::span<const std::uint16_t> StreamWindows::Impl::drop_late(const WindowPlan& 
       continue;
     }
     --letters_left;
-    late.push_back(Lateness::letter(window, *slice.batch, slice.begin + row, watermark));
+    late.push_back(lateness.letter(window, *slice.batch, slice.begin + row, watermark));
   }
   return {on_time.data(), n};
 }
@@ -425,10 +425,11 @@ PartialPtr StreamWindows::Impl::copy_all() const {
   return partial;
 }
 
-Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) {
+Result<RestoredWindows> StreamWindows::Impl::restore(std::optional<std::string_view> snapshot,
+                                                     Timestamp watermark) {
   OpenInstances fresh(plan->windows.size());
   std::vector<RetainedPanes> handed_over(plan->windows.size());
-  auto restored = decode_snapshot(snapshot, *plan, fresh, handed_over);
+  auto restored = decode_snapshot(snapshot, *plan, watermark, fresh, handed_over);
   if (!restored) return restored;
   open = std::move(fresh);
   for (const RetainedPanes& panes : handed_over) {
@@ -436,7 +437,9 @@ Result<RestoredWindows> StreamWindows::Impl::restore(std::string_view snapshot) 
   }
   for (const WindowPlan& window : plan->windows) {
     for (const InstancePtr& instance : open[window.index]) {
-      if (!window.corrects() || instance->due == instance->interval.end) continue;
+      const bool late = instance->due > window.assigner.last_end(instance->interval);
+      const bool corrects = window.corrects() && instance->due != instance->interval.end;
+      if (!late && !corrects) continue;
       restored->revised_at = std::max(restored->revised_at, window.closes_at(instance->due));
     }
   }
@@ -473,8 +476,9 @@ PartialPtr StreamWindows::copy_all() const {
   return impl_->copy_all();
 }
 
-Result<RestoredWindows> StreamWindows::restore(std::string_view snapshot) {
-  return impl_->restore(snapshot);
+Result<RestoredWindows> StreamWindows::restore(std::optional<std::string_view> snapshot,
+                                               Timestamp watermark) {
+  return impl_->restore(snapshot, watermark);
 }
 
 void StreamWindows::keep_closed(const std::vector<ClosedBefore>& closed) {

@@ -67,9 +67,11 @@ struct LostWindow {
     Timestamp start = 0;
     Timestamp end = 0;
     std::uint64_t rows = 0;  ///< Result rows (groups) it would have given, so far.
+    bool late = false;       ///< Of a closed window: it waited for a revision.
   };
   std::string window;
   /// What is defined differently now: "size", "by", "sum_int(amount)" …; empty: the window is gone.
+  /// "late" alone: what is open goes on, and of closed windows nothing is there to be corrected.
   std::vector<std::string> altered;
   std::vector<Instance> instances;
   /// Events that it had counted, each once; none: it has no count(*), so nobody knows.
@@ -130,8 +132,10 @@ class StreamWindows {
   /// Takes over the instances of a snapshot that no lane had handed over (the rest is for
   /// WindowMerger::restore()). Called once, on one lane (any) of a fresh engine,
   /// before the first batch and with every lane made and at rest. Refuses (corrupt) bytes that are
-  /// no snapshot of this stream's windows, and is then as it was.
-  Result<RestoredWindows> restore(std::string_view snapshot);
+  /// no snapshot of this stream's windows, and is then as it was. `watermark` is the stream's at
+  /// the snapshot's position: windows that are new, or have to begin anew, begin with those that
+  /// end behind it. No snapshot: the stream had no windows there, and all are new.
+  Result<RestoredWindows> restore(std::optional<std::string_view> snapshot, Timestamp watermark);
   /// On every lane, with what restore() gave on one of them: what has closed stays closed, also
   /// where a window waits for longer now.
   void keep_closed(const std::vector<ClosedBefore>& closed);

@@ -86,7 +86,7 @@ std::vector<PaneCloser::Closed> PaneCloser::close_next() {
   std::vector<InstancePtr> late;
   InstancePtr whole;
   while (InstancePtr part = take_due(end)) {
-    if (corrections_ && part->interval.end != end) {
+    if (corrections_ && part->interval.end != end && corrections_->takes(end)) {
       late.push_back(std::move(part));
     } else if (!plan_.hopping()) {
       whole = std::move(part);
@@ -204,9 +204,12 @@ void PaneCloser::pass(Timestamp watermark) {
   } else {
     corrections_->pass(saturating_add(watermark, -plan_.wait()));
   }
+  if (corrections_->done()) corrections_.reset();
 }
 
 void PaneCloser::restore(RetainedPanes retained) {
+  const bool owed = retained.owed != kMinTimestamp;
+  if (owed && !corrections_) corrections_ = std::make_unique<Corrections>(plan_);
   if (corrections_) corrections_->restore(retained);
   WindowCloser::restore(std::move(retained));
 }

@@ -120,7 +120,9 @@ class PaneCloser final : public WindowCloser {
   void draw_line(Timestamp end);
   void drop_before(Timestamp start);
 
-  std::unique_ptr<Corrections> corrections_;  ///< Null: nothing is corrected.
+  /// Null: nothing is corrected. Where windows have come to be corrected no more, it is there until
+  /// what waited has been.
+  std::unique_ptr<Corrections> corrections_;
   Timestamp line_ = kMinTimestamp;
   /// Of each pane before the line: it and those behind it, up to the line.
   std::map<Timestamp, std::unique_ptr<GroupTable>> suffixes_;

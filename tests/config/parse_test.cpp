@@ -34,6 +34,24 @@ TEST_CASE("rows are only merged to hours and days that they fill") {
   CHECK(mentions(said("size = \"1m\"\nkeep = { daily = true }"), "true does not say for how long"));
 }
 
+TEST_CASE("rows are kept for as long as they are corrected") {
+  const auto said = [](const std::string& text) {
+    return messages(std::string(kMinimal) + "[window.w]\nfrom = \"s\"\nlate = \"update\"\n" + text +
+                    "\nselect = { n = \"count(*)\" }\n");
+  };
+  const std::string four_days = "size = \"10m\"\ncorrect_for = \"4d\"\n";
+  const std::string told = said(four_days + "keep = { raw = \"1d\", hourly = \"30d\" }");
+  CHECK(mentions(told, "correct_for: rows would be corrected that are removed already"));
+  CHECK(mentions(told, "keep = { raw = \"4d10m\" }"));
+  CHECK(said(four_days + "keep = { raw = \"4d10m\" }").empty());
+  CHECK(mentions(said(four_days + "allowed_lateness = \"1h\"\nkeep = { raw = \"4d10m\" }"),
+                 "4d1h10m"));
+  CHECK(said(four_days).empty());
+  // An hour is what goes without saying.
+  CHECK(said("size = \"1m\"\nkeep.raw = \"1d\"").empty());
+  CHECK(mentions(said("size = \"1m\"\nkeep.raw = \"1h\""), "reaches back 1h1m"));
+}
+
 TEST_CASE("a config without http or data_dir is complete") {
   const Config config = parse_good(std::string(kMinimal));
   CHECK(config.data_dir == "./data");

@@ -3,8 +3,11 @@
 import calendar
 import collections
 import json
+import os
 import random
 import time
+
+import pytest
 
 from harness import Streamobs, query, run
 from kafka_broker import Broker
@@ -220,9 +223,106 @@ def test_the_hour_is_made_right_again():
         engine.wait(lambda: hour(0) == 61, "the hour to be right again")
 
 
+def minutes(*names, by='["service"]', late='late = "update"\ncorrect_for = "1h"'):
+    """Windows of a minute of these names."""
+    return """
+[stream.requests]
+time = "at"
+idle_timeout = "1h"
+fields = { at = "timestamp", service = "string", ms = "int" }
+""" + "".join(f"""
+[window.{name}]
+from = "requests"
+size = "1m"
+by = {by}
+{late}
+[window.{name}.select]
+n = "count(*)"
+""" for name in names)
+
+
+def go_on_with(engine, text, restart=False):
+    """With another config, by a reload or a restart."""
+    path = engine.directory / "obs.toml"
+    if restart:
+        assert engine.stop() == 0
+        path.write_text(text)
+        engine.start()
+        return
+    (engine.directory / "next.toml").write_text(text)
+    os.replace(engine.directory / "next.toml", path)
+    assert engine.request("POST", "/-/reload").status == 200
+
+
+def counts(engine, window):
+    """minute → n, revision of the rows that have closed."""
+    return {(calendar.timegm(time.strptime(row["window_start"], "%Y-%m-%dT%H:%M:%SZ")) - BEGIN) // 60:
+            (row["n"], row["revision"]) for row in engine.windows(window) if row["closed"]}
+
+
+def late_letters(engine, window):
+    rows = engine.get("/api/v1/dead-letters", reason="late", window=window).json()["rows"]
+    return [row["detail"] for row in rows]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_window_begins_with_those_that_end_behind_the_watermark(restart):
+    """No row of what is left takes the place of a whole one, nor stands where there was no window."""
+    whole = {minute: (6, 0) for minute in range(6)}
+    with Streamobs(minutes("a")) as engine:
+        engine.post("requests", [event(second) for second in range(0, 400, 10)])
+        engine.wait(lambda: counts(engine, "a") == whole, "the rows")
+        # A new one, which is the only one meanwhile.
+        go_on_with(engine, minutes("b"), restart)
+        engine.post("requests", [event(405), event(65), event(485)])
+        engine.wait(lambda: counts(engine, "b") == {6: (1, 0)}, "the minute of the change")
+        engine.wait(lambda: late_letters(engine, "b"), "the late one")
+        assert "before this config took effect" in late_letters(engine, "b")[0]
+        # One that was away: rows of it are there.
+        go_on_with(engine, minutes("a", "b"), restart)
+        engine.post("requests", [event(505), event(125), event(406), event(605)])
+        engine.wait(lambda: counts(engine, "a").get(8) == (1, 0), "the row behind the change")
+        engine.wait(lambda: len(late_letters(engine, "a")) == 2, "the late ones")
+        assert counts(engine, "a") == {**whole, 8: (1, 0)}
+        # The other went on, and is corrected from its beginning.
+        engine.wait(lambda: counts(engine, "b").get(6) == (2, 1), "the revision")
+        engine.wait(lambda: len(late_letters(engine, "b")) == 2, "the late one")
+        assert 2 not in counts(engine, "b")
+        # Another by: its rows go to a table of their own, and begin now, too.
+        go_on_with(engine, minutes("a", "b", by="[]"), restart)
+        engine.post("requests", [event(665), event(126), event(725)])
+        engine.wait(lambda: counts(engine, "a").get(11) == (1, 0), "the row by nothing")
+        assert sorted(counts(engine, "a")) == [11]
+        # From then on it is corrected as ever.
+        engine.post("requests", [event(666), event(785)])
+        engine.wait(lambda: counts(engine, "a").get(11) == (2, 1), "the revision")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_waits_comes_though_windows_are_corrected_no_more(restart):
+    forms = ["", 'late = "update"\ncorrect_for = "1m"']
+    for form in forms:
+        with Streamobs(minutes("a")) as engine:
+            engine.post("requests", [event(second) for second in range(0, 400, 10)])
+            engine.post("requests", [event(5), event(6)])
+            engine.wait(lambda: engine.metric("streamobs_late_events_total", window="a",
+                                              outcome="update") == 2, "the late ones")
+            go_on_with(engine, minutes("a", late=form), restart)
+            engine.post("requests", [event(8), event(485)])
+            engine.wait(lambda: counts(engine, "a").get(0) == (8, 1), "the revision")
+            engine.wait(lambda: late_letters(engine, "a"), "what is late by the config of now")
+            engine.post("requests", [event(9), event(605)])
+            engine.wait(lambda: len(late_letters(engine, "a")) == 2, "the next")
+            assert counts(engine, "a")[0] == (8, 1)
+            assert "begins anew" not in engine.messages()
+            assert "lost" not in engine.messages()
+
+
 def test_what_cannot_be_is_told():
     for part, told in (('gap = "1m"', "sessions are not corrected"),
-                       ('size = "1m"\ncorrect_for = "20d"', "in memory at a time")):
+                       ('size = "1m"\ncorrect_for = "20d"', "in memory at a time"),
+                       ('size = "1h"\ncorrect_for = "4d"\nkeep = { raw = "1d" }',
+                        'keep = { raw = "4d1h" } or longer')):
         config = ('[stream.s]\ntime = "at"\nfields = { at = "timestamp" }\n[window.w]\nfrom = "s"\n'
                   f'late = "update"\n{part}\n[window.w.select]\nn = "count(*)"\n')
         done = run("validate", "--config", "/dev/stdin", input=config, check=False)

@@ -105,6 +105,30 @@ TEST_CASE("a closed row stays until the store must have it, then leaves", "[serv
   CHECK(shown(open.rows(query())) == Texts{"2oa|1=2"});
 }
 
+TEST_CASE("a row never goes back to what it was before", "[serve]") {
+  const auto revised = [](std::int64_t n, std::uint32_t revision, bool closed = true) {
+    WindowRow out = row(1, "a", 1, n, closed);
+    out.revision = revision;
+    return out;
+  };
+  // After a crash the row comes again as it closed first, while the database has its revision.
+  ManualClock clock(1'000 * kSecond);
+  OpenWindows open(clock);
+  open.process(batch({revised(2, 0)}));
+  CHECK(shown(merge_rows({revised(3, 1)}, open.rows(query()), query())) == Texts{"1ca|1=3"});
+  open.process(batch({revised(4, 2)}));
+  CHECK(shown(merge_rows({revised(3, 1)}, open.rows(query()), query())) == Texts{"1ca|1=4"});
+  // Nor within the process, where it is still held.
+  for (const WindowRow& before : {revised(3, 1), revised(2, 0), revised(1, 0, false)}) {
+    open.process(batch({before}));
+    CHECK(shown(open.rows(query())) == Texts{"1ca|1=4"});
+  }
+  open.process(batch({revised(5, 2)}));
+  CHECK(shown(open.rows(query())) == Texts{"1ca|1=5"});
+  CHECK(shown(merge_rows({revised(2, 0, false)}, {revised(3, 0, false)}, query())) ==
+        Texts{"1oa|1=3"});
+}
+
 TEST_CASE("stored and early rows become one answer", "[serve]") {
   const std::vector<WindowRow> stored = {row(3, "a", 1, 30, true), row(2, "a", 1, 20, false),
                                          row(2, "b", 1, 21, true), row(1, "a", 1, 10, true)};

@@ -93,12 +93,14 @@ constexpr Timestamp kDayOne = 1'704'758'400LL * kSecond;  // 2024-01-09T00:00:00
 }  // namespace
 
 TEST_CASE("hours and days are the sums of their windows whatever happens in between", "[store]") {
-  for (unsigned seed = 1; seed <= 30; ++seed) {
+  Timestamp days_without_hours = 0;
+  for (unsigned seed = 1; seed <= 40; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
     const auto below = [&random](unsigned n) { return static_cast<int>(random() % n); };
     const TempDir temp(TempDir::Where::memory);
-    const WindowKeep keep{100 * kDay, 100 * kDay, 100 * kDay};
+    // Hours may go before the rows they were made of do, and before their day is corrected.
+    const WindowKeep keep{100 * kDay, (seed % 2 == 0 ? 1 : 100) * kDay, 100 * kDay};
     auto database = open_keeping(temp.database(), keep);
     Sums rows;
     std::map<std::pair<Timestamp, std::string>, std::uint32_t> revisions;
@@ -137,13 +139,18 @@ TEST_CASE("hours and days are the sums of their windows whatever happens in betw
     // What is complete, in full: the newest day and hour may be in part.
     const auto until = database->reach("w", Resolution::hourly).merged_until;
     CHECK(until >= floor_to(rows.rbegin()->first.first, kHour));
-    CHECK(stored(*database, Resolution::hourly) == merged(rows, kHour));
+    const auto removed = database->reach("w", Resolution::hourly).removed_until;
+    Sums hours = merged(rows, kHour);
+    std::erase_if(hours, [&](const auto& hour) { return hour.first.first < removed; });
+    CHECK(stored(*database, Resolution::hourly) == hours);
+    days_without_hours += (std::max(removed, kDayOne) - kDayOne) / kDay;
     Sums of_hours;
     for (const auto& [place, n] : rows) {
       if (place.first < until) of_hours[place] = n;
     }
     CHECK(stored(*database, Resolution::daily) == merged(of_hours, kDay));
   }
+  CHECK(days_without_hours > 20);
 }
 
 TEST_CASE("old rows go by whole days, once they are merged, a few at a time", "[store]") {
@@ -175,6 +182,33 @@ TEST_CASE("old rows go by whole days, once they are merged, a few at a time", "[
   const Sums after = stored(*database, Resolution::daily);
   CHECK(after.at({kDayOne + 6 * kDay, "k"}) == days.at({kDayOne + 6 * kDay, "k"}));
   CHECK(stored(*database, Resolution::raw).begin()->first.first == kDayOne + 7 * kDay);
+}
+
+TEST_CASE("a day whose hours are gone is corrected from all of its rows", "[store]") {
+  const TempDir temp;
+  const auto database = open_keeping(temp.database(), {30 * kDay, kDay, 365 * kDay});
+  Sums rows;
+  std::vector<WindowRow> all;
+  for (int minute = 0; minute < 6 * 1'440; minute += 10) {
+    const Timestamp start = kDayOne + minute * kMinute;
+    all.push_back(row_of(start, "k", 1));
+    rows[{start, "k"}] = 1;
+  }
+  write(*database, {batch(minutes(), all)});
+  keep_up(*database);
+  CHECK(database->reach("w", Resolution::hourly).removed_until == kDayOne + 4 * kDay);
+  // At noon of a day without hours, when the last one is not complete.
+  const Timestamp noon = kDayOne + 3 * kDay + 12 * kHour;
+  rows[{noon, "k"}] = 2;
+  write(*database, {batch(minutes(), {row_of(noon, "k", 2, 1)})});
+  keep_up(*database);
+  const Sums days = merged(rows, kDay);
+  const Sums found = stored(*database, Resolution::daily);
+  CHECK(found.at({kDayOne + 3 * kDay, "k"}) == 145);
+  for (int day = 0; day < 5; ++day) {
+    CHECK(found.at({kDayOne + day * kDay, "k"}) == days.at({kDayOne + day * kDay, "k"}));
+  }
+  CHECK(stored(*database, Resolution::hourly).begin()->first.first == kDayOne + 4 * kDay);
 }
 
 TEST_CASE("a window of more rows than a step has is merged whole", "[store]") {

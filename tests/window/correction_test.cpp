@@ -340,14 +340,17 @@ TEST_CASE("what is kept to be corrected, under another config", "[window][correc
   // The same: it goes on, by its number.
   REQUIRE(after(o, before, again) == Texts{"0/a 3 r2", "180/a 1 r0"});
   WindowOptions now = o;
-  // No longer for as long, or no longer at all; what was waiting is lost, and said.
+  // No longer for as long, or no longer at all.
   now.correct_for = kMinute;
   REQUIRE(after(now, before, again) == Texts{"180/a 1 r0", "late w"});
   now.correct_for = 0;
   REQUIRE(after(now, before, again) == Texts{"180/a 1 r0", "late w"});
   const std::vector<Event> pending = {event(10), event(70), event(130), event(190), event(20)};
   REQUIRE(after(o, pending, {event(250)}) == Texts{"0/a 2 r1", "180/a 1 r0"});
-  REQUIRE(after(now, pending, {event(250)}) == Texts{"180/a 1 r0", "lost late"});
+  // What was waiting comes all the same, and nothing behind that.
+  REQUIRE(after(now, pending, {event(250)}) == Texts{"0/a 2 r1", "180/a 1 r0"});
+  REQUIRE(after(now, pending, {event(30), event(250), event(40), event(310)}) ==
+          Texts{"0/a 2 r1", "180/a 1 r0", "240/a 1 r0", "late w", "late w"});
   // For longer: not what has been forgotten.
   now.correct_for = kHour;
   const std::vector<Event> long_ago = {event(10), event(430), event(490)};

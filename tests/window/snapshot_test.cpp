@@ -328,7 +328,7 @@ TEST_CASE("damaged snapshots are refused and leave the engine as it was", "[wind
                                windows_of(3, 10 * kSecond), other.diagnostics);
   Admission admission(other.plan, 1);
   StreamWindows windows(other.plan, 0, admission);
-  const auto refused = windows.restore(good.windows);
+  const auto refused = windows.restore(good.windows, good.watermark);
   REQUIRE(refused.has_error());
   REQUIRE(refused.error().message.find("another stream") != std::string::npos);
 }

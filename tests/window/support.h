@@ -262,8 +262,9 @@ class Engine {
     newest_ = from.newest;
     watermark_ = from.watermark;
     sequence_ = from.sequence;
-    if (Result<> kept = merger_.restore(from.windows); kept.has_error()) return kept.error();
-    auto restored = lanes_[random_() % lanes_.size()]->restore(from.windows);
+    if (Result<> kept = merger_.restore(from.windows, from.watermark); kept.has_error())
+      return kept.error();
+    auto restored = lanes_[random_() % lanes_.size()]->restore(from.windows, from.watermark);
     if (!restored) return restored;
     for (auto& lane : lanes_) lane->keep_closed(restored->closed);
     return restored;
