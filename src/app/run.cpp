@@ -88,6 +88,8 @@ class Run::Shown {
 };
 
 int Run::run() {
+  // Whoever reads what is said here may go before the engine does.
+  std::signal(SIGPIPE, SIG_IGN);
   Diagnostics diagnostics;
   now_.plan = read_plan_(diagnostics);
   print(diagnostics);

@@ -14,6 +14,7 @@
 #include "app/queries.h"
 #include "app/state_merging.h"
 #include "base/log.h"
+#include "base/standard_error.h"
 #include "base/version.h"
 #include "serve/api.h"
 #include "serve/assets.h"
@@ -299,7 +300,7 @@ void Topology::spawn_services() {
   ready_.store(true, std::memory_order_release);
   spawn_server();
   // Other people's scripts wait for this line.
-  if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
+  if (server_ != nullptr) write_to_stderr(fmt::format("listening on {}\n", address_));
   if (options_.on_ready) options_.on_ready();
 }
 
