@@ -142,7 +142,8 @@ Result<> Topology::start() {
   std::vector<std::string> streams;
   for (const decode::StreamOptions& stream : config.streams) streams.push_back(stream.name.text);
   live_ = std::make_unique<serve::LiveHub>(
-      clock_, metrics_, [this] { return view_->pulse(); }, streams);
+      clock_, metrics_, [this] { return view_->pulse(); }, streams,
+      options_.premises != nullptr ? options_.premises->told.get() : nullptr);
   for (const auto& lane : lanes_) {
     for (std::uint32_t id = 0; id < streams.size(); ++id) lane->show_to(id, live_->feed(id));
   }

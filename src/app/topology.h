@@ -68,6 +68,8 @@ struct Premises {
   Timestamp started_at = 0;                  ///< The process.
   /// If this topology ends now, another one follows: clients keep their connections.
   std::atomic<bool> another_follows{false};
+  /// What the last topology that ran has told live readers; they may ask the next one for it.
+  std::shared_ptr<const serve::LiveHub::History> told;
 };
 
 struct TopologyOptions {
@@ -188,6 +190,7 @@ class Topology {
   Result<> load_lookups();
   Result<> make_sources();
   Result<> make_sinks();
+  asio::awaitable<void> let_live_readers_go();
   asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();

@@ -20,6 +20,8 @@ constexpr Duration kDrainRequests = 3 * kSecond;
 constexpr Duration kHandOver = 3 * kSecond;
 /// What is left to those, and to sinks, whose outbox another topology delivers at once.
 constexpr Duration kDrainAtHandOver = kSecond;
+/// How long live readers may take to be sent what the end of the pipeline has brought.
+constexpr Duration kLastWords = kSecond;
 /// What is not delivered by then is in the outbox, and delivered by the next start.
 constexpr Duration kDrainSinks = 5 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
@@ -208,7 +210,6 @@ asio::awaitable<void> Topology::shut_down() {
   const bool hands_over = server_ != nullptr && another_follows();
   if (hands_over) {
     // Before anything is turned away: clients are to see one engine, a little slow to answer.
-    live_->close();
     co_await server_->hand_over(kHandOver);
   }
   ingest_->stop();
@@ -216,10 +217,7 @@ asio::awaitable<void> Topology::shut_down() {
   co_await pushes_ended_.wait(no_pushes);
   if (server_ != nullptr) {
     if (!hands_over) server_->stop_accepting();
-    live_->close();  // Before the drain: its readers would wait for ever.
-    co_await server_->drain(hands_over ? kDrainAtHandOver : kDrainRequests);
-  } else {
-    live_->close();
+    co_await server_->drain_requests(hands_over ? kDrainAtHandOver : kDrainRequests);
   }
   release_signals();
   const auto stop_ticks = [this] {
@@ -239,7 +237,17 @@ asio::awaitable<void> Topology::shut_down() {
   // A run of its own over what there is leaves nothing for later.
   const bool of_its_own = options_.stop_when_input_ends || options_.input != nullptr;
   if (of_its_own) co_await store_sink_->keep_up();
+  co_await let_live_readers_go();
   co_await finish_sinks();
+}
+
+/// Behind the stages: what they have closed and found at the last is for them, too.
+asio::awaitable<void> Topology::let_live_readers_go() {
+  live_->close();
+  if (options_.premises != nullptr) options_.premises->told = live_->history();
+  if (server_ == nullptr) co_return;
+  co_await server_->await_live_end(kLastWords);
+  co_await server_->drain(kDrainAtHandOver);
 }
 
 asio::awaitable<void> Topology::finish_sinks() {
