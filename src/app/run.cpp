@@ -133,14 +133,27 @@ int Run::live() {
     const std::lock_guard lock(mutex_);
     plan = now_.plan;
     premises_.listener = now_.listener;
-    options.answer_when_ready = phase_ == Phase::changing;
   }
   log::configure(plan->config.log_level, plan->config.log_format);
   options.handle_signals = false;
   options.premises = &premises_;
   options.reload = this;
   options.on_ready = [this] { came_up(); };
-  Topology topology(plan, std::move(options), clock_);
+  try {
+    Topology topology(plan, std::move(options), clock_);
+    return live_out(topology);
+  } catch (const std::exception& error) {
+    // Memory, threads, descriptors: the config before may do with less.
+    failure_ = fmt::format(
+        "the engine could not be made: {}; raise what the process may have of memory and threads, "
+        "or lower threads, lanes and max_keys of the config",
+        error.what());
+    log::error(failure_);
+    return exit_code_of(ErrorCode::unavailable);
+  }
+}
+
+int Run::live_out(Topology& topology) {
   const Shown shown(*this, topology);
   if (const Result<> started = topology.start(); started.has_error()) {
     failure_ = started.error().message;
@@ -167,8 +180,10 @@ bool Run::change_is_due(int code) {
 bool Run::go_back() {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::changing || !before_) return false;
-  log::error("the engine did not come up with the new config: the old one is started again",
-             {{"error", failure_}});
+  log::error(
+      "the engine did not come up with the new config: nothing of it is left in the database, and "
+      "the old one is started again",
+      {{"error", failure_}});
   fell_back_ = failure_;
   now_ = std::move(*before_);
   before_.reset();

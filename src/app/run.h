@@ -50,6 +50,7 @@ class Run final : public serve::ConfigReload {
 
   Result<> begin();
   int live();
+  int live_out(Topology& topology);
   bool change_is_due(int code);
   bool go_back();
   void end();

@@ -20,7 +20,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <boost/asio/signal_set.hpp>
@@ -31,6 +30,7 @@
 #include "app/lane.h"
 #include "app/lookup_watch.h"
 #include "app/lookups.h"
+#include "app/loop_threads.h"
 #include "app/past_log.h"
 #include "app/plan.h"
 #include "app/recovery.h"
@@ -87,9 +87,6 @@ struct TopologyOptions {
   /// all of it is its own. Outlives the topology, as does `reload`.
   Premises* premises = nullptr;
   serve::ConfigReload* reload = nullptr;  ///< Null: there is no reload.
-  /// HTTP is answered from on_ready on, not before, unless there is something to be replayed first:
-  /// clients of the topology before wait, and see nothing of the change but that.
-  bool answer_when_ready = false;
   /// Only to bring an engine's state past what was logged under another config than the one of now:
   /// replays that stretch, makes a checkpoint and ends. Neither sources nor HTTP.
   struct Past {
@@ -187,6 +184,8 @@ class Topology {
   Result<> restore_windows(const CheckpointParts& checkpoint);
   Result<> save_checkpoint(const CheckpointParts& parts);
   bool recovered(const Result<>& outcome);
+  Result<> begin_to_take();
+  Result<> adopt_database();
   Result<> load_lookups();
   Result<> make_sources();
   Result<> make_sinks();
@@ -194,7 +193,7 @@ class Topology {
   asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();
-  void spawn_server();
+  void spawn_onlookers();
   void spawn_services();
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
@@ -258,7 +257,7 @@ class Topology {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;
-  bool answering_ = false;  ///< In start(), then main strand.
+  bool looked_at_ = false;  ///< In start(), then main strand.
 
   asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
   asio::steady_timer patience_;         ///< Of the watch over shutdown.
@@ -285,6 +284,7 @@ class Topology {
   std::atomic<std::size_t> next_push_{0};
   std::unique_ptr<PipelineView> view_;
   std::unique_ptr<boost::asio::signal_set> signals_;
+  std::unique_ptr<LoopThreads> loop_threads_;
 };
 
 }  // namespace streamobs::app

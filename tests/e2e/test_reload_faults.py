@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import threading
 import time
 import urllib.request
 
-from harness import BINARY, Streamobs
-from test_reload import FAR, config, event, n_of, reload, state, write
+from harness import BINARY, Streamobs, ndjson, query
+from test_reload import config, event, n_of, reload, write
 
 
 def test_nobody_reads_stderr_any_more(tmp_path):
@@ -138,3 +140,113 @@ def test_live_readers_are_told_what_the_end_of_the_engine_closes(tmp_path):
         assert engine.stop() == 0
         reader.join(60)
         assert len(set(reader.closed)) == 500
+
+
+SINK = """
+[sink.out]
+type = "kafka"
+brokers = "127.0.0.1:1"
+from = "steady"
+topic = "x"
+"""
+
+
+def steady(extra="", by='["service"]'):
+    return f"""
+[http]
+listen = "127.0.0.1:0"
+[stream.requests]
+time = "at"
+idle_timeout = "1h"
+fields = {{ at = "timestamp", service = "string" }}
+[window.steady]
+from = "requests"
+size = "1m"
+by = {by}
+[window.steady.select]
+n = "count(*)"
+{extra}
+"""
+
+
+def lookup(path):
+    return (f'[lookup.prices]\nfile = "{path}"\nkey = ["model"]\n'
+            'columns = { model = "string", usd = "float" }\n')
+
+
+def of_the_database(engine):
+    """What a config that does not come up must not touch."""
+    database = engine.data_dir / "streamobs.db"
+    return (query(database, "SELECT sink, count(*) AS n FROM streamobs_outbox GROUP BY sink"),
+            query(database, "SELECT name, sql FROM sqlite_master ORDER BY name"),
+            sorted(row["window_start"] for row in engine.windows("steady") if row["closed"]))
+
+
+def held_up(engine, body):
+    """A request that has been begun, and what is left of it: a reload waits for that."""
+    host, port = engine.url.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)), timeout=60)
+    client.sendall((f"POST /v1/events/requests HTTP/1.1\r\nHost: {host}:{port}\r\n"
+                    "Content-Type: application/x-ndjson\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n").encode() + body[:10])
+    engine.wait(lambda: engine.metric("streamobs_http_connections") >= 2, "the connection")
+    return client, body[10:]
+
+
+def minutes(count):
+    return [{"at": (1_767_960_000 + minute * 60) * 1000, "service": "a"}
+            for minute in range(count)]
+
+
+def test_a_config_that_does_not_come_up_leaves_the_database_as_it_was(tmp_path):
+    prices = tmp_path / "prices.csv"
+    prices.write_text("model,usd\na,1\n")
+    with Streamobs(steady(SINK)) as engine:
+        engine.post("requests", minutes(10))
+        engine.wait(lambda: len(engine.closed("steady")) == 9, "the windows")
+        before = of_the_database(engine)
+        assert before[0] == [{"sink": "out", "n": 9}]
+        client, rest = held_up(engine, ndjson(minutes(1)))
+        replies = []
+        asking = threading.Thread(
+            target=lambda: replies.append(reload(engine, steady(lookup(prices), by="[]"))))
+        asking.start()
+        engine.wait(lambda: "a new config takes over" in engine.messages(), "the change")
+        prices.unlink()
+        client.sendall(rest)
+        assert b" 200 " in client.recv(1000)
+        asking.join()
+        assert replies[0].status == 500
+        assert str(prices) in replies[0].json()["detail"]
+        assert of_the_database(engine) == before
+        # Nor does a start that fails.
+        assert engine.stop() == 0
+        write(engine, steady(lookup(prices), by="[]"))
+        engine.spawn()
+        assert engine.process.wait(60) == 78
+        write(engine, steady(SINK))
+        engine.start()
+        assert of_the_database(engine) == before
+        # And one that comes up has it as it says.
+        prices.write_text("model,usd\na,1\n")
+        assert reload(engine, steady(lookup(prices), by="[]")).status == 200
+        outboxes, tables, rows = of_the_database(engine)
+        assert outboxes == [] and rows == []
+        assert "streamobs_old_steady_1" in [table["name"] for table in tables]
+
+
+def test_a_machine_without_threads_for_the_new_config_keeps_the_old_one(monkeypatch):
+    # Or else the C library keeps the space that the attempt took, for threads to come.
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event()])
+        status = open(f"/proc/{engine.process.pid}/status").read()
+        size = int(re.search(r"VmSize:\s+(\d+)", status).group(1)) << 10
+        # Each thread wants 8 MiB for its stack.
+        some_more = size + (256 << 20)
+        resource.prlimit(engine.process.pid, resource.RLIMIT_AS, (some_more, some_more))
+        reply = reload(engine, "threads = 64\n" + config())
+        assert reply.status == 500, reply.body
+        assert "threads" in reply.json()["detail"]
+        engine.wait(lambda: n_of(engine) == 1, "the event")
+        assert engine.stop() == 0
