@@ -137,6 +137,11 @@ class Topology {
   int run();
   /// Any thread, any number of times.
   void request_stop();
+  /// Why it could not end in order now: what is queued could not be stored. Any thread that may be
+  /// held up (as long as the database's busy timeout), while it runs.
+  std::optional<std::string> cannot_end();
+  /// Sources that read standard input and have not come to its end. Any thread, while it runs.
+  std::vector<std::string> reads_standard_input() const;
   /// What went wrong first; empty: nothing. After run().
   std::string failure() const;
   /// Whether a signal asked for the stop; after run().
@@ -200,6 +205,7 @@ class Topology {
   std::optional<std::string> not_ready() const;
   bool another_follows() const;
   void fail_with(const Error& error);
+  void note_failure(const Error& error);
   /// The words of a bug.
   static std::string what(const std::exception_ptr& error);
   void task_failed(const std::string& name, const std::exception_ptr& error);

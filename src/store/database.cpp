@@ -375,6 +375,18 @@ void Database::roll_back() {
   if (impl_->in_transaction) impl_->undo();
 }
 
+Result<> Database::try_to_write() {
+  Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
+  if (impl.in_transaction) return {};  // It has the lock, and its own commit will tell.
+  Result<> done = impl.begin();
+  if (done.has_value()) done = impl.write_position(log_id(), applied_position());
+  if (done.has_value()) done = impl.end();
+  if (done.has_value()) return done;
+  impl.undo();
+  return impl.failed(done.error());
+}
+
 Result<> Database::Impl::fold_journal() {
   int frames = 0;
   int folded = 0;

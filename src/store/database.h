@@ -87,6 +87,9 @@ class Database {
   Result<> commit(std::uint64_t position, bool durable);
   /// Forgets what has been written since the last commit.
   void roll_back();
+  /// Whether something could be committed now; changes nothing. `unavailable`: as above. Any
+  /// thread.
+  Result<> try_to_write();
 
   /// Removes dead letters, and anomalies and incidents, older than their retention, at most 10,000
   /// of each a call and in small steps, and folds the journal into the database as far as readers

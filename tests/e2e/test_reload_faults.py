@@ -1,18 +1,24 @@
 """What goes wrong round a reload: each of these has ended an engine, or lost something, once."""
 
+import http.client
 import json
 import os
+import pty
 import re
 import resource
+import select
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 import urllib.request
 
+import pytest
+
 from harness import BINARY, Streamobs, ndjson, query
-from test_reload import config, event, n_of, reload, write
+from test_reload import ORDERS, config, event, n_of, reload, state, write
 
 
 def test_nobody_reads_stderr_any_more(tmp_path):
@@ -250,3 +256,159 @@ def test_a_machine_without_threads_for_the_new_config_keeps_the_old_one(monkeypa
         assert "threads" in reply.json()["detail"]
         engine.wait(lambda: n_of(engine) == 1, "the event")
         assert engine.stop() == 0
+
+
+def test_a_reload_waits_for_a_database_that_takes_something():
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event()])
+        engine.wait(lambda: n_of(engine) == 1, "the event")
+        other = sqlite3.connect(engine.data_dir / "streamobs.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        refused = reload(engine)
+        assert refused.status == 503 and refused.headers["Retry-After"]
+        assert "could not be stored" in refused.json()["detail"]
+        assert state(engine)["reloads"] == 0 and "could not be" in state(engine)["refused"]["error"]
+        other.execute("ROLLBACK")
+        other.close()
+        assert reload(engine).status == 200
+        engine.wait(lambda: n_of(engine) == 1, "the event")
+
+
+def test_a_config_that_hangs_is_no_reason_not_to_stop():
+    with Streamobs(config()) as engine:
+        path = engine.directory / "obs.toml"
+        path.unlink()
+        os.mkfifo(path)
+        replies = []
+        asking = threading.Thread(target=lambda: replies.append(reload(engine)))
+        asking.start()
+        hanging = []
+
+        def is_being_read():
+            try:
+                hanging.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                return False
+            return True
+
+        engine.wait(is_being_read, "the reader")
+        assert reload(engine).status == 409
+        assert engine.stop(seconds=20) == 0
+        asking.join()
+        os.close(hanging[0])
+        assert replies[0].status == 503
+
+
+def test_a_config_that_hangs_is_given_up_and_can_be_mended():
+    with Streamobs(config()) as engine:
+        path = engine.directory / "obs.toml"
+        path.unlink()
+        os.mkfifo(path)
+        engine.process.send_signal(signal.SIGHUP)
+        engine.wait(lambda: state(engine)["refused"], "the patience to end")
+        assert "hangs" in state(engine)["refused"]["error"]
+        assert reload(engine).status == 503
+        with open(path, "w") as fifo:
+            fifo.write(config(ORDERS))
+        path.unlink()
+        path.write_text(config(ORDERS))
+        engine.wait(lambda: "has been read at last" in engine.messages(), "the reader")
+        assert state(engine)["reloads"] == 0
+        assert reload(engine).status == 200
+
+
+@pytest.mark.parametrize("hidden", [(), (2,), (0, 2), (1, 2)])
+def test_a_closed_terminal_ends_it_whatever_is_redirected(tmp_path, hidden):
+    (tmp_path / "obs.toml").write_text(config())
+    said = tmp_path / "said"
+    said.touch()
+    child, terminal = pty.fork()
+    if child == 0:
+        with open(said, "ab") as file:
+            for descriptor in hidden:
+                os.dup2(file.fileno(), descriptor)
+            os.execv(BINARY, [str(BINARY), "--config", str(tmp_path / "obs.toml"), "--data-dir",
+                              str(tmp_path / "data")])
+    seen = b""
+    while b"listening on" not in seen + said.read_bytes():
+        ready, _, _ = select.select([terminal], [], [], 0.05)
+        if ready:
+            seen += os.read(terminal, 4096)
+    os.close(terminal)
+    deadline = time.monotonic() + 60
+    ended, code = 0, 0
+    while not ended and time.monotonic() < deadline:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.02)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended and os.WIFEXITED(code) and os.WEXITSTATUS(code) == 0, said.read_text()
+
+
+STDIN = '[source.pipe]\ntype = "stdin"\nstream = "requests"\n'
+
+
+def test_standard_input_is_in_the_way_until_it_has_ended():
+    with Streamobs(config(STDIN)) as engine:
+        engine.process.stdin.write(ndjson([event()]))
+        engine.process.stdin.flush()
+        engine.wait(lambda: n_of(engine) == 1, "the event")
+        assert reload(engine).status == 400
+        engine.process.stdin.close()
+
+        def ended():
+            rows = engine.get("/api/v1/pipeline").json()["sources"]
+            return [row["state"] for row in rows if row["source"] == "pipe"] == ["ended"]
+
+        engine.wait(ended, "the end of the input")
+        for number in range(2):
+            assert reload(engine, config(STDIN + f"# {number}")).status == 200
+            engine.wait(ended, "the same end")
+            assert n_of(engine) == 1
+        assert reload(engine, config()).status == 200
+        refused = reload(engine, config(STDIN))
+        assert refused.status == 400 and "source.pipe" in refused.json()["detail"]
+
+
+def test_the_same_port_and_the_same_directory_by_another_name(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def at(address, directory):
+        return (f'data_dir = "{directory}"\n' +
+                config().replace("127.0.0.1:0", f"{address}:{port}"))
+
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "obs.toml"
+    file.write_text(at("127.0.0.1", tmp_path / "data"))
+    (tmp_path / "data").chmod(0o700)
+    with open(tmp_path / "stderr", "wb") as log:
+        process = subprocess.Popen([str(BINARY), "--config", str(file)], stdin=subprocess.DEVNULL,
+                                   stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while "listening on" not in (tmp_path / "stderr").read_text():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+
+        def ask():
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("POST", "/-/reload")
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
+
+        file.write_text(at("localhost", f"{tmp_path}/./data/"))
+        assert ask()[0] == 200
+        file.write_text(at("0.0.0.0", tmp_path / "data").replace(
+            "[http]\n", f'[http]\ntoken = "file:{tmp_path}/token"\ninsecure = true\n'))
+        (tmp_path / "token").write_text("a-token-that-is-long-enough")
+        status, detail = ask()
+        assert status == 400 and "this engine itself" in detail, detail
+        file.write_text(at("127.0.0.1", tmp_path))
+        status, detail = ask()
+        assert status == 400 and "data_dir" in detail
+    finally:
+        process.kill()
+        process.wait()
