@@ -1,6 +1,5 @@
 #include "app/config_arguments.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -8,9 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "base/log.h"
+#include "base/standard_error.h"
 
 namespace streamobs::app {
 
@@ -58,7 +56,7 @@ config::Reading read_config(const ConfigArguments& arguments, Diagnostics& diagn
 }
 
 void print(const Diagnostics& diagnostics) {
-  fmt::print(stderr, "{}", config::to_text(diagnostics, error_colour()));
+  write_to_stderr(config::to_text(diagnostics, error_colour()));
 }
 
 std::optional<std::string> data_dir_of(const ConfigArguments& arguments) {

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "app/plan.h"
@@ -32,7 +33,12 @@ struct NextConfig {
 
 /// Reads the config anew and tries what `validate` tries, that it may be changed at all without a
 /// restart, and that its address can be had. The error has all mistakes, as a start would print
-/// them.
-Result<NextConfig> read_next_config(const ReadPlan& read, const Setting& now);
+/// them. `reading` are the sources of now whose standard input has not ended.
+Result<NextConfig> read_next_config(const ReadPlan& read, const Setting& now,
+                                    const std::vector<std::string>& reading);
+
+/// "added window.by_user, changed http": for a line of the log, and so not more of them than fit
+/// there.
+std::string in_words(const std::vector<config::SectionChange>& changes);
 
 }  // namespace streamobs::app

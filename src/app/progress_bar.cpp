@@ -1,10 +1,11 @@
 #include "app/progress_bar.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <unistd.h>
 
 #include <fmt/format.h>
+
+#include "base/standard_error.h"
 
 namespace streamobs::app {
 
@@ -22,13 +23,13 @@ void ProgressBar::update(std::uint64_t read_bytes, std::uint64_t total_bytes) {
   const double share = std::min(1.0, megabytes(read_bytes) / megabytes(total_bytes));
   const int filled = static_cast<int>(share * kWidth);
   const double seconds = std::chrono::duration<double>(now - started_).count();
-  fmt::print(stderr, "\r[{:=<{}}{:{}}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", "", filled,
-             "", kWidth - filled, share * 100, megabytes(read_bytes), megabytes(total_bytes),
-             megabytes(read_bytes) / seconds);
+  write_to_stderr(fmt::format("\r[{:=<{}}{:{}}] {:3.0f} %  {:.1f} of {:.1f} MB  {:.0f} MB/s ", "",
+                              filled, "", kWidth - filled, share * 100, megabytes(read_bytes),
+                              megabytes(total_bytes), megabytes(read_bytes) / seconds));
 }
 
 void ProgressBar::clear() const {
-  if (drawn_) fmt::print(stderr, "\r\x1b[2K");
+  if (drawn_) write_to_stderr("\r\x1b[2K");
 }
 
 }  // namespace streamobs::app

@@ -1,9 +1,7 @@
 #include "app/run.h"
 
-#include <chrono>
 #include <csignal>
 #include <exception>
-#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,11 +15,7 @@ namespace streamobs::app {
 
 namespace {
 
-/// How long POST /-/reload waits for the outcome; then it says where to look for it.
-constexpr auto kAnswerAtLast = std::chrono::seconds(60);
 constexpr std::size_t kThreads = 2;  ///< Signals are taken while a config is being read.
-/// Changes that are named in a line of the log; the API has all.
-constexpr std::size_t kChangesNamed = 20;
 
 std::vector<serve::ConfigState::Change> to_state(
     const std::vector<config::SectionChange>& changes) {
@@ -32,35 +26,23 @@ std::vector<serve::ConfigState::Change> to_state(
   return all;
 }
 
-/// "added window.by_user, changed http".
-std::string in_words(const std::vector<config::SectionChange>& changes) {
-  if (changes.empty()) return "nothing";
-  std::string words;
-  for (std::size_t i = 0; i < changes.size(); ++i) {
-    if (i == kChangesNamed) return words + fmt::format(" and {} more", changes.size() - i);
-    const config::SectionChange& change = changes[i];
-    words += fmt::format("{}{} {}{}{}", i == 0 ? "" : ", ", config::to_text(change.what),
-                         change.section, change.name.empty() ? "" : ".", change.name);
-  }
-  return words;
-}
-
 }  // namespace
 
 Run::Run(ReadPlan read_plan, const Clock& clock)
     : read_plan_(std::move(read_plan)),
       clock_(clock),
-      on_terminal_(::isatty(STDERR_FILENO) == 1),
       threads_(kThreads),
       strand_(asio::make_strand(threads_.executor())),
       signals_(strand_),
-      patience_(strand_) {}
+      patience_(strand_),
+      reading_patience_(strand_) {}
 
 Run::~Run() {
   asio::post(strand_, [this] {
     error_code ignored;
     signals_.cancel(ignored);
     patience_.cancel();
+    reading_patience_.cancel();
   });
   threads_.join();
 }
@@ -77,6 +59,7 @@ class Run::Shown {
     if (run_.phase_ == Phase::ending) topology.request_stop();
   }
   ~Shown() {
+    const std::lock_guard lives(run_.topology_lives_);
     const std::lock_guard lock(run_.mutex_);
     run_.topology_ = nullptr;
   }
@@ -88,6 +71,8 @@ class Run::Shown {
 };
 
 int Run::run() {
+  // Whoever reads what is said here may go before the engine does.
+  std::signal(SIGPIPE, SIG_IGN);
   Diagnostics diagnostics;
   now_.plan = read_plan_(diagnostics);
   print(diagnostics);
@@ -105,6 +90,7 @@ int Run::run() {
     if (go_back()) code = live();
   }
   end();
+  leave_reader(code);
   return code;
 }
 
@@ -131,14 +117,27 @@ int Run::live() {
     const std::lock_guard lock(mutex_);
     plan = now_.plan;
     premises_.listener = now_.listener;
-    options.answer_when_ready = phase_ == Phase::changing;
   }
   log::configure(plan->config.log_level, plan->config.log_format);
   options.handle_signals = false;
   options.premises = &premises_;
   options.reload = this;
   options.on_ready = [this] { came_up(); };
-  Topology topology(plan, std::move(options), clock_);
+  try {
+    Topology topology(plan, std::move(options), clock_);
+    return live_out(topology);
+  } catch (const std::exception& error) {
+    // Memory, threads, descriptors: the config before may do with less.
+    failure_ = fmt::format(
+        "the engine could not be made: {}; raise what the process may have of memory and threads, "
+        "or lower threads, lanes and max_keys of the config",
+        error.what());
+    log::error(failure_);
+    return exit_code_of(ErrorCode::unavailable);
+  }
+}
+
+int Run::live_out(Topology& topology) {
   const Shown shown(*this, topology);
   if (const Result<> started = topology.start(); started.has_error()) {
     failure_ = started.error().message;
@@ -165,8 +164,10 @@ bool Run::change_is_due(int code) {
 bool Run::go_back() {
   const std::lock_guard lock(mutex_);
   if (phase_ != Phase::changing || !before_) return false;
-  log::error("the engine did not come up with the new config: the old one is started again",
-             {{"error", failure_}});
+  log::error(
+      "the engine did not come up with the new config: nothing of it is left in the database, and "
+      "the old one is started again",
+      {{"error", failure_}});
   fell_back_ = failure_;
   now_ = std::move(*before_);
   before_.reset();
@@ -181,9 +182,17 @@ void Run::end() {
                         {"late", totals_.late},
                         {"windows_closed", totals_.windows_closed}});
   const std::lock_guard lock(mutex_);
+  std::string why =
+      failure_.empty() ? "the engine has been stopped" : "the engine has ended: " + failure_;
+  if (phase_ == Phase::changing) {
+    why = "the engine has ended in the middle of a reload: " + failure_;
+    log::error(
+        "the engine has ended in the middle of a reload; what was acknowledged is in the log, and "
+        "the next start goes by the config file as it is now",
+        {{"error", failure_}});
+  }
   phase_ = Phase::ending;
-  answer(http::problem(
-      503, failure_.empty() ? "the engine has been stopped" : "the engine has ended: " + failure_));
+  answer(http::problem(503, why));
 }
 
 /// Called by a topology that takes events from now on.
@@ -221,149 +230,6 @@ void Run::go_on() {
   phase_ = Phase::running;
   if (!std::exchange(reload_again_, false)) return;
   asio::post(threads_.executor(), [this] { reload_by_signal(); });
-}
-
-// ---------------------------------------------------------------------------------------------
-// What asks for another config. Any thread.
-
-asio::awaitable<std::optional<serve::ConfigReload::Refusal>> Run::prepare() {
-  const auto read = [this] { return read_next(false); };
-  std::optional<Refusal> refusal = co_await threads_.run(read);
-  co_return refusal;
-}
-
-/// Under the mutex.
-std::optional<Run::Refusal> Run::hindrance() const {
-  switch (phase_) {
-    case Phase::running:
-      return std::nullopt;
-    case Phase::starting:
-      return Refusal{503, "the engine is recovering; ask again when it is ready"};
-    case Phase::preparing:
-    case Phase::changing:
-      return Refusal{409, "another reload is under way; ask again when it has ended"};
-    case Phase::ending:
-      return Refusal{503, "the engine is stopping"};
-  }
-  return std::nullopt;
-}
-
-/// On a thread that may be held up. None: there is a next one, to be taken over.
-std::optional<Run::Refusal> Run::read_next(bool by_signal) {
-  Setting now;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const std::optional<Refusal> hindered = hindrance()) {
-      // Nobody waits for the answer to a signal, so it waits itself.
-      reload_again_ = reload_again_ || by_signal;
-      return hindered;
-    }
-    phase_ = Phase::preparing;
-    now = now_;
-  }
-  Result<NextConfig> next = fail(ErrorCode::internal, "");
-  try {
-    next = read_next_config(read_plan_, now);
-  } catch (const std::exception& error) {
-    next = fail(ErrorCode::internal, fmt::format("the config could not be read: {}; the file is as "
-                                                 "it was, try again",
-                                                 error.what()));
-  }
-  const std::lock_guard lock(mutex_);
-  if (phase_ == Phase::ending) return hindrance();
-  if (next.has_value()) {
-    next_ = std::move(*next);
-    return std::nullopt;
-  }
-  const std::string& error = next.error().message;
-  log::error("the config is not taken over; the one before stays in force", {{"error", error}});
-  refused(error);
-  go_on();
-  return Refusal{400, error};
-}
-
-/// Under the mutex.
-void Run::refused(const std::string& error) {
-  state_.refused = serve::ConfigState::Refused{clock_.now(), error};
-}
-
-void Run::take_over(std::shared_ptr<http::LateAnswer> answer_later) {
-  const std::lock_guard lock(mutex_);
-  answer_ = std::move(answer_later);
-  if (phase_ == Phase::ending || topology_ == nullptr) {
-    answer(http::problem(503, "the engine is stopping"));
-    return;
-  }
-  phase_ = Phase::changing;
-  change_began_at_ = clock_.now();
-  print(next_->warnings);
-  log::info("a new config takes over: what is queued is counted under the old one first",
-            {{"changes", in_words(next_->changes)}});
-  if (answer_ != nullptr) {
-    asio::post(strand_, [this] {
-      patience_.expires_after(kAnswerAtLast);
-      patience_.async_wait([this](const error_code& error) {
-        if (error) return;
-        const std::lock_guard late(mutex_);
-        answer(http::problem(202, "not done yet; GET /api/v1/pipeline has what comes of it"));
-      });
-    });
-  }
-  failpoint("reload.prepared");
-  premises_.another_follows = true;
-  topology_->request_stop();
-}
-
-/// Under the mutex. Whoever has asked is told, once, on a thread that may be held up.
-void Run::answer(http::Response response) {
-  if (answer_ == nullptr) return;
-  asio::post(threads_.executor(), [to = std::exchange(answer_, nullptr), now = clock_.now(),
-                                   response = std::move(response)] { to->send(response, now); });
-  asio::post(strand_, [this] { patience_.cancel(); });
-}
-
-serve::ConfigState Run::state() const {
-  const std::lock_guard lock(mutex_);
-  return state_;
-}
-
-// ---------------------------------------------------------------------------------------------
-// Signals. The strand.
-
-void Run::watch_signals() {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) signals_.add(number);
-  signals_.async_wait([this](const error_code& error, int number) {
-    if (!error) take_signal(number);
-  });
-}
-
-void Run::take_signal(int number) {
-  // A terminal that is closed sends SIGHUP, too, and leaves nobody to read what is printed there.
-  const bool terminal_gone = on_terminal_ && ::isatty(STDERR_FILENO) == 0;
-  if (number == SIGHUP && !terminal_gone) {
-    asio::post(threads_.executor(), [this] { reload_by_signal(); });
-  } else {
-    stop_by_signal(number);
-  }
-  signals_.async_wait([this](const error_code& error, int next) {
-    if (!error) take_signal(next);
-  });
-}
-
-void Run::reload_by_signal() {
-  if (!read_next(true)) take_over(nullptr);
-}
-
-void Run::stop_by_signal(int number) {
-  const char* const name = number == SIGINT ? "SIGINT" : number == SIGHUP ? "SIGHUP" : "SIGTERM";
-  log::info("stopping: no more events are taken, what is queued is counted and stored",
-            {{"signal", name}});
-  // Another one means "now": the default action ends the process.
-  for (const int last : {SIGINT, SIGTERM}) signals_.remove(last);
-  const std::lock_guard lock(mutex_);
-  phase_ = Phase::ending;
-  premises_.another_follows = false;
-  if (topology_ != nullptr) topology_->request_stop();
 }
 
 }  // namespace streamobs::app

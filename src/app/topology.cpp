@@ -14,6 +14,7 @@
 #include "app/queries.h"
 #include "app/state_merging.h"
 #include "base/log.h"
+#include "base/standard_error.h"
 #include "base/version.h"
 #include "serve/api.h"
 #include "serve/assets.h"
@@ -141,7 +142,8 @@ Result<> Topology::start() {
   std::vector<std::string> streams;
   for (const decode::StreamOptions& stream : config.streams) streams.push_back(stream.name.text);
   live_ = std::make_unique<serve::LiveHub>(
-      clock_, metrics_, [this] { return view_->pulse(); }, streams);
+      clock_, metrics_, [this] { return view_->pulse(); }, streams,
+      options_.premises != nullptr ? options_.premises->told.get() : nullptr);
   for (const auto& lane : lanes_) {
     for (std::uint32_t id = 0; id < streams.size(); ++id) lane->show_to(id, live_->feed(id));
   }
@@ -158,14 +160,14 @@ Result<> Topology::start() {
   if (history_ != nullptr) care = {&history_->watch(), [this] { return results_->passed(); }};
   sequencing_->recover(input, std::move(care),
                        [this](const Result<>& outcome) { return recovered(outcome); });
-  spawn_stages();
-  // While it recovers, the engine is alive, not ready, and can be looked at.
-  service_tasks_.spawn(main_strand_, "live", live_->run());
-  if (!options_.past && !options_.stop_when_input_ends && options_.input == nullptr) {
-    service_tasks_.spawn(main_strand_, "health", health_->run());
-    service_tasks_.spawn(main_strand_, "health, deep", health_->run_deep());
+  loop_threads_ = std::make_unique<LoopThreads>(io_, threads_);
+  if (tail_ != nullptr) {
+    if (Result<> adopted = adopt_database(); adopted.has_error()) return adopted;
   }
-  if (!options_.answer_when_ready || tail_ != nullptr) spawn_server();
+  spawn_stages();
+  service_tasks_.spawn(main_strand_, "live", live_->run());
+  // While it replays, the engine is alive, not ready, and can be looked at.
+  if (tail_ != nullptr) spawn_onlookers();
   service_tasks_.spawn(main_strand_, "supervisor", supervise());
   if (options_.handle_signals) {
     signals_ = std::make_unique<boost::asio::signal_set>(main_strand_, SIGINT, SIGTERM);
@@ -224,7 +226,6 @@ Result<> Topology::make_sources() {
 Result<> Topology::make_sinks() {
   if (options_.past) store_sink_->ignore_full_outboxes();
   if (history_ == nullptr || options_.past) return {};
-  if (Result<> dropped = database_->settle_outboxes(); dropped.has_error()) return dropped;
   if (plan_->config.sinks.empty()) return {};
   sink_threads_ = std::make_unique<flow::BlockingPool>(plan_->config.sinks.size());
   const sink::KafkaSink::Origin origin{history_->log_id(), history_->end()};
@@ -271,15 +272,15 @@ void Topology::spawn_stages() {
   stage_tasks_.spawn(history_strand_, "dispatch", dispatcher_->run(journal_->output()));
   results_->spawn(stage_tasks_);
   stage_tasks_.spawn(store_strand_, "store", store_sink_->run());
-  for (const auto& sink : sinks_) {
-    sink_tasks_.spawn(sink->executor(), "sink " + sink->options().name.text, sink->run());
-  }
 }
 
-/// What comes first counts.
-void Topology::spawn_server() {
-  if (server_ == nullptr || std::exchange(answering_, true)) return;
-  service_tasks_.spawn(main_strand_, "http", server_->serve());
+/// Who reads the database, whose tables have to be there. What comes first counts.
+void Topology::spawn_onlookers() {
+  if (std::exchange(looked_at_, true)) return;
+  if (server_ != nullptr) service_tasks_.spawn(main_strand_, "http", server_->serve());
+  if (options_.past || options_.stop_when_input_ends || options_.input != nullptr) return;
+  service_tasks_.spawn(main_strand_, "health", health_->run());
+  service_tasks_.spawn(main_strand_, "health, deep", health_->run_deep());
 }
 
 /// Main strand, once.
@@ -297,9 +298,9 @@ void Topology::spawn_services() {
   ingest_->open();
   ready_at_.store(clock_.now(), std::memory_order_release);
   ready_.store(true, std::memory_order_release);
-  spawn_server();
+  spawn_onlookers();
   // Other people's scripts wait for this line.
-  if (server_ != nullptr) fmt::print(stderr, "listening on {}\n", address_);
+  if (server_ != nullptr) write_to_stderr(fmt::format("listening on {}\n", address_));
   if (options_.on_ready) options_.on_ready();
 }
 
@@ -336,12 +337,7 @@ asio::awaitable<void> Topology::run_source(std::size_t index) {
 }
 
 int Topology::run() {
-  std::vector<std::thread> others;
-  for (std::size_t i = 1; i < threads_; ++i) {
-    others.emplace_back([this] { io_.run(); });
-  }
-  io_.run();
-  for (std::thread& thread : others) thread.join();
+  loop_threads_->run();
   return exit_code_;
 }
 

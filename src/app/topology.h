@@ -20,7 +20,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <boost/asio/signal_set.hpp>
@@ -31,6 +30,7 @@
 #include "app/lane.h"
 #include "app/lookup_watch.h"
 #include "app/lookups.h"
+#include "app/loop_threads.h"
 #include "app/past_log.h"
 #include "app/plan.h"
 #include "app/recovery.h"
@@ -68,6 +68,8 @@ struct Premises {
   Timestamp started_at = 0;                  ///< The process.
   /// If this topology ends now, another one follows: clients keep their connections.
   std::atomic<bool> another_follows{false};
+  /// What the last topology that ran has told live readers; they may ask the next one for it.
+  std::shared_ptr<const serve::LiveHub::History> told;
 };
 
 struct TopologyOptions {
@@ -85,9 +87,6 @@ struct TopologyOptions {
   /// all of it is its own. Outlives the topology, as does `reload`.
   Premises* premises = nullptr;
   serve::ConfigReload* reload = nullptr;  ///< Null: there is no reload.
-  /// HTTP is answered from on_ready on, not before, unless there is something to be replayed first:
-  /// clients of the topology before wait, and see nothing of the change but that.
-  bool answer_when_ready = false;
   /// Only to bring an engine's state past what was logged under another config than the one of now:
   /// replays that stretch, makes a checkpoint and ends. Neither sources nor HTTP.
   struct Past {
@@ -138,6 +137,11 @@ class Topology {
   int run();
   /// Any thread, any number of times.
   void request_stop();
+  /// Why it could not end in order now: what is queued could not be stored. Any thread that may be
+  /// held up (as long as the database's busy timeout), while it runs.
+  std::optional<std::string> cannot_end();
+  /// Sources that read standard input and have not come to its end. Any thread, while it runs.
+  std::vector<std::string> reads_standard_input() const;
   /// What went wrong first; empty: nothing. After run().
   std::string failure() const;
   /// Whether a signal asked for the stop; after run().
@@ -186,19 +190,23 @@ class Topology {
                            const std::vector<Timestamp>& watermarks);
   Result<> save_checkpoint(const CheckpointParts& parts);
   bool recovered(const Result<>& outcome);
+  Result<> begin_to_take();
+  Result<> adopt_database();
   Result<> load_lookups();
   Result<> make_sources();
   Result<> make_sinks();
+  asio::awaitable<void> let_live_readers_go();
   asio::awaitable<void> finish_sinks();
   Result<> bind_http();
   void spawn_stages();
-  void spawn_server();
+  void spawn_onlookers();
   void spawn_services();
   std::function<void(const source::Progress&)> on_progress();
   void add_routes();
   std::optional<std::string> not_ready() const;
   bool another_follows() const;
   void fail_with(const Error& error);
+  void note_failure(const Error& error);
   /// The words of a bug.
   static std::string what(const std::exception_ptr& error);
   void task_failed(const std::string& name, const std::exception_ptr& error);
@@ -256,7 +264,7 @@ class Topology {
   http::Router router_;
   std::unique_ptr<http::Server> server_;
   std::string address_;
-  bool answering_ = false;  ///< In start(), then main strand.
+  bool looked_at_ = false;  ///< In start(), then main strand.
 
   asio::steady_timer stop_timer_;       ///< Expires never; cancelled to wake the supervisor.
   asio::steady_timer patience_;         ///< Of the watch over shutdown.
@@ -283,6 +291,7 @@ class Topology {
   std::atomic<std::size_t> next_push_{0};
   std::unique_ptr<PipelineView> view_;
   std::unique_ptr<boost::asio::signal_set> signals_;
+  std::unique_ptr<LoopThreads> loop_threads_;
 };
 
 }  // namespace streamobs::app

@@ -51,6 +51,11 @@ void warn_of_lost(const window::LostWindow& lost) {
                       {"altered", what.empty() ? "gone" : what}});
 }
 
+/// Of what nobody has foreseen.
+Error cannot_begin(const std::exception& error) {
+  return fail(ErrorCode::internal, fmt::format("the engine cannot begin: {}", error.what()));
+}
+
 }  // namespace
 
 /// Whoever asks this engine to stop while it replays a past asks that one.
@@ -86,8 +91,11 @@ Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowS
   if (!options_.past && state_merging_ == nullptr) {
     state_merging_ = std::make_unique<StateMerging>(*plan_);
   }
+  // Those of a look, and of a past, are the ones that are there.
+  const bool may_alter = options_.durable && !options_.past && !windows.empty();
   Result<std::unique_ptr<store::Database>> database =
-      store::Database::open(options, windows, state_merging_.get());
+      store::Database::open(options, windows, state_merging_.get(),
+                            may_alter ? store::Changes::when_adopted : store::Changes::at_once);
   if (database.has_error()) return database.error();
   database_ = std::move(*database);
   return scratch ? database_->bind_log(history_->log_id()) : Result<>();
@@ -267,30 +275,56 @@ Result<> Topology::save_checkpoint(const CheckpointParts& parts) {
 bool Topology::recovered(const Result<>& outcome) {
   // Not where a stage has failed: that ends the process, too.
   if (history_ != nullptr && exit_code_ == 0) history_->watch().end();
-  if (outcome.has_error()) {
-    fail_with(outcome.error());
-    return false;
+  Result<> begun = outcome;
+  try {
+    if (begun.has_value()) begun = begin_to_take();
+  } catch (const std::exception& error) {
+    begun = cannot_begin(error);
   }
+  if (begun.has_error()) fail_with(begun.error());
+  return begun.has_value();
+}
+
+/// All that can fail and has waited until here; last what others would see of a config that does
+/// not come up after all.
+Result<> Topology::begin_to_take() {
   if (options_.past || options_.input != nullptr) {
     request_stop();
-    return true;
+    return {};
   }
   for (std::size_t i = 0; i < plan_->lookups.size(); ++i) {
     const std::string error = lookup_files_.error(i);
     if (error.empty()) continue;
-    if (!sequencing_->lookups().has(i)) {
-      fail_with({ErrorCode::invalid, error});
-      return false;
-    }
+    if (!sequencing_->lookups().has(i)) return fail(ErrorCode::invalid, error);
     log::error("a look-up table's file cannot be taken over: the version in the log is used",
                {{"error", error}});
   }
-  if (const Result<> made = make_sources(); made.has_error()) {
-    fail_with(made.error());
-    return false;
+  if (Result<> made = make_sources(); made.has_error()) return made;
+  if (tail_ == nullptr) {
+    if (Result<> adopted = adopt_database(); adopted.has_error()) return adopted;
   }
-  asio::post(main_strand_, [this] { spawn_services(); });
-  return true;
+  asio::post(main_strand_, [this] {
+    try {
+      spawn_services();
+    } catch (const std::exception& error) {
+      fail_with(cannot_begin(error));
+    }
+  });
+  return {};
+}
+
+/// From here on tables and outboxes are as this config has them. Once, before anything is written.
+/// Where there is a tail it was written under this config, which has had them already.
+Result<> Topology::adopt_database() {
+  if (history_ != nullptr && !options_.past) {
+    if (Result<> dropped = database_->settle_outboxes(); dropped.has_error()) return dropped;
+  }
+  if (Result<> adopted = database_->adopt(); adopted.has_error()) return adopted;
+  // Not before: what waits may not be for them any more.
+  for (const auto& sink : sinks_) {
+    sink_tasks_.spawn(sink->executor(), "sink " + sink->options().name.text, sink->run());
+  }
+  return {};
 }
 
 }  // namespace streamobs::app

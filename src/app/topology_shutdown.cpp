@@ -20,6 +20,8 @@ constexpr Duration kDrainRequests = 3 * kSecond;
 constexpr Duration kHandOver = 3 * kSecond;
 /// What is left to those, and to sinks, whose outbox another topology delivers at once.
 constexpr Duration kDrainAtHandOver = kSecond;
+/// How long live readers may take to be sent what the end of the pipeline has brought.
+constexpr Duration kLastWords = kSecond;
 /// What is not delivered by then is in the outbox, and delivered by the next start.
 constexpr Duration kDrainSinks = 5 * kSecond;
 /// How long shutdown may go on without any progress before the store is given up.
@@ -82,13 +84,38 @@ bool Topology::another_follows() const {
   return options_.premises != nullptr && options_.premises->another_follows.load();
 }
 
-void Topology::fail_with(const Error& error) {
+std::optional<std::string> Topology::cannot_end() {
+  if (journal_->disk_full()) return "the disk of the log is full";
+  // An outbox that is full holds nothing up at the end.
+  const std::string_view held_up = store_sink_->held_up();
+  if (!held_up.empty() && !database_->outbox_full()) return std::string(held_up);
+  const Result<> tried = database_->try_to_write();
+  if (tried.has_error()) return tried.error().message;
+  return std::nullopt;
+}
+
+std::vector<std::string> Topology::reads_standard_input() const {
+  std::vector<std::string> names;
+  const bool made = sources_made_.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < plan_->config.sources.size(); ++i) {
+    const source::SourceOptions& options = plan_->config.sources[i];
+    const bool ended = made && sources_[i]->progress().state.load() == source::State::ended;
+    if (options.type == source::Type::standard_input && !ended) names.push_back(options.name.text);
+  }
+  return names;
+}
+
+void Topology::note_failure(const Error& error) {
   log::error(error.message);
   {
     const std::lock_guard lock(failure_mutex_);
     if (failure_.empty()) failure_ = error.message;
   }
   set_exit_code(exit_code_of(error.code));
+}
+
+void Topology::fail_with(const Error& error) {
+  note_failure(error);
   // Nothing more may be acknowledged that may not be kept.
   ingest_->stop();
   request_stop();
@@ -172,9 +199,9 @@ asio::awaitable<void> Topology::watch_shutdown() {
     if (broken) std::_Exit(exit_code_);
     const std::uint64_t now = progress();
     if (now == seen) {
-      log::error(
-          "shutdown has come to a standstill; what the store or the log does not take now is left");
-      set_exit_code(75);
+      note_failure({ErrorCode::unavailable,
+                    "shutdown has come to a standstill; what the store or the log does not take "
+                    "now is left"});
       if (given_up) {
         // Somebody waits for what will not come. What was acknowledged is in the log, and the next
         // start takes it up from there.
@@ -208,7 +235,6 @@ asio::awaitable<void> Topology::shut_down() {
   const bool hands_over = server_ != nullptr && another_follows();
   if (hands_over) {
     // Before anything is turned away: clients are to see one engine, a little slow to answer.
-    live_->close();
     co_await server_->hand_over(kHandOver);
   }
   ingest_->stop();
@@ -216,10 +242,7 @@ asio::awaitable<void> Topology::shut_down() {
   co_await pushes_ended_.wait(no_pushes);
   if (server_ != nullptr) {
     if (!hands_over) server_->stop_accepting();
-    live_->close();  // Before the drain: its readers would wait for ever.
-    co_await server_->drain(hands_over ? kDrainAtHandOver : kDrainRequests);
-  } else {
-    live_->close();
+    co_await server_->drain_requests(hands_over ? kDrainAtHandOver : kDrainRequests);
   }
   release_signals();
   const auto stop_ticks = [this] {
@@ -239,7 +262,17 @@ asio::awaitable<void> Topology::shut_down() {
   // A run of its own over what there is leaves nothing for later.
   const bool of_its_own = options_.stop_when_input_ends || options_.input != nullptr;
   if (of_its_own) co_await store_sink_->keep_up();
+  co_await let_live_readers_go();
   co_await finish_sinks();
+}
+
+/// Behind the stages: what they have closed and found at the last is for them, too.
+asio::awaitable<void> Topology::let_live_readers_go() {
+  live_->close();
+  if (options_.premises != nullptr) options_.premises->told = live_->history();
+  if (server_ == nullptr) co_return;
+  co_await server_->await_live_end(kLastWords);
+  co_await server_->drain(kDrainAtHandOver);
 }
 
 asio::awaitable<void> Topology::finish_sinks() {
@@ -249,7 +282,7 @@ asio::awaitable<void> Topology::finish_sinks() {
   for (const auto& sink : sinks_) {
     const std::string& name = sink->options().name.text;
     const std::uint64_t left = database_->outbox_stats(name).rows;
-    if (left == 0) continue;
+    if (left == 0 || another_follows()) continue;
     log::warn("results wait in a sink's outbox; the next start delivers them",
               {{"sink", name}, {"undelivered", left}});
   }

@@ -1,12 +1,12 @@
 #include "base/log.h"
 
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/standard_error.h"
 #include "base/time_format.h"
 
 namespace streamobs::log {
@@ -74,7 +74,7 @@ void write(Level level, std::string_view message, std::initializer_list<Field> f
   const bool json = format == Format::json || (format == Format::automatic && !to_terminal());
   const std::string line = line_of(level, message, fields, SystemClock().now(), json, colour());
   // One write for one line, so that lines of several threads never mix.
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  write_to_stderr(line);
 }
 
 }  // namespace streamobs::log

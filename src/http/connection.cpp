@@ -93,9 +93,14 @@ void Connection::expire() {
 
 void Connection::drain() {
   error_code ignored;
+  if (phase_ == Phase::idle) socket_.close(ignored);
+}
+
+void Connection::end_live() {
+  error_code ignored;
   if (web_socket_ != nullptr) {
     web_socket_->tell_end();  // The handler ends, and run() says that we go.
-  } else if (phase_ == Phase::idle || streaming_) {
+  } else if (streaming_) {
     socket_.close(ignored);
   }
 }
@@ -111,9 +116,9 @@ bool Connection::moves_on() const {
          !refused_ && socket_.is_open();
 }
 
-void Connection::abort() {
+void Connection::abort(bool live_too) {
   error_code ignored;
-  socket_.close(ignored);
+  if (live_too || !live_counted_) socket_.close(ignored);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -40,12 +40,14 @@ class Connection final : public Exchange, public std::enable_shared_from_this<Co
   std::uint64_t deadline() const { return deadline_.load(std::memory_order_relaxed); }
   /// On the strand: the deadline may have passed; cut off what is too slow.
   void expire();
-  /// On the strand: the server stops; close what is idle or live.
+  /// On the strand: the server takes no more requests; close what is idle.
   void drain();
+  /// On the strand: close what is live.
+  void end_live();
   /// On the strand: another server follows. Goes to it now, or as soon as it has been answered.
   void move_on();
-  /// On the strand: close whatever goes on.
-  void abort();
+  /// On the strand: close whatever goes on, or only what is not live.
+  void abort(bool live_too);
 
   std::shared_ptr<LateAnswer> answer_later() override;
   asio::awaitable<bool> start_stream(std::string content_type) override;

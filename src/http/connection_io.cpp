@@ -245,12 +245,12 @@ asio::awaitable<bool> Connection::start_stream(std::string content_type) {
   context_.metrics.answered(route_, 200, took.count());
   const bool sent = co_await send_text(out_);
   phase_ = Phase::live;
-  const bool stopping = context_.draining.load(std::memory_order_relaxed);
+  const bool stopping = context_.live_over.load(std::memory_order_relaxed);
   co_return !stopping && request_.head.method != "HEAD" && sent;
 }
 
 asio::awaitable<bool> Connection::write_stream(std::string bytes) {
-  if (context_.draining.load(std::memory_order_relaxed) || !socket_.is_open()) co_return false;
+  if (context_.live_over.load(std::memory_order_relaxed) || !socket_.is_open()) co_return false;
   const bool sent = co_await send_text(bytes);
   phase_ = Phase::live;
   co_return sent;
@@ -267,11 +267,11 @@ asio::awaitable<bool> Connection::start_web_socket(std::function<void()> on_end)
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started_;
   if (accepted) context_.metrics.answered(route_, 101, took.count());
   enter(Phase::live, 0);
-  co_return accepted && !context_.draining.load(std::memory_order_relaxed);
+  co_return accepted && !context_.live_over.load(std::memory_order_relaxed);
 }
 
 asio::awaitable<bool> Connection::send_message(std::string text) {
-  if (context_.draining.load(std::memory_order_relaxed)) co_return false;
+  if (context_.live_over.load(std::memory_order_relaxed)) co_return false;
   std::string_view rest = text;
   bool sent = true;
   do {

@@ -19,12 +19,18 @@ namespace {
 
 constexpr int kBacklog = 1024;
 
-Error cannot_listen(const std::string& listen, int problem) {
-  const char* const hint =
-      problem == EADDRINUSE
-          ? "another process listens there: stop it, or choose another [http] listen "
-            "(port 0 picks a free one)"
-          : "choose another [http] listen";
+Error cannot_listen(const std::string& listen, int problem, bool own_port) {
+  const char* hint = "choose another [http] listen";
+  if (problem == EADDRINUSE && own_port) {
+    hint =
+        "this engine itself has the port, at its address of now, which it gives up only when it "
+        "has "
+        "the new one: choose another port, or restart the process";
+  } else if (problem == EADDRINUSE) {
+    hint =
+        "another process listens there: stop it, or choose another [http] listen "
+        "(port 0 picks a free one)";
+  }
   return fail(ErrorCode::unavailable,
               fmt::format("cannot listen on {}: {}; {}", listen, std::strerror(problem), hint));
 }
@@ -64,7 +70,7 @@ Result<ListenAddress> read_listen_address(const HttpOptions& options) {
   return address;
 }
 
-Result<std::unique_ptr<Listener>> Listener::open(const HttpOptions& options) {
+Result<std::unique_ptr<Listener>> Listener::open(const HttpOptions& options, const Listener* now) {
   const Result<ListenAddress> address = read_listen_address(options);
   if (address.has_error()) return address.error();
   asio::ip::tcp::endpoint bound = address->endpoint;
@@ -77,7 +83,9 @@ Result<std::unique_ptr<Listener>> Listener::open(const HttpOptions& options) {
       ::bind(socket.get(), bound.data(), static_cast<socklen_t>(bound.size())) != 0 ||
       ::listen(socket.get(), kBacklog) != 0 ||
       ::getsockname(socket.get(), bound.data(), &size) != 0) {
-    return cannot_listen(options.listen.text, errno);
+    const int problem = errno;
+    const bool own_port = now != nullptr && now->port() == address->endpoint.port();
+    return cannot_listen(options.listen.text, problem, own_port);
   }
   bound.resize(size);
   return std::unique_ptr<Listener>(

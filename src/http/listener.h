@@ -67,8 +67,10 @@ struct ParkedClient {
 
 class Listener {
  public:
-  /// Binds. The error names the address and what to do.
-  static Result<std::unique_ptr<Listener>> open(const HttpOptions& options);
+  /// Binds. The error names the address and what to do. `now` is where the engine listens so far;
+  /// null: nowhere.
+  static Result<std::unique_ptr<Listener>> open(const HttpOptions& options,
+                                                const Listener* now = nullptr);
 
   /// Whether a server of these options would listen at the very same place.
   bool serves(const HttpOptions& options) const;

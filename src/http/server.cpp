@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
@@ -52,7 +53,8 @@ struct Server::Impl {
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> sweep();
   asio::awaitable<void> pause(Duration duration);
-  asio::awaitable<void> wait_for_connections(Duration deadline);
+  /// `live_too`: also those of live readers.
+  asio::awaitable<void> wait_for_connections(Duration deadline, bool live_too);
   asio::awaitable<void> serve_one(std::shared_ptr<Connection> connection);
   void start(Tcp::socket socket, Home home, std::string_view unread = {});
   void take_up_parked();
@@ -93,9 +95,10 @@ asio::awaitable<void> Server::Impl::pause(Duration duration) {
 }
 
 /// Until there are none any more.
-asio::awaitable<void> Server::Impl::wait_for_connections(Duration deadline) {
+asio::awaitable<void> Server::Impl::wait_for_connections(Duration deadline, bool live_too) {
   constexpr Duration kStep = 10 * kMillisecond;
-  for (Duration waited = 0; waited < deadline && open.load() != 0; waited += kStep) {
+  const auto left = [&] { return open.load() > (live_too ? 0 : context.live.load()); };
+  for (Duration waited = 0; waited < deadline && left(); waited += kStep) {
     co_await pause(kStep);
   }
 }
@@ -237,17 +240,39 @@ asio::awaitable<void> Server::hand_over(Duration deadline) {
   co_await asio::post(impl_->executor, asio::use_awaitable);
   impl_->context.heir.store(impl_->listener, std::memory_order_release);
   impl_->post_to_all([](Connection& connection) { connection.move_on(); });
-  co_await impl_->wait_for_connections(deadline);
+  co_await impl_->wait_for_connections(deadline, false);
 }
 
-asio::awaitable<void> Server::drain(Duration deadline) {
+asio::awaitable<void> Server::drain_requests(Duration deadline) {
   // Behind the close that stop_accepting() posted: who sees a connection end finds nobody
   // listening.
   co_await asio::post(impl_->executor, asio::use_awaitable);
   impl_->context.draining.store(true);
   impl_->post_to_all([](Connection& connection) { connection.drain(); });
-  co_await impl_->wait_for_connections(deadline);
-  impl_->post_to_all([](Connection& connection) { connection.abort(); });
+  co_await impl_->wait_for_connections(deadline, false);
+  impl_->post_to_all([](Connection& connection) { connection.abort(false); });
+  // Their handlers have to come to their end: what they use ends behind this.
+  co_await impl_->wait_for_connections(std::numeric_limits<Duration>::max(), false);
+}
+
+asio::awaitable<void> Server::await_live_end(Duration deadline) {
+  constexpr Duration kStep = 10 * kMillisecond;
+  for (Duration waited = 0; waited < deadline && impl_->context.live.load() != 0; waited += kStep) {
+    co_await impl_->pause(kStep);
+  }
+}
+
+asio::awaitable<void> Server::drain(Duration deadline) {
+  // As in drain_requests().
+  co_await asio::post(impl_->executor, asio::use_awaitable);
+  impl_->context.draining.store(true);
+  impl_->context.live_over.store(true);
+  impl_->post_to_all([](Connection& connection) {
+    connection.drain();
+    connection.end_live();
+  });
+  co_await impl_->wait_for_connections(deadline, true);
+  impl_->post_to_all([](Connection& connection) { connection.abort(true); });
   impl_->swept.store(true);
   asio::post(impl_->executor, [this] { impl_->timer.cancel(); });
   co_await impl_->tasks.join();

@@ -51,8 +51,14 @@ class Server {
   void stop_accepting();
   /// Instead of stop_accepting(), where another server follows at the listener: clients wait there,
   /// and open connections go there between two requests, each when what it has begun has been
-  /// answered. Returns when all have gone, or at `deadline`; drain() comes behind it all the same.
+  /// answered. Returns when all but live readers have gone, or at `deadline`; drain() comes behind
+  /// it all the same.
   asio::awaitable<void> hand_over(Duration deadline);
+  /// What drain() does, to all but live readers: they may be told more.
+  asio::awaitable<void> drain_requests(Duration deadline);
+  /// Returns when live readers, who have been let go by what they read from, have been sent what
+  /// was for them, or at `deadline`.
+  asio::awaitable<void> await_live_end(Duration deadline);
   /// Lets requests that are being answered finish, closes idle connections and live streams, and
   /// after `deadline` all that are left; returns when every connection has ended. Handlers that
   /// wait for something else than the connection (a pipeline, LiveHub) must be let go by its owner.

@@ -80,7 +80,8 @@ struct ServerContext {
   Metrics metrics;
   Duration tick_length = 250 * kMillisecond;
   std::atomic<std::uint64_t> tick{0};
-  std::atomic<bool> draining{false};
+  std::atomic<bool> draining{false};     ///< Requests come to their end.
+  std::atomic<bool> live_over{false};    ///< Live streams, too.
   std::atomic<Listener*> heir{nullptr};  ///< Set: another server follows, and finds clients here.
   std::atomic<std::size_t> live{0};      ///< Streams being served.
 };

@@ -151,10 +151,11 @@ class LiveHub::Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  bool has_ended() const { return gone_ || hub_.closed_.load(std::memory_order_acquire); }
-  bool has_news() const {
-    return has_ended() || hub_.last_id_.load(std::memory_order_acquire) > seen;
+  /// It has gone, or has taken all there was of a hub that is closed.
+  bool has_ended() const {
+    return gone_ || (hub_.closed_.load(std::memory_order_acquire) && !is_behind());
   }
+  bool has_news() const { return has_ended() || is_behind(); }
   /// Its own strand: the client has gone.
   void leave() {
     gone_ = true;
@@ -176,6 +177,7 @@ class LiveHub::Reader {
     return std::find(streams_.begin(), streams_.end(), stream) != streams_.end();
   }
   bool web_socket() const { return web_socket_; }
+  bool is_behind() const { return hub_.last_id_.load(std::memory_order_acquire) > seen; }
 
   flow::Signal signal;
   std::uint64_t seen = 0;  ///< Id of the last message taken, or passed over.
@@ -190,8 +192,15 @@ class LiveHub::Reader {
   bool gone_ = false;                 ///< Its strand's own.
 };
 
+struct LiveHub::History {
+  Ring told;
+  std::uint64_t told_gone_through = 0;
+  std::size_t records_kept = 0;
+  std::uint64_t last_id = 0;
+};
+
 LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse,
-                 const std::vector<std::string>& streams)
+                 const std::vector<std::string>& streams, const History* before)
     : pulse_(std::move(pulse)),
       registry_(registry),
       messages_(registry.counter("streamobs_live_messages_total",
@@ -200,6 +209,12 @@ LiveHub::LiveHub(const Clock& clock, telemetry::Registry& registry, std::functio
                                 "Readers of live events cut off for being too slow.")),
       last_id_(static_cast<std::uint64_t>(std::max<Timestamp>(clock.now(), 1))) {
   told_gone_through_ = last_id_.load();
+  if (before != nullptr) {
+    told_ = before->told;
+    told_gone_through_ = before->told_gone_through;
+    records_kept_ = before->records_kept;
+    last_id_ = before->last_id;
+  }
   samples_.resize(streams.size());
   for (std::size_t i = 0; i < streams.size(); ++i) {
     feeds_.push_back(std::make_unique<StreamFeed>(streams[i], [this, i](std::string data) {
@@ -402,6 +417,12 @@ void LiveHub::close() {
   if (timer_) {
     asio::post(timer_->get_executor(), [timer = timer_] { timer->cancel(); });
   }
+}
+
+std::shared_ptr<const LiveHub::History> LiveHub::history() const {
+  const std::lock_guard lock(mutex_);
+  return std::make_shared<const History>(
+      History{told_, told_gone_through_, records_kept_, last_id_.load(std::memory_order_relaxed)});
 }
 
 std::size_t LiveHub::readers() const {

@@ -55,11 +55,15 @@ class LiveHub {
   static constexpr std::string_view kEvents[] = {"window", "anomaly", "incident", "pipeline",
                                                  "stream"};
 
-  /// Ids begin at the clock's microseconds, so that they grow across restarts. `pulse` is asked
+  /// What a hub has told, for one that follows it in the same process.
+  struct History;
+
+  /// Ids begin at the clock's microseconds, so that they grow across restarts, and go on from
+  /// `before` where there is one: what its readers missed can be asked for here. `pulse` is asked
   /// every second for the pipeline event, on run()'s strand; may be empty. `streams` are those
   /// whose events can be looked at.
   LiveHub(const Clock& clock, telemetry::Registry& registry, std::function<Pulse()> pulse,
-          const std::vector<std::string>& streams);
+          const std::vector<std::string>& streams, const History* before = nullptr);
   ~LiveHub();
   LiveHub(const LiveHub&) = delete;
   LiveHub& operator=(const LiveHub&) = delete;
@@ -75,8 +79,10 @@ class LiveHub {
   asio::awaitable<void> run();
   /// Serves one reader until it goes, is too slow, or close().
   asio::awaitable<void> serve(http::Exchange& exchange, Subscription subscription);
-  /// Any thread. Ends run() and every serve().
+  /// Any thread. Ends run(), and every serve() once it has sent what there is.
   void close();
+  /// Without samples. Any thread.
+  std::shared_ptr<const History> history() const;
 
   std::size_t readers() const;
   /// Messages kept now.

@@ -97,7 +97,8 @@ Error with_way_out(const Error& error) {
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Database::~Database() = default;
 
-Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows) {
+Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows,
+                                Changes changes) {
   // In one transaction: whoever reads beside us never sees a view missing, and a crash leaves the
   // database as it was.
   if (const Result<> begun = writer.execute("BEGIN IMMEDIATE"); begun.has_error()) return begun;
@@ -123,7 +124,12 @@ Result<> Database::Impl::set_up(const std::vector<std::shared_ptr<const WindowSc
   const std::string views = record_views_sql(windows);
   if (const Result<> done = writer.execute(views); done.has_error()) return done;
   if (const Result<> done = outbox.prepare(writer); done.has_error()) return done;
-  if (const Result<> done = writer.execute("COMMIT"); done.has_error()) return done;
+  if (changes == Changes::when_adopted) {
+    // It stays open. What others write has its turn behind it, as behind any open transaction.
+    in_transaction = true;
+  } else if (const Result<> done = writer.execute("COMMIT"); done.has_error()) {
+    return done;
+  }
   for (auto& [name, table] : tables) {
     if (const Result<> done = table->prepare(writer); done.has_error()) return done;
   }
@@ -159,14 +165,14 @@ Result<> Database::Impl::write_position(std::uint64_t log, std::uint64_t positio
 
 Result<std::unique_ptr<Database>> Database::open(
     const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows,
-    const StateMerger* merger) {
+    const StateMerger* merger, Changes changes) {
   const auto attempt = [&]() -> Result<std::unique_ptr<Impl>> {
     auto impl = std::make_unique<Impl>(options);
     impl->merger = merger;
     Result<Connection> writer = open_writer(options);
     if (writer.has_error()) return writer.error();
     impl->writer = std::move(*writer);
-    if (const Result<> done = impl->set_up(windows); done.has_error()) return done.error();
+    if (const Result<> done = impl->set_up(windows, changes); done.has_error()) return done.error();
     Result<Connection> reader =
         Connection::open(options.path, Connection::Mode::read_only, options.busy_timeout);
     if (reader.has_error()) return reader.error();
@@ -194,6 +200,16 @@ Result<std::unique_ptr<Database>> Database::open(
   if (impl.has_error()) return with_way_out(impl.error());
   (*impl)->begun_anew = begun_anew;
   return std::unique_ptr<Database>(new Database(std::move(*impl)));
+}
+
+Result<> Database::adopt() {
+  Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
+  if (!impl.in_transaction) return {};
+  const Result<> done = impl.end();
+  if (done.has_value()) return done;
+  impl.undo();
+  return impl.failed(done.error());
 }
 
 bool Database::begun_anew() const {
@@ -352,6 +368,18 @@ Result<> Database::commit(std::uint64_t position, bool durable) {
 void Database::roll_back() {
   const std::lock_guard lock(impl_->writer_mutex);
   if (impl_->in_transaction) impl_->undo();
+}
+
+Result<> Database::try_to_write() {
+  Impl& impl = *impl_;
+  const std::lock_guard lock(impl.writer_mutex);
+  if (impl.in_transaction) return {};  // It has the lock, and its own commit will tell.
+  Result<> done = impl.begin();
+  if (done.has_value()) done = impl.write_position(log_id(), applied_position());
+  if (done.has_value()) done = impl.end();
+  if (done.has_value()) return done;
+  impl.undo();
+  return impl.failed(done.error());
 }
 
 Result<> Database::Impl::fold_journal() {

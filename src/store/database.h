@@ -39,6 +39,12 @@ struct StoreStats {
   Timestamp last_commit_at = 0;    ///< 0: none yet.
 };
 
+/// When what open() and settle_outboxes() change for a config takes effect.
+enum class Changes : std::uint8_t {
+  at_once,
+  when_adopted,  ///< With adopt(). Without it the database stays as it was, and nobody sees them.
+};
+
 class Database {
  public:
   /// Opens or creates the database, brings it to this version's schema, and makes one table and one
@@ -48,8 +54,12 @@ class Database {
   /// With a `merger`, which outlives it, windows are merged to hours and days.
   static Result<std::unique_ptr<Database>> open(
       const StoreOptions& options, const std::vector<std::shared_ptr<const WindowSchema>>& windows,
-      const StateMerger* merger = nullptr);
+      const StateMerger* merger = nullptr, Changes changes = Changes::at_once);
   ~Database();
+
+  /// Makes the changes of Changes::when_adopted, in one transaction with nothing else in it: before
+  /// the first write(). A failure undoes them.
+  Result<> adopt();
 
   /// A damaged database was set aside when this one was opened: it is empty, whatever the newest
   /// checkpoint says, and is to be rebuilt from the log as far as that reaches.
@@ -77,6 +87,9 @@ class Database {
   Result<> commit(std::uint64_t position, bool durable);
   /// Forgets what has been written since the last commit.
   void roll_back();
+  /// Whether something could be committed now; changes nothing. `unavailable`: as above. Any
+  /// thread.
+  Result<> try_to_write();
 
   /// Removes dead letters, and anomalies and incidents, older than their retention, at most 10,000
   /// of each a call and in small steps, and folds the journal into the database as far as readers

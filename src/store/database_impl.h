@@ -55,7 +55,7 @@ struct Database::Impl {
   std::atomic<Timestamp> last_commit_at{0};
   SystemClock clock;
 
-  Result<> set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
+  Result<> set_up(const std::vector<std::shared_ptr<const WindowSchema>>& windows, Changes changes);
   Result<> read_position();
   Result<> write_position(std::uint64_t log, std::uint64_t position);
   Result<> begin();

@@ -114,6 +114,32 @@ TEST_CASE("a reader that comes back gets what it missed", "[serve]") {
   CHECK(nonsense.read_until("\n\n").find(data_of("a", 5)) != std::string::npos);
 }
 
+TEST_CASE("the hub that follows another has what that one told", "[serve]") {
+  App first;
+  std::string id;
+  {
+    HttpClient client = first.join();
+    for (int i = 0; i < 3; ++i) first.hub.process(window(kA, i));
+    id = App::id_of(client.read_until("\n\n"));
+    for (int i = 1; i < 3; ++i) REQUIRE(client.read_until("\n\n").find(data_of("a", i)) != id.npos);
+    // What it has not been sent yet is sent before it is let go.
+    for (int i = 3; i < 200; ++i) first.hub.process(window(kA, i));
+    first.hub.close();
+    for (int i = 3; i < 200; ++i)
+      REQUIRE(client.read_until("\n\n").find(data_of("a", i)) != id.npos);
+    CHECK(client.read_until("\n\n").empty());
+  }
+  App second(nullptr, first.hub.history().get());
+  HttpClient client = second.join("", "Last-Event-ID: " + id + "\r\n");
+  std::uint64_t last = std::stoull(id);
+  for (int i = 1; i < 201; ++i) {
+    if (i == 200) second.hub.process(window(kA, i));
+    const std::string message = client.read_until("\n\n");
+    REQUIRE(message.find(data_of("a", i)) != id.npos);
+    REQUIRE(std::stoull(App::id_of(message)) == ++last);
+  }
+}
+
 TEST_CASE("as many messages are kept as promised, and no more", "[serve]") {
   App app;
   for (int i = 0; i < 3'000; ++i) {

@@ -55,8 +55,9 @@ inline std::string data_of(const std::string& name, std::int64_t n) {
 }
 
 struct App {
-  explicit App(std::function<serve::Pulse()> pulse = nullptr)
-      : open_windows(clock), hub(clock, registry, std::move(pulse), {"requests", "other"}) {
+  explicit App(std::function<serve::Pulse()> pulse = nullptr,
+               const serve::LiveHub::History* before = nullptr)
+      : open_windows(clock), hub(clock, registry, std::move(pulse), {"requests", "other"}, before) {
     serve::ApiContext context;
     context.clock = &clock;
     context.registry = &registry;

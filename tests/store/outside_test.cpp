@@ -152,8 +152,15 @@ TEST_CASE("while an outside writer holds the database we say unavailable and los
   CHECK(database->stats().busy_retries == 1);
   CHECK(count(*database) == 10);
   CHECK(database->maintain(kNoon).has_value());  // Nothing to remove: nothing to wait for.
+  const Result<> tried = database->try_to_write();
+  REQUIRE(tried.has_error());
+  CHECK(tried.error().code == ErrorCode::unavailable);
   REQUIRE(writer.ask("ROLLBACK; SELECT 'free';") == "free");
+  const std::string before = dump(temp.database());
+  CHECK(database->try_to_write().has_value());
+  CHECK(dump(temp.database()) == before);
   write(*database, some_rows(10, 10));
+  CHECK(database->try_to_write().has_value());
   CHECK(count(*database) == 20);
 }
 

@@ -171,6 +171,53 @@ TEST_CASE("a changed key, type or size keeps the old rows in a table of their ow
   }
 }
 
+TEST_CASE("a config that is not adopted leaves the database as it was", "[store]") {
+  const TempDir temp;
+  const std::vector<ResultColumn> metrics = {{"n", kInteger}};
+  const auto by_service = schema("w", {{"service", kText}}, metrics);
+  const auto by_user = schema("w", {{"user", kText}}, metrics);
+  StoreOptions with_sink = options(temp.database());
+  OutboxOptions sink;
+  sink.sink = "out";
+  sink.from = OutboxOptions::From::window;
+  sink.window = "w";
+  with_sink.outboxes = {sink};
+  {
+    auto database = Database::open(with_sink, {by_service});
+    REQUIRE(database.has_value());
+    REQUIRE((*database)->settle_outboxes().has_value());
+    WindowRow row = service_row(kNoon, Value::of_string("pay"));
+    row.metrics = {Value::of_int(1)};
+    write(**database, {batch(by_service, {row})}, 1);
+    REQUIRE((*database)->outbox_stats("out").rows == 1);
+  }
+  const std::string before = dump(temp.database());
+  const auto open_next = [&] {
+    auto database =
+        Database::open(options(temp.database()), {by_user}, nullptr, Changes::when_adopted);
+    if (database.has_error()) FAIL(database.error().message);
+    REQUIRE((*database)->settle_outboxes().has_value());
+    return std::move(*database);
+  };
+  {
+    const auto next = open_next();
+    CHECK(dump(temp.database()) == before);  // Nobody sees anything of it.
+    CHECK(next->maintain(kNoon).has_value());
+    CHECK(next->keep_up().has_value());
+    CHECK(dump(temp.database()) == before);
+  }
+  CHECK(dump(temp.database()) == before);
+  const auto next = open_next();
+  REQUIRE(next->adopt().has_value());
+  CHECK(columns_of(temp.database(), "w") == "window_start window_end user n closed revision");
+  CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_old_w_1;") == "1");
+  CHECK(shell(temp.database(), "SELECT count(*) FROM streamobs_outbox;") == "0");
+  WindowRow row = service_row(kNoon, Value::of_string("u"));
+  row.metrics = {Value::of_int(1)};
+  write(*next, {batch(by_user, {row})}, 2);
+  CHECK(shell(temp.database(), "SELECT user, n FROM w;") == "u|1");
+}
+
 TEST_CASE("a window that left the config stays readable", "[store]") {
   const TempDir temp;
   write(*open(temp.database(), {services()}),
