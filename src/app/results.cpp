@@ -295,7 +295,8 @@ void Results::count(const Record& record) {
   if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
     count_rows(**window);
   } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
-    if ((*anomaly)->resolved) return;
+    // What is said again is no new one.
+    if ((*anomaly)->resolved || (*anomaly)->revision != 0) return;
     metrics_
         .counter(
             "streamobs_anomalies_total", "Anomalies found.",
