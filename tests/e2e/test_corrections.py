@@ -290,9 +290,10 @@ def test_an_anomaly_becomes_its_corrected_self():
             told = [json.loads(line) for line in tap.lines()]
             assert [(each["revision"], each["resolved"]) for each in told] == [
                 (0, False), (1, False), (2, True)]
-        # What was known of it outlives the process.
+        # What was known of it outlives the process, and the rules say so before anything comes.
         assert engine.stop() == 0
         engine.start()
+        assert phases(engine) == {"a": "ok", "b": "ok"}
         again = correct([event(20, "a", 10_000)], 245, 3)
         assert (again["resolved"], again["withdrawn"], again["resolved_at"]) == (False, False, None)
         assert again["id"] == raised["id"]
@@ -315,3 +316,15 @@ def test_an_anomaly_that_is_said_again_is_counted_once():
         engine.post("requests", [event(3_000, "b", 1)])
         engine.wait(lambda: anomaly_of(engine)["revision"] == 5, "the last revision")
         assert engine.metric("streamobs_anomalies_total", rule="slow") == 1
+
+
+def test_the_last_of_many_windows_shows_in_the_rules():
+    """Though nothing comes behind it."""
+    with Streamobs(RULED.replace("[window.w.select]",
+                                 'emit_every = "1h"\n[window.w.select]')) as engine:
+        for hour in range(4):
+            for minute in range(30):
+                engine.post("requests", [event(hour * 3_600 + minute * 60, "a")])
+            engine.wait(lambda: [rule["last_window_end"] for rule in
+                                 engine.get("/api/v1/pipeline").json()["rules"]] ==
+                        [time_of(hour * 3_600 + 29 * 60)], "the newest window", seconds=10)
