@@ -40,7 +40,11 @@ struct AnomalyResult {
   std::optional<double> baseline_value;
   std::optional<double> threshold_value;
   std::string description;
-  bool resolved = false;
+  bool resolved = false;   ///< The rule has been quiet since, or it is withdrawn.
+  bool withdrawn = false;  ///< Late events have corrected its window, and the rule does not hold.
+  /// How often it has been said again under this id (corrected, resolved, raised once more); the
+  /// highest counts.
+  std::uint32_t revision = 0;
 };
 
 struct IncidentResult {
@@ -57,9 +61,9 @@ struct IncidentResult {
 /// How a push ended.
 struct PushResult {
   enum class Status {
-    taken,     ///< Good events are counted; see `rejected` for the others.
-    busy,      ///< The pipeline is full: try again.
-    stopped,   ///< The engine is not running, or is being stopped.
+    taken,    ///< Good events are counted; see `rejected` for the others.
+    busy,     ///< The pipeline is full: try again.
+    stopped,  ///< The engine is not running, or is being stopped.
     unknown_stream,
   };
   struct Refusal {

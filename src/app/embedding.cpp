@@ -80,6 +80,8 @@ AnomalyResult to_public(const Anomaly& anomaly) {
   result.threshold_value = anomaly.threshold_value;
   result.description = anomaly.description;
   result.resolved = anomaly.resolved;
+  result.withdrawn = anomaly.withdrawn;
+  result.revision = anomaly.revision;
   return result;
 }
 

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kOutputsPerLane = 64;
 constexpr std::size_t kRecords = 256;
 constexpr std::size_t kRuleStates = 1'000;
+constexpr Duration kLookEvery = 200 * kMillisecond;
 
 /// An operator that hands on what it was given, and what it says about it behind it.
 template <class Operator>
@@ -51,6 +52,7 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
       rounds_(lanes),
       detector_(plan.rules),
       narrator_(plan.config.incidents),
+      next_look_(executor_, asio::steady_timer::time_point::max()),
       merged_(metrics.counter("streamobs_merged_rounds_total",
                               "Rounds of combining the lanes' parts of closed or open windows.")),
       detected_(metrics.counter("streamobs_detect_records_total", "Records judged by rules.")),
@@ -94,6 +96,7 @@ Result<> Results::restore(const CheckpointParts& checkpoint, std::uint64_t posit
                  {"history", lost.history_kept ? "kept" : "begins anew"}});
     }
     withdrawn_ = restored->withdrawn(position);
+    look_at_rules();
   }
   if (const std::string* bytes = find_part(checkpoint, part::narrate)) {
     const Result<narrate::RestoredIncidents> restored = narrator_.restore(*bytes, plan_.schemas());
@@ -108,6 +111,7 @@ void Results::spawn(flow::TaskGroup& tasks) {
   tasks.spawn(executor_, "detect", run_detect());
   tasks.spawn(executor_, "narrate", run_narrate());
   tasks.spawn(executor_, "fan out", run_fan_out());
+  tasks.spawn(executor_, "rule states", run_looks());
 }
 
 /// Records of a lane's own pass as they come, but never before a line that it has reached.
@@ -250,14 +254,35 @@ asio::awaitable<void> Results::run_fan_out() {
     }
     served_.add(popped);
     const Timestamp now = clock_.now();
-    if (now - states_at_ >= 200 * kMillisecond || now < states_at_) {
-      states_at_ = now;
-      std::vector<detect::RuleState> states = detector_.states(kRuleStates);
-      const std::lock_guard lock(states_mutex_);
-      states_.swap(states);
+    if (now - states_at_ >= kLookEvery || now < states_at_) {
+      look_at_rules();
+    } else if (!look_due_) {
+      look_due_ = true;
+      next_look_.expires_after(std::chrono::microseconds(kLookEvery));
     }
   }
   to_store_.close();
+  fanned_out_ = true;
+  next_look_.cancel();
+}
+
+/// The last of many records must show, too, when nothing comes behind it.
+asio::awaitable<void> Results::run_looks() {
+  while (!fanned_out_) {
+    const auto token = asio::as_tuple(asio::use_awaitable);
+    // Another time was set while it waited, if there is an error.
+    const auto [error] = co_await next_look_.async_wait(token);
+    if (!error && look_due_) look_at_rules();
+  }
+}
+
+void Results::look_at_rules() {
+  states_at_ = clock_.now();
+  look_due_ = false;
+  next_look_.expires_at(asio::steady_timer::time_point::max());
+  std::vector<detect::RuleState> states = detector_.states(kRuleStates);
+  const std::lock_guard lock(states_mutex_);
+  states_.swap(states);
 }
 
 void Results::count_rows(const WindowBatch& rows) {
@@ -295,7 +320,8 @@ void Results::count(const Record& record) {
   if (const auto* window = std::get_if<WindowBatchPtr>(&record)) {
     count_rows(**window);
   } else if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
-    if ((*anomaly)->resolved) return;
+    // What is said again is no new one.
+    if ((*anomaly)->resolved || (*anomaly)->revision != 0) return;
     metrics_
         .counter(
             "streamobs_anomalies_total", "Anomalies found.",

@@ -55,7 +55,8 @@ class Results {
   /// Starts the four stages; they end, one after the other, once the input is closed and drained.
   void spawn(flow::TaskGroup& tasks);
 
-  /// A snapshot of the rules' states, refreshed as records pass; any thread.
+  /// A snapshot of the rules' states, at most 200 ms behind the records that have passed; after
+  /// restore() what it brought. Any thread.
   std::vector<detect::RuleState> rule_states() const;
 
   /// Position of the newest cut that has come through all four stages; any thread.
@@ -75,6 +76,8 @@ class Results {
   asio::awaitable<void> run_detect();
   asio::awaitable<void> run_narrate();
   asio::awaitable<void> run_fan_out();
+  asio::awaitable<void> run_looks();
+  void look_at_rules();
   void take_outputs(std::size_t lane, Records& out);
   bool round_complete() const;
   void merge_round(Records& out);
@@ -107,6 +110,11 @@ class Results {
   std::atomic<std::size_t> kept_keys_{0};
   mutable std::mutex states_mutex_;
   std::vector<detect::RuleState> states_;
+  /// A look that is due, since records came too soon after the one before; set off by the timer,
+  /// which otherwise waits for ever.
+  asio::steady_timer next_look_;
+  bool look_due_ = false;
+  bool fanned_out_ = false;  ///< No record comes any more.
   Timestamp states_at_ = 0;
   std::map<std::string, Timestamp> last_closed_start_;  ///< By window, for counting.
   telemetry::Counter& merged_;

@@ -200,10 +200,12 @@ std::optional<RestoredRules::Lost> Detector::Impl::take(StoredRule stored) {
   if (run != nullptr) {
     const RulePlan& now = run->plan();
     const auto places = places_of(now.series_text, stored.series);
-    lost.history_kept = now.schema->window == stored.window &&
-                        now.schema->definition == stored.window_definition &&
-                        std::any_of(places.begin(), places.end(), [](auto& p) { return p; });
-    if (lost.history_kept) run->adopt(std::move(stored));
+    // Even without history: a window that is corrected by and by must be known to have been said.
+    const bool same_window =
+        now.schema->window == stored.window && now.schema->definition == stored.window_definition;
+    lost.history_kept =
+        same_window && std::any_of(places.begin(), places.end(), [](auto& p) { return p; });
+    if (same_window) run->adopt(std::move(stored));
   }
   return lost;
 }
@@ -214,11 +216,12 @@ Result<RestoredRules> Detector::restore(std::string_view bytes) {
   };
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
-  if (in.ok() && version != kStateVersion) {
+  if (in.ok() && (version < kOldestVersion || version > kStateVersion)) {
     return fail(ErrorCode::corrupt,
                 fmt::format("the checkpoint's part 'detect' has version {}, and this program reads "
-                            "{}: go on with the streamobs that wrote it, or with a new data_dir",
-                            version, kStateVersion));
+                            "{} to {}: go on with the streamobs that wrote it, or with a new "
+                            "data_dir",
+                            version, kOldestVersion, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->plan);
   if (!impl->read_streams(in)) return corrupt();
@@ -226,7 +229,7 @@ Result<RestoredRules> Detector::restore(std::string_view bytes) {
   std::string before;
   for (std::size_t i = 0, rules = in.count(); i < rules; ++i) {
     StoredRule stored;
-    if (!read_rule(in, stored) || (i > 0 && stored.name <= before)) return corrupt();
+    if (!read_rule(in, version, stored) || (i > 0 && stored.name <= before)) return corrupt();
     before = stored.name;
     if (auto lost = impl->take(std::move(stored))) restored.lost.push_back(std::move(*lost));
   }
@@ -243,6 +246,7 @@ Records RestoredRules::withdrawn(std::uint64_t position) const {
       anomaly->resolved = true;
       anomaly->resolved_at = std::max(rule.until, anomaly->window_end);
       anomaly->position = position;
+      ++anomaly->revision;
       out.emplace_back(AnomalyPtr(std::move(anomaly)));
     }
   }

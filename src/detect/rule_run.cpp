@@ -190,6 +190,7 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
       resolve_all(bytes, key, quiet_at(key), out);
     }
     key.streak_before = key.streak;
+    key.said.reset();
   }
   key.start = row.start;
   key.end = row.end;
@@ -203,8 +204,14 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
     }
     streak.last_true_end = row.end;
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
-    if (streak.firing) {
-      raise(bytes, key, make_anomaly(row, index, streak.first_start, streak.first_baseline), out);
+    if (!streak.firing) return;
+    Anomaly anomaly = make_anomaly(row, index, streak.first_start, streak.first_baseline);
+    if (key.said && quiet_at(key) <= newest_end_) {
+      // Silence has resolved it, and it stays so: only its figures are corrected.
+      anomaly.revision = *key.said;
+      say_resolved(key, std::move(anomaly), quiet_at(key), out);
+    } else {
+      raise(bytes, key, std::move(anomaly), out);
     }
     return;
   }
@@ -222,17 +229,19 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
   const auto said = std::find_if(key.open.begin(), key.open.end(),
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
   if (said == key.open.end()) return;
+  const std::uint32_t revision = (*said)->revision;
+  Anomaly anomaly =
+      make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
   if (condition && row.start < key.start) {
-    *said = make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
-    out.emplace_back(*said);
+    say(key, std::move(anomaly), revision + 1, out);
+    *said = std::get<AnomalyPtr>(out.back());
     return;
   }
   if (!condition) {
-    auto withdrawn = std::make_shared<Anomaly>(**said);
-    withdrawn->resolved = true;
-    withdrawn->resolved_at = row.end;
-    withdrawn->position = position_;
-    out.emplace_back(AnomalyPtr(std::move(withdrawn)));
+    anomaly.revision = revision;
+    anomaly.withdrawn = true;
+    anomaly.description = "withdrawn, late events have corrected it: " + anomaly.description;
+    say_resolved(key, std::move(anomaly), row.end, out);
   }
   // With a true condition the caller raises it again, under the same id.
   key.open.erase(said);
@@ -241,9 +250,9 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
 }
 
 RuleRun::Key& RuleRun::key_of(const WindowRow& row) {
-  const auto [at, added] =
-      keys_.try_emplace(key_bytes(row.keys),
-                        Key{key_text(row.keys), KeyHistory(plan_.series), {}, {}, {}, {}, {}, {}});
+  const auto [at, added] = keys_.try_emplace(
+      key_bytes(row.keys),
+      Key{key_text(row.keys), KeyHistory(plan_.series), {}, {}, {}, {}, {}, {}, {}});
   Key& key = at->second;
   if (added) {
     key.start = kMinTimestamp;
@@ -275,41 +284,55 @@ std::optional<double> RuleRun::baseline(std::size_t index) const {
   return optional_number(Value::from(views_[needed_.size() + *plan_.baseline_call], index));
 }
 
-AnomalyPtr RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
-                                 std::optional<double> baseline_before) const {
-  auto anomaly = std::make_shared<Anomaly>();
-  anomaly->id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
-                            hash_bytes(key_bytes(row.keys)));
-  anomaly->rule = plan_.options.name.text;
-  anomaly->window = plan_.schema->window;
-  anomaly->severity = plan_.options.severity;
+Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+                              std::optional<double> baseline_before) const {
+  Anomaly anomaly;
+  anomaly.id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
+                           hash_bytes(key_bytes(row.keys)));
+  anomaly.rule = plan_.options.name.text;
+  anomaly.window = plan_.schema->window;
+  anomaly.severity = plan_.options.severity;
   // The least watermark that closes the window, not the one that happened to: how events are cut
   // into batches must not show.
-  anomaly->detected_at = row.end + plan_.schema->allowed_lateness;
-  anomaly->window_start = row.start;
-  anomaly->window_end = row.end;
+  anomaly.detected_at = row.end + plan_.schema->allowed_lateness;
+  anomaly.window_start = row.start;
+  anomaly.window_end = row.end;
   for (std::size_t i = 0; i < row.keys.size(); ++i) {
-    anomaly->keys.push_back({plan_.schema->keys[i].name, row.keys[i]});
+    anomaly.keys.push_back({plan_.schema->keys[i].name, row.keys[i]});
   }
-  anomaly->metric_name = plan_.metric_name;
-  if (plan_.metric) anomaly->metric_value = optional_number(row.metrics[*plan_.metric]);
+  anomaly.metric_name = plan_.metric_name;
+  if (plan_.metric) anomaly.metric_value = optional_number(row.metrics[*plan_.metric]);
   if (plan_.threshold_output) {
-    anomaly->threshold_value =
+    anomaly.threshold_value =
         optional_number(Value::from(judge_.output(*plan_.threshold_output), index));
   }
-  anomaly->baseline_value = baseline(index);
-  anomaly->since = since;
-  anomaly->baseline_before = baseline_before;
-  anomaly->position = position_;
-  anomaly->description = plan_.description ? describe(*plan_.description, *anomaly, row)
-                                           : describe(*anomaly, plan_.bound);
+  anomaly.baseline_value = baseline(index);
+  anomaly.since = since;
+  anomaly.baseline_before = baseline_before;
+  anomaly.description = plan_.description ? describe(*plan_.description, anomaly, row)
+                                          : describe(anomaly, plan_.bound);
   return anomaly;
 }
 
-void RuleRun::raise(const std::string& bytes, Key& key, AnomalyPtr anomaly, Records& out) {
-  out.emplace_back(anomaly);
-  const Timestamp now = anomaly->window_end;
-  key.open.push_back(std::move(anomaly));
+// Whatever is said of an anomaly goes out here, under the next revision.
+void RuleRun::say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const {
+  anomaly.revision = revision;
+  anomaly.position = position_;
+  if (anomaly.window_start == key.start) key.said = revision;
+  out.emplace_back(std::make_shared<const Anomaly>(std::move(anomaly)));
+}
+
+void RuleRun::say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out) const {
+  anomaly.resolved = true;
+  anomaly.resolved_at = at;
+  const std::uint32_t revision = anomaly.revision + 1;
+  say(key, std::move(anomaly), revision, out);
+}
+
+void RuleRun::raise(const std::string& bytes, Key& key, Anomaly anomaly, Records& out) {
+  const Timestamp now = anomaly.window_end;
+  say(key, std::move(anomaly), key.said ? *key.said + 1 : 0, out);
+  key.open.push_back(std::get<AnomalyPtr>(out.back()));
   ++open_anomalies_;
   open_keys_[bytes] = &key;
   // Nothing stays open for ever, and memory stays bounded: the oldest is over first.
@@ -320,11 +343,7 @@ void RuleRun::raise(const std::string& bytes, Key& key, AnomalyPtr anomaly, Reco
 }
 
 void RuleRun::resolve_oldest(Key& key, Timestamp at, Records& out) {
-  auto resolved = std::make_shared<Anomaly>(*key.open.front());
-  resolved->resolved = true;
-  resolved->resolved_at = at;
-  resolved->position = position_;
-  out.emplace_back(AnomalyPtr(std::move(resolved)));
+  say_resolved(key, *key.open.front(), at, out);
   key.open.pop_front();
   --open_anomalies_;
 }

@@ -59,6 +59,9 @@ class RuleRun {
     Streak streak;
     Streak streak_before;         ///< As it was before the newest window, in case that comes again.
     std::deque<AnomalyPtr> open;  ///< Raised and not resolved, oldest first.
+    /// The revision under which the newest window's anomaly was last said; none: there was none. It
+    /// outlives the anomaly, which a correction may raise once more.
+    std::optional<std::uint32_t> said;
     std::list<const std::string*>::iterator recency;
   };
   const std::unordered_map<std::string, Key>& keys() const { return keys_; }
@@ -85,9 +88,11 @@ class RuleRun {
   Key& key_of(const WindowRow& row);
   void evict(Records& out);
   std::optional<double> baseline(std::size_t index) const;
-  AnomalyPtr make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
-                          std::optional<double> baseline_before) const;
-  void raise(const std::string& key_bytes, Key& key, AnomalyPtr anomaly, Records& out);
+  Anomaly make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+                       std::optional<double> baseline_before) const;
+  void say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const;
+  void say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out) const;
+  void raise(const std::string& key_bytes, Key& key, Anomaly anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
   Timestamp end_before(const WindowRow& row) const;

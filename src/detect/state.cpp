@@ -1,6 +1,7 @@
 #include "detect/state.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -10,6 +11,7 @@ namespace streamobs::detect {
 
 namespace {
 
+constexpr std::uint8_t kWithRevisions = 3;  // The version.
 constexpr std::uint8_t kTrueNow = 1;
 constexpr std::uint8_t kFiring = 2;
 constexpr std::uint8_t kWithBaseline = 4;
@@ -43,7 +45,7 @@ bool read_streak(ByteReader& in, RuleRun::Streak& out) {
   return read_time(in, out.last_true_end);
 }
 
-bool read_key(ByteReader& in, std::size_t series, StoredRule::Key& out) {
+bool read_key(ByteReader& in, std::uint8_t version, std::size_t series, StoredRule::Key& out) {
   out.bytes = std::string(in.text());
   RuleRun::Key& key = out.state;
   key.text = std::string(in.text());
@@ -54,8 +56,15 @@ bool read_key(ByteReader& in, std::size_t series, StoredRule::Key& out) {
   if (!read_streak(in, key.streak) || !read_streak(in, key.streak_before)) return false;
   for (std::size_t left = in.count(); left > 0; --left) {
     auto anomaly = std::make_shared<Anomaly>();
-    if (!read_anomaly(in, *anomaly)) return false;
+    if (!read_anomaly(in, *anomaly, version >= kWithRevisions)) return false;
     key.open.push_back(std::move(anomaly));
+  }
+  if (version >= kWithRevisions) {
+    const std::uint64_t said = in.varint();
+    if (said > std::numeric_limits<std::uint32_t>::max()) return false;
+    if (said != 0) key.said = static_cast<std::uint32_t>(said - 1);
+  } else if (!key.open.empty() && key.open.back()->window_start == key.start) {
+    key.said = 0;
   }
   // Silence is counted from the last true window.
   return in.ok() && (key.open.empty() || is_plausible_time(key.streak.last_true_end));
@@ -73,9 +82,10 @@ void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key) 
   put_streak(out, key.streak_before);
   put_varint(out, key.open.size());
   for (const AnomalyPtr& anomaly : key.open) put_anomaly(out, *anomaly);
+  put_varint(out, key.said ? std::uint64_t{*key.said} + 1 : 0);
 }
 
-bool read_rule(ByteReader& in, StoredRule& out) {
+bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out) {
   out.name = std::string(in.text());
   out.definition = in.u64();
   out.window = std::string(in.text());
@@ -87,7 +97,7 @@ bool read_rule(ByteReader& in, StoredRule& out) {
   const std::size_t keys = in.count();
   if (keys > Detector::kMaxKeys) return false;
   for (std::size_t i = 0; i < keys; ++i) {
-    if (!read_key(in, out.series.size(), out.keys.emplace_back())) return false;
+    if (!read_key(in, version, out.series.size(), out.keys.emplace_back())) return false;
   }
   std::set<std::string_view> distinct;
   for (const StoredRule::Key& key : out.keys) distinct.insert(key.bytes);
@@ -125,14 +135,17 @@ void RuleRun::snapshot(std::string& out) const {
 void RuleRun::adopt(StoredRule stored) {
   const bool same = stored.definition == plan_.definition;
   const auto places = places_of(plan_.series_text, stored.series);
+  const bool some = std::any_of(places.begin(), places.end(), [](const auto& p) { return p; });
   newest_end_ = stored.newest_end;
   for (StoredRule::Key& from : stored.keys) {
     const auto at = keys_.try_emplace(std::move(from.bytes), std::move(from.state)).first;
     Key& key = at->second;
     if (!same) {
-      key.history = key.history.select(places);
+      key.history = some ? key.history.select(places) : KeyHistory(plan_.series);
       key.streak = {};
       key.streak_before = {};
+      // RestoredRules::withdrawn() has one thing more to say of what is open.
+      if (!key.open.empty() && key.open.back()->window_start == key.start && key.said) ++*key.said;
       key.open.clear();
     }
     key.recency = recency_.insert(recency_.end(), &at->first);

@@ -1,8 +1,8 @@
 // A rule's state in a checkpoint.
 //
-// The format, version 2 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 3 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version          u8, 2
+//   version          u8, 3; 2 has no revisions: neither `said` nor that of an anomaly
 //   streams          varint; each: name text, position varint of its newest batch, watermark signed
 //   rules            varint, sorted by name; each:
 //     name           text
@@ -19,6 +19,7 @@
 //         first      end, start signed; baseline double; only as the flags say
 //         last end   signed
 //       open         varint anomalies, oldest first, put_anomaly
+//       said         varint, RuleRun::Key::said and 1; 0: none
 //
 // Times are kMinTimestamp where there is none yet.
 #pragma once
@@ -34,7 +35,8 @@
 
 namespace streamobs::detect {
 
-inline constexpr std::uint8_t kStateVersion = 2;
+inline constexpr std::uint8_t kStateVersion = 3;
+inline constexpr std::uint8_t kOldestVersion = 2;  ///< That is still read.
 
 /// A rule as it was read from a snapshot.
 struct StoredRule {
@@ -53,7 +55,7 @@ struct StoredRule {
 
 void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key);
 /// False on bytes that nobody wrote.
-bool read_rule(ByteReader& in, StoredRule& out);
+bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out);
 
 /// For each of `wanted`, which of `there` it is, if any.
 std::vector<std::optional<std::size_t>> places_of(const std::vector<std::string>& wanted,

@@ -12,6 +12,8 @@ namespace {
 
 constexpr Timestamp kFurthestTime = std::numeric_limits<Timestamp>::max() / 4;  // 73,000 years.
 constexpr std::uint8_t kNull = 0x80;  // In the byte of a value's kind.
+constexpr std::uint8_t kResolved = 1;
+constexpr std::uint8_t kWithdrawn = 2;
 
 void put_optional_time(std::string& out, const std::optional<Timestamp>& time) {
   put_u8(out, time ? 1 : 0);
@@ -156,12 +158,14 @@ void put_anomaly(std::string& out, const Anomaly& anomaly) {
   put_optional_number(out, anomaly.baseline_before);
   put_optional_number(out, anomaly.threshold_value);
   put_text(out, anomaly.description);
-  put_u8(out, anomaly.resolved ? 1 : 0);
+  put_u8(out, static_cast<std::uint8_t>((anomaly.resolved ? kResolved : 0) |
+                                        (anomaly.withdrawn ? kWithdrawn : 0)));
   put_optional_time(out, anomaly.resolved_at);
   put_varint(out, anomaly.position);
+  put_varint(out, anomaly.revision);
 }
 
-bool read_anomaly(ByteReader& in, Anomaly& out) {
+bool read_anomaly(ByteReader& in, Anomaly& out, bool with_revision) {
   const bool good = read_text(in, out.id) && read_text(in, out.rule) && read_text(in, out.window) &&
                     read_severity(in, out.severity) && read_time(in, out.detected_at) &&
                     read_time(in, out.window_start) && read_time(in, out.window_end) &&
@@ -169,11 +173,16 @@ bool read_anomaly(ByteReader& in, Anomaly& out) {
                     read_text(in, out.metric_name) && read_optional_number(in, out.metric_value) &&
                     read_optional_number(in, out.baseline_value) &&
                     read_optional_number(in, out.baseline_before) &&
-                    read_optional_number(in, out.threshold_value) &&
-                    read_text(in, out.description) && read_flag(in, out.resolved) &&
-                    read_optional_time(in, out.resolved_at);
+                    read_optional_number(in, out.threshold_value) && read_text(in, out.description);
+  const std::uint8_t flags = in.u8();
+  out.resolved = (flags & kResolved) != 0;
+  out.withdrawn = (flags & kWithdrawn) != 0;
+  const bool timed = read_optional_time(in, out.resolved_at);
   out.position = in.varint();
-  return good && in.ok();
+  const std::uint64_t revision = with_revision ? in.varint() : 0;
+  out.revision = static_cast<std::uint32_t>(revision);
+  return good && timed && in.ok() && flags <= (kResolved | kWithdrawn) &&
+         revision <= std::numeric_limits<std::uint32_t>::max();
 }
 
 void put_incident(std::string& out, const Incident& incident) {

@@ -28,7 +28,8 @@ void put_named_values(std::string& out, const std::vector<NamedValue>& values);
 bool read_named_values(ByteReader& in, std::vector<NamedValue>& out);
 
 void put_anomaly(std::string& out, const Anomaly& anomaly);
-bool read_anomaly(ByteReader& in, Anomaly& out);
+/// `with_revision`: false for bytes from before anomalies had one; then it is 0.
+bool read_anomaly(ByteReader& in, Anomaly& out, bool with_revision = true);
 
 void put_incident(std::string& out, const Incident& incident);
 bool read_incident(ByteReader& in, Incident& out);

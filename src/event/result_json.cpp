@@ -17,7 +17,7 @@ bool is_anomaly_field(std::string_view name) {
       "id",           "rule",           "anomaly_type",    "window",      "severity",
       "detected_at",  "window_start",   "window_end",      "keys",        "metric_name",
       "metric_value", "baseline_value", "threshold_value", "description", "resolved",
-      "resolved_at"};
+      "resolved_at",  "revision",       "withdrawn"};
   return std::find(std::begin(kFields), std::end(kFields), name) != std::end(kFields);
 }
 
@@ -94,7 +94,8 @@ void write(JsonWriter& json, const Anomaly& anomaly) {
   number_or_null(json, "threshold_value", anomaly.threshold_value);
   json.field("description", anomaly.description).field("resolved", anomaly.resolved);
   time_or_null(json, "resolved_at", anomaly.resolved_at);
-  json.end_object();
+  json.field("revision", static_cast<std::uint64_t>(anomaly.revision));
+  json.field("withdrawn", anomaly.withdrawn).end_object();
 }
 
 void write(JsonWriter& json, const Incident& incident) {

@@ -93,15 +93,16 @@ Finding told_of(const std::vector<Measured>& measured, const std::string& when) 
 
 }  // namespace
 
-Finding find_alongside(const RuleTrack& track, const std::string& when,
-                       const std::set<std::string>& told, const EvidenceStore& evidence) {
+std::optional<Finding> find_alongside(const RuleTrack& track, const std::string& when,
+                                      const std::set<std::string>& told,
+                                      const EvidenceStore& evidence) {
   const Anomaly& worst = *track.worst;
   const WindowMemory* const memory = evidence.window(worst.window);
-  if (memory == nullptr) return {};
+  if (memory == nullptr) return std::nullopt;
   const auto series = memory->matching(worst.keys);
   const Series::Entry* const entry =
       series.empty() ? nullptr : series.front()->at(worst.window_start);
-  if (entry == nullptr) return {};
+  if (entry == nullptr) return std::nullopt;
 
   // One column for each thing there is to speak of, in the schema's order. The volume comes first.
   std::vector<Measured> found;
@@ -124,7 +125,7 @@ Finding find_alongside(const RuleTrack& track, const std::string& when,
       *same = std::move(*m);
     }
   }
-  if (found.empty()) return {};
+  if (found.empty()) return Finding();
   std::stable_partition(found.begin() + (with_volume ? 1 : 0), found.end(),
                         [](const Measured& m) { return m.moved(); });
   if (found.size() > kMaxMetrics) found.resize(kMaxMetrics);

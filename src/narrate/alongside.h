@@ -2,6 +2,7 @@
 // latency up as well?
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -11,9 +12,10 @@
 namespace streamobs::narrate {
 
 /// `when`: how the sentence begins, "In the minute from 12:34 UTC". `told`: stems of metrics that
-/// are spoken of elsewhere. Empty where the rows of that window or what was normal before are not
-/// known.
-Finding find_alongside(const RuleTrack& track, const std::string& when,
-                       const std::set<std::string>& told, const EvidenceStore& evidence);
+/// are spoken of elsewhere. None where the row of that window has been forgotten; empty where there
+/// is nothing else to say of it, or what was normal before is not known.
+std::optional<Finding> find_alongside(const RuleTrack& track, const std::string& when,
+                                      const std::set<std::string>& told,
+                                      const EvidenceStore& evidence);
 
 }  // namespace streamobs::narrate

@@ -56,6 +56,58 @@ bool worse(const Anomaly& a, const Anomaly& b) {
   return too_high(b) ? *a.metric_value > *b.metric_value : *a.metric_value < *b.metric_value;
 }
 
+bool any_stands(const std::vector<RuleTrack>& rules) {
+  return std::any_of(rules.begin(), rules.end(), [](const RuleTrack& t) { return t.stands(); });
+}
+
+std::vector<RuleTrack>::iterator track_of(std::vector<RuleTrack>& rules, const Anomaly& anomaly) {
+  return std::find_if(rules.begin(), rules.end(), [&](const RuleTrack& t) {
+    return t.worst->rule == anomaly.rule && t.worst->keys == anomaly.keys;
+  });
+}
+
+// `again`: it takes the place of what was said of the same window.
+void continue_track(RuleTrack& track, const AnomalyPtr& anomaly, Timestamp since, bool again) {
+  remember_window(track, anomaly);
+  if (!track.stands()) {
+    track.first = track.worst = track.last = anomaly;
+    track.since = since;
+    track.windows = 1;
+    return;
+  }
+  track.since = std::min(track.since, since);
+  if (!again) ++track.windows;
+  const auto same = [&](const AnomalyPtr& a) { return a->id == anomaly->id; };
+  if (same(track.first) || anomaly->window_start < track.first->window_start) {
+    track.first = anomaly;
+  }
+  if (same(track.last) || anomaly->window_start > track.last->window_start) {
+    track.last = anomaly;
+  }
+  if (same(track.worst)) track.worst = anomaly;
+  for (const AnomalyPtr& other : track.newest) {
+    if (worse(*other, *track.worst)) track.worst = other;
+  }
+  if (worse(*track.first, *track.worst)) track.worst = track.first;
+}
+
+// Severity and times, from what still stands.
+void refit(Open& incident) {
+  const std::vector<RuleTrack>& rules = incident.told.rules;
+  // With so many there may be others that are not tracked.
+  if (rules.size() == kMaxRules || !any_stands(rules)) return;
+  Incident& i = incident.incident();
+  i.severity = Severity::low;
+  i.started_at = kMaxTimestamp;
+  i.last_seen_at = kMinTimestamp;
+  for (const RuleTrack& track : rules) {
+    if (!track.stands()) continue;
+    i.severity = std::max(i.severity, track.worst->severity);
+    i.started_at = std::min(i.started_at, track.since);
+    i.last_seen_at = std::max(i.last_seen_at, track.last->window_end);
+  }
+}
+
 }  // namespace
 
 struct Narrator::Impl {
@@ -71,11 +123,12 @@ struct Narrator::Impl {
 
   void take(const WindowBatch& batch, Records& out);
   void take(const AnomalyPtr& anomaly, Records& out);
-  void take_resolved(const Anomaly& anomaly, Records& out);
+  void take_resolved(const AnomalyPtr& anomaly, Records& out);
   Open* holder(const std::string& anomaly_id);
   Open* joinable(const Anomaly& anomaly, const std::string& stream);
   Open& begin(const Anomaly& anomaly, const std::string& stream, Records& out);
   void add(Open& incident, const AnomalyPtr& anomaly);
+  static void take_back(Open& incident, const AnomalyPtr& anomaly);
   void meet_others(Open& incident);
   bool due(const Open& incident, Timestamp time) const;
   void resolve_due(const std::string& stream, Timestamp time, Records& out);
@@ -125,7 +178,7 @@ bool Narrator::Impl::speaks_of(const WindowSchema& schema, const Open& incident)
 
 void Narrator::Impl::take(const AnomalyPtr& anomaly, Records& out) {
   if (anomaly->resolved) {
-    take_resolved(*anomaly, out);
+    take_resolved(anomaly, out);
     return;
   }
   const std::string stream = stream_of(anomaly->window);
@@ -138,19 +191,23 @@ void Narrator::Impl::take(const AnomalyPtr& anomaly, Records& out) {
   Open* incident = joinable(*anomaly, stream);
   if (incident == nullptr) incident = &begin(*anomaly, stream, out);
   Incident& i = incident->incident();
-  ++i.anomaly_count;
-  i.anomaly_ids.push_back(anomaly->id);
-  if (i.anomaly_ids.size() > Incident::kMaxAnomalies) i.anomaly_ids.erase(i.anomaly_ids.begin());
+  // One that was withdrawn may be raised once more.
+  if (std::find(i.anomaly_ids.begin(), i.anomaly_ids.end(), anomaly->id) == i.anomaly_ids.end()) {
+    ++i.anomaly_count;
+    i.anomaly_ids.push_back(anomaly->id);
+    if (i.anomaly_ids.size() > Incident::kMaxAnomalies) i.anomaly_ids.erase(i.anomaly_ids.begin());
+  }
   add(*incident, anomaly);
   meet_others(*incident);
 }
 
-void Narrator::Impl::take_resolved(const Anomaly& anomaly, Records& out) {
-  Open* const incident = holder(anomaly.id);
+void Narrator::Impl::take_resolved(const AnomalyPtr& anomaly, Records& out) {
+  Open* const incident = holder(anomaly->id);
   if (incident == nullptr) return;
-  incident->unresolved.erase(anomaly.id);
-  const Timestamp at = anomaly.resolved_at.value_or(anomaly.window_end);
+  incident->unresolved.erase(anomaly->id);
+  const Timestamp at = anomaly->resolved_at.value_or(anomaly->window_end);
   incident->last_resolved_at = std::max(incident->last_resolved_at, at);
+  if (anomaly->withdrawn) take_back(*incident, anomaly);
   if (due(*incident, at)) {
     close(*incident,
           std::max(incident->incident().last_seen_at + options.resolve_after,
@@ -196,7 +253,9 @@ Open& Narrator::Impl::begin(const Anomaly& anomaly, const std::string& stream, R
   auto incident = std::make_unique<Open>();
   incident->stream = stream;
   Incident& i = incident->incident();
+  // What was raised once more, when its first incident was over, is another one.
   i.id = "incident:" + anomaly.id;
+  if (anomaly.revision != 0) i.id += fmt::format(":{}", anomaly.revision);
   i.keys = anomaly.keys;
   i.severity = anomaly.severity;
   i.started_at = since_of(anomaly);
@@ -208,6 +267,8 @@ Open& Narrator::Impl::begin(const Anomaly& anomaly, const std::string& stream, R
 void Narrator::Impl::add(Open& incident, const AnomalyPtr& anomaly) {
   Incident& i = incident.incident();
   const Timestamp since = since_of(*anomaly);
+  auto& rules = incident.told.rules;
+  const bool stood = rules.empty() || any_stands(rules);
   i.severity = std::max(i.severity, anomaly->severity);
   if (since < i.started_at) {
     i.started_at = since;
@@ -219,27 +280,53 @@ void Narrator::Impl::add(Open& incident, const AnomalyPtr& anomaly) {
   const bool again = incident.unresolved.count(anomaly->id) != 0;
   if (incident.unresolved.size() < kMaxUnresolved) incident.unresolved.insert(anomaly->id);
 
-  auto& rules = incident.told.rules;
-  const auto track = std::find_if(rules.begin(), rules.end(), [&](const RuleTrack& t) {
-    return t.worst->rule == anomaly->rule && t.worst->keys == anomaly->keys;
-  });
+  const auto track = track_of(rules, *anomaly);
   if (track == rules.end()) {
     if (rules.size() < kMaxRules) {
-      rules.push_back({anomaly, anomaly, anomaly, since, 1, {}});
+      rules.push_back({anomaly, anomaly, anomaly, since, 1, {}, 0, {anomaly}});
       remember_levels(rules.back(), i.started_at, evidence);
     }
-    return;
+  } else {
+    // Said again though nothing was open of it: it had been withdrawn.
+    if (!again && anomaly->revision != 0 && track->withdrawn != 0) --track->withdrawn;
+    continue_track(*track, anomaly, since, again);
   }
-  track->since = std::min(track->since, since);
-  if (!again) ++track->windows;
-  const auto same = [&](const AnomalyPtr& a) { return a->id == anomaly->id; };
-  if (same(track->first) || anomaly->window_start < track->first->window_start) {
-    track->first = anomaly;
+  if (!stood) refit(incident);
+}
+
+// What the rule said of that window does not hold: the track goes on without it, as far as its
+// other windows are known.
+void Narrator::Impl::take_back(Open& incident, const AnomalyPtr& anomaly) {
+  incident.changed = true;
+  auto& rules = incident.told.rules;
+  const auto track = track_of(rules, *anomaly);
+  if (track == rules.end()) return;
+  ++track->withdrawn;
+  const auto same = [&](const AnomalyPtr& known) { return known->id == anomaly->id; };
+  std::erase_if(track->newest, same);
+  std::vector<AnomalyPtr> left = track->newest;
+  for (const AnomalyPtr& known : {track->first, track->worst, track->last}) {
+    if (!same(known)) left.push_back(known);
   }
-  if (same(track->worst) || worse(*anomaly, *track->worst)) track->worst = anomaly;
-  if (same(track->last) || anomaly->window_start > track->last->window_start) {
-    track->last = anomaly;
+  if (left.empty()) {
+    track->windows = 0;
+    track->first = track->worst = track->last = anomaly;
+  } else {
+    track->windows = std::max<std::uint64_t>(track->windows, 2) - 1;
+    const bool began = same(track->first);
+    const auto earlier = [](const AnomalyPtr& a, const AnomalyPtr& b) {
+      return a->window_start < b->window_start;
+    };
+    track->first = *std::min_element(left.begin(), left.end(), earlier);
+    track->last = *std::max_element(left.begin(), left.end(), earlier);
+    track->worst = *std::min_element(left.begin(), left.end(),
+                                     [](const auto& a, const auto& b) { return worse(*a, *b); });
+    if (began) {
+      track->since = std::min(std::max(since_of(*track->first), anomaly->window_end),
+                              track->first->window_start);
+    }
   }
+  refit(incident);
 }
 
 // Incidents of the same kind at the same time mention one another.
@@ -337,12 +424,12 @@ Result<RestoredIncidents> Narrator::restore(
   };
   ByteReader in(bytes);
   const std::uint8_t version = in.u8();
-  if (in.ok() && version != kStateVersion) {
+  if (in.ok() && (version < kOldestVersion || version > kStateVersion)) {
     return fail(
         ErrorCode::corrupt,
-        fmt::format("the checkpoint's part 'narrate' has version {}, and this program reads "
+        fmt::format("the checkpoint's part 'narrate' has version {}, and this program reads {} to "
                     "{}: go on with the streamobs that wrote it, or with a new data_dir",
-                    version, kStateVersion));
+                    version, kOldestVersion, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->options);
   RestoredIncidents restored;
@@ -350,7 +437,8 @@ Result<RestoredIncidents> Narrator::restore(
   const std::size_t incidents = in.count();
   if (incidents > kMaxOpen) return corrupt();
   for (std::size_t i = 0; i < incidents; ++i) {
-    if (!read_open(in, *impl->open.emplace_back(std::make_unique<Open>()))) return corrupt();
+    if (!read_open(in, version, *impl->open.emplace_back(std::make_unique<Open>())))
+      return corrupt();
   }
   if (!in.ok() || !in.at_end()) return corrupt();
   restored.closed = impl->close_orphans(windows);

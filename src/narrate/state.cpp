@@ -10,6 +10,8 @@ namespace streamobs::narrate {
 
 namespace {
 
+constexpr std::uint8_t kWithRevisions = 3;  // The version.
+
 template <class Texts>
 void put_texts(std::string& out, const Texts& texts) {
   put_varint(out, texts.size());
@@ -54,12 +56,16 @@ void put_track(std::string& out, const RuleTrack& track) {
     put_double(out, level.deviation);
     put_varint(out, level.windows);
   }
+  put_varint(out, track.withdrawn);
+  put_varint(out, track.newest.size());
+  for (const AnomalyPtr& anomaly : track.newest) put_anomaly(out, *anomaly);
 }
 
-bool read_track(ByteReader& in, RuleTrack& out) {
+bool read_track(ByteReader& in, std::uint8_t version, RuleTrack& out) {
+  const bool with_revision = version >= kWithRevisions;
   for (AnomalyPtr* const place : {&out.first, &out.worst, &out.last}) {
     auto anomaly = std::make_shared<Anomaly>();
-    if (!read_anomaly(in, *anomaly)) return false;
+    if (!read_anomaly(in, *anomaly, with_revision)) return false;
     *place = std::move(anomaly);
   }
   if (!read_time(in, out.since)) return false;
@@ -70,6 +76,16 @@ bool read_track(ByteReader& in, RuleTrack& out) {
     level.mean = in.number();
     level.deviation = in.number();
     level.windows = in.varint();
+  }
+  if (with_revision) {
+    out.withdrawn = in.varint();
+    for (std::size_t left = in.count(); left > 0; --left) {
+      auto anomaly = std::make_shared<Anomaly>();
+      if (!read_anomaly(in, *anomaly)) return false;
+      remember_window(out, std::move(anomaly));
+    }
+  } else {
+    for (const AnomalyPtr& known : {out.first, out.worst, out.last}) remember_window(out, known);
   }
   return in.ok();
 }
@@ -89,7 +105,7 @@ void put_open(std::string& out, const OpenIncident& open) {
   for (const RuleTrack& track : open.told.rules) put_track(out, track);
 }
 
-bool read_open(ByteReader& in, OpenIncident& out) {
+bool read_open(ByteReader& in, std::uint8_t version, OpenIncident& out) {
   if (!read_incident(in, out.incident())) return false;
   out.stream = std::string(in.text());
   const std::uint8_t flags = in.u8();
@@ -98,7 +114,7 @@ bool read_open(ByteReader& in, OpenIncident& out) {
   if (!read_texts(in, out.unresolved) || !read_texts(in, out.told.others)) return false;
   if (!read_finding(in, out.told.alongside) || !read_finding(in, out.told.parts)) return false;
   for (std::size_t left = in.count(); left > 0; --left) {
-    if (!read_track(in, out.told.rules.emplace_back())) return false;
+    if (!read_track(in, version, out.told.rules.emplace_back())) return false;
   }
   out.sent = out.incident();
   // It was opened by an anomaly, and is told by its rules.

@@ -1,8 +1,8 @@
 // An open incident, and the narrator's state in a checkpoint.
 //
-// The format, version 2 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 3 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version        u8, 2
+//   version        u8, 3; 2 has neither revisions of anomalies nor what was withdrawn
 //   windows        varint, sorted by name; each:
 //     name         text, and its WindowSchema::definition u64
 //     metrics      varint; each: name text, ResultColumn::definition u64
@@ -30,6 +30,8 @@
 //       since      signed
 //       windows    varint
 //       before     varint; each: metric text, mean and deviation double, windows varint
+//       withdrawn  varint
+//       newest     varint, by time; each put_anomaly
 #pragma once
 
 #include <cstdint>
@@ -43,7 +45,8 @@
 
 namespace streamobs::narrate {
 
-inline constexpr std::uint8_t kStateVersion = 2;
+inline constexpr std::uint8_t kStateVersion = 3;
+inline constexpr std::uint8_t kOldestVersion = 2;  ///< That is still read.
 
 struct OpenIncident {
   Case told;
@@ -59,6 +62,6 @@ struct OpenIncident {
 
 void put_open(std::string& out, const OpenIncident& open);
 /// False on bytes that nobody wrote.
-bool read_open(ByteReader& in, OpenIncident& out);
+bool read_open(ByteReader& in, std::uint8_t version, OpenIncident& out);
 
 }  // namespace streamobs::narrate

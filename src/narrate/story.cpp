@@ -6,10 +6,10 @@
 
 #include <fmt/format.h>
 
-#include "base/time_format.h"
 #include "base/wording.h"
 #include "narrate/alongside.h"
 #include "narrate/parts.h"
+#include "narrate/times.h"
 #include "narrate/words.h"
 
 namespace streamobs::narrate {
@@ -20,41 +20,6 @@ constexpr std::size_t kMaxAlso = 2;
 constexpr std::size_t kMaxOthersNamed = 5;
 constexpr double kSameNormal = 0.25;  // A normal level that has moved by less is the same one.
 
-std::string date_of(Timestamp t) {
-  return to_rfc3339(t).substr(0, 10);
-}
-
-// How times of one incident are said: with the date only where it lasts beyond midnight.
-class Times {
- public:
-  Times(const Incident& incident, Duration window_size)
-      : whole_days_(window_size >= kDay),
-        dated_(date_of(incident.started_at) != date_of(incident.last_seen_at - 1)) {}
-
-  /// "12:34 UTC", "2024-01-09 12:34 UTC", "2024-01-09".
-  std::string at(Timestamp t) const { return bare(t) + (whole_days_ ? "" : " UTC"); }
-  /// "from 12:34 to 12:36 UTC".
-  std::string range(Timestamp from, Timestamp to) const {
-    return fmt::format("from {} to {}", bare(from), at(to));
-  }
-  /// "in the minute from 12:34 UTC", "on 2024-01-09".
-  std::string in_window(const Anomaly& a) const {
-    const std::string when = window_in_words(a.window_start, a.window_end);
-    const bool said = whole_days_ || !dated_;
-    return fmt::format("{} {}{}{}", when.starts_with("the") ? "in" : "on", when,
-                       whole_days_ ? "" : " UTC", said ? "" : " on " + date_of(a.window_start));
-  }
-
- private:
-  std::string bare(Timestamp t) const {
-    if (whole_days_) return date_of(t);
-    return (dated_ ? date_of(t) + " " : "") + time_of_day(t);
-  }
-
-  bool whole_days_;
-  bool dated_;
-};
-
 Duration size_of(const Anomaly& a) {
   return a.window_end - a.window_start;
 }
@@ -62,6 +27,7 @@ Duration size_of(const Anomaly& a) {
 const RuleTrack& headline(const Case& c) {
   return *std::min_element(c.rules.begin(), c.rules.end(),
                            [](const RuleTrack& a, const RuleTrack& b) {
+                             if (a.stands() != b.stands()) return a.stands();
                              if (a.worst->severity != b.worst->severity) {
                                return a.worst->severity > b.worst->severity;
                              }
@@ -223,7 +189,7 @@ std::string also_sentence(const Case& c, const RuleTrack& first, const Times& ti
     const bool again = std::any_of(said.begin(), said.end(), [&](const RuleTrack* other) {
       return other == &track || same_measure(*other, track);
     });
-    if (again || !worst.metric_value) continue;
+    if (again || !worst.metric_value || !track.stands()) continue;
     said.push_back(&track);
     const MetricWords words = words_of(track);
     std::string figures =
@@ -276,7 +242,8 @@ std::string alongside_sentence(const Case& c, const Anomaly& worst, const Times&
 std::set<std::string> told_stems(const Case& c) {
   std::set<std::string> out;
   for (const RuleTrack& track : c.rules) {
-    if (!track.worst->metric_name.empty()) out.insert(stem(track.worst->metric_name));
+    if (track.stands() && !track.worst->metric_name.empty())
+      out.insert(stem(track.worst->metric_name));
   }
   return out;
 }
@@ -331,37 +298,56 @@ std::string end_sentence(const Case& c, const RuleTrack& track, const Times& tim
                      times.at(incident.last_seen_at + resolve_after));
 }
 
-std::string rule_fact(const RuleTrack& track, const Incident& incident, const Times& times) {
+// "rate err 24% in the minute from 10:06 UTC, normally 5%, limit 30%".
+std::string worst_figures(const RuleTrack& track, const Times& times) {
   const Anomaly& worst = *track.worst;
-  const std::string part = label(finer(worst, incident));
-  std::string out = fmt::format("{}{}: ", worst.rule, part.empty() ? "" : " (" + part + ")");
-  if (track.since < track.first->window_start) {
-    out += fmt::format("true since {}, ", times.at(track.since));
-  }
-  out += fmt::format("{} flagged {}", counted(track.windows, "window"),
-                     times.range(track.first->window_start, track.last->window_end));
-  if (!worst.metric_value) return out;
   const MetricWords words = words_of(track);
-  out += fmt::format("; {} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
-                     quantity(*worst.metric_value, words), times.in_window(worst));
+  std::string out = fmt::format("{} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
+                                quantity(*worst.metric_value, words), times.in_window(worst));
+  if (track.stands() && worst.revision != 0) out += ", corrected by late events";
   if (const auto usual = normal(track)) {
     out += fmt::format(", normally {}", usual_quantity(*usual, *worst.metric_value, words));
   }
   const std::string at_first = normal_at_first(track);
   if (!at_first.empty()) out += fmt::format(" ({})", at_first);
+  // Which side a figure is on says nothing where the rule does not hold.
+  const bool low = track.stands() && side_of(worst) == Side::low;
   if (const auto allowed = limit(track)) {
-    out += fmt::format(", {} {}", side_of(worst) == Side::low ? "minimum" : "limit",
-                       quantity(*allowed, words));
+    out += fmt::format(", {} {}", low ? "minimum" : "limit", quantity(*allowed, words));
+  }
+  return out;
+}
+
+std::string rule_fact(const RuleTrack& track, const Incident& incident, const Times& times) {
+  const Anomaly& worst = *track.worst;
+  const std::string part = label(finer(worst, incident));
+  std::string out = fmt::format("{}{}: ", worst.rule, part.empty() ? "" : " (" + part + ")");
+  if (!track.stands()) {
+    out +=
+        fmt::format("{} withdrawn, corrected by late events", counted(track.withdrawn, "window"));
+    return worst.metric_value ? out + "; " + worst_figures(track, times) : out;
+  }
+  if (track.since < track.first->window_start) {
+    out += fmt::format("true since {}, ", times.at(track.since));
+  }
+  out += fmt::format("{} flagged {}", counted(track.windows, "window"),
+                     times.range(track.first->window_start, track.last->window_end));
+  if (worst.metric_value) out += "; " + worst_figures(track, times);
+  if (track.withdrawn != 0) {
+    out +=
+        fmt::format("; {} withdrawn, corrected by late events", counted(track.withdrawn, "window"));
   }
   return out;
 }
 
 std::string title_part(const RuleTrack& track, const Incident& incident) {
   const Anomaly& a = *track.worst;
-  if (!a.metric_value) return "rule " + a.rule;
+  const std::string_view fate = track.stands() ? "" : " (withdrawn: corrected by late events)";
+  if (!a.metric_value) return fmt::format("rule {}{}", a.rule, fate);
   const MetricWords words = words_of(track);
   const std::string figure =
       fmt::format("{} {}", metric_of(track, incident), quantity(*a.metric_value, words));
+  if (!track.stands()) return figure + std::string(fate);
   const auto usual = normal(track);
   if (has_baseline(track) && usual) {
     return fmt::format("{} ({})", figure, against_normal_short(*a.metric_value, *usual, words));
@@ -377,7 +363,7 @@ std::string title_part(const RuleTrack& track, const Incident& incident) {
 std::string title(const Case& c, const RuleTrack& first) {
   std::string out = title_part(first, c.incident);
   for (const RuleTrack& track : c.rules) {
-    if (&track == &first || same_measure(track, first)) continue;
+    if (&track == &first || !track.stands() || same_measure(track, first)) continue;
     out += ", " + title_part(track, c.incident);
     break;
   }
@@ -385,14 +371,48 @@ std::string title(const Case& c, const RuleTrack& first) {
   return who.empty() ? capitalised(std::move(out)) : fmt::format("{}: {}", who, out);
 }
 
+// Of the windows that went, where others stand.
+std::string withdrawn_sentence(const Case& c) {
+  std::uint64_t windows = 0;
+  for (const RuleTrack& track : c.rules) windows += track.withdrawn;
+  if (windows == 0) return {};
+  return fmt::format("Late events have corrected {} that had been flagged; {} no longer.",
+                     counted(windows, "window"), windows == 1 ? "it is" : "they are");
+}
+
+// Nothing of it stands: all that was flagged has been corrected.
+std::string withdrawn_story(const Case& c, const RuleTrack& track, const Times& times,
+                            Duration resolve_after) {
+  const Anomaly& worst = *track.worst;
+  const std::string who = label(c.incident.keys);
+  const std::string of = who.empty() ? "" : " of " + who;
+  std::string out;
+  if (worst.metric_value) {
+    const MetricWords words = words_of(track);
+    out = fmt::format(
+        "The {}{} had been flagged, but late events have corrected it to {} {}: the rule {} does "
+        "not hold.",
+        metric_of(track, c.incident), of, quantity(*worst.metric_value, words),
+        times.in_window(worst), worst.rule);
+  } else {
+    out = fmt::format("The rule {} had held{} {}, but late events have corrected that.", worst.rule,
+                      who.empty() ? "" : " for " + who, times.in_window(worst));
+  }
+  if (std::count_if(c.rules.begin(), c.rules.end(), [](auto& t) { return t.withdrawn != 0; }) > 1 ||
+      track.withdrawn > 1) {
+    out += " So it is with all that was flagged.";
+  }
+  if (!c.incident.resolved_at) {
+    out += fmt::format(" If nothing is flagged until {}, it is over.",
+                       times.at(c.incident.last_seen_at + resolve_after));
+  }
+  return out;
+}
+
 std::string unknown_parts_fact(const Incident& incident) {
   const std::string who = label(incident.keys);
   return fmt::format("where{} it comes from is not known: [incidents] evidence names no window",
                      who.empty() ? "" : " in " + who);
-}
-
-void keep_newer(Finding& known, Finding found) {
-  if (!found.sentence.empty()) known = std::move(found);
 }
 
 }  // namespace
@@ -429,16 +449,43 @@ void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore
   if (!levels.empty()) track.before = std::move(levels);
 }
 
+void remember_window(RuleTrack& track, AnomalyPtr anomaly) {
+  auto& newest = track.newest;
+  const auto place = std::lower_bound(
+      newest.begin(), newest.end(), anomaly->window_start,
+      [](const AnomalyPtr& known, Timestamp start) { return known->window_start < start; });
+  if (place != newest.end() && (*place)->window_start == anomaly->window_start) {
+    *place = std::move(anomaly);
+    return;
+  }
+  newest.insert(place, std::move(anomaly));
+  if (newest.size() > RuleTrack::kNewest) newest.erase(newest.begin());
+}
+
 void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows,
           Duration resolve_after) {
   const RuleTrack& first = headline(c);
   const Times times(c.incident, size_of(*first.worst));
-  keep_newer(c.parts, find_parts(c.incident, *first.worst, evidence, evidence_windows));
-  keep_newer(c.alongside, find_alongside(first, capitalised(times.in_window(*first.worst)),
-                                         told_stems(c), evidence));
-
   Incident& incident = c.incident;
   incident.title = title(c, first);
+  incident.evidence.clear();
+  for (const RuleTrack& track : c.rules) {
+    incident.evidence.push_back(rule_fact(track, incident, times));
+  }
+  if (!first.stands()) {
+    c.parts = c.alongside = {};
+    incident.explanation = withdrawn_story(c, first, times, resolve_after);
+    return;
+  }
+  Finding parts = find_parts(incident, *first.worst, evidence, evidence_windows);
+  if (!parts.sentence.empty()) c.parts = std::move(parts);
+  // Of rows that are there what was said before does not count: a rule may have spoken since of
+  // what was nothing but a figure beside.
+  if (auto found = find_alongside(first, capitalised(times.in_window(*first.worst)), told_stems(c),
+                                  evidence)) {
+    c.alongside = std::move(*found);
+  }
+
   incident.explanation.clear();
   const auto say = [&](const std::string& sentence) {
     if (sentence.empty()) return;
@@ -452,12 +499,9 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
   say(alongside_sentence(c, *first.worst, times, just_named));
   say(c.parts.sentence);
   say(others_sentence(c));
+  say(withdrawn_sentence(c));
   say(end_sentence(c, first, times, resolve_after, evidence));
 
-  incident.evidence.clear();
-  for (const RuleTrack& track : c.rules) {
-    incident.evidence.push_back(rule_fact(track, incident, times));
-  }
   for (const Finding* finding : {&c.parts, &c.alongside}) {
     incident.evidence.insert(incident.evidence.end(), finding->facts.begin(), finding->facts.end());
   }

@@ -30,8 +30,16 @@ struct RuleTrack {
   AnomalyPtr worst;  ///< The window furthest beyond what is allowed.
   AnomalyPtr last;
   Timestamp since = 0;        ///< Start of the first window in which it held; `for` comes after it.
-  std::uint64_t windows = 0;  ///< Flagged ones.
+  std::uint64_t windows = 0;  ///< Flagged ones, as far as late events have not taken that back.
   std::vector<Level> before;  ///< Of all metrics of the key in the rule's window.
+  std::uint64_t withdrawn = 0;  ///< Windows in which it does not hold, corrected by late events.
+  /// The newest flagged windows, at most kNewest, by time: when one is withdrawn, others take the
+  /// place of first, worst and last.
+  std::vector<AnomalyPtr> newest;
+  static constexpr std::size_t kNewest = 12;
+
+  /// Whether anything is left of it. If not, `worst` is the anomaly that was withdrawn last.
+  bool stands() const { return windows != 0; }
 };
 
 /// A sentence and the facts behind it.
@@ -55,6 +63,9 @@ struct Case {
 
 /// Takes down, for a track, how its key was before the incident.
 void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore& evidence);
+
+/// Takes a flagged window among the track's newest, in the place of what was said of it before.
+void remember_window(RuleTrack& track, AnomalyPtr anomaly);
 
 /// Writes title, explanation and evidence into the incident. `resolve_after`: as in the options.
 void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows,

@@ -111,6 +111,11 @@ CREATE TABLE streamobs_archive (
   _key TEXT NOT NULL, bytes INTEGER NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    // 9: which of several sayings of one anomaly counts, and whether it was taken back.
+    R"sql(
+ALTER TABLE anomaly ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE anomaly ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 constexpr auto kNewest = static_cast<std::int64_t>(std::size(kSteps));
 

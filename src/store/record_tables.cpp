@@ -102,7 +102,7 @@ const std::string kOldIncidents =
 constexpr const char* kAnomalyColumns[] = {
     "detected_at", "window_start", "window_end",     "anomaly_type",    "severity",
     "metric_name", "metric_value", "baseline_value", "threshold_value", "description",
-    "resolved",    "id",           "resolved_at"};
+    "resolved",    "id",           "resolved_at",    "revision",        "withdrawn"};
 
 struct KeyColumn {
   std::string name;    ///< In the anomalies' keys.
@@ -146,7 +146,8 @@ std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchem
       "DROP VIEW IF EXISTS anomalies; DROP VIEW IF EXISTS incidents; DROP VIEW IF EXISTS "
       "dead_letters;"
       "CREATE VIEW anomalies AS SELECT {}, {}, {}{}, rule AS anomaly_type, {} AS severity, "
-      "metric_name, metric_value, baseline_value, threshold_value, description, resolved, id, {} "
+      "metric_name, metric_value, baseline_value, threshold_value, description, resolved, id, {}, "
+      "revision, withdrawn "
       "FROM anomaly;"
       "CREATE VIEW incidents AS SELECT {}, {}, {}, keys, {} AS severity, "
       "iif(resolved_at IS NULL, 'open', 'resolved') AS status, title, explanation, evidence, "
@@ -162,9 +163,15 @@ std::string record_views_sql(const std::vector<std::shared_ptr<const WindowSchem
 Result<> RecordWriter::prepare(const Connection& connection) {
   return connection.prepare_all({
       {&anomaly_,
-       "INSERT INTO anomaly VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15) "
-       "ON CONFLICT (id) DO UPDATE SET resolved = excluded.resolved, resolved_at = "
-       "excluded.resolved_at WHERE excluded.resolved >= resolved"},
+       "INSERT INTO anomaly VALUES "
+       "(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17) "
+       "ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, "
+       "detected_at = excluded.detected_at, window_end = excluded.window_end, "
+       "metric_name = excluded.metric_name, metric_value = excluded.metric_value, "
+       "baseline_value = excluded.baseline_value, threshold_value = excluded.threshold_value, "
+       "description = excluded.description, resolved = excluded.resolved, "
+       "resolved_at = excluded.resolved_at, revision = excluded.revision, "
+       "withdrawn = excluded.withdrawn WHERE excluded.revision >= revision"},
       {&incident_,
        "INSERT INTO incident VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13) "
        "ON CONFLICT (id) DO UPDATE SET keys = excluded.keys, severity = excluded.severity, "
@@ -216,6 +223,8 @@ Result<> RecordWriter::write(const Anomaly& a) {
   anomaly_.bind(13, std::string_view(a.description));
   anomaly_.bind(14, std::int64_t{a.resolved});
   bind_optional(anomaly_, 15, a.resolved_at);
+  anomaly_.bind(16, static_cast<std::int64_t>(a.revision));
+  anomaly_.bind(17, std::int64_t{a.withdrawn});
   return anomaly_.run();
 }
 
@@ -257,7 +266,8 @@ Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const 
   Result<Statement> select = connection.prepare(fmt::format(
       "SELECT id, rule, \"window\", severity, detected_at, window_start, window_end, keys, "
       "metric_name, metric_value, baseline_value, threshold_value, description, resolved, "
-      "resolved_at FROM anomaly WHERE {} ORDER BY detected_at DESC, id LIMIT {}",
+      "resolved_at, revision, withdrawn FROM anomaly WHERE {} ORDER BY detected_at DESC, id LIMIT "
+      "{}",
       where.sql, row_limit(query.limit)));
   if (select.has_error()) return select.error();
   Result<Statement> each = prepare_json_each(connection);
@@ -286,6 +296,8 @@ Result<std::vector<Anomaly>> read_anomalies(const Connection& connection, const 
     a.description = select->text_at(12);
     a.resolved = select->int_at(13) != 0;
     a.resolved_at = optional_time(*select, 14);
+    a.revision = static_cast<std::uint32_t>(select->int_at(15));
+    a.withdrawn = select->int_at(16) != 0;
     rows.push_back(std::move(a));
   }
 }

@@ -149,5 +149,56 @@ TEST_CASE("a window that closes a second time replaces the first", "[detect][rev
   CHECK(said(over) == Said{"checkout@8 over"});
 }
 
+TEST_CASE("what is said again of a window has the next revision and the corrected figures",
+          "[detect][revision]") {
+  RuleOptions held = rule("error_rate > 0.3");
+  held.keep_firing_for = kHour;
+  Run run({held});
+  const auto raised = run.feed({{0, "checkout", 0.5}});
+  REQUIRE(raised.size() == 1);
+  CHECK(raised[0]->revision == 0);
+
+  const auto withdrawn = run.feed({{0, "checkout", 0.2}});
+  REQUIRE(said(withdrawn) == Said{"checkout@0 over"});
+  CHECK(withdrawn[0]->id == raised[0]->id);
+  CHECK(withdrawn[0]->revision == 1);
+  CHECK(withdrawn[0]->withdrawn);
+  CHECK(withdrawn[0]->metric_value == 0.2);
+  CHECK(withdrawn[0]->description ==
+        "withdrawn, late events have corrected it: error rate of checkout was 20% in the minute "
+        "from 12:34 UTC; the rule allows 30%");
+
+  const auto again = run.feed({{0, "checkout", 0.9}});
+  REQUIRE(said(again) == Said{"checkout@0"});
+  CHECK(again[0]->id == raised[0]->id);
+  CHECK(again[0]->revision == 2);
+  CHECK_FALSE(again[0]->withdrawn);
+
+  // Behind a newer one; and what is over in the end is no correction.
+  const auto next = run.feed({{1, "checkout", 0.6}});
+  CHECK(next[0]->revision == 0);
+  const auto older = run.feed({{0, "checkout", 0.8}});
+  REQUIRE(said(older) == Said{"checkout@0"});
+  CHECK(older[0]->revision == 3);
+  CHECK(older[0]->metric_value == 0.8);
+  const auto over = run.feed({{61, "checkout", 0.1}});
+  REQUIRE(said(over) == Said{"checkout@0 over", "checkout@1 over"});
+  CHECK(over[0]->revision == 4);
+  CHECK(over[1]->revision == 1);
+  CHECK_FALSE(over[0]->withdrawn);
+}
+
+TEST_CASE("what silence has resolved is corrected, not raised once more", "[detect][revision]") {
+  Run run({rule("error_rate > 0.3")});
+  run.feed({{0, "checkout", 0.5}, {0, "search"}});
+  CHECK(said(run.feed({{1, "search"}})) == Said{"checkout@0 over"});
+  run.feed({{2, "search"}});
+  const auto corrected = run.feed({{0, "checkout", 0.6}, {3, "search"}});
+  REQUIRE(said(corrected) == Said{"checkout@0 over"});
+  CHECK(corrected[0]->revision == 2);
+  CHECK(corrected[0]->metric_value == 0.6);
+  CHECK(corrected[0]->resolved_at == kBase + 2 * kMinute);
+}
+
 }  // namespace
 }  // namespace streamobs::detect

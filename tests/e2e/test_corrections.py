@@ -328,3 +328,103 @@ def test_what_cannot_be_is_told():
         done = run("validate", "--config", "/dev/stdin", input=config, check=False)
         assert done.returncode == 78
         assert told in done.stderr, done.stderr
+
+
+RULED = """
+[stream.requests]
+time = "at"
+idle_timeout = "1h"
+fields = { at = "timestamp", service = "string", ms = "int" }
+[window.w]
+from = "requests"
+size = "1m"
+by = ["service"]
+late = "update"
+correct_for = "1h"
+[window.w.select]
+m = "avg(ms)"
+[rule.slow]
+on = "w"
+when = "m > 50"
+keep_firing_for = "1h"
+severity = "high"
+"""
+
+
+def anomaly_of(engine):
+    rows = engine.get("/api/v1/anomalies").json()["rows"]
+    assert len(rows) <= 1
+    return rows[0] if rows else {"revision": -1}
+
+
+def phases(engine):
+    rules = engine.get("/api/v1/pipeline").json()["rules"]
+    return {rule["key"]: rule["phase"] for rule in rules}
+
+
+def test_an_anomaly_becomes_its_corrected_self():
+    """Raised, corrected, withdrawn and raised once more: everywhere the newest word, said once."""
+    with Streamobs(RULED) as engine:
+        def correct(events, second, revision):
+            engine.post("requests", events)
+            engine.post("requests", [event(second, "b", 1)])
+            engine.wait(lambda: anomaly_of(engine)["revision"] == revision, f"revision {revision}")
+            return anomaly_of(engine)
+
+        with Tap(engine, "anomalies", "--json", "--count", 3) as tap:
+            raised = correct([event(1, "a", 100), event(1, "b", 1)], 61, 0)
+            assert (raised["metric_value"], raised["resolved"]) == (100, False)
+            corrected = correct([event(2, "a", 200)], 125, 1)
+            assert (corrected["metric_value"], corrected["resolved"]) == (150, False)
+            assert "150" in corrected["description"]
+            incident = engine.get("/api/v1/incidents").json()["rows"][0]
+            assert incident["title"] == "a: m 150 (limit 50)"
+
+            withdrawn = correct([event(3 + i, "a", 0) for i in range(8)], 185, 2)
+            assert (withdrawn["metric_value"], withdrawn["resolved"], withdrawn["withdrawn"]) == (
+                30, True, True)
+            engine.wait(lambda: "corrected by late events" in
+                        engine.get("/api/v1/incidents").json()["rows"][0]["title"], "the incident")
+            engine.wait(lambda: phases(engine) == {"a": "ok", "b": "ok"}, "the rule")
+            assert tap.end() == 0
+            told = [json.loads(line) for line in tap.lines()]
+            assert [(each["revision"], each["resolved"]) for each in told] == [
+                (0, False), (1, False), (2, True)]
+        # What was known of it outlives the process, and the rules say so before anything comes.
+        assert engine.stop() == 0
+        engine.start()
+        assert phases(engine) == {"a": "ok", "b": "ok"}
+        again = correct([event(20, "a", 10_000)], 245, 3)
+        assert (again["resolved"], again["withdrawn"], again["resolved_at"]) == (False, False, None)
+        assert again["id"] == raised["id"]
+        # Found once, by the process before.
+        assert engine.metric("streamobs_anomalies_total", rule="slow") == 0
+        incidents = engine.get("/api/v1/incidents").json()["rows"]
+        assert [(each["status"], each["anomaly_count"]) for each in incidents] == [("open", 1)]
+        assert engine.stop() == 0
+        stored = query(f"{engine.data_dir}/streamobs.db",
+                       "SELECT metric_value, resolved, revision, withdrawn FROM anomalies")
+        assert stored == [{"metric_value": again["metric_value"], "resolved": 0, "revision": 3,
+                           "withdrawn": 0}]
+
+
+def test_an_anomaly_that_is_said_again_is_counted_once():
+    with Streamobs(RULED) as engine:
+        engine.post("requests", [event(1, "a", 100)])
+        for minute in range(1, 6):
+            engine.post("requests", [event(minute * 60 + 1, "b", 1), event(2, "a", 100)])
+        engine.post("requests", [event(3_000, "b", 1)])
+        engine.wait(lambda: anomaly_of(engine)["revision"] == 5, "the last revision")
+        assert engine.metric("streamobs_anomalies_total", rule="slow") == 1
+
+
+def test_the_last_of_many_windows_shows_in_the_rules():
+    """Though nothing comes behind it."""
+    with Streamobs(RULED.replace("[window.w.select]",
+                                 'emit_every = "1h"\n[window.w.select]')) as engine:
+        for hour in range(4):
+            for minute in range(30):
+                engine.post("requests", [event(hour * 3_600 + minute * 60, "a")])
+            engine.wait(lambda: [rule["last_window_end"] for rule in
+                                 engine.get("/api/v1/pipeline").json()["rules"]] ==
+                        [time_of(hour * 3_600 + 29 * 60)], "the newest window", seconds=10)

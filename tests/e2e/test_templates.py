@@ -357,5 +357,10 @@ def test_the_preset_against_the_truth_of_the_load_generator(tmp_path):
                 return a[0] == b[0] and a[1] < b[2] and b[1] < a[2]
             assert [b for b in bursts if not any(overlap(b, f) for f in found)] == [], rule
             assert [f for f in found if not any(overlap(b, f) for b in bursts)] == [], rule
+        # A kind is a number; what people read says what it stands for.
+        described = {row["template_id"]: row["template"] for row in closed("error_kinds")}
+        surges = [a for a in anomalies if a["anomaly_type"] == "kind_of_error_surges"]
+        assert all(a["description"].endswith(": " + described[a["keys"]["template_id"]])
+                   for a in surges)
         # Within the first hour nothing is new.
         assert {a["anomaly_type"] for a in anomalies} == {"many_errors", "kind_of_error_surges"}

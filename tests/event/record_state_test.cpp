@@ -36,6 +36,8 @@ Anomaly full_anomaly() {
   a.resolved = true;
   a.resolved_at = 9;
   a.position = 1ULL << 40;
+  a.withdrawn = true;
+  a.revision = 300;
   return a;
 }
 
@@ -83,6 +85,8 @@ TEST_CASE("anomalies and incidents come back field by field", "[event][state]") 
   CHECK(b.resolved);
   CHECK(b.resolved_at == a.resolved_at);
   CHECK(b.position == a.position);
+  CHECK(b.withdrawn);
+  CHECK(b.revision == 300);
   REQUIRE(read_anomaly(in, b));
   CHECK(in.at_end());
   CHECK_FALSE(b.since.has_value());

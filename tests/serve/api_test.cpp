@@ -92,7 +92,8 @@ TEST_CASE("anomalies, incidents and dead letters are listed", "[serve]") {
       R"("service_metrics","severity":"high","detected_at":"2024-01-09T12:01:00Z","window_start":)"
       R"("2024-01-09T12:00:00Z","window_end":"2024-01-09T12:01:00Z","keys":{"service":"checkout"},"service":"checkout",)"
       R"("metric_name":"error_rate","metric_value":0.5,"baseline_value":null,"threshold_value":0.25,)"
-      R"("description":"much \"too\" many","resolved":false,"resolved_at":null}]})";
+      R"("description":"much \"too\" many","resolved":false,"resolved_at":null,"revision":0,)"
+      R"("withdrawn":false}]})";
   CHECK(app.fetch("/api/v1/anomalies?severity=high&service=checkout&limit=7").body == one);
   CHECK(app.queries.list_query.limit == 7);
   CHECK(app.queries.list_query.equal == std::vector<std::pair<std::string, std::string>>{

@@ -36,7 +36,7 @@ TEST_CASE("views have the names and columns that people's queries hang on", "[st
   CHECK(
       columns_of(temp.database(), "anomalies") ==
       "detected_at window_start window_end service anomaly_type severity metric_name metric_value "
-      "baseline_value threshold_value description resolved id resolved_at");
+      "baseline_value threshold_value description resolved id resolved_at revision withdrawn");
   CHECK(columns_of(temp.database(), "incidents").find("status title explanation") !=
         std::string::npos);
   CHECK(columns_of(temp.database(), "dead_letters").find("stream reason detail") !=
@@ -58,7 +58,7 @@ TEST_CASE("keys that are called like columns of anomalies are still shown", "[st
   CHECK(columns_of(temp.database(), "anomalies") ==
         "detected_at window_start window_end key_Severity service key_SERVICE key_id key_key_id "
         "anomaly_type severity metric_name metric_value baseline_value threshold_value description "
-        "resolved id resolved_at");
+        "resolved id resolved_at revision withdrawn");
   write(*database, {std::make_shared<const Anomaly>(anomaly("x", kNoon,
                                                             {{"SERVICE", Value::of_string("pay's")},
                                                              {"id", Value::of_int(5)},
@@ -240,7 +240,10 @@ TEST_CASE("names that differ by case alone are one name", "[store]") {
 }
 
 TEST_CASE("a database of an earlier version is brought up to date with its rows", "[store]") {
-  const std::string to_7 = "DROP TABLE streamobs_archive; PRAGMA user_version = 7;";
+  const std::string to_8 =
+      "DROP VIEW anomalies; ALTER TABLE anomaly DROP COLUMN revision;"
+      "ALTER TABLE anomaly DROP COLUMN withdrawn; PRAGMA user_version = 8;";
+  const std::string to_7 = to_8 + "DROP TABLE streamobs_archive; PRAGMA user_version = 7;";
   const std::string to_6 =
       to_7 +
       "ALTER TABLE streamobs_outbox RENAME TO outbox; DROP TABLE streamobs_sink_target;"
@@ -263,14 +266,14 @@ TEST_CASE("a database of an earlier version is brought up to date with its rows"
                            "ALTER TABLE dead_letter DROP COLUMN event_index;"
                            "DROP TABLE streamobs_log; PRAGMA user_version = 2;";
   const std::string to_1 = to_2 + "DROP TABLE streamobs_window; PRAGMA user_version = 1;";
-  for (const std::string& back : {to_7, to_6, to_5, to_4, to_3, to_2, to_1}) {
+  for (const std::string& back : {to_8, to_7, to_6, to_5, to_4, to_3, to_2, to_1}) {
     const TempDir temp;
     write(*open(temp.database(), {services()}),
           {batch(services(), {service_row(kNoon, Value::of_string("checkout"))}),
            letters({letter("requests", "late", kNoon), letter("requests", "late", kNoon)})});
     CHECK(shell(temp.database(), back).empty());
     const auto database = open(temp.database(), {services()});
-    CHECK(shell(temp.database(), "PRAGMA user_version;") == "8");
+    CHECK(shell(temp.database(), "PRAGMA user_version;") == "9");
     CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
     const auto kept = database->dead_letters({}).value();
     REQUIRE(kept.size() == 2);
@@ -294,9 +297,10 @@ TEST_CASE("a window of a database from before there were outboxes may be called 
       "ALTER TABLE dead_letter DROP COLUMN header_id;"
       "ALTER TABLE streamobs_window DROP COLUMN shape;"
       "DROP TABLE streamobs_progress; DROP TABLE streamobs_retention; DROP TABLE streamobs_archive;"
-      "PRAGMA user_version = 4;");
+      "DROP VIEW anomalies; ALTER TABLE anomaly DROP COLUMN revision;"
+      "ALTER TABLE anomaly DROP COLUMN withdrawn; PRAGMA user_version = 4;");
   const auto database = open(temp.database(), {outbox});
-  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n8");
+  CHECK(shell(temp.database(), "SELECT count(*) FROM outbox; PRAGMA user_version;") == "0\n9");
 }
 
 TEST_CASE("rows of windows that hopped are kept apart from those that do not any more", "[store]") {

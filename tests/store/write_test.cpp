@@ -268,6 +268,7 @@ TEST_CASE("anomalies and incidents come back as they were and change as they sho
   const Anomaly open_again = a;
   a.resolved = true;
   a.resolved_at = kNoon + kHour;
+  a.revision = 1;
   i.revision = 3;
   i.resolved_at = kNoon + kHour;
   i.title = "over";
@@ -282,6 +283,25 @@ TEST_CASE("anomalies and incidents come back as they were and change as they sho
               "SELECT detected_at, service, anomaly_type, severity, resolved, "
               "resolved_at FROM anomalies; SELECT status, title FROM incidents;") ==
         "2024-01-09T12:00:00Z|check\"out|error_surge|high|1|2024-01-09T13:00:00Z\nresolved|over");
+
+  // Corrected, it is said again: as a whole, and the newest counts, resolved or not.
+  Anomaly again = open_again;
+  again.revision = 2;
+  again.metric_value = 7;
+  again.description = "seven";
+  write(*database, {std::make_shared<const Anomaly>(again), std::make_shared<const Anomaly>(a)});
+  CHECK(shell(temp.database(),
+              "SELECT metric_value, description, resolved, resolved_at, revision, withdrawn FROM "
+              "anomalies;") == "7.0|seven|0||2|0");
+  again.revision = 3;
+  again.resolved = again.withdrawn = true;
+  again.resolved_at = kNoon;
+  again.metric_value = std::nullopt;
+  write(*database, {std::make_shared<const Anomaly>(again)});
+  const Anomaly taken_back = database->anomalies({})->at(0);
+  CHECK(taken_back.withdrawn);
+  CHECK(taken_back.revision == 3);
+  CHECK_FALSE(taken_back.metric_value.has_value());
 }
 
 TEST_CASE("dead letters are kept with their payload and counted for good", "[store]") {

@@ -49,9 +49,10 @@ export class State {
   readonly rates = new StageRates();
   readonly speed = new History(kPulses);
   readonly lag = new History(kPulses);
+  // One that was over may be raised once more, when its window is corrected.
   readonly anomalies = new Recent<Anomaly>(
     (a) => parse_time(a.window_start),
-    (a) => (a.resolved ? 1 : 0),
+    (a) => a.revision ?? (a.resolved ? 1 : 0),
     kAnomaliesMax,
   );
   // Open incidents count as newer than all others, so that they are the last to leave.
@@ -144,13 +145,16 @@ export class State {
     return this.health_failed_ || this.now() - this.health_at > kHealthOldMs;
   }
 
+  /** Without those that late events have shown to be none. */
   anomalies_in_view(): Anomaly[] {
     const { range_from, to } = this.view();
     return this.anomalies
       .list()
       .filter(
         (a) =>
-          parse_time(a.window_end) > range_from && parse_time(a.window_start) < to + this.size_ms(),
+          !a.withdrawn &&
+          parse_time(a.window_end) > range_from &&
+          parse_time(a.window_start) < to + this.size_ms(),
       );
   }
 

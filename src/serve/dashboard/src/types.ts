@@ -47,6 +47,9 @@ export interface Anomaly {
   description: string;
   resolved: boolean;
   resolved_at: string | null;
+  /** Not said by engines before this page's, like `withdrawn`. */
+  revision?: number;
+  withdrawn?: boolean;
 }
 
 export interface Incident {
