@@ -1,9 +1,11 @@
 #include "app/kafka_command.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,7 @@ namespace streamobs::app {
 namespace {
 
 constexpr Duration kPatience = 15 * kSecond;
+constexpr Duration kBetweenLooks = 50 * kMillisecond;
 /// What sysexits.h calls missing input.
 constexpr int kExitMissing = 66;
 
@@ -117,6 +120,12 @@ Result<State> state_of(kafka::Admin& admin, const kafka::TopicOptions& topic, bo
   if (!create) return State{fmt::format("missing: {}", describe(topic)), true};
   const Result<bool> made = admin.create(topic, kPatience);
   if (made.has_error()) return made.error();
+  // Brokers hear of it a moment later: whoever goes on from here finds it there.
+  for (Duration waited = 0; waited < kPatience; waited += kBetweenLooks) {
+    const auto seen = admin.find(topic.name.text, kPatience);
+    if (seen.has_error() || *seen) break;
+    std::this_thread::sleep_for(std::chrono::microseconds(kBetweenLooks));
+  }
   return State{fmt::format("{}: {}", *made ? "made" : "there by now", describe(topic)), false};
 }
 
