@@ -245,9 +245,14 @@ export class Page {
     show("refused", {
       value: format_number(refused + late),
       title: format_count(refused + late) + (stored ? " since the database was made" : ""),
+      // What there is none of is left out, where there is something to tell.
       note:
-        `${format_number(refused)} refused · ${format_number(late)} late` +
-        (alone > 0 ? ` · ${format_number(alone)} unmatched` : ""),
+        refused + late + alone === 0
+          ? "0 refused · 0 late"
+          : [`${format_number(refused)} refused`, `${format_number(late)} late`]
+              .filter((_, at) => [refused, late][at]! > 0)
+              .concat(alone > 0 ? [`${format_number(alone)} unmatched`] : [])
+              .join(" · "),
       tone: refused + late > 0 ? "medium" : "",
     });
     const lag = pulse.watermark_lag_seconds;
