@@ -158,7 +158,7 @@ void measure_ids(std::size_t known, bool text) {
     encode.seconds.push_back(thread_seconds() - begin);
     Deduplicator again(schema, {kId, kHour, known * 2});
     begin = thread_seconds();
-    if (!again.restore(bytes, kMinTimestamp)) std::exit(1);
+    if (!again.restore(bytes)) std::exit(1);
     decode.seconds.push_back(thread_seconds() - begin);
   }
   encode.print("snapshot");
