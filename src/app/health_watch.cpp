@@ -74,12 +74,10 @@ asio::awaitable<void> HealthWatch::run() {
   bool goes_on = !stopped_;
   while (goes_on) {
     const health::Observation seen = look();
-    if (due.take(seen.ready_at, seen.now)) {
+    const bool is_due = due.take(seen.ready_at, seen.now);
+    if (is_due || is_bad_and_old(seen.now)) {
       co_await look_at_disk();
-      judge(true);
-    } else if (is_bad_and_old(seen.now)) {
-      co_await look_at_disk();
-      judge(false);
+      judge(is_due);
     }
     goes_on = co_await wait(timer_);
   }

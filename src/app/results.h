@@ -52,7 +52,8 @@ class Results {
   /// Called on the results strand for every record, early ones included. Before spawn().
   void add_listener(Listener listener) { listeners_.push_back(std::move(listener)); }
 
-  /// Starts the four stages; they end, one after the other, once the input is closed and drained.
+  /// Starts the four stages, and who looks at the rules; they end, one after the other, once the
+  /// input is closed and drained.
   void spawn(flow::TaskGroup& tasks);
 
   /// A snapshot of the rules' states, at most 200 ms behind the records that have passed; after

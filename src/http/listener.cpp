@@ -24,8 +24,7 @@ Error cannot_listen(const std::string& listen, int problem, bool own_port) {
   if (problem == EADDRINUSE && own_port) {
     hint =
         "this engine itself has the port, at its address of now, which it gives up only when it "
-        "has "
-        "the new one: choose another port, or restart the process";
+        "has the new one: choose another port, or restart the process";
   } else if (problem == EADDRINUSE) {
     hint =
         "another process listens there: stop it, or choose another [http] listen "

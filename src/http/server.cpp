@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <unordered_set>
@@ -53,6 +54,7 @@ struct Server::Impl {
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> sweep();
   asio::awaitable<void> pause(Duration duration);
+  asio::awaitable<void> wait_until(std::function<bool()> done, Duration deadline);
   /// `live_too`: also those of live readers.
   asio::awaitable<void> wait_for_connections(Duration deadline, bool live_too);
   asio::awaitable<void> serve_one(std::shared_ptr<Connection> connection);
@@ -94,13 +96,19 @@ asio::awaitable<void> Server::Impl::pause(Duration duration) {
   co_await wait.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-/// Until there are none any more.
-asio::awaitable<void> Server::Impl::wait_for_connections(Duration deadline, bool live_too) {
+asio::awaitable<void> Server::Impl::wait_until(std::function<bool()> done, Duration deadline) {
   constexpr Duration kStep = 10 * kMillisecond;
-  const auto left = [&] { return open.load() > (live_too ? 0 : context.live.load()); };
-  for (Duration waited = 0; waited < deadline && left(); waited += kStep) {
+  for (Duration waited = 0; waited < deadline && !done(); waited += kStep) {
     co_await pause(kStep);
   }
+}
+
+/// Until there are none any more.
+asio::awaitable<void> Server::Impl::wait_for_connections(Duration deadline, bool live_too) {
+  std::function<bool()> gone = [this, live_too] {
+    return open.load() <= (live_too ? 0 : context.live.load());
+  };
+  co_await wait_until(std::move(gone), deadline);
 }
 
 asio::awaitable<void> Server::Impl::serve_one(std::shared_ptr<Connection> connection) {
@@ -256,10 +264,8 @@ asio::awaitable<void> Server::drain_requests(Duration deadline) {
 }
 
 asio::awaitable<void> Server::await_live_end(Duration deadline) {
-  constexpr Duration kStep = 10 * kMillisecond;
-  for (Duration waited = 0; waited < deadline && impl_->context.live.load() != 0; waited += kStep) {
-    co_await impl_->pause(kStep);
-  }
+  std::function<bool()> gone = [this] { return impl_->context.live.load() == 0; };
+  co_await impl_->wait_until(std::move(gone), deadline);
 }
 
 asio::awaitable<void> Server::drain(Duration deadline) {

@@ -114,8 +114,7 @@ class Llm final : public Scenario {
     const Timestamp t = event_time(at, bits >> 32);
     Response response;
     response.id_high = random_.next();
-    // With the time in it: a second run of the same seed is not a repeat of the first.
-    response.id_low = random_.next() ^ static_cast<std::uint64_t>(at);
+    response.id_low = draw_id_low(at);
     response.key =
         static_cast<std::uint32_t>((tenant * kRoutes.size() + route) * kModels.size() + model);
     response.prompt_tokens = std::max<std::int64_t>(1, prompt_tokens_.draw(bits >> 42));

@@ -80,8 +80,7 @@ class Metrics final : public Scenario {
   void generate(Timestamp at, std::vector<Lines>& out) override {
     const std::uint64_t bits = random_.next();
     const std::uint64_t id_high = random_.next();
-    // With the time in it: a second run of the same seed is not a repeat of the first.
-    const std::uint64_t id_low = random_.next() ^ static_cast<std::uint64_t>(at);
+    const std::uint64_t id_low = draw_id_low(at);
     const auto service = random_.below(static_cast<std::uint32_t>(services_.size()));
     const std::uint32_t index = metric_choice_.draw(bits);
     const Metric& metric = kMetrics[index];

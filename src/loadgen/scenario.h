@@ -81,6 +81,11 @@ class Scenario {
     const Timestamp t = at - delays_.draw(random_bits);
     return (t < first_at_ ? first_at_ : t) / kMillisecond * kMillisecond;
   }
+  /// The low half of an event's id. With the time in it: a second run of the same seed is not a
+  /// repeat of the first.
+  std::uint64_t draw_id_low(Timestamp at) {
+    return random_.next() ^ static_cast<std::uint64_t>(at);
+  }
   static void emit(LineWriter& line, Lines& out) {
     line.append_to(out.text);
     ++out.events;

@@ -65,8 +65,7 @@ class Transactions final : public Scenario {
   void generate(Timestamp at, std::vector<Lines>& out) override {
     const std::uint64_t bits = random_.next();
     const std::uint64_t id_high = random_.next();
-    // With the time in it: a second run of the same seed is not a repeat of the first.
-    const std::uint64_t id_low = random_.next() ^ static_cast<std::uint64_t>(at);
+    const std::uint64_t id_low = draw_id_low(at);
     const Timestamp t = event_time(at, bits) / kSecond * kSecond;
     const Episode& episode = episodes_.current(at);
     const bool in_episode = episode.covers(t);

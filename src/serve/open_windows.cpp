@@ -9,15 +9,6 @@
 
 namespace streamobs::serve {
 
-namespace {
-
-/// What a replay brings again may have come further before, as the database sees it, too.
-bool is_older(const WindowRow& row, const WindowRow& known) {
-  return std::pair(row.revision, row.closed) < std::pair(known.revision, known.closed);
-}
-
-}  // namespace
-
 void OpenWindows::process(const Record& record) {
   const auto* batch = std::get_if<WindowBatchPtr>(&record);
   if (batch == nullptr) return;
@@ -38,7 +29,7 @@ void OpenWindows::process(const Record& record) {
       ++window.rows;
     }
     Held& held = at->second;
-    if (is_older(row, held.row)) continue;
+    if (store::is_older(row, held.row)) continue;
     if (held.closed_at != 0) --window.closed_rows;
     held.row = row;
     held.row.state = std::string();  // Nobody who reads rows needs it.
@@ -152,7 +143,7 @@ std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<Win
       const auto at = known.find(identity(row));
       if (at == known.end()) {
         only_early.push_back(std::move(row));
-      } else if (!is_older(row, *at->second)) {
+      } else if (!store::is_older(row, *at->second)) {
         *at->second = std::move(row);
       }
     }

@@ -63,8 +63,9 @@ Result<> make_directory(const std::string& given) {
 Result<> check_directory(const std::string& path) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
+    const bool there = errno != ENOENT;
     const Error failed = because("cannot look at the data directory " + path, "Check its owner");
-    return fail(errno == ENOENT ? ErrorCode::not_found : failed.code, failed.message);
+    return fail(there ? failed.code : ErrorCode::not_found, failed.message);
   }
   if (!S_ISDIR(info.st_mode)) {
     errno = ENOTDIR;

@@ -27,6 +27,10 @@ bool matches_keys(const WindowSchema& schema, const WindowRow& row, const Window
   return true;
 }
 
+bool is_older(const WindowRow& row, const WindowRow& known) {
+  return std::pair(row.revision, row.closed) < std::pair(known.revision, known.closed);
+}
+
 bool key_before(const WindowRow& a, const WindowRow& b) {
   if (a.overflow != b.overflow) return b.overflow;
   for (std::size_t i = 0; i < a.keys.size() && i < b.keys.size(); ++i) {

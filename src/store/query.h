@@ -46,6 +46,10 @@ std::string row_identity(const WindowRow& row);
 /// True where the row fits the query's keys (compared as text).
 bool matches_keys(const WindowSchema& schema, const WindowRow& row, const WindowQuery& query);
 
+/// Of the same window and key: what comes again, or had come further before (a higher revision;
+/// closed, of the same one), as the database decides it, too.
+bool is_older(const WindowRow& row, const WindowRow& known);
+
 /// By key, as results are ordered: __overflow__ comes last.
 bool key_before(const WindowRow& a, const WindowRow& b);
 

@@ -10,9 +10,6 @@ namespace streamobs::store {
 
 namespace {
 
-/// More of one transaction is not held back for a commit that may not come.
-constexpr std::size_t kWrittenBytesMax = RecentBudget::kBytesMax / 4;
-
 std::size_t bytes_of(const WindowRow& row) {
   std::size_t bytes = sizeof(WindowRow);
   for (const std::vector<Value>* values : {&row.keys, &row.metrics}) {
@@ -41,21 +38,21 @@ void RecentRows::begin(Timestamp from) {
 }
 
 void RecentRows::write(const WindowRow& row) {
-  if (written_bytes_ > kWrittenBytesMax) {
+  if (budget_.written > RecentBudget::kWrittenMax) {
     passed_over_ = std::max(passed_over_, row.start + 1);
     return;
   }
   written_.push_back(without_state(row));
-  written_bytes_ += bytes_of(written_.back());
+  const std::size_t bytes = bytes_of(written_.back());
+  written_bytes_ += bytes;
+  budget_.written += bytes;
 }
 
 void RecentRows::committed() {
   const std::lock_guard lock(mutex_);
   for (WindowRow& row : written_) add(std::move(row));
   if (passed_over_ > from_) drop_before(passed_over_);
-  written_.clear();
-  written_bytes_ = 0;
-  passed_over_ = kMinTimestamp;
+  forget_written();
   while (!instances_.empty()) {
     const Timestamp newest = instances_.begin()->first;
     const bool old = instances_.rbegin()->first < newest - kKept;
@@ -65,8 +62,12 @@ void RecentRows::committed() {
 }
 
 void RecentRows::undone() {
+  forget_written();
+}
+
+void RecentRows::forget_written() {
   written_.clear();
-  written_bytes_ = 0;
+  budget_.written -= std::exchange(written_bytes_, 0);
   passed_over_ = kMinTimestamp;
 }
 
@@ -83,7 +84,7 @@ void RecentRows::add(WindowRow row) {
   const auto at = std::lower_bound(instance.begin(), instance.end(), row, key_before);
   const std::size_t bytes = bytes_of(row);
   if (at != instance.end() && !key_before(row, *at)) {
-    if (std::pair(row.revision, row.closed) < std::pair(at->revision, at->closed)) return;
+    if (is_older(row, *at)) return;
     budget_.used.fetch_sub(bytes_of(*at), std::memory_order_relaxed);
     *at = std::move(row);
   } else {
@@ -113,27 +114,32 @@ std::optional<std::vector<WindowRow>> RecentRows::rows(const WindowQuery& query)
   };
   // Whoever asks the database is told what is wrong with it.
   if (!std::all_of(query.keys.begin(), query.keys.end(), is_key)) return std::nullopt;
-  std::vector<WindowRow> found;
+  std::vector<const WindowRow*> found;  // Copied only if they are the answer.
   std::unordered_set<std::string> keys;
   std::size_t windows = 0;
   const std::shared_lock lock(mutex_);
   const bool covered = from_ == kMinTimestamp || (query.from && *query.from >= from_);
+  const auto enough = [&] {
+    return found.size() == query.limit || (query.windows && windows == *query.windows);
+  };
   for (const auto& [start, instance] : instances_) {
     if (query.to && start >= *query.to) continue;
-    if (query.from && start < *query.from) break;
-    if (query.windows && windows == *query.windows) return found;
+    if ((query.from && start < *query.from) || enough()) break;
     bool any = false;
     for (const WindowRow& row : instance) {
       if (!matches_keys(*schema_, row, query)) continue;
       any = true;
       if (query.latest && !keys.insert(row_identity(row)).second) continue;
-      if (found.size() == query.limit) return found;
-      found.push_back(row);
+      if (found.size() == query.limit) break;
+      found.push_back(&row);
     }
     windows += any ? 1 : 0;
   }
-  if (!covered && !(query.windows && windows == *query.windows)) return std::nullopt;
-  return found;
+  if (!covered && !enough()) return std::nullopt;
+  std::vector<WindowRow> rows;
+  rows.reserve(found.size());
+  for (const WindowRow* row : found) rows.push_back(*row);
+  return rows;
 }
 
 std::optional<Timestamp> RecentRows::newest_start() const {

@@ -25,7 +25,10 @@ namespace streamobs::store {
 /// What all windows' rows may take together.
 struct RecentBudget {
   static constexpr std::size_t kBytesMax = 32 << 20;
+  /// Of rows whose transaction is open: more is not held back for a commit that may not come.
+  static constexpr std::size_t kWrittenMax = kBytesMax / 4;
   std::atomic<std::size_t> used{0};
+  std::size_t written = 0;  ///< The writing thread's.
 };
 
 class RecentRows {
@@ -61,6 +64,7 @@ class RecentRows {
 
   void add(WindowRow row);
   void drop_oldest();
+  void forget_written();
   void drop_before(Timestamp start);
 
   const std::shared_ptr<const WindowSchema> schema_;

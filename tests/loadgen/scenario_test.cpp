@@ -45,6 +45,22 @@ TEST_CASE("the same seed gives the same bytes, another seed others") {
   }
 }
 
+TEST_CASE("with another start events have other ids") {
+  const std::map<std::string, std::string> id_fields = {
+      {"transactions", "transaction_id"}, {"metrics", "eventId"}, {"llm", "request_id"}};
+  for (const auto& [name, id] : id_fields) {
+    CAPTURE(name);
+    std::set<std::string> seen;
+    for (const Timestamp start : {kStart, kStart + kHour}) {
+      std::set<std::string> ids;
+      const auto run = generate(*scenario(name), 50, 10, start);
+      for (const std::string& line : lines_of(run[0].text)) ids.insert(field(line, id));
+      CHECK(ids.size() >= 25);
+      for (const std::string& one : ids) CHECK(seen.insert(one).second);
+    }
+  }
+}
+
 TEST_CASE("the bytes of seed 1 are what they were") {
   // Benchmarks and recorded results hang on them: change these numbers only on purpose.
   const std::map<std::string_view, std::uint64_t> hashes = {{"services", 0x5e2ed6c9b9b3c3c0},

@@ -69,11 +69,12 @@ inline std::string read_file(const std::string& path) {
 
 inline constexpr Timestamp kStart = 1'700'000'000 * kSecond;  // 2023-11-14T22:13:20Z
 
-/// `count` happenings, ten a second from kStart on.
-inline std::vector<Lines> generate(Scenario& scenario, std::uint64_t count, double rate = 10) {
+/// `count` happenings, ten a second from `start` on.
+inline std::vector<Lines> generate(Scenario& scenario, std::uint64_t count, double rate = 10,
+                                   Timestamp start = kStart) {
   std::vector<Lines> out(scenario.streams().size());
   for (std::uint64_t i = 0; i < count; ++i) {
-    scenario.next(kStart + static_cast<Duration>(static_cast<double>(i) * 1e6 / rate), out);
+    scenario.next(start + static_cast<Duration>(static_cast<double>(i) * 1e6 / rate), out);
   }
   scenario.finish(out);
   return out;

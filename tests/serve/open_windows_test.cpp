@@ -86,6 +86,11 @@ TEST_CASE("the newest early row of a key is shown", "[serve]") {
   asked.windows = 1;
   CHECK(open.rows(asked).size() == 1);
   asked = query();
+  asked.limit = 1;
+  CHECK(open.rows(asked).size() == 1);
+  asked.latest = true;  // Which of a key's rows is the newest is decided later.
+  CHECK(open.rows(asked).size() == 3);
+  asked = query();
   asked.window = "other";
   CHECK(open.rows(asked).empty());
 }

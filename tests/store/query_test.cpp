@@ -204,11 +204,21 @@ TEST_CASE("the newest row of each key of the last hour", "[store]") {
   }
 }
 
+TEST_CASE("what is in memory is answered from there, whatever others do to the database",
+          "[store]") {
+  const TempDir temp;
+  const auto database = open(temp.database(), {services()});
+  write(*database, {batch(services(), {service_row(kNoon, Value::of_string("a"))})});
+  REQUIRE(shell(temp.database(), "DELETE FROM window_service_metrics;").empty());
+  CHECK(database->window_rows(rows_of("service_metrics"))->size() == 1);
+}
+
 TEST_CASE("the last hour is in memory as far as there is room, and no one sees it otherwise",
           "[store]") {
   const auto of = services();
   RecentBudget budget;
   RecentRows recent(of, budget);
+  RecentRows other(of, budget);
   recent.begin(kNoon);
   const auto add = [&](int minute, int keys) {
     for (int k = 0; k < keys; ++k) {
@@ -256,8 +266,16 @@ TEST_CASE("the last hour is in memory as far as there is room, and no one sees i
   all.from = kNoon + 99 * kMinute;
   CHECK(recent.rows(all)->size() == 10'000);
   add(100, 1'000'000);
+  CHECK(budget.written < RecentBudget::kBytesMax / 2);
+  // Transactions of all windows share that.
+  other.begin(kNoon);
+  other.write(service_row(kNoon, Value::of_int(1)));
   recent.committed();
+  other.committed();
+  CHECK(budget.written == 0);
   CHECK_FALSE(recent.rows(all).has_value());
+  all.from = kNoon;
+  CHECK_FALSE(other.rows(all).has_value());
   recent.forget_before(kMaxTimestamp);
   CHECK(budget.used.load() == 0);
 }

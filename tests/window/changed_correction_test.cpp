@@ -1,6 +1,5 @@
 // Windows that are corrected for longer, for less long or no more from one life of the engine to
 // the next, that go, come back or are defined anew: random histories against an oracle.
-#include <cstdlib>
 #include <set>
 
 #include "support/catch.h"
@@ -227,10 +226,7 @@ std::vector<Shape> drawn(std::mt19937& random, Duration lateness) {
   return shapes;
 }
 
-unsigned seeds() {
-  const char* const more = std::getenv("STREAMOBS_SEEDS");
-  return more == nullptr ? 150 : static_cast<unsigned>(std::atoi(more));
-}
+const unsigned kSeeds = seeds(150);
 
 }  // namespace
 
@@ -239,7 +235,7 @@ TEST_CASE("another config loses no late event that waits, and makes no row of wh
   std::uint64_t late = 0;
   std::uint64_t owed = 0;
   std::uint64_t before = 0;
-  for (unsigned seed = 0; seed < seeds(); ++seed) {
+  for (unsigned seed = 0; seed < kSeeds; ++seed) {
     std::mt19937 random(seed);
     INFO("seed " << seed);
     const std::uint32_t partitions = 1 + random() % 2;
@@ -288,7 +284,7 @@ TEST_CASE("another config loses no late event that waits, and makes no row of wh
     before += oracle.before;
   }
   // The histories meet what they are for.
-  REQUIRE(late > seeds());
-  REQUIRE(owed > seeds() / 8);
-  REQUIRE(before > seeds() / 8);
+  REQUIRE(late > kSeeds);
+  REQUIRE(owed > kSeeds / 8);
+  REQUIRE(before > kSeeds / 8);
 }

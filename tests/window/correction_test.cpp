@@ -1,6 +1,5 @@
 // Windows that are corrected after they have closed, against an oracle that knows neither panes nor
 // lanes: every lane count, every cut into batches, across a restart in the middle.
-#include <cstdlib>
 #include <set>
 
 #include "support/catch.h"
@@ -112,11 +111,7 @@ struct Oracle {
   std::vector<std::uint64_t> correcting;
 };
 
-/// More of them by hand: STREAMOBS_SEEDS=3000.
-unsigned seeds() {
-  const char* const more = std::getenv("STREAMOBS_SEEDS");
-  return more == nullptr ? 80 : static_cast<unsigned>(std::atoi(more));
-}
+const unsigned kSeeds = seeds(80);
 
 }  // namespace
 
@@ -127,7 +122,7 @@ TEST_CASE("late events come again as revisions, which follow from the log alone"
   std::uint64_t correcting = 0;
   std::size_t kept = 0;
   std::size_t revisions = 0;
-  for (unsigned seed = 0; seed < seeds(); ++seed) {
+  for (unsigned seed = 0; seed < kSeeds; ++seed) {
     std::mt19937 random(seed);
     const std::uint32_t partitions = 1 + random() % 2;
     const Duration lateness = static_cast<Duration>(random() % 4) * 7 * kSecond;
@@ -175,11 +170,11 @@ TEST_CASE("late events come again as revisions, which follow from the log alone"
     }
   }
   // The histories meet what they are for.
-  REQUIRE(late > seeds() / 8);
-  REQUIRE(partly_late > seeds() / 8);
-  REQUIRE(correcting > seeds());
-  REQUIRE(revisions > seeds());
-  REQUIRE(kept > seeds());
+  REQUIRE(late > kSeeds / 8);
+  REQUIRE(partly_late > kSeeds / 8);
+  REQUIRE(correcting > kSeeds);
+  REQUIRE(revisions > kSeeds);
+  REQUIRE(kept > kSeeds);
 }
 
 namespace {

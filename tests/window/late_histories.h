@@ -2,6 +2,7 @@
 // run of one across a restart, and what an oracle says of the events of one row.
 #pragma once
 
+#include <cstdlib>
 #include <set>
 
 #include "window/support.h"
@@ -68,6 +69,12 @@ struct Watermark {
   std::vector<Timestamp> newest;
   Timestamp time = kMinTimestamp;
 };
+
+/// How many histories a test goes through; other numbers by hand: STREAMOBS_SEEDS=3000.
+inline unsigned seeds(unsigned usual) {
+  const char* const wanted = std::getenv("STREAMOBS_SEEDS");
+  return wanted == nullptr ? usual : static_cast<unsigned>(std::atoi(wanted));
+}
 
 struct Batch {
   std::size_t begin;

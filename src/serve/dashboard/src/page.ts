@@ -241,18 +241,13 @@ export class Page {
     });
     const counts = state.letters?.counts ?? [];
     const { refused, late, stored } = refused_and_late(pulse, counts);
-    const alone = unmatched(counts);
+    const told = Object.entries({ refused, late, unmatched: unmatched(counts) })
+      .filter(([, count]) => count > 0)
+      .map(([what, count]) => `${format_number(count)} ${what}`);
     show("refused", {
       value: format_number(refused + late),
       title: format_count(refused + late) + (stored ? " since the database was made" : ""),
-      // What there is none of is left out, where there is something to tell.
-      note:
-        refused + late + alone === 0
-          ? "0 refused · 0 late"
-          : [`${format_number(refused)} refused`, `${format_number(late)} late`]
-              .filter((_, at) => [refused, late][at]! > 0)
-              .concat(alone > 0 ? [`${format_number(alone)} unmatched`] : [])
-              .join(" · "),
+      note: told.join(" · ") || "0 refused · 0 late",
       tone: refused + late > 0 ? "medium" : "",
     });
     const lag = pulse.watermark_lag_seconds;
