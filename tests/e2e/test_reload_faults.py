@@ -199,9 +199,71 @@ def held_up(engine, body):
     return client, body[10:]
 
 
+def failing_change(engine, body, text, spoil):
+    """A reload of what is spoilt after it has been looked at, while `body` comes; its answer."""
+    client, rest = held_up(engine, body)
+    replies = []
+    asking = threading.Thread(target=lambda: replies.append(reload(engine, text)))
+    asking.start()
+    engine.wait(lambda: "a new config takes over" in engine.messages(), "the change")
+    spoil()
+    client.sendall(rest)
+    assert client.recv(1000).startswith(b"HTTP/1.1 200")
+    asking.join()
+    client.close()
+    return replies[0]
+
+
 def minutes(count):
     return [{"at": (1_767_960_000 + minute * 60) * 1000, "service": "a"}
             for minute in range(count)]
+
+
+def test_what_does_not_come_up_gives_way_to_the_old_one(tmp_path):
+    prices = tmp_path / "prices.csv"
+    prices.write_text("model,usd\na,1\n")
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event(), event()])
+        reply = failing_change(engine, ndjson([event()]), config(lookup(prices), size="5m"),
+                               prices.unlink)
+        assert reply.status == 500
+        assert str(prices) in reply.json()["detail"] and "the old one" in reply.json()["detail"]
+        # No trace of it: even the window that it would have altered goes on.
+        engine.wait(lambda: n_of(engine) == 3 and n_of(engine, "altered") == 3, "the counts")
+        now = state(engine)
+        assert now["reloads"] == 0 and now["refused"]["error"] == reply.json()["detail"]
+        assert engine.metric("streamobs_config_last_reload_successful") == 0
+        # A restart finds nothing else.
+        write(engine, config())
+        assert engine.stop() == 0
+        engine.start()
+        engine.wait(lambda: n_of(engine) == 3 and n_of(engine, "altered") == 3, "the counts")
+
+
+def test_a_start_that_fails_leaves_no_trace_of_its_config(tmp_path):
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event(), event()])
+        engine.stop()
+        write(engine, config(lookup(tmp_path / "none.csv"), size="5m"))
+        engine.spawn()
+        assert engine.process.wait(timeout=30) == 78
+        write(engine, config())
+        engine.start()
+        engine.wait(lambda: n_of(engine) == 2 and n_of(engine, "altered") == 2, "the counts")
+
+
+def test_the_database_may_be_in_the_way():
+    with Streamobs(config()) as engine:
+        engine.post("requests", [event()])
+        own = sqlite3.connect(engine.data_dir / "streamobs.db")
+        own.execute("CREATE TABLE sales (mine)")
+        own.commit()
+        own.close()
+        reply = reload(engine, config(ORDERS))
+        assert reply.status == 500 and "sales" in reply.json()["detail"]
+        engine.post("requests", [event()])
+        engine.wait(lambda: n_of(engine) == 2, "the counts")
+        assert engine.stop() == 0
 
 
 def test_a_config_that_does_not_come_up_leaves_the_database_as_it_was(tmp_path):
@@ -212,18 +274,10 @@ def test_a_config_that_does_not_come_up_leaves_the_database_as_it_was(tmp_path):
         engine.wait(lambda: len(engine.closed("steady")) == 9, "the windows")
         before = of_the_database(engine)
         assert before[0] == [{"sink": "out", "n": 9}]
-        client, rest = held_up(engine, ndjson(minutes(1)))
-        replies = []
-        asking = threading.Thread(
-            target=lambda: replies.append(reload(engine, steady(lookup(prices), by="[]"))))
-        asking.start()
-        engine.wait(lambda: "a new config takes over" in engine.messages(), "the change")
-        prices.unlink()
-        client.sendall(rest)
-        assert b" 200 " in client.recv(1000)
-        asking.join()
-        assert replies[0].status == 500
-        assert str(prices) in replies[0].json()["detail"]
+        reply = failing_change(engine, ndjson(minutes(1)), steady(lookup(prices), by="[]"),
+                               prices.unlink)
+        assert reply.status == 500
+        assert str(prices) in reply.json()["detail"]
         assert of_the_database(engine) == before
         # Nor does a start that fails.
         assert engine.stop() == 0
