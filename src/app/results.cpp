@@ -1,6 +1,7 @@
 #include "app/results.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "app/recovery.h"
@@ -15,6 +16,14 @@ constexpr std::size_t kOutputsPerLane = 64;
 constexpr std::size_t kRecords = 256;
 constexpr std::size_t kRuleStates = 1'000;
 constexpr Duration kLookEvery = 200 * kMillisecond;
+
+std::set<std::string> described_rules(const config::Config& config) {
+  std::set<std::string> names;
+  for (const detect::RuleOptions& rule : config.rules) {
+    if (!rule.description.empty()) names.insert(rule.name.text);
+  }
+  return names;
+}
 
 /// An operator that hands on what it was given, and what it says about it behind it.
 template <class Operator>
@@ -51,7 +60,7 @@ Results::Results(const Plan& plan, asio::io_context& io, std::size_t lanes, cons
       to_store_(kRecords),
       rounds_(lanes),
       detector_(plan.rules),
-      narrator_(plan.config.incidents),
+      narrator_(plan.config.incidents, described_rules(plan.config)),
       next_look_(executor_, asio::steady_timer::time_point::max()),
       merged_(metrics.counter("streamobs_merged_rounds_total",
                               "Rounds of combining the lanes' parts of closed or open windows.")),

@@ -93,6 +93,34 @@ bool ratio_says_little(double value, double mean) {
   return mean <= 0 || value <= 0 || value / mean >= kManyTimes;
 }
 
+// Control characters become a space, and so do marks that turn the direction of writing (U+202A …
+// U+202E, U+2066 … U+2069): they have no place in somebody else's sentence.
+std::string without_controls(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    const bool turns =
+        c == 0xE2 && at + 2 < text.size() &&
+        ((text[at + 1] == '\x80' && text[at + 2] >= '\xAA' && text[at + 2] <= '\xAE') ||
+         (text[at + 1] == '\x81' && text[at + 2] >= '\xA6' && text[at + 2] <= '\xA9'));
+    if (turns) at += 2;
+    if (!turns && c >= 0x20 && c != 0x7F) {
+      out += text[at];
+    } else if (!out.ends_with(' ')) {
+      out += ' ';
+    }
+  }
+  return out;
+}
+
+// Between two characters of UTF-8.
+std::string cut(std::string text, std::size_t longest) {
+  if (text.size() <= longest) return text;
+  while (longest > 0 && (static_cast<unsigned char>(text[longest]) & 0xC0) == 0x80) --longest;
+  text.resize(longest);
+  return text + "…";
+}
+
 }  // namespace
 
 std::string plain(std::string_view name) {
@@ -172,35 +200,22 @@ std::string against_normal_short(double value, double mean, const MetricWords& m
   return fmt::format("{} of normal", percent(ratio));
 }
 
+std::string on_one_line(std::string_view text, std::size_t longest) {
+  return cut(without_controls(text), longest);
+}
+
 std::string name_in_words(std::string_view name) {
-  std::string out;
-  bool quoted = name.empty() || name.front() == ' ' || name.back() == ' ';
-  for (std::size_t at = 0; at < name.size(); ++at) {
-    const auto c = static_cast<unsigned char>(name[at]);
-    // Marks that turn the direction of writing (U+202A … U+202E, U+2066 … U+2069) have no place in
-    // somebody else's sentence.
-    const bool turns =
-        c == 0xE2 && at + 2 < name.size() &&
-        ((name[at + 1] == '\x80' && name[at + 2] >= '\xAA' && name[at + 2] <= '\xAE') ||
-         (name[at + 1] == '\x81' && name[at + 2] >= '\xA6' && name[at + 2] <= '\xA9'));
-    if (turns) at += 2;
-    if (turns || c < 0x20 || c == 0x7F) {
-      quoted = true;
-      if (!out.ends_with(' ')) out += ' ';
-      continue;
-    }
+  std::string out = without_controls(name);
+  bool quoted = name.empty() || name.front() == ' ' || name.back() == ' ' || out != name;
+  for (std::size_t at = 0; at < out.size(); ++at) {
+    const char c = out[at];
     const bool ends_something =
-        (c == '.' || c == ':') && (at + 1 == name.size() || name[at + 1] == ' ');
+        (c == '.' || c == ':') && (at + 1 == out.size() || out[at + 1] == ' ');
     quoted = quoted || ends_something ||
-             std::string_view("\"'`,;<>()").find(name[at]) != std::string_view::npos;
-    out += c == '"' ? '\'' : name[at];
+             std::string_view("\"'`,;<>()").find(c) != std::string_view::npos;
+    if (c == '"') out[at] = '\'';
   }
-  if (out.size() > kNameMax) {
-    std::size_t cut = kNameMax;
-    while (cut > 0 && (static_cast<unsigned char>(out[cut]) & 0xC0) == 0x80) --cut;
-    out.resize(cut);
-    out += "…";
-  }
+  out = cut(std::move(out), kNameMax);
   return quoted ? fmt::format("\"{}\"", out) : out;
 }
 

@@ -48,6 +48,10 @@ std::string against_normal_short(double value, double mean, const MetricWords& m
 /// "product_category" → "product category".
 std::string plain(std::string_view name);
 
+/// Somebody else's text as part of one line: without control characters and marks that turn the
+/// direction of writing, and cut when it has more than `longest` bytes.
+std::string on_one_line(std::string_view text, std::size_t longest);
+
 /// A name that came with the events, for a sentence: as it is where it cannot be mistaken for part
 /// of the sentence, else in quotes, without control characters, and cut when it is long.
 std::string name_in_words(std::string_view name);

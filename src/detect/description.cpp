@@ -9,6 +9,7 @@
 #include "base/quantity.h"
 #include "base/time_format.h"
 #include "base/wording.h"
+#include "event/label.h"
 #include "expr/ast.h"
 #include "expr/program.h"
 
@@ -110,11 +111,6 @@ MetricWords words_of(const Anomaly& anomaly) {
                                                     std::abs(anomaly.baseline_value.value_or(0))));
 }
 
-std::string key_in_words(const NamedValue& key) {
-  const std::string text = key.value.to_string();
-  return text.empty() ? fmt::format("no {}", plain(key.name)) : name_in_words(text);
-}
-
 }  // namespace
 
 std::optional<DescriptionTemplate> parse_description(const SourceText& source,
@@ -170,10 +166,7 @@ std::string describe(const DescriptionTemplate& description, const Anomaly& anom
 }
 
 std::string describe(const Anomaly& anomaly, Bound bound) {
-  std::string who;
-  for (const NamedValue& key : anomaly.keys) {
-    who += fmt::format("{}{}", who.empty() ? "" : " / ", key_in_words(key));
-  }
+  const std::string who = label(anomaly.keys);
   const std::string when = window_in_words(anomaly.window_start, anomaly.window_end);
   // A whole day is a date, not a time of day.
   const bool named_by_date = anomaly.window_end - anomaly.window_start >= kDay;

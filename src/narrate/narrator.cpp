@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "event/label.h"
 #include "event/record_state.h"
 #include "narrate/evidence.h"
 #include "narrate/state.h"
@@ -111,12 +112,14 @@ void refit(Open& incident) {
 }  // namespace
 
 struct Narrator::Impl {
-  explicit Impl(IncidentOptions o) : options(std::move(o)) {
-    for (const SourceText& name : options.evidence) evidence_windows.push_back(name.text);
+  Impl(IncidentOptions o, std::set<std::string> described) : options(std::move(o)) {
+    for (const SourceText& name : options.evidence) telling.evidence_windows.push_back(name.text);
+    telling.resolve_after = options.resolve_after;
+    telling.described = std::move(described);
   }
 
   IncidentOptions options;
-  std::vector<std::string> evidence_windows;
+  Telling telling;
   EvidenceStore evidence;
   std::vector<std::unique_ptr<Open>> open;  ///< In the order of opening.
   std::uint64_t position = 0;               ///< Of the record in hand.
@@ -170,8 +173,8 @@ void Narrator::Impl::take(const WindowBatch& batch, Records& out) {
 // Whether rows of that window stand in the incident's story.
 bool Narrator::Impl::speaks_of(const WindowSchema& schema, const Open& incident) const {
   const auto& rules = incident.told.rules;
-  return std::find(evidence_windows.begin(), evidence_windows.end(), schema.window) !=
-             evidence_windows.end() ||
+  const std::vector<std::string>& names = telling.evidence_windows;
+  return std::find(names.begin(), names.end(), schema.window) != names.end() ||
          std::any_of(rules.begin(), rules.end(),
                      [&](const RuleTrack& t) { return t.worst->window == schema.window; });
 }
@@ -373,7 +376,7 @@ void Narrator::Impl::close(Open& incident, Timestamp at, Records& out) {
 
 void Narrator::Impl::send(Open& incident, Records& out) {
   incident.changed = false;
-  tell(incident.told, evidence, evidence_windows, options.resolve_after);
+  tell(incident.told, evidence, telling);
   Incident& now = incident.incident();
   if (incident.sent) {
     if (same_content(*incident.sent, now)) return;
@@ -390,7 +393,8 @@ void Narrator::Impl::send_changed(Records& out) {
   }
 }
 
-Narrator::Narrator(IncidentOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Narrator::Narrator(IncidentOptions options, std::set<std::string> described)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(described))) {}
 Narrator::~Narrator() = default;
 
 void Narrator::process(const Record& record, Records& out) {
@@ -431,7 +435,7 @@ Result<RestoredIncidents> Narrator::restore(
                     "{}: go on with the streamobs that wrote it, or with a new data_dir",
                     version, kOldestVersion, kStateVersion));
   }
-  auto impl = std::make_unique<Impl>(impl_->options);
+  auto impl = std::make_unique<Impl>(impl_->options, impl_->telling.described);
   RestoredIncidents restored;
   if (!impl->evidence.read(in, windows, restored.forgotten_windows)) return corrupt();
   const std::size_t incidents = in.count();

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,7 +52,8 @@ class Narrator {
   /// Beyond this many the incident that has been quiet for longest is closed.
   static constexpr std::size_t kMaxOpen = 1'000;
 
-  explicit Narrator(IncidentOptions options);
+  /// `described`: rules with a description of their own, which their incidents are called by.
+  explicit Narrator(IncidentOptions options, std::set<std::string> described = {});
   ~Narrator();
 
   /// Takes one record: anomalies open or continue incidents, closed windows are evidence and, by

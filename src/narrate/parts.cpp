@@ -9,6 +9,7 @@
 
 #include "base/quantity.h"
 #include "base/wording.h"
+#include "event/label.h"
 #include "narrate/chance.h"
 #include "narrate/words.h"
 

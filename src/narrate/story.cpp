@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/wording.h"
+#include "event/label.h"
 #include "narrate/alongside.h"
 #include "narrate/parts.h"
 #include "narrate/times.h"
@@ -18,11 +19,7 @@ namespace {
 
 constexpr std::size_t kMaxAlso = 2;
 constexpr std::size_t kMaxOthersNamed = 5;
-constexpr double kSameNormal = 0.25;  // A normal level that has moved by less is the same one.
-
-Duration size_of(const Anomaly& a) {
-  return a.window_end - a.window_start;
-}
+constexpr std::size_t kMaxDescription = 200;  // Bytes; of a title, too.
 
 const RuleTrack& headline(const Case& c) {
   return *std::min_element(c.rules.begin(), c.rules.end(),
@@ -38,39 +35,6 @@ const RuleTrack& headline(const Case& c) {
                            });
 }
 
-// What the metric normally is: by the baseline the worst window was judged against, so that
-// incident and anomaly say the same; else by the rows of the hour before the incident.
-std::optional<double> normal(const RuleTrack& track) {
-  if (track.worst->baseline_value) return track.worst->baseline_value;
-  for (const Level& level : track.before) {
-    if (level.metric == track.worst->metric_name) return level.mean;
-  }
-  return std::nullopt;
-}
-
-bool has_baseline(const RuleTrack& track) {
-  return track.worst->baseline_value.has_value();
-}
-
-std::optional<double> limit(const RuleTrack& track) {
-  return track.worst->threshold_value;
-}
-
-MetricWords words_of(const RuleTrack& track) {
-  const Anomaly& a = *track.worst;
-  return metric_words(a.metric_name, std::max(std::abs(a.metric_value.value_or(0)),
-                                              std::abs(normal(track).value_or(0))));
-}
-
-// What has lasted long has become the normal: then it is told what was normal at first, too.
-std::string normal_at_first(const RuleTrack& track) {
-  const Anomaly& first = *track.first;
-  const auto then = first.baseline_before ? first.baseline_before : first.baseline_value;
-  const auto now = track.worst->baseline_value;
-  if (!then || !now || std::abs(*now - *then) <= kSameNormal * std::abs(*then)) return {};
-  return quantity(*then, words_of(track)) + " before it began";
-}
-
 // Of the key's values those that the incident's own key does not have: an anomaly of one endpoint
 // in an incident of its service.
 std::vector<NamedValue> finer(const Anomaly& a, const Incident& incident) {
@@ -83,15 +47,18 @@ std::vector<NamedValue> finer(const Anomaly& a, const Incident& incident) {
   return out;
 }
 
+// What the rule's own description says of the worst window; empty where it has none, or where the
+// rule does not hold.
+std::string description_of(const RuleTrack& track, const Telling& telling) {
+  if (!track.stands() || !telling.described.contains(track.worst->rule)) return {};
+  return on_one_line(track.worst->description, kMaxDescription);
+}
+
 // "error rate", "error rate of /pay".
 std::string metric_of(const RuleTrack& track, const Incident& incident) {
   const std::string name = words_of(track).name;
   const std::string part = label(finer(*track.worst, incident));
   return part.empty() ? name : fmt::format("{} of {}", name, part);
-}
-
-bool same_measure(const RuleTrack& a, const RuleTrack& b) {
-  return a.worst->metric_name == b.worst->metric_name && a.worst->keys == b.worst->keys;
 }
 
 // "which is 6.2 times its normal 5%", "over its limit of 1,000 ms (normally 98 ms)"; empty where
@@ -129,20 +96,6 @@ std::string_view verdict(Side side) {
   return "unusual";
 }
 
-// Whether the rule has fallen silent while others of the incident go on. One window does not show
-// it: the rules speak one after the other.
-bool fell_silent(const RuleTrack& track, const Incident& incident) {
-  return track.last->window_end + 2 * size_of(*track.last) <= incident.last_seen_at;
-}
-
-// Whether there were windows in between in which the rule did not hold.
-bool on_and_off(const RuleTrack& track) {
-  const Duration size = std::max<Duration>(size_of(*track.worst), 1);
-  const Duration spanned = (track.last->window_end - track.since) / size;
-  const Duration waited = (track.first->window_start - track.since) / size;
-  return static_cast<Duration>(track.windows) + waited < spanned;
-}
-
 bool is_over(const Case& c, const RuleTrack& track) {
   return c.incident.resolved_at.has_value() || c.quiet || fell_silent(track, c.incident);
 }
@@ -153,7 +106,28 @@ bool tells_newest(const Case& c, const RuleTrack& track) {
          track.last->metric_value.has_value();
 }
 
-std::string headline_sentence(const Case& c, const RuleTrack& track, const Times& times) {
+// "rate err 24% in the minute from 10:06 UTC, normally 5%, limit 30%".
+std::string worst_figures(const RuleTrack& track, const Times& times) {
+  const Anomaly& worst = *track.worst;
+  const MetricWords words = words_of(track);
+  std::string out = fmt::format("{} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
+                                quantity(*worst.metric_value, words), times.in_window(worst));
+  if (track.stands() && worst.revision != 0) out += ", corrected by late events";
+  if (const auto usual = normal(track)) {
+    out += fmt::format(", normally {}", usual_quantity(*usual, *worst.metric_value, words));
+  }
+  const std::string at_first = normal_at_first(track);
+  if (!at_first.empty()) out += fmt::format(" ({})", at_first);
+  // Which side a figure is on says nothing where the rule does not hold.
+  const bool low = track.stands() && side_of(worst) == Side::low;
+  if (const auto allowed = limit(track)) {
+    out += fmt::format(", {} {}", low ? "minimum" : "limit", quantity(*allowed, words));
+  }
+  return out;
+}
+
+std::string headline_sentence(const Case& c, const RuleTrack& track, const Telling& telling,
+                              const Times& times) {
   const Anomaly& worst = *track.worst;
   const Incident& incident = c.incident;
   const std::string who = label(incident.keys);
@@ -161,6 +135,19 @@ std::string headline_sentence(const Case& c, const RuleTrack& track, const Times
   const std::string when =
       (on_and_off(track) ? "on and off " : "") +
       (over ? times.range(track.since, track.last->window_end) : "since " + times.at(track.since));
+  const std::string description = description_of(track, telling);
+  if (!description.empty()) {
+    const bool ended = std::string_view(".!?").find(description.back()) != std::string_view::npos ||
+                       description.ends_with("…");
+    std::string out = fmt::format("{}{} That {} {}", description, ended ? "" : ".",
+                                  over ? "held" : "has held", when);
+    if (worst.metric_value) out += ": " + worst_figures(track, times);
+    if (tells_newest(c, track)) {
+      out +=
+          fmt::format("; most recently {}", quantity(*track.last->metric_value, words_of(track)));
+    }
+    return out + ".";
+  }
   if (!worst.metric_value) {
     const std::string of = who.empty() ? "" : fmt::format(" for {}", who);
     return fmt::format("The rule {} {}{} {}.", worst.rule, over ? "held" : "has held", of, when);
@@ -298,27 +285,8 @@ std::string end_sentence(const Case& c, const RuleTrack& track, const Times& tim
                      times.at(incident.last_seen_at + resolve_after));
 }
 
-// "rate err 24% in the minute from 10:06 UTC, normally 5%, limit 30%".
-std::string worst_figures(const RuleTrack& track, const Times& times) {
-  const Anomaly& worst = *track.worst;
-  const MetricWords words = words_of(track);
-  std::string out = fmt::format("{} {}{} {}", words.name, track.windows > 1 ? "at worst " : "",
-                                quantity(*worst.metric_value, words), times.in_window(worst));
-  if (track.stands() && worst.revision != 0) out += ", corrected by late events";
-  if (const auto usual = normal(track)) {
-    out += fmt::format(", normally {}", usual_quantity(*usual, *worst.metric_value, words));
-  }
-  const std::string at_first = normal_at_first(track);
-  if (!at_first.empty()) out += fmt::format(" ({})", at_first);
-  // Which side a figure is on says nothing where the rule does not hold.
-  const bool low = track.stands() && side_of(worst) == Side::low;
-  if (const auto allowed = limit(track)) {
-    out += fmt::format(", {} {}", low ? "minimum" : "limit", quantity(*allowed, words));
-  }
-  return out;
-}
-
-std::string rule_fact(const RuleTrack& track, const Incident& incident, const Times& times) {
+std::string rule_fact(const RuleTrack& track, const Incident& incident, const Telling& telling,
+                      const Times& times) {
   const Anomaly& worst = *track.worst;
   const std::string part = label(finer(worst, incident));
   std::string out = fmt::format("{}{}: ", worst.rule, part.empty() ? "" : " (" + part + ")");
@@ -333,6 +301,8 @@ std::string rule_fact(const RuleTrack& track, const Incident& incident, const Ti
   out += fmt::format("{} flagged {}", counted(track.windows, "window"),
                      times.range(track.first->window_start, track.last->window_end));
   if (worst.metric_value) out += "; " + worst_figures(track, times);
+  const std::string description = description_of(track, telling);
+  if (!description.empty()) out += fmt::format("; \"{}\"", description);
   if (track.withdrawn != 0) {
     out +=
         fmt::format("; {} withdrawn, corrected by late events", counted(track.withdrawn, "window"));
@@ -360,7 +330,20 @@ std::string title_part(const RuleTrack& track, const Incident& incident) {
   return figure + " (unusual)";
 }
 
-std::string title(const Case& c, const RuleTrack& first) {
+// Whether a text says whom it is about.
+bool names_any(const std::string& text, const std::vector<NamedValue>& keys) {
+  return std::any_of(keys.begin(), keys.end(), [&](const NamedValue& key) {
+    const std::string value = key.value.to_string();
+    return !value.empty() && text.find(value) != std::string::npos;
+  });
+}
+
+std::string title(const Case& c, const RuleTrack& first, const Telling& telling) {
+  const std::string description = description_of(first, telling);
+  if (!description.empty()) {
+    const bool named = c.incident.keys.empty() || names_any(description, c.incident.keys);
+    return named ? description : fmt::format("{}: {}", label(c.incident.keys), description);
+  }
   std::string out = title_part(first, c.incident);
   for (const RuleTrack& track : c.rules) {
     if (&track == &first || !track.stands() || same_measure(track, first)) continue;
@@ -417,67 +400,21 @@ std::string unknown_parts_fact(const Incident& incident) {
 
 }  // namespace
 
-Side side_of(const Anomaly& a) {
-  if (!a.metric_value) return Side::neither;
-  const double value = *a.metric_value;
-  const double other = a.threshold_value && *a.threshold_value != value
-                           ? *a.threshold_value
-                           : a.baseline_value.value_or(value);
-  if (value == other) return Side::neither;
-  return value > other ? Side::high : Side::low;
-}
-
-bool too_high(const Anomaly& a) {
-  return side_of(a) != Side::low;
-}
-
-void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore& evidence) {
-  const WindowMemory* const memory = evidence.window(track.first->window);
-  if (memory == nullptr) return;
-  const auto series = memory->matching(track.first->keys);
-  if (series.empty()) return;
-  const auto troubled = evidence.troubles(*memory, *series.front());
-  std::vector<Level> levels;
-  const auto& metrics = memory->schema().metrics;
-  for (std::size_t i = 0; i < metrics.size(); ++i) {
-    const Normal::Level usual =
-        series.front()->usual(started_at - memory->lookback(), started_at, troubled,
-                              [&](const Series::Entry& entry) { return entry.metrics[i]; });
-    if (usual.count < kMinWindows) continue;
-    levels.push_back({metrics[i].name, usual.mean(), usual.deviation(), usual.count});
-  }
-  if (!levels.empty()) track.before = std::move(levels);
-}
-
-void remember_window(RuleTrack& track, AnomalyPtr anomaly) {
-  auto& newest = track.newest;
-  const auto place = std::lower_bound(
-      newest.begin(), newest.end(), anomaly->window_start,
-      [](const AnomalyPtr& known, Timestamp start) { return known->window_start < start; });
-  if (place != newest.end() && (*place)->window_start == anomaly->window_start) {
-    *place = std::move(anomaly);
-    return;
-  }
-  newest.insert(place, std::move(anomaly));
-  if (newest.size() > RuleTrack::kNewest) newest.erase(newest.begin());
-}
-
-void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>& evidence_windows,
-          Duration resolve_after) {
+void tell(Case& c, const EvidenceStore& evidence, const Telling& telling) {
   const RuleTrack& first = headline(c);
   const Times times(c.incident, size_of(*first.worst));
   Incident& incident = c.incident;
-  incident.title = title(c, first);
+  incident.title = title(c, first, telling);
   incident.evidence.clear();
   for (const RuleTrack& track : c.rules) {
-    incident.evidence.push_back(rule_fact(track, incident, times));
+    incident.evidence.push_back(rule_fact(track, incident, telling, times));
   }
   if (!first.stands()) {
     c.parts = c.alongside = {};
-    incident.explanation = withdrawn_story(c, first, times, resolve_after);
+    incident.explanation = withdrawn_story(c, first, times, telling.resolve_after);
     return;
   }
-  Finding parts = find_parts(incident, *first.worst, evidence, evidence_windows);
+  Finding parts = find_parts(incident, *first.worst, evidence, telling.evidence_windows);
   if (!parts.sentence.empty()) c.parts = std::move(parts);
   // Of rows that are there what was said before does not count: a rule may have spoken since of
   // what was nothing but a figure beside.
@@ -492,7 +429,7 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
     if (!incident.explanation.empty()) incident.explanation += ' ';
     incident.explanation += sentence;
   };
-  say(headline_sentence(c, first, times));
+  say(headline_sentence(c, first, telling, times));
   const std::string also = also_sentence(c, first, times);
   say(also);
   const bool just_named = first.worst->metric_value && !tells_newest(c, first) && also.empty();
@@ -500,12 +437,12 @@ void tell(Case& c, const EvidenceStore& evidence, const std::vector<std::string>
   say(c.parts.sentence);
   say(others_sentence(c));
   say(withdrawn_sentence(c));
-  say(end_sentence(c, first, times, resolve_after, evidence));
+  say(end_sentence(c, first, times, telling.resolve_after, evidence));
 
   for (const Finding* finding : {&c.parts, &c.alongside}) {
     incident.evidence.insert(incident.evidence.end(), finding->facts.begin(), finding->facts.end());
   }
-  if (evidence_windows.empty()) incident.evidence.push_back(unknown_parts_fact(incident));
+  if (telling.evidence_windows.empty()) incident.evidence.push_back(unknown_parts_fact(incident));
   if (!c.others.empty()) {
     const std::vector<std::string> names(c.others.begin(), c.others.end());
     incident.evidence.push_back(fmt::format("flagged at the same time: {}", listed(names, 20)));

@@ -107,14 +107,4 @@ std::string capitalised(std::string text) {
   return text;
 }
 
-std::string label(const std::vector<NamedValue>& keys) {
-  std::string out;
-  for (const NamedValue& key : keys) {
-    if (!out.empty()) out += " / ";
-    const std::string text = key.value.to_string();
-    out += text.empty() ? fmt::format("no {}", plain(key.name)) : name_in_words(text);
-  }
-  return out;
-}
-
 }  // namespace streamobs::narrate

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/quantity.h"
-#include "event/anomaly.h"
 
 namespace streamobs::narrate {
 
@@ -28,8 +27,5 @@ std::string counted(std::size_t count, std::string_view noun);
 /// "a", "a and b", "a, b and c"; beyond `limit` items: "a, b and 3 more".
 std::string listed(const std::vector<std::string>& items, std::size_t limit);
 std::string capitalised(std::string text);
-
-/// The values of a key: "checkout", "checkout / eu"; empty for no key.
-std::string label(const std::vector<NamedValue>& keys);
 
 }  // namespace streamobs::narrate

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,6 +73,7 @@ struct Raised {
   /// Since which minute, and what was normal then; none: this one.
   std::optional<int> since = std::nullopt;
   std::optional<double> baseline_before = std::nullopt;
+  std::string description = "";
 };
 
 inline std::shared_ptr<Anomaly> anomaly_of(const Raised& r) {
@@ -94,13 +96,14 @@ inline std::shared_ptr<Anomaly> anomaly_of(const Raised& r) {
   a->threshold_value = r.threshold;
   if (r.since) a->since = kBase + *r.since * kMinute;
   a->baseline_before = r.baseline_before;
+  a->description = r.description;
   a->position = 1'000 + static_cast<std::uint64_t>(r.minute + 1'000);
   return a;
 }
 
 struct Run {
-  explicit Run(IncidentOptions options = {})
-      : narrator(std::make_unique<Narrator>(std::move(options))) {}
+  explicit Run(IncidentOptions options = {}, std::set<std::string> described = {})
+      : narrator(std::make_unique<Narrator>(std::move(options), std::move(described))) {}
 
   std::vector<IncidentPtr> feed(const Record& record) {
     Records out;

@@ -20,7 +20,7 @@ std::string text_of(const Run& run) {
 }
 
 /// Of a rule that names no metric.
-AnomalyPtr without_figure() {
+std::shared_ptr<Anomaly> without_figure() {
   auto a = anomaly_of({0});
   a->rule = "both_down";
   a->metric_name.clear();
@@ -28,6 +28,47 @@ AnomalyPtr without_figure() {
   a->baseline_value.reset();
   a->threshold_value.reset();
   return a;
+}
+
+TEST_CASE("situation: the rule says itself what it is about", "[narrate][golden]") {
+  Run run({}, {"new_kind"});
+  Raised raised{0, {"checkout"}, 1, std::nullopt, 0, "new_kind", "is_new"};
+  raised.description = "new in checkout: connection <*> refused";
+  run.raise(raised);
+  CHECK(text_of(run) ==
+        "new in checkout: connection <*> refused | new in checkout: connection <*> refused. That "
+        "has held since 12:34 UTC: is new 1 in the minute from 12:34 UTC, limit 0. No other "
+        "service is flagged.");
+  // Who it is about is not left out, and a long text is cut.
+  raised.minute = 1;
+  raised.value = 2;
+  raised.description = "two\nkinds: " + std::string(300, 'x') + "!";
+  run.raise(raised);
+  const std::string said = "two kinds: " + std::string(189, 'x') + "…";
+  CHECK(text_of(run) ==
+        "checkout: " + said + " | " + said +
+            " That has held since 12:34 UTC: is new at worst 2 in the minute from 12:35 UTC, limit "
+            "0. No other service is flagged.");
+  CHECK(run.all.back()->evidence[0].ends_with("; \"" + said + "\""));
+  // One that ends like a sentence gets no second full stop; a rule without a figure has none.
+  auto plain = without_figure();
+  plain->rule = "new_kind";
+  plain->window_start += 2 * kMinute;
+  plain->window_end += 2 * kMinute;
+  plain->description = "Both are down.";
+  Run other({}, {"new_kind"});
+  other.feed(AnomalyPtr(plain));
+  CHECK(text_of(other) ==
+        "checkout: Both are down. | Both are down. That has held since 12:36 UTC. No other service "
+        "is flagged.");
+  // Withdrawn: the description would say what is no longer so.
+  auto withdrawn = anomaly_of(raised);
+  withdrawn->resolved = withdrawn->withdrawn = true;
+  withdrawn->revision = 1;
+  Run third({}, {"new_kind"});
+  third.raise(raised);
+  third.feed(AnomalyPtr(withdrawn));
+  CHECK(third.all.back()->title == "checkout: is new 2 (withdrawn: corrected by late events)");
 }
 
 TEST_CASE("situation: two kinds of trouble, one after the other", "[narrate][golden]") {

@@ -51,11 +51,6 @@ TEST_CASE("lists read like a sentence", "[narrate][words]") {
   CHECK(listed({"a", "b"}, 3) == "a and b");
   CHECK(listed({"a", "b", "c"}, 3) == "a, b and c");
   CHECK(listed({"a", "b", "c", "d", "e"}, 2) == "a, b and 3 more");
-  CHECK(label({{"service", Value::of_string("checkout")}, {"region", Value::of_string("eu")}}) ==
-        "checkout / eu");
-  CHECK(label({{"path", Value::of_string("/a. It is over.")}}) == "\"/a. It is over.\"");
-  CHECK(label({{"service", Value::of_string("")}}) == "no service");
-  CHECK(label({}).empty());
 }
 
 TEST_CASE("evidence forgets what is old and what is too much", "[narrate][evidence]") {
