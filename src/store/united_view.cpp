@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "store/foreign_names.h"
+
 namespace streamobs::store {
 
 namespace {
@@ -60,7 +62,7 @@ Result<> create_united_views(const Connection& connection, const std::vector<Vie
                                                   view.windows.front().text));
     }
     // One of that name may be a window's that the config has no more; its table stays.
-    const Result<> dropped = connection.execute("DROP VIEW IF EXISTS " + quoted(view.name.text));
+    const Result<> dropped = drop_own_view(connection, view.name.text, "view " + view.name.text);
     if (dropped.has_error()) return dropped;
     const Result<> created = connection.execute(create_sql(view, **first));
     if (created.has_error()) return created;

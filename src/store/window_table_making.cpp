@@ -7,6 +7,7 @@
 #include "base/decimal.h"
 #include "base/log.h"
 #include "event/result_json.h"
+#include "store/foreign_names.h"
 #include "store/window_table.h"
 
 namespace streamobs::store {
@@ -169,12 +170,12 @@ std::string WindowTable::create_view_sql() const {
 }
 
 Result<> WindowTable::create(const Connection& connection) {
+  const std::string whose = "window " + schema_->window;
   if (resolution_ == Resolution::raw) {
-    const Result<> dropped =
-        connection.execute(fmt::format("DROP VIEW IF EXISTS {}", quoted(schema_->window)));
+    const Result<> dropped = drop_own_view(connection, schema_->window, whose);
     if (dropped.has_error()) return dropped;
   }
-  Result<bool> exists = has_table(connection, table());
+  Result<bool> exists = has_own_table(connection, table(), whose);
   if (exists.has_error()) return exists.error();
   std::string sql;
   if (*exists) {

@@ -171,6 +171,32 @@ TEST_CASE("a changed key, type or size keeps the old rows in a table of their ow
   }
 }
 
+TEST_CASE("what somebody else has made in the database is neither dropped nor written to",
+          "[store]") {
+  const TempDir temp;
+  open(temp.database(), {});
+  const std::string made[][2] = {
+      {"CREATE TABLE service_metrics (mine)", "a table \"service_metrics\""},
+      {"CREATE VIEW Service_Metrics AS SELECT 1 AS mine", "a view \"service_metrics\""},
+      {"CREATE TABLE window_service_metrics (mine)", "a table \"window_service_metrics\""},
+      {"CREATE VIEW window_service_metrics AS SELECT 1 AS mine", "a view"}};
+  for (const auto& [sql, says] : made) {
+    CAPTURE(sql);
+    REQUIRE(shell(temp.database(), sql + ";").empty());
+    const auto refused = Database::open(options(temp.database()), {services()});
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().code == ErrorCode::invalid);
+    CHECK(refused.error().message.find(says) != std::string::npos);
+    CHECK(refused.error().message.find(temp.database()) != std::string::npos);
+    CHECK(shell(temp.database(), "SELECT sql FROM sqlite_master WHERE sql LIKE '%mine%';") == sql);
+    const std::string what = sql.substr(7, sql.find(' ', 14) - 7);  // "TABLE service_metrics"
+    REQUIRE(shell(temp.database(), "DROP " + what + ";").empty());
+  }
+  const auto database = open(temp.database(), {services()});
+  write(*database, {batch(services(), {service_row(kNoon, Value::of_string("a"))})});
+  CHECK(shell(temp.database(), "SELECT count(*) FROM service_metrics;") == "1");
+}
+
 TEST_CASE("a config that is not adopted leaves the database as it was", "[store]") {
   const TempDir temp;
   const std::vector<ResultColumn> metrics = {{"n", kInteger}};
