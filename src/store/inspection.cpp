@@ -1,5 +1,6 @@
 #include "store/inspection.h"
 
+#include <algorithm>
 #include <sys/stat.h>
 #include <utility>
 
@@ -12,6 +13,18 @@ namespace streamobs::store {
 namespace {
 
 constexpr Duration kBusyTimeout = 5 * kSecond;
+
+/// SQLite tells up to a hundred mistakes in one text, a line each, beneath a heading.
+std::string first_of(std::string_view mistakes) {
+  if (mistakes.starts_with("***"))
+    mistakes.remove_prefix(std::min(mistakes.find('\n'), mistakes.size() - 1) + 1);
+  const std::size_t end = mistakes.find('\n');
+  std::string first(mistakes.substr(0, end));
+  if (end == std::string_view::npos) return first;
+  const auto more =
+      std::count(mistakes.begin() + static_cast<std::ptrdiff_t>(end), mistakes.end(), '\n');
+  return fmt::format("{} (and {} more)", first, more);
+}
 
 }  // namespace
 
@@ -89,7 +102,7 @@ Result<std::optional<std::string>> Inspection::check(const std::string& table) c
     if (row.has_error()) {
       done = row.error();
     } else if (*row && statement->text_at(0) != "ok") {
-      mistake = statement->text_at(0);
+      mistake = first_of(statement->text_at(0));
     }
   }
   // SQLite gives up at a page that it cannot even walk over, and says so as a failure.
