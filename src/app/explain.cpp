@@ -66,8 +66,12 @@ std::string each(Duration span) {
 
 std::string shape_of(const window::WindowOptions& window) {
   if (window.gap != 0) {
-    return fmt::format("each session: events that follow one another within {}",
-                       span_in_words(window.gap));
+    std::string out = fmt::format("each session: events that follow one another within {}",
+                                  span_in_words(window.gap));
+    if (window.cut_every != 0) {
+      out += fmt::format(", and at the latest until the next full {}", each(window.cut_every));
+    }
+    return out;
   }
   std::string out = "each " + each(window.size);
   if (window.hop != 0 && window.hop != window.size) {

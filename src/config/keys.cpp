@@ -55,11 +55,10 @@ constexpr std::string_view kLookupKeys[] = {"file",       "format",   "columns",
 constexpr std::string_view kJoinKeys[] = {"left",   "right",  "on",        "within",
                                           "kind",   "time",   "match",     "hold",
                                           "filter", "derive", "unmatched", "max_pending_bytes"};
-constexpr std::string_view kWindowKeys[] = {"from",       "size",        "hop",
-                                            "gap",        "timezone",    "by",
-                                            "where",      "select",      "allowed_lateness",
-                                            "late",       "correct_for", "max_keys",
-                                            "emit_every", "keep"};
+constexpr std::string_view kWindowKeys[] = {
+    "from",     "size",        "hop",      "gap",        "cut_every",
+    "timezone", "by",          "where",    "select",     "allowed_lateness",
+    "late",     "correct_for", "max_keys", "emit_every", "keep"};
 constexpr std::string_view kWindowKeepKeys[] = {"raw", "hourly", "daily", "archive"};
 constexpr std::string_view kViewKeys[] = {"windows"};
 constexpr std::string_view kRuleKeys[] = {"on",       "when",          "for",

@@ -155,6 +155,22 @@ bool read_size(const TableReader& table, WindowOptions& out) {
   return true;
 }
 
+/// Where sessions end at the latest.
+void read_cut(const TableReader& table, WindowOptions& out) {
+  if (!table.has("cut_every")) return;
+  table.duration("cut_every", kSecond, 366 * kDay, out.cut_every);
+  if (out.cut_every == 0) return;
+  if (out.cut_every <= out.gap) {
+    table.error("cut_every", "sessions would be cut before they could end by their gap",
+                "make it longer than the gap, or use size in place of both");
+    out.cut_every = 0;
+  } else if (window::session_pane(out.gap, out.cut_every) == 0) {
+    table.error("cut_every", "it cannot be divided evenly into parts of an eighth of the gap",
+                "choose a rounder one, as \"1h\" or \"1d\"");
+    out.cut_every = 0;
+  }
+}
+
 /// A session has no size but the gap that ends it. False where this is no session.
 bool read_gap(const TableReader& table, WindowOptions& out) {
   if (!table.has("gap")) return false;
@@ -164,8 +180,11 @@ bool read_gap(const TableReader& table, WindowOptions& out) {
   for (const std::string_view other : {"size", "hop", "timezone"}) {
     if (!table.has(other)) continue;
     table.error(other, fmt::format("a session has a gap and no {}", other),
-                "remove it, or remove gap for windows of one length");
+                other == "size" ? "cut_every ends sessions at full hours, say; or remove gap for "
+                                  "windows of one length"
+                                : "remove it, or remove gap for windows of one length");
   }
+  read_cut(table, out);
   return true;
 }
 
@@ -205,7 +224,7 @@ void check_lateness(const TableReader& table, const WindowOptions& window) {
   std::string_view unit = "windows";
   std::string_view way_out = "the size; make the windows longer";
   if (window.gap != 0) {
-    pane = window.gap / window::kPanesOfGap;
+    pane = window::session_pane(window.gap, window.cut_every);
     unit = "eighths of the gap";
     way_out = "an eighth of the gap; make it longer";
   } else if (window.hop != 0 && window.hop != window.size) {
@@ -359,6 +378,9 @@ void read_window(const Entry& entry, Config& config, Report& report) {
   check_view_name(entry, "window", report);
   table.text("from", out.from);
   const bool session = read_gap(table, out);
+  if (!session && table.has("cut_every")) {
+    table.error("cut_every", "only sessions are cut", "remove it, or take gap in place of size");
+  }
   const bool sized = session || read_size(table, out);
   if (!session) {
     read_hop(table, out);

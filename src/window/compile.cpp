@@ -62,6 +62,9 @@ class WindowCompiler {
       // Sessions that have closed are told from those that go on by it.
       plan.definition.emplace_back("allowed_lateness", std::to_string(options_.allowed_lateness));
     }
+    if (options_.cut_every != 0) {
+      plan.definition.emplace_back("cut_every", std::to_string(options_.cut_every));
+    }
     compile_time(plan);
     compile_correction(plan);
     const std::vector<CompiledKey> keys = compile_keys(plan);
@@ -131,8 +134,17 @@ class WindowCompiler {
         complain(place, "a session has neither hop nor timezone", "leave them out, or gap");
         return;
       }
+      const Duration pane = session_pane(options_.gap, options_.cut_every);
+      if (pane == 0 || (options_.cut_every != 0 && options_.cut_every <= options_.gap)) {
+        complain(place,
+                 "cut_every must be longer than the gap, and a whole number of parts of an eighth "
+                 "of it",
+                 "for example gap = \"5m\", cut_every = \"1h\"");
+        return;
+      }
       plan.gap = options_.gap;
-      plan.assigner = Assigner(std::max<Duration>(options_.gap / kPanesOfGap, 1));
+      plan.cut_every = options_.cut_every;
+      plan.assigner = Assigner(pane);
       return;
     }
     if (options_.hop != 0 && !compile_hop()) return;

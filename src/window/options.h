@@ -1,6 +1,7 @@
 // [window.NAME]: which events are counted together, for how long, and what is said of them.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,8 +20,20 @@ struct NamedExpression {
 
 /// Panes of a hopping window: how many windows an event may be in.
 inline constexpr std::int64_t kMaxPanes = 1440;
-/// Panes of a session's gap: how finely its end is told from the watermark.
+/// Panes of a session's gap, at least: how finely its end is told from the watermark.
 inline constexpr std::int64_t kPanesOfGap = 8;
+/// How long they are: the longest that `cut_every`, if it is not 0, is a whole number of; 0 where
+/// there is none but such as are less than half as long as they could be.
+inline Duration session_pane(Duration gap, Duration cut_every) {
+  const Duration longest = std::max<Duration>(gap / kPanesOfGap, 1);
+  if (cut_every == 0) return longest;
+  const Duration fewest = (cut_every + longest - 1) / longest;
+  const Duration most = fewest + std::min<Duration>(fewest, 1'000'000);
+  for (Duration panes = fewest; panes <= most; ++panes) {
+    if (cut_every % panes == 0) return cut_every / panes;
+  }
+  return 0;
+}
 
 struct WindowOptions {
   SourceText name;
@@ -32,6 +45,8 @@ struct WindowOptions {
   /// Not 0: sessions of a key, each as long as its events follow one another by less than this.
   /// Then `size` is the same.
   Duration gap = 0;
+  /// Of sessions: none goes beyond a multiple of this; 0: they go on for as long as they do.
+  Duration cut_every = 0;
   std::string timezone;  ///< For whole days: midnight there; empty: aligned to the epoch.
   std::vector<NamedExpression> by;
   SourceText where;  ///< Only events for which it is true.

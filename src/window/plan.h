@@ -51,7 +51,8 @@ struct WindowPlan {
   std::string name;
   Assigner assigner;
   Duration allowed_lateness = 0;
-  Duration gap = 0;  ///< Of sessions; else 0.
+  Duration gap = 0;        ///< Of sessions; else 0.
+  Duration cut_every = 0;  ///< Of sessions: none goes beyond a multiple of it, nor does a pane.
   /// So long behind its close a window takes late events; a multiple of what `revisions` steps by.
   /// 0: never.
   Duration correct_for = 0;

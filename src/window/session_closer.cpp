@@ -17,7 +17,12 @@ Timestamp time_at(const std::byte* row, std::size_t offset) {
 }  // namespace
 
 Interval session_of(const WindowPlan& plan, const std::byte* row) {
-  return {time_at(row, plan.first_time), saturating_add(time_at(row, plan.last_time), plan.gap)};
+  Interval session{time_at(row, plan.first_time),
+                   saturating_add(time_at(row, plan.last_time), plan.gap)};
+  if (plan.cut_every != 0) {
+    session.end = std::min(session.end, Assigner(plan.cut_every).at(session.start).end);
+  }
+  return session;
 }
 
 std::optional<Timestamp> SessionCloser::next_end() const {

@@ -8,7 +8,8 @@
 // pane it has reached. What lanes hand over is taken in the order in which it is due, that is,
 // before the first close that came behind it in the log: a session holds what came before it
 // closed, and what comes then begins a new one. (Lateness as in Apache Beam: an event is judged
-// alone, before merging; its time is rounded up to the end of its pane.)
+// alone, before merging; its time is rounded up to the end of its pane.) Where sessions are cut,
+// one ends there, and no pane lies across.
 //
 // Private to this folder; belongs to a WindowMerger.
 #pragma once

@@ -229,7 +229,7 @@ bool take_over(const std::vector<StoredInstance>& stored, const WindowPlan& plan
 
 /// Whether its rows go where those of before are.
 bool same_rows(const std::vector<std::string>& altered) {
-  constexpr std::string_view kIdentity[] = {"size", "hop", "gap", "timezone", "by"};
+  constexpr std::string_view kIdentity[] = {"size", "hop", "gap", "cut_every", "timezone", "by"};
   return std::none_of(altered.begin(), altered.end(), [&](const std::string& what) {
     return std::find(std::begin(kIdentity), std::end(kIdentity), what) != std::end(kIdentity);
   });

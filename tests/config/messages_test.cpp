@@ -337,11 +337,37 @@ select = { n = "count(*)" }
      R"~(obs.toml:6:8: error: size: a session has a gap and no size
     6 | size = "1m"
       |        ^^^^
-      hint: remove it, or remove gap for windows of one length
+      hint: cut_every ends sessions at full hours, say; or remove gap for windows of one length
 obs.toml:7:8: error: late: sessions are not corrected once they have closed
     7 | late = "update"
       |        ^^^^^^^^
       hint: one late event may join two of them, and rows would have to be taken back; allowed_lateness keeps sessions open for longer
+)~"},
+    {"sessions that cannot be cut so, and windows that are none", kStream + R"~([window.m]
+gap = "30m"
+cut_every = "30m"
+select = { n = "count(*)" }
+[window.n]
+size = "1h"
+cut_every = "1d"
+select = { n = "count(*)" }
+[window.o]
+gap = "8000024us"
+cut_every = "16000049us"
+select = { n = "count(*)" }
+)~",
+     R"~(obs.toml:6:13: error: cut_every: sessions would be cut before they could end by their gap
+    6 | cut_every = "30m"
+      |             ^^^^^
+      hint: make it longer than the gap, or use size in place of both
+obs.toml:10:13: error: cut_every: only sessions are cut
+   10 | cut_every = "1d"
+      |             ^^^^
+      hint: remove it, or take gap in place of size
+obs.toml:14:13: error: cut_every: it cannot be divided evenly into parts of an eighth of the gap
+   14 | cut_every = "16000049us"
+      |             ^^^^^^^^^^^^
+      hint: choose a rounder one, as "1h" or "1d"
 )~"},
     {"correcting for what, or for how long", kStream + R"~([window.m]
 size = "1m"

@@ -27,6 +27,12 @@ ms = "sum(ms)"
 landing = "first(page)"
 """
 
+# The same, but none beyond a full minute.
+CUT = """
+[window.minutes]
+cut_every = "60s"
+""" + CONFIG.split("[window.visits]\n")[1].replace("visits", "minutes")
+
 
 def made_up(count, seed):
     draw = random.Random(seed)
@@ -44,8 +50,13 @@ def closes_at(last):
     return last // STEP * STEP + STEP + GAP + LATENESS
 
 
-def expected(events):
+def expected(events, cut=None):
     """Rows by first event and visitor, and how many came too late. Times differ, or the first wins."""
+
+    def end_of(time):
+        """Where the session of an event ends at the latest."""
+        return time // cut * cut + cut if cut else float("inf")
+
     open_ones = collections.defaultdict(list)  # visitor → lists of events
     closed = []
     late = 0
@@ -65,7 +76,7 @@ def expected(events):
         else:
             sessions = open_ones[event["visitor"]]
             joined = [s for s in sessions if min(e["at"] for e in s) - GAP < event["at"]
-                      < max(e["at"] for e in s) + GAP]
+                      < max(e["at"] for e in s) + GAP and end_of(s[0]["at"]) == end_of(event["at"])]
             for session in joined:
                 sessions.remove(session)
             sessions.append(sum(joined, []) + [event])
@@ -76,17 +87,18 @@ def expected(events):
     for visitor, session in closed:
         first = min(e["at"] for e in session)
         landing = min((e for e in session if e["at"] == first), key=lambda e: int(e["page"][1:]))
-        rows[first, visitor] = (max(e["at"] for e in session) + GAP, len(session),
+        until = min(max(e["at"] for e in session) + GAP, end_of(first))
+        rows[first, visitor] = (until, len(session),
                                 sum(e["ms"] for e in session), landing["page"])
     return rows, late
 
 
-def stored(data_dir):
+def stored(data_dir, window="visits"):
     ms = "CAST(round((julianday(%s) - 2440587.5) * 86400000) AS INTEGER)"
     return {(row["first"], row["visitor"]): (row["until"], row["pages"], row["ms"], row["landing"])
             for row in query(f"{data_dir}/streamobs.db",
                              f"SELECT {ms % 'window_start'} AS first, {ms % 'window_end'} AS until, "
-                             "visitor, pages, ms, landing FROM visits WHERE closed")}
+                             f"visitor, pages, ms, landing FROM {window} WHERE closed")}
 
 
 def test_sessions_across_two_restarts():
@@ -124,8 +136,27 @@ def test_a_replayed_file_gives_the_same_sessions(tmp_path):
     events = made_up(5_000, seed=5)
     rows, late = expected(events)
     assert late > 100
-    (tmp_path / "obs.toml").write_text(CONFIG)
+    cut_rows, _ = expected(events, cut=60_000)
+    assert cut_rows != rows
+    (tmp_path / "obs.toml").write_text(CONFIG + CUT)
     (tmp_path / "events.ndjson").write_bytes(ndjson(events))
     run("replay", "--config", tmp_path / "obs.toml", "--data-dir", tmp_path / "data", "--stream",
         "pages", tmp_path / "events.ndjson")
     assert stored(tmp_path / "data") == rows
+    assert stored(tmp_path / "data", "minutes") == cut_rows
+
+
+def test_each_key_of_a_minute_closes_when_it_has_been_idle():
+    with Streamobs(CONFIG + CUT) as engine:
+        came = [{"at": BEGIN + second * 1_000, "visitor": visitor, "page": "/", "ms": 1}
+                for visitor, seconds in (("a", (0, 5)), ("b", range(0, 40, 2)))
+                for second in seconds]
+        engine.post("pages", sorted(came, key=lambda e: e["at"]))
+        engine.wait(lambda: len(engine.windows("minutes")) == 2 and engine.closed("minutes"),
+                    "a's row to close")
+        state = {row["visitor"]: (row["closed"], row["pages"]) for row in engine.windows("minutes")}
+        assert state == {"a": (True, 2), "b": (False, 20)}
+        # It comes back within the minute: another row, and nothing is late.
+        engine.post("pages", [{"at": BEGIN + 50_000, "visitor": "a", "page": "/", "ms": 1}])
+        engine.wait(lambda: len(engine.windows("minutes")) == 3, "its next row")
+        assert engine.metric("streamobs_late_events_total", window="minutes") == 0

@@ -15,11 +15,15 @@ struct Gap {
   Duration gap;
   Duration lateness;
   std::size_t max_keys;
+  Duration pane;
+  Duration cut = 0;
 };
 
-WindowOptions session_options(const std::string& name, Duration gap, Duration lateness) {
+WindowOptions session_options(const std::string& name, Duration gap, Duration lateness,
+                              Duration cut = 0) {
   WindowOptions o = options(name, {{"service", "service"}}, select_list(), gap, lateness);
   o.gap = gap;
+  o.cut_every = cut;
   return o;
 }
 
@@ -41,7 +45,7 @@ struct SessionOracle {
 
   /// The watermark behind which nothing is added that ends as `t` does.
   static Timestamp closes_at(const Gap& w, Timestamp t) {
-    return floor_to(t, w.gap / 8) + w.gap / 8 + w.gap + w.lateness;
+    return floor_to(t, w.pane) + w.pane + w.gap + w.lateness;
   }
 
   void add(const Event& e) {
@@ -59,9 +63,14 @@ struct SessionOracle {
       const Timestamp at = closes_at(windows[w], session->last);
       if (at > watermark.time) continue;
       closed[{at, w, session->first, session->key}] = session->events;
-      ends[{at, w, session->first, session->key}] = session->last + windows[w].gap;
+      ends[{at, w, session->first, session->key}] =
+          std::min(session->last + windows[w].gap, cut_behind(windows[w], session->first));
       open[w].erase(session);
     }
+  }
+
+  static Timestamp cut_behind(const Gap& w, Timestamp t) {
+    return w.cut == 0 ? kMaxTimestamp : floor_to(t, w.cut) + w.cut;
   }
 
   void put(std::size_t w, const Event& e) {
@@ -71,7 +80,7 @@ struct SessionOracle {
       return;
     }
     // The cap is on the keys of an eighth of the gap, between two closes.
-    const Duration step = window.gap / 8;
+    const Duration step = window.pane;
     const Timestamp since = watermark.time == kMinTimestamp
                                 ? kMinTimestamp
                                 : floor_to(watermark.time - window.gap - window.lateness, step);
@@ -88,7 +97,8 @@ struct SessionOracle {
     for (auto s = open[w].begin(); s != open[w].end();) {
       const auto other = s++;
       const bool overlaps = other->key == joined.key && e.time < other->last + window.gap &&
-                            other->first < e.time + window.gap;
+                            other->first < e.time + window.gap &&
+                            cut_behind(window, e.time) == cut_behind(window, other->first);
       if (!overlaps) continue;
       joined.first = std::min(joined.first, other->first);
       joined.last = std::max(joined.last, other->last);
@@ -143,9 +153,13 @@ TEST_CASE("sessions: events of a key that follow one another by less than the ga
     const std::uint32_t partitions = 1 + random() % 2;
     const std::size_t cap = random() % 3 == 0 ? 2 : 100;
     const Duration lateness = static_cast<Duration>(random() % 4) * 9 * kSecond;
-    const std::vector<Gap> windows = {{"short_ones", 8 * kSecond, lateness, cap},
-                                      {"long_ones", 40 * kSecond, lateness, 100},
-                                      {"uneven", 7'001 * kMillisecond + 1, 0, 100}};
+    const std::vector<Gap> windows = {
+        {"short_ones", 8 * kSecond, lateness, cap, kSecond},
+        {"long_ones", 40 * kSecond, lateness, 100, 5 * kSecond},
+        {"uneven", 7'001 * kMillisecond + 1, 0, 100, 875'125},
+        {"cut_ones", 40 * kSecond, lateness, cap, 5 * kSecond, kMinute},
+        // No eighth of it divides the minute; the longest part that does is a 75th.
+        {"cut_unevenly", 7 * kSecond, lateness, 100, kMinute / 75, kMinute}};
     const std::size_t count = 60 + random() % 140;
     const Duration stride = (1 + static_cast<Duration>(random() % 8)) * kSecond;
     const std::vector<Event> events = random_events(random, count, partitions, stride);
@@ -158,7 +172,7 @@ TEST_CASE("sessions: events of a key that follow one another by less than the ga
 
     std::vector<WindowOptions> all;
     for (const Gap& w : windows) {
-      all.push_back(session_options(w.name, w.gap, w.lateness));
+      all.push_back(session_options(w.name, w.gap, w.lateness, w.cut));
       all.back().max_keys = w.max_keys;
     }
     const Compiled compiled = compile(all);
@@ -204,6 +218,33 @@ TEST_CASE("a session that has closed is not opened again, and is told as it was"
   REQUIRE(rows[1]->start == 12 * kSecond);
   REQUIRE(rows[1]->end == 22 * kSecond);
   REQUIRE(rows[2]->start == 40 * kSecond);
+}
+
+TEST_CASE("a session that is cut ends there, and its key goes on with another",
+          "[window][session]") {
+  const Compiled compiled = compile({session_options("w", 8 * kSecond, 0, kMinute)});
+  Engine engine(compiled, 2, 1, 1);
+  for (const int second : {50, 55, 61, 64, 100}) {
+    const Event e = event(second);
+    engine.push(&e, 1);
+  }
+  engine.finish();
+  const auto rows = all_rows(engine.records);
+  REQUIRE(rows.size() == 3);
+  REQUIRE(rows[0]->start == 50 * kSecond);
+  REQUIRE(rows[0]->end == 60 * kSecond);
+  REQUIRE(rows[0]->metrics[0].integer == 2);
+  REQUIRE(rows[1]->start == 61 * kSecond);
+  REQUIRE(rows[1]->end == 72 * kSecond);
+  REQUIRE(rows[1]->metrics[0].integer == 2);
+}
+
+TEST_CASE("panes of sessions are an eighth of the gap, or the next shorter that a cut allows",
+          "[window][session]") {
+  REQUIRE(session_pane(8 * kSecond, 0) == kSecond);
+  REQUIRE(session_pane(5 * kMinute, kHour) == 37'500 * kMillisecond);
+  REQUIRE(session_pane(7 * kSecond, kMinute) == 800 * kMillisecond);
+  REQUIRE(session_pane(1'000'003 * 8, 2 * 1'000'003 * 8 + 1) == 0);
 }
 
 TEST_CASE("sessions cut short by a shutdown are told as they are", "[window][session][merger]") {
