@@ -1,5 +1,6 @@
 #include "app/queries.h"
 
+#include <optional>
 #include <utility>
 
 #include "app/merged_rows.h"
@@ -7,9 +8,22 @@
 namespace streamobs::app {
 
 asio::awaitable<Result<std::vector<WindowRow>>> Queries::window_rows(store::WindowQuery query) {
-  const auto ask = [this, &query] { return database_.window_rows(query); };
-  Result<std::vector<WindowRow>> rows = co_await pool_.run(ask);
+  const auto remember = [this, &query] { return database_.recent_rows(query); };
+  std::optional<std::vector<WindowRow>> recent = co_await memory_.run(remember);
+  Result<std::vector<WindowRow>> rows = std::vector<WindowRow>();
+  if (recent) {
+    rows = std::move(*recent);
+  } else {
+    const auto ask = [this, &query] { return database_.window_rows(query); };
+    rows = co_await pool_.run(ask);
+  }
   co_return rows;
+}
+
+asio::awaitable<Result<std::vector<Timestamp>>> Queries::window_starts(store::WindowQuery query) {
+  const auto ask = [this, &query] { return database_.window_starts(query); };
+  Result<std::vector<Timestamp>> starts = co_await pool_.run(ask);
+  co_return starts;
 }
 
 asio::awaitable<Result<serve::MergedRows>> Queries::merged_rows(serve::MergeQuery query) {

@@ -27,7 +27,8 @@ constexpr auto kReadingMax = std::chrono::seconds(30);
 constexpr auto kReaderAtEnd = std::chrono::seconds(2);
 const char* const kStillReading =
     "the config has not been read for 30 s: does its file, or one that it names, stand on a file "
-    "system that hangs, or is it a pipe? The config before stays in force";
+    "system that hangs, or is it a pipe? The config before stays in force. No other can be read "
+    "until that ends; if it never does, restart the process";
 
 }  // namespace
 

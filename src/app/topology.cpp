@@ -57,6 +57,7 @@ Topology::Topology(std::shared_ptr<const Plan> plan, TopologyOptions options, co
       }),
       pool_(kBlockingThreads),
       query_pool_(1),
+      memory_pool_(1),
       log_thread_(1),
       background_(1, flow::BlockingPool::Priority::low),
       lane_metrics_(metrics_, *plan_),
@@ -133,7 +134,7 @@ Result<> Topology::start() {
       [this](const Error& error) { fail_with(error); },
       [this](const std::shared_ptr<CheckpointParts>& parts) { return save_checkpoint(*parts); });
   if (Result<> made = make_sinks(); made.has_error()) return made;
-  queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_);
+  queries_ = std::make_unique<Queries>(*plan_, *database_, query_pool_, memory_pool_);
   letter_replay_ =
       std::make_unique<LetterReplay>(*plan_, *queries_, *ingest_, service_tasks_, clock_);
   health_ =
@@ -431,9 +432,16 @@ asio::awaitable<void> Topology::submit_for(std::size_t lane, Block block,
 
 Result<std::vector<WindowRow>> Topology::window_rows(const store::WindowQuery& query) {
   if (database_ == nullptr) return fail(ErrorCode::unavailable, "the engine has not been started");
-  Result<std::vector<WindowRow>> stored = database_->window_rows(query);
+  store::WindowQuery asked = query;
+  if (asked.latest && asked.windows) {
+    const Result<std::vector<Timestamp>> starts = database_->window_starts(query);
+    if (starts.has_error()) return starts.error();
+    asked = serve::of_newest(query, *starts, open_windows_.rows(query));
+  }
+  std::vector<WindowRow> early = open_windows_.rows(asked);
+  Result<std::vector<WindowRow>> stored = database_->window_rows(asked);
   if (stored.has_error()) return stored;
-  return serve::merge_rows(std::move(*stored), open_windows_.rows(query), query);
+  return serve::merge_rows(std::move(*stored), std::move(early), asked);
 }
 
 Totals Topology::totals() const {

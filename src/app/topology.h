@@ -226,11 +226,12 @@ class Topology {
   flow::TaskGroup source_tasks_;
   flow::TaskGroup stage_tasks_;
   flow::TaskGroup sink_tasks_;
-  flow::TaskGroup service_tasks_;  ///< Supervision, signals, ticks, the HTTP accept loop.
-  flow::BlockingPool pool_;        ///< Disk reads of sources, transactions of the store.
-  flow::BlockingPool query_pool_;  ///< Queries of the API, so that slow ones hold nothing up.
-  flow::BlockingPool log_thread_;  ///< Where the journal lives.
-  flow::BlockingPool background_;  ///< Compressing and preparing segments of the log.
+  flow::TaskGroup service_tasks_;   ///< Supervision, signals, ticks, the HTTP accept loop.
+  flow::BlockingPool pool_;         ///< Disk reads of sources, transactions of the store.
+  flow::BlockingPool query_pool_;   ///< Queries of the API, so that slow ones hold nothing up.
+  flow::BlockingPool memory_pool_;  ///< Those that memory answers, held up by no others.
+  flow::BlockingPool log_thread_;   ///< Where the journal lives.
+  flow::BlockingPool background_;   ///< Compressing and preparing segments of the log.
 
   InFlight in_flight_;
   LaneMetrics lane_metrics_;

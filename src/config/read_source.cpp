@@ -176,6 +176,10 @@ void read_source(const Entry& entry, Config& config, Report& report) {
                           kSource, report);
   SourceOptions out;
   out.name = label_of(entry, "source", "", report);
+  if (entry.key == "http") {
+    report.error(entry.key_span, "requests are called http where it says where events came from",
+                 "choose another name for this source");
+  }
   table.text("stream", out.stream);
   if (read_type(table, out)) {
     check_typed_keys(table, out.type);

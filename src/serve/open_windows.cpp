@@ -1,7 +1,9 @@
 #include "serve/open_windows.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
+#include <set>
 #include <unordered_set>
 #include <utility>
 
@@ -175,6 +177,18 @@ std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<Win
     rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(query.limit), rows.end());
   }
   return rows;
+}
+
+store::WindowQuery of_newest(const store::WindowQuery& query, const std::vector<Timestamp>& starts,
+                             const std::vector<WindowRow>& early) {
+  std::set<Timestamp, std::greater<>> all(starts.begin(), starts.end());
+  for (const WindowRow& row : early) all.insert(row.start);
+  store::WindowQuery out = query;
+  if (all.empty()) return out;
+  out.windows.reset();
+  const std::size_t counted = std::clamp<std::size_t>(*query.windows, 1, all.size());
+  out.from = *std::next(all.begin(), static_cast<std::ptrdiff_t>(counted) - 1);
+  return out;
 }
 
 }  // namespace streamobs::serve

@@ -74,4 +74,10 @@ class OpenWindows {
 std::vector<WindowRow> merge_rows(std::vector<WindowRow> stored, std::vector<WindowRow> early,
                                   const store::WindowQuery& query);
 
+/// What `windows` means where only the newest row of each key is wanted: those from the start of
+/// the last of so many windows on, `starts` of stored rows and `early` ones of open windows taken
+/// together.
+store::WindowQuery of_newest(const store::WindowQuery& query, const std::vector<Timestamp>& starts,
+                             const std::vector<WindowRow>& early);
+
 }  // namespace streamobs::serve

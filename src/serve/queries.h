@@ -44,6 +44,9 @@ class Queries {
 
   /// Newest first; rows of one window start by key.
   virtual asio::awaitable<Result<std::vector<WindowRow>>> window_rows(store::WindowQuery query) = 0;
+  /// When the windows start that have a row of the query: the newest `windows`, newest first.
+  virtual asio::awaitable<Result<std::vector<Timestamp>>> window_starts(
+      store::WindowQuery query) = 0;
   /// The same of merged rows. Their keys are those of `by`; behind the window's metrics stand the
   /// quantiles. `invalid`: what cannot be merged, and the way out.
   virtual asio::awaitable<Result<MergedRows>> merged_rows(MergeQuery query) = 0;

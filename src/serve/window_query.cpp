@@ -269,12 +269,25 @@ asio::awaitable<Result<WindowAnswer>> ask_window(const ApiContext& context,
                                                  const WindowSchema& schema,
                                                  const WindowQuestion& question) {
   WindowQuestion asked = question;
-  if (!asked.merge && !asked.rows.latest) {
+  const bool as_closed = !asked.merge || asked.merge->step == 0;
+  if (as_closed && !asked.rows.latest) {
     const Duration step = context.queries->step_for(asked.rows);
-    if (step != 0) asked.merge = all_merged(schema, asked.rows, step);
+    if (step != 0 && !asked.merge) asked.merge = all_merged(schema, asked.rows, step);
+    if (step != 0) asked.merge->step = step;
   }
   Result<MergedRows> rows = MergedRows();
-  if (asked.merge) {
+  if (asked.rows.latest && asked.rows.windows) {
+    store::WindowQuery query = asked.rows;
+    const auto starts = co_await context.queries->window_starts(std::move(query));
+    if (starts) {
+      asked.rows = of_newest(asked.rows, *starts, context.open_windows->rows(asked.rows));
+    } else {
+      rows = starts.error();
+    }
+  }
+  if (rows.has_error()) {
+    // Said below.
+  } else if (asked.merge) {
     MergeQuery merge = *asked.merge;
     rows = co_await context.queries->merged_rows(std::move(merge));
   } else {

@@ -130,6 +130,11 @@ class Database {
   bool outbox_full() const;
 
   Result<std::vector<WindowRow>> window_rows(const WindowQuery& query) const;
+  /// The same answer if it is all in memory, without waiting for others' questions; else nothing.
+  std::optional<std::vector<WindowRow>> recent_rows(const WindowQuery& query) const;
+  /// When the windows start that have a row of the query: the newest `windows` of them, newest
+  /// first.
+  Result<std::vector<Timestamp>> window_starts(const WindowQuery& query) const;
   /// Rows with their accumulators, one by one, the newest window first; `on_row` says whether to go
   /// on. `windows` and `limit` are not looked at.
   Result<> scan_windows(const WindowQuery& query, Resolution resolution,

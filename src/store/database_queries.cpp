@@ -1,4 +1,5 @@
 // What readers ask of a database. They take turns, each bounded in time.
+#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -8,28 +9,37 @@
 
 namespace streamobs::store {
 
+std::optional<std::vector<WindowRow>> Database::recent_rows(const WindowQuery& query) const {
+  const auto table = impl_->tables.find(query.window);
+  if (table == impl_->tables.end()) return std::nullopt;
+  const RecentRows& recent = table->second->recent();
+  if (!query.of_last_hour()) return recent.rows(query);
+  const std::optional<Timestamp> newest = recent.newest_start();
+  if (!newest) return std::nullopt;
+  return recent.rows(query.behind(*newest));
+}
+
 Result<std::vector<WindowRow>> Database::window_rows(const WindowQuery& query) const {
   const auto table = impl_->tables.find(query.window);
   if (table == impl_->tables.end()) {
     return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
   }
+  if (auto recent = recent_rows(query)) return std::move(*recent);
   const WindowTable& rows = *table->second->table(Resolution::raw);
-  WindowQuery asked = query;
-  if (query.latest && !query.from && !query.windows) {
-    std::optional<Timestamp> newest = table->second->recent().newest_start();
-    if (!newest) {
-      const std::lock_guard lock(impl_->reader_mutex);
-      const Result<Timestamp> stored = rows.newest_start(impl_->reader);
-      if (stored.has_error()) return stored.error();
-      newest = *stored;
-    }
-    if (*newest != kMinTimestamp) asked.from = *newest - RecentRows::kKept;
-  }
-  if (std::optional<std::vector<WindowRow>> recent = table->second->recent().rows(asked)) {
-    return std::move(*recent);
+  const std::lock_guard lock(impl_->reader_mutex);
+  if (!query.of_last_hour()) return rows.rows(impl_->reader, query);
+  const Result<Timestamp> newest = rows.newest_start(impl_->reader);
+  if (newest.has_error()) return newest.error();
+  return rows.rows(impl_->reader, query.behind(*newest));
+}
+
+Result<std::vector<Timestamp>> Database::window_starts(const WindowQuery& query) const {
+  const auto table = impl_->tables.find(query.window);
+  if (table == impl_->tables.end()) {
+    return fail(ErrorCode::not_found, fmt::format("there is no window '{}'", query.window));
   }
   const std::lock_guard lock(impl_->reader_mutex);
-  return rows.rows(impl_->reader, asked);
+  return table->second->table(Resolution::raw)->starts(impl_->reader, query);
 }
 
 Result<> Database::scan_windows(const WindowQuery& query, Resolution resolution,

@@ -1,6 +1,7 @@
 #include "store/query.h"
 
 #include "event/result_json.h"
+#include "store/recent_rows.h"
 
 namespace streamobs::store {
 
@@ -25,6 +26,13 @@ bool matches_keys(const WindowSchema& schema, const WindowRow& row, const Window
     }
   }
   return true;
+}
+
+WindowQuery WindowQuery::behind(Timestamp newest) const {
+  WindowQuery query = *this;
+  const Timestamp last = std::min(newest, to.value_or(kMaxTimestamp));
+  if (last != kMinTimestamp) query.from = last - RecentRows::kKept;
+  return query;
 }
 
 bool is_older(const WindowRow& row, const WindowRow& known) {

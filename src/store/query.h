@@ -38,6 +38,10 @@ struct WindowQuery {
   std::vector<std::pair<std::string, std::string>> keys;  ///< name = value, compared as text.
   /// Of all these only the newest row of each key; without `from` and `windows` of the last hour.
   bool latest = false;
+
+  bool of_last_hour() const { return latest && !from && !windows; }
+  /// The same of the hour up to `to`, or to the newest window, which starts at `newest`.
+  WindowQuery behind(Timestamp newest) const;
 };
 
 /// A text that is the same for two rows only if their keys are: for hashing, not for people.

@@ -3,7 +3,8 @@
 //
 // One for each window, as long as its WindowStore. It has what others can read of the database, no
 // more: rows come as they are written, and are seen once that is committed. Adding belongs to the
-// thread that writes; rows() may be asked on any thread. What somebody else changes in the database
+// thread that writes; rows() may be asked on any thread. A window that gets no more rows keeps its
+// last hour, and its share of the room. What somebody else changes in the database
 // while the engine runs is not seen here.
 #pragma once
 
@@ -25,8 +26,8 @@ namespace streamobs::store {
 /// What all windows' rows may take together.
 struct RecentBudget {
   static constexpr std::size_t kBytesMax = 32 << 20;
-  /// Of rows whose transaction is open: more is not held back for a commit that may not come.
-  static constexpr std::size_t kWrittenMax = kBytesMax / 4;
+  /// Of rows whose transaction is open: more would not be kept anyway.
+  static constexpr std::size_t kWrittenMax = kBytesMax;
   std::atomic<std::size_t> used{0};
   std::size_t written = 0;  ///< The writing thread's.
 };

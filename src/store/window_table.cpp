@@ -253,6 +253,29 @@ Result<std::vector<WindowRow>> WindowTable::rows(const Connection& connection,
   return rows_with_metrics(*select);
 }
 
+Result<std::vector<Timestamp>> WindowTable::starts(const Connection& connection,
+                                                   const WindowQuery& query) const {
+  WindowQuery of_all = query;
+  of_all.windows.reset();
+  const Result<Condition> condition = condition_of(of_all);
+  if (condition.has_error()) return condition.error();
+  Result<Statement> select = connection.prepare(fmt::format(
+      "SELECT DISTINCT window_start FROM {} WHERE {} ORDER BY window_start DESC LIMIT "
+      "{}",
+      quoted(table()), condition->where, row_limit(query.windows.value_or(query.limit))));
+  if (select.has_error()) return select.error();
+  for (std::size_t i = 0; i < condition->bound.size(); ++i) {
+    bind_value(*select, static_cast<int>(i) + 1, condition->bound[i]);
+  }
+  std::vector<Timestamp> starts;
+  while (true) {
+    const Result<bool> more = select->step();
+    if (more.has_error()) return more.error();
+    if (!*more) return starts;
+    starts.push_back(select->int_at(0));
+  }
+}
+
 Result<> WindowTable::scan(const Connection& connection, const WindowQuery& query,
                            const OnRow& on_row) const {
   WindowQuery of_all = query;

@@ -41,6 +41,9 @@ class WindowTable {
   Result<> write(const WindowRow& row);
 
   Result<std::vector<WindowRow>> rows(const Connection& connection, const WindowQuery& query) const;
+  /// Of the windows that have a row of the query the newest `windows`, newest first.
+  Result<std::vector<Timestamp>> starts(const Connection& connection,
+                                        const WindowQuery& query) const;
   /// Gives each row of the query, its accumulators too, to `on_row`, which says whether to go on.
   /// Newest windows first, whatever is the order within one; `windows` and `limit` are not looked
   /// at.

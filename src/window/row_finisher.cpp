@@ -73,6 +73,8 @@ void RowFinisher::finish(std::span<WindowRow> rows, std::span<const std::byte* c
     rows[r].metrics.reserve(plan_.schema->metrics.size());
     for (std::size_t m = 0; m < plan_.schema->metrics.size(); ++m) {
       rows[r].metrics.push_back(Value::from(evaluator_.output(m), r));
+      // SQLite knows no -0.0: a row says the same wherever it is read.
+      rows[r].metrics.back().floating += 0.0;
     }
   }
 }

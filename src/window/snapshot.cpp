@@ -48,8 +48,6 @@ std::vector<std::string> differences(const StoredWindow& stored, const WindowPla
 bool in_place(const StoredWindow& stored, const WindowPlan& plan) {
   const Assigner& assigner = plan.assigner;
   const auto is_end = [&](Timestamp t) { return assigner.at(t).start == t; };
-  // It need not be an end any more where a time zone has got new rules.
-  if (plan.session() && stored.closed_before != kMinTimestamp) return false;
   for (const StoredInstance& instance : stored.instances) {
     if (plan.session() && instance.due > assigner.last_end(instance.interval)) return false;
     if (plan.session() || instance.due == instance.interval.end) continue;
@@ -246,11 +244,11 @@ bool closed_in_place(const StoredWindow& stored, const WindowPlan& plan) {
 }
 
 /// A window of which nothing is taken over begins with those that end behind the watermark: of
-/// others rows may be there, and nothing is known any more of what they were made of. (A session
-/// begins with its first event, and nothing that has been told begins there.)
+/// others rows may be there, and nothing is known any more of what they were made of. (So with
+/// sessions, each event taken as one of its own: what has been told had ended by then.)
 void begin_anew(const WindowPlan& plan, Timestamp watermark, RetainedPanes& retained) {
-  if (!plan.session() && watermark != kMinTimestamp) {
-    const Timestamp ended = plan.assigner.at(watermark).start;
+  if (watermark != kMinTimestamp) {
+    const Timestamp ended = plan.assigner.at(saturating_add(watermark, -plan.gap)).start;
     retained.closed_before = std::max(retained.closed_before, ended);
   }
   retained.forgotten = retained.closed_before;

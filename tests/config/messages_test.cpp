@@ -452,6 +452,14 @@ obs.toml:6:8: error: type: HTTP needs no source
       |        ^^^^^^
       hint: remove this table: every stream can be posted to, at /v1/events/STREAM
 )~"},
+    {"a source called as requests are", kStream + R"~([source.http]
+type = "stdin"
+)~",
+     R"~(obs.toml:4:9: error: requests are called http where it says where events came from
+    4 | [source.http]
+      |         ^^^^
+      hint: choose another name for this source
+)~"},
     {"a source without name",
      R"~([source]
 type = "demo"

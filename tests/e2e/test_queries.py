@@ -244,6 +244,39 @@ def test_the_newest_row_of_each_key():
                 assert [r["window_start"] for r in rows] == sorted(expected.values(), reverse=True)
 
 
+def test_the_newest_windows_are_counted_before_rows_are_left_out():
+    with Streamobs(CONFIG) as engine:
+        def send(minute, service):
+            engine.post("requests", [{"event_time": at(60 * minute), "service": service,
+                                      "region": "eu", "latency_ms": 1.0}])
+
+        for minute, services in enumerate(("c", "b", "ab", "ab")):
+            for service in services:
+                send(minute, service)
+        send(100, "z")  # Closes all; and is open itself.
+        engine.wait(lambda: len(engine.closed("per_minute")) == 6
+                    and engine.windows("per_minute", service="z"), "the rows")
+        rows = engine.windows("per_minute", latest="true", windows=4)
+        # The fourth newest window is that of minute 1: c has no row in the newest four.
+        assert {row["service"]: row["window_start"] for row in rows} == {
+            "z": at(6000), "a": at(180), "b": at(180)}
+        assert engine.windows("per_minute", latest="true", to=at(120))[0]["window_start"] == at(60)
+
+
+def test_no_figure_is_a_negative_nothing():
+    config = CONFIG + '''
+[window.turned]
+from = "requests"
+size = "1m"
+select = { less = "-sum(latency_ms)" }
+'''
+    with Streamobs(config) as engine:
+        engine.post("requests", [{"event_time": at(60 * minute), "service": "a", "region": "eu",
+                                  "latency_ms": 0.0} for minute in range(2)])
+        engine.wait(lambda: engine.closed("turned"), "the row")
+        assert b'"less":-0' not in engine.get("/api/v1/windows/turned").body
+
+
 @pytest.mark.parametrize("query,words", [
     ({"latest": "true", "step": "1h"}, "leave out step"), ({"latest": "yes"}, "neither true"),
     ({"step": "90s"}, "multiple of 1m"), ({"step": "soon"}, "1h"), ({"step": "0s"}, "1h"),

@@ -140,6 +140,12 @@ def test_old_rows_are_merged_then_removed_and_queries_say_what_they_read(tmp_pat
                 check(reply["rows"], groups, length, 86400 if length == 10 else 3600)
             assert sum(row["n"] for row in reply["rows"]) == sum(
                 e["event_time"] >= text(begin) for e in events)
+            # Nor does it matter what else is asked of them.
+            for asked in ({"by": "service"}, {"quantile": "latency_ms:0.5"}, {"by": ""}):
+                reply = engine.get("/api/v1/windows/per_minute", from_=text(begin), **asked,
+                                   **until).json()
+                assert sum(row["n"] for row in reply["rows"]) == sum(
+                    e["event_time"] >= text(begin) for e in events)
         # Steps that do not divide what is removed at a time: none that lacks a part is told.
         for step, seconds in (("20m", 1200), ("5h", 18000), ("50h", 180000)):
             reply = engine.get("/api/v1/windows/per_minute", step=step, **until).json()

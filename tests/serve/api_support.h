@@ -1,8 +1,10 @@
 // The API over fakes: a store that says what a test gives it, and one of each thing to be shown.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,6 +83,12 @@ class FakeQueries final : public serve::Queries {
     window_query = std::move(query);
     Result<std::vector<WindowRow>> out = rows;
     if (fails) out = fail(ErrorCode::unavailable, "the store is busy; try again");
+    co_return out;
+  }
+  asio::awaitable<Result<std::vector<Timestamp>>> window_starts(store::WindowQuery) override {
+    std::set<Timestamp, std::greater<>> starts;
+    for (const WindowRow& row : rows) starts.insert(row.start);
+    Result<std::vector<Timestamp>> out = std::vector<Timestamp>(starts.begin(), starts.end());
     co_return out;
   }
   asio::awaitable<Result<serve::MergedRows>> merged_rows(serve::MergeQuery query) override {

@@ -95,6 +95,25 @@ TEST_CASE("the newest early row of a key is shown", "[serve]") {
   CHECK(open.rows(asked).empty());
 }
 
+TEST_CASE("the newest windows are those of open and stored rows together", "[serve]") {
+  ManualClock clock(1'000 * kSecond);
+  OpenWindows open(clock);
+  open.process(batch({row(9, "a", 1, 1, false), row(2, "b", 1, 1, false)}));
+  store::WindowQuery asked = query();
+  asked.latest = true;
+  asked.windows = 3;
+  // Of stored ones 8, 7 and 6 are the newest; with the open ones 9, 8 and 7 are.
+  const std::vector<Timestamp> stored = {8 * kMinute, 7 * kMinute, 6 * kMinute};
+  const store::WindowQuery bounded = of_newest(asked, stored, open.rows(asked));
+  CHECK(bounded.from == 7 * kMinute);
+  CHECK_FALSE(bounded.windows);
+  CHECK(shown(open.rows(bounded)) == Texts{"9oa|1=1"});
+  // Fewer than were asked for: all of them.
+  asked.windows = 50;
+  CHECK(of_newest(asked, stored, open.rows(asked)).from == 2 * kMinute);
+  CHECK(of_newest(asked, {}, {}).windows == 50);
+}
+
 TEST_CASE("a closed row stays until the store must have it, then leaves", "[serve]") {
   ManualClock clock(1'000 * kSecond);
   OpenWindows open(clock);

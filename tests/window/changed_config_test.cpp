@@ -233,6 +233,45 @@ TEST_CASE("what has closed stays closed where a window waits for longer now",
   }
 }
 
+TEST_CASE("sessions that have been told stay told where they are defined differently",
+          "[window][snapshot][session]") {
+  const Timestamp begin = Timestamp{1'699'999'980} * kSecond;
+  const auto at = [&](int second) {
+    Event e = few_events()[0];
+    e.time = begin + second * kSecond;
+    return e;
+  };
+  WindowOptions o = options("w", {}, {{"n", "count(*)"}}, 8 * kSecond, 0);
+  o.gap = 8 * kSecond;
+  // The first two are a session that has closed by second 30.
+  const Engine::Checkpoint checkpoint = checkpoint_of(compile({o}), {at(1), at(5), at(30)});
+  o.allowed_lateness = kHour;
+  for (const std::size_t lanes : {1, 3}) {
+    const Compiled compiled = compile({o});
+    Engine engine(compiled, lanes, 1, 1);
+    REQUIRE(engine.restore(checkpoint).has_value());
+    // The first would take its place; the second would be a session that had ended by second 30.
+    for (const int second : {1, 21, 22, 24}) {
+      const Event e = at(second);
+      engine.push(&e, 1);
+    }
+    engine.checkpoint();
+    engine.drain();
+    REQUIRE(engine.late_counts[0] == 2);
+    // It is kept over the next restart, too.
+    Engine next(compiled, lanes, 1, 1);
+    REQUIRE(next.restore(engine.checkpoints.at(0)).has_value());
+    const Event e = at(2);
+    next.push(&e, 1);
+    next.finish();
+    REQUIRE(next.late_counts[0] == 1);
+    const auto rows = all_rows(next.records);
+    REQUIRE(rows.size() == 1);
+    REQUIRE(rows[0]->start == begin + 22 * kSecond);
+    REQUIRE(rows[0]->metrics[0].integer == 2);
+  }
+}
+
 TEST_CASE("what has closed need not be an end of today's windows", "[window][snapshot]") {
   // As where the rules of a time zone have changed since: midnight was at another time.
   const Compiled compiled = compile({options("w", {}, {{"n", "count(*)"}})});
