@@ -104,14 +104,14 @@ TEST_CASE("the newest windows are those of open and stored rows together", "[ser
   asked.windows = 3;
   // Of stored ones 8, 7 and 6 are the newest; with the open ones 9, 8 and 7 are.
   const std::vector<Timestamp> stored = {8 * kMinute, 7 * kMinute, 6 * kMinute};
-  const store::WindowQuery bounded = of_newest(asked, stored, open.rows(asked));
+  const store::WindowQuery bounded = serve::of_newest(asked, stored, open.rows(asked));
   CHECK(bounded.from == 7 * kMinute);
   CHECK_FALSE(bounded.windows);
   CHECK(shown(open.rows(bounded)) == Texts{"9oa|1=1"});
   // Fewer than were asked for: all of them.
   asked.windows = 50;
-  CHECK(of_newest(asked, stored, open.rows(asked)).from == 2 * kMinute);
-  CHECK(of_newest(asked, {}, {}).windows == 50);
+  CHECK(serve::of_newest(asked, stored, open.rows(asked)).from == 2 * kMinute);
+  CHECK(serve::of_newest(asked, {}, {}).windows == 50);
 }
 
 TEST_CASE("a closed row stays until the store must have it, then leaves", "[serve]") {
