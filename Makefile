@@ -25,7 +25,7 @@ test-unit:  ## Unit tests of every folder.
 	ctest --test-dir build/release --output-on-failure -j $(JOBS)
 
 test-e2e: test-unit  ## Tests of the running binary: real input, real sockets, real SQLite.
-	python3 -m pytest -q tests/house tests/e2e
+	tests/e2e/run.sh
 
 test-kafka:  ## Only those against a real Kafka broker (its jars come from Maven Central, once).
 	third_party/install.sh test
