@@ -195,7 +195,7 @@ health::Observation HealthProbe::look(const Topology& t) {
   }
   for (std::size_t i = 0; i < plan.lookups.size(); ++i) {
     const decode::LookupOptions& options = plan.lookups[i]->options;
-    seen.lookups.push_back({options.name.text, options.path, t.lookup_files_.error(i),
+    seen.lookups.push_back({options.name.text, t.lookup_files_.error(i),
                             t.sequencing_->lookups().state(i).digest != 0});
   }
   for (const store::ArchiveState& archive : t.database_->archives()) {

@@ -84,7 +84,6 @@ struct SinkSeen {
 
 struct LookupSeen {
   std::string name;
-  std::string file;
   std::string error;    ///< What is wrong with the file at the moment; empty: nothing.
   bool loaded = false;  ///< There is a version in force.
 };

@@ -24,7 +24,7 @@ CheckResult judge_lookup(const LookupSeen& lookup) {
   result.detail = "its file is in force as it stands";
   if (lookup.error.empty()) return result;
   result.state = lookup.loaded ? State::warning : State::failing;
-  result.detail = fmt::format("{}: {}", lookup.file, lookup.error);
+  result.detail = lookup.error;  // Which names table and file.
   result.advice = lookup.loaded ? "Mend the file; what it said before is in force until then"
                                 : "Mend the file; until then nothing is found in the table";
   return result;

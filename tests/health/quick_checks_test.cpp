@@ -469,7 +469,7 @@ TEST_CASE("sink: delivered in time, or late, or given up", "[health]") {
 
 TEST_CASE("look-up tables: a bad file warns while an older version holds", "[health]") {
   Observation seen = well();
-  seen.lookups = {{"prices", "prices.csv", "", true}};
+  seen.lookups = {{"prices", "", true}};
   CHECK(judged(seen, "lookup") == State::ok);
   seen.lookups[0].error = "line 3: no number";
   CHECK(judged(seen, "lookup") == State::warning);
