@@ -40,7 +40,9 @@ Bound bound_of(Op op, bool metric_is_left) {
   const bool greater = op == Op::greater || op == Op::greater_equal;
   const bool less = op == Op::less || op == Op::less_equal;
   if (!greater && !less) return Bound::none;
-  return greater == metric_is_left ? Bound::upper : Bound::lower;
+  const bool held_at_it = op == Op::greater_equal || op == Op::less_equal;
+  if (greater == metric_is_left) return held_at_it ? Bound::below : Bound::upper;
+  return held_at_it ? Bound::above : Bound::lower;
 }
 
 class RuleCompiler {

@@ -165,6 +165,26 @@ std::string describe(const DescriptionTemplate& description, const Anomaly& anom
   return out;
 }
 
+namespace {
+
+std::string_view in_words(Bound bound) {
+  switch (bound) {
+    case Bound::upper:
+      return "allows";
+    case Bound::lower:
+      return "wants at least";
+    case Bound::below:
+      return "allows less than";
+    case Bound::above:
+      return "wants more than";
+    case Bound::none:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string describe(const Anomaly& anomaly, Bound bound) {
   const std::string who = label(anomaly.keys);
   const std::string when = window_in_words(anomaly.window_start, anomaly.window_end);
@@ -185,8 +205,8 @@ std::string describe(const Anomaly& anomaly, Bound bound) {
     out += ", " + against_normal(*anomaly.metric_value, *anomaly.baseline_value, words);
   }
   if (anomaly.threshold_value && bound != Bound::none) {
-    out += fmt::format("; the rule {} {}", bound == Bound::upper ? "allows" : "wants at least",
-                       quantity(*anomaly.threshold_value, words));
+    out +=
+        fmt::format("; the rule {} {}", in_words(bound), quantity(*anomaly.threshold_value, words));
   }
   return out;
 }

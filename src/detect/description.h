@@ -44,8 +44,9 @@ std::optional<DescriptionTemplate> parse_description(const SourceText& source,
                                                      const WindowSchema& schema,
                                                      Diagnostics& diagnostics);
 
-/// Which way a value may not go, for the words about its threshold.
-enum class Bound : std::uint8_t { none, upper, lower };
+/// Which way a value may not go, for the words about its threshold: up to it, no lower than it, or
+/// not even as far as it.
+enum class Bound : std::uint8_t { none, upper, lower, below, above };
 
 /// `anomaly` with all its fields but the description.
 std::string describe(const DescriptionTemplate& description, const Anomaly& anomaly,

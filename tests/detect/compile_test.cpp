@@ -130,9 +130,11 @@ TEST_CASE("the headline is the comparison that matters", "[detect][headline]") {
     const char* words;  // Of the threshold.
   };
   const Case cases[] = {
-      {"request_count >= 20 and error_rate > 0.2", "request_count", 20, "the rule allows 20"},
+      {"request_count >= 20 and error_rate > 0.2", "request_count", 20,
+       "the rule allows less than 20"},
       {"0.2 < error_rate", "error_rate", 0.2, "the rule allows 20%"},
       {"request_count < 1000", "request_count", 1000, "the rule wants at least 1,000"},
+      {"1000 >= request_count", "request_count", 1000, "the rule wants more than 1,000"},
       {"error_rate / p95_latency_ms > 0", "error_rate", std::nullopt, ""},
       {"error_rate = 0.5", "error_rate", 0.5, ""},
       {"service = 's'", "", std::nullopt,
