@@ -18,12 +18,6 @@ namespace streamobs::detect {
 
 namespace {
 
-// How far a stream's windows have closed, by what its batches said.
-struct StreamTime {
-  std::uint64_t position = 0;
-  Timestamp watermark = kMinTimestamp;
-};
-
 Timestamp event_time(const Record& record) {
   const Anomaly& anomaly = *std::get<AnomalyPtr>(record);
   return anomaly.resolved_at.value_or(anomaly.window_end);
@@ -42,33 +36,22 @@ std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int hist
 
 struct Detector::Impl {
   explicit Impl(std::shared_ptr<const DetectPlan> p) : plan(std::move(p)) {
-    for (const RulePlan& rule : plan->rules) {
-      rules.push_back(std::make_unique<RuleRun>(rule));
-      streams.try_emplace(rule.schema->stream);
-    }
+    for (const RulePlan& rule : plan->rules) rules.push_back(std::make_unique<RuleRun>(rule));
   }
 
   std::shared_ptr<const DetectPlan> plan;
   std::vector<std::unique_ptr<RuleRun>> rules;
-  std::map<std::string, StreamTime> streams;  ///< Those that any rule's window reads.
 
-  // A window in which nothing happened sends no row. That it has closed shows in the watermark of
-  // the stream's other batches; but only once the whole round of that watermark has been seen,
-  // since the rule's own rows may come later in it.
+  // A window in which nothing happened sends no row. That it has closed shows in the batches of the
+  // stream's other windows, and in those of windows that are corrected: all that closes before a
+  // batch is due has been seen. By its watermark more has closed, of which the rows may be still to
+  // come; how much more depends on how events were cut into batches, and must not show.
   void pass_time(const WindowBatch& batch, Records& out) {
-    const auto known = streams.find(batch.schema->stream);
-    if (known == streams.end()) return;
-    StreamTime& time = known->second;
-    if (batch.position != time.position) {
-      for (const auto& rule : rules) {
-        const WindowSchema& schema = *rule->plan().schema;
-        if (schema.stream != batch.schema->stream || time.watermark == kMinTimestamp) continue;
-        rule->pass_time(time.watermark - schema.allowed_lateness, batch.position, out);
-      }
-      time.position = batch.position;
+    for (const auto& rule : rules) {
+      const WindowSchema& schema = *rule->plan().schema;
+      if (schema.stream != batch.schema->stream || batch.due == kMinTimestamp) continue;
+      rule->pass_time(batch.due - 1 - schema.allowed_lateness, batch.position, out);
     }
-    if (batch.watermark != kMaxTimestamp)
-      time.watermark = std::max(time.watermark, batch.watermark);
   }
 
   RuleRun* rule(std::string_view name) const {
@@ -78,7 +61,6 @@ struct Detector::Impl {
     return nullptr;
   }
 
-  bool read_streams(ByteReader& in);
   std::optional<RestoredRules::Lost> take(StoredRule stored);
 };
 
@@ -154,29 +136,11 @@ std::uint64_t Detector::evicted_keys() const {
 
 void Detector::snapshot(std::string& out) const {
   put_u8(out, kStateVersion);
-  put_varint(out, impl_->streams.size());
-  for (const auto& [stream, time] : impl_->streams) {
-    put_text(out, stream);
-    put_varint(out, time.position);
-    put_signed(out, time.watermark);
-  }
   // By name: in which order the config has them is no state.
   std::map<std::string_view, const RuleRun*> by_name;
   for (const auto& rule : impl_->rules) by_name[rule->plan().options.name.text] = rule.get();
   put_varint(out, by_name.size());
   for (const auto& [name, rule] : by_name) rule->snapshot(out);
-}
-
-bool Detector::Impl::read_streams(ByteReader& in) {
-  for (std::size_t left = in.count(); left > 0; --left) {
-    const std::string stream(in.text());
-    StreamTime time;
-    time.position = in.varint();
-    if (!read_time(in, time.watermark)) return false;
-    // One that no rule judges any more needs no time.
-    if (const auto at = streams.find(stream); at != streams.end()) at->second = time;
-  }
-  return in.ok();
 }
 
 // Gives the state to the rule of that name; says what there was no place for.
@@ -224,7 +188,7 @@ Result<RestoredRules> Detector::restore(std::string_view bytes) {
                             version, kOldestVersion, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->plan);
-  if (!impl->read_streams(in)) return corrupt();
+  if (!skip_streams(in, version)) return corrupt();
   RestoredRules restored;
   std::string before;
   for (std::size_t i = 0, rules = in.count(); i < rules; ++i) {

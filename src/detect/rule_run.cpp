@@ -88,13 +88,14 @@ void RuleRun::judge(const WindowBatch& batch, Records& out) {
     judge_slice(batch, Rows(rows).subspan(begin, end - begin), out);
     begin = end;
   }
-  // The window is complete: keys that had no row in its newest one were quiet.
-  if (batch.last && newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
+  // The window is complete: keys that had no row in its newest one were quiet, and so were those of
+  // which a corrected one has said something that silence had resolved by now.
+  if (batch.last) pass_time(std::max(newest_end_, passed_), out);
   evict(out);
 }
 
 void RuleRun::judge_slice(const WindowBatch& batch, Rows rows, Records& out) {
-  const Timestamp now = batch.watermark == kMaxTimestamp ? rows.back()->end : batch.watermark;
+  const Timestamp now = batch.due == kMinTimestamp ? rows.back()->end : batch.due;
   fill_columns(rows);
   if (arguments_) {
     const std::size_t own = needed_.size();
@@ -206,7 +207,7 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
     if (!streak.firing) return;
     Anomaly anomaly = make_anomaly(row, index, streak.first_start, streak.first_baseline);
-    if (key.said && quiet_at(key) <= newest_end_) {
+    if (key.said && quiet_at(key) <= std::max(newest_end_, passed_)) {
       // Silence has resolved it, and it stays so: only its figures are corrected.
       anomaly.revision = *key.said;
       say_resolved(key, std::move(anomaly), quiet_at(key), out);
@@ -368,6 +369,7 @@ Timestamp RuleRun::quiet_at(const Key& key) const {
 
 void RuleRun::pass_time(Timestamp time, std::uint64_t position, Records& out) {
   position_ = position;
+  passed_ = time;
   pass_time(time, out);
 }
 

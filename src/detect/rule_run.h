@@ -1,7 +1,8 @@
 // One rule at work: what it remembers of each key, and its verdicts.
 //
-// Belongs to a Detector, on its strand. Rows come in the order of their windows' starts, as the
-// window stage sends them; a window that comes a second time (a revision) replaces the first.
+// Belongs to a Detector, on its strand. Rows come in the order in which their windows are due, as
+// the window stage sends them; a window that comes a second time (a revision) replaces the first.
+// Time passes with them: before a row is judged, all that silence resolves up to there has been.
 #pragma once
 
 #include <cstddef>
@@ -35,8 +36,8 @@ class RuleRun {
 
   /// Judges the closed rows of a batch of the rule's own window.
   void judge(const WindowBatch& batch, Records& out);
-  /// Every window of the rule's that ends by `time` has been judged, as the record at `position`
-  /// shows: resolves what was quiet.
+  /// Every window of the rule's that ends by `time` has been judged, as the record in hand, at
+  /// `position`, shows: resolves what was quiet. Before that record's rows.
   void pass_time(Timestamp time, std::uint64_t position, Records& out);
   /// The end of the newest window judged; kMinTimestamp before the first.
   Timestamp newest_end() const { return newest_end_; }
@@ -114,7 +115,8 @@ class RuleRun {
   std::size_t history_words_ = 0;
   std::uint64_t evicted_keys_ = 0;
   Timestamp newest_end_ = kMinTimestamp;
-  std::uint64_t position_ = 0;  ///< Of the record in hand.
+  std::uint64_t position_ = 0;        ///< Of the record in hand, as what follows.
+  Timestamp passed_ = kMinTimestamp;  ///< All windows that end by then have been judged before it.
 };
 
 }  // namespace streamobs::detect

@@ -11,7 +11,10 @@ namespace streamobs::detect {
 
 namespace {
 
-constexpr std::uint8_t kWithRevisions = 3;  // The version.
+// Versions.
+constexpr std::uint8_t kWithRevisions = 3;
+constexpr std::uint8_t kWithoutStreams = 4;
+
 constexpr std::uint8_t kTrueNow = 1;
 constexpr std::uint8_t kFiring = 2;
 constexpr std::uint8_t kWithBaseline = 4;
@@ -71,6 +74,17 @@ bool read_key(ByteReader& in, std::uint8_t version, std::size_t series, StoredRu
 }
 
 }  // namespace
+
+bool skip_streams(ByteReader& in, std::uint8_t version) {
+  if (version >= kWithoutStreams) return in.ok();
+  for (std::size_t left = in.count(); left > 0; --left) {
+    Timestamp watermark = 0;
+    in.text();
+    in.varint();
+    if (!read_time(in, watermark)) return false;
+  }
+  return in.ok();
+}
 
 void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key) {
   put_text(out, bytes);

@@ -1,9 +1,11 @@
 // A rule's state in a checkpoint.
 //
-// The format, version 3 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 4 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version          u8, 3; 2 has no revisions: neither `said` nor that of an anomaly
-//   streams          varint; each: name text, position varint of its newest batch, watermark signed
+//   version          u8, 4; 2 has no revisions: neither `said` nor that of an anomaly
+//   streams          of 2 and 3 alone: varint; each: name text, position varint of its newest
+//   batch,
+//                    watermark signed
 //   rules            varint, sorted by name; each:
 //     name           text
 //     definition     u64, RulePlan::definition
@@ -35,7 +37,7 @@
 
 namespace streamobs::detect {
 
-inline constexpr std::uint8_t kStateVersion = 3;
+inline constexpr std::uint8_t kStateVersion = 4;
 inline constexpr std::uint8_t kOldestVersion = 2;  ///< That is still read.
 
 /// A rule as it was read from a snapshot.
@@ -53,6 +55,9 @@ struct StoredRule {
   std::vector<Key> keys;
 };
 
+/// Passes over what earlier versions have between theirs and the rules; false on bytes that nobody
+/// wrote.
+bool skip_streams(ByteReader& in, std::uint8_t version);
 void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key);
 /// False on bytes that nobody wrote.
 bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out);

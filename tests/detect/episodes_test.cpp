@@ -188,6 +188,22 @@ TEST_CASE("what is said again of a window has the next revision and the correcte
   CHECK_FALSE(over[0]->withdrawn);
 }
 
+TEST_CASE("time passes up to where a correction is due before it is judged", "[detect][revision]") {
+  // In one round with all the windows that have closed meanwhile, or in one of its own.
+  for (const bool alone : {false, true}) {
+    Run run({rule("error_rate > 0.3")});
+    run.feed({{0, "checkout", 0.5}});
+    if (alone) run.feed({{1, "search"}, {2, "search"}});
+    const auto corrected = run.feed(
+        batch_of(service_schema(), {row_of({0, "checkout", 0.6})}, 0, kBase + 5 * kMinute));
+    CHECK(said(corrected) ==
+          (alone ? Said{"checkout@0 over"} : Said{"checkout@0 over", "checkout@0 over"}));
+    CHECK(run.all.back()->revision == 2);
+    CHECK(run.all.back()->metric_value == 0.6);
+    CHECK(run.all.back()->resolved_at == kBase + 2 * kMinute);
+  }
+}
+
 TEST_CASE("what silence has resolved is corrected, not raised once more", "[detect][revision]") {
   Run run({rule("error_rate > 0.3")});
   run.feed({{0, "checkout", 0.5}, {0, "search"}});

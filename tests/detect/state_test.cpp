@@ -367,10 +367,16 @@ TEST_CASE("a snapshot from before there were revisions is read", "[detect][state
   Records out;
   before.process(batch_of({Changed::row(0, 0.5)}), out);
   REQUIRE(out.size() == 1);
-  // As it was written: without the revision that the anomaly ends with, and the key's behind it.
+  // As it was written: without the revision that the anomaly ends with, and the key's behind it,
+  // but with how far the streams had come.
   std::string old = snapshot_of(before);
   old.resize(old.size() - 2);
-  old[0] = 2;
+  std::string streams(1, 2);
+  put_varint(streams, 1);
+  put_text(streams, "requests");
+  put_varint(streams, 7);
+  put_signed(streams, kBase + kMinute);
+  old.replace(0, 1, streams);
   Detector now(plan);
   REQUIRE(now.restore(old).has_value());
   CHECK(snapshot_of(now) == snapshot_of(before));
