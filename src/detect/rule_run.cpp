@@ -229,7 +229,16 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
                           Records& out) {
   const auto said = std::find_if(key.open.begin(), key.open.end(),
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
-  if (said == key.open.end()) return;
+  if (said == key.open.end()) {
+    // Silence has resolved it, or it is withdrawn already: of the newest window that is known.
+    if (condition || row.start < key.start || !key.said) return;
+    const Streak& streak = key.streak;
+    Anomaly over = make_anomaly(row, index, streak.first_end ? streak.first_start : row.start,
+                                streak.first_end ? streak.first_baseline : std::nullopt);
+    over.revision = *key.said;
+    withdraw(key, std::move(over), out);
+    return;
+  }
   const std::uint32_t revision = (*said)->revision;
   Anomaly anomaly =
       make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
@@ -240,9 +249,7 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
   }
   if (!condition) {
     anomaly.revision = revision;
-    anomaly.withdrawn = true;
-    anomaly.description = "withdrawn, late events have corrected it: " + anomaly.description;
-    say_resolved(key, std::move(anomaly), row.end, out);
+    withdraw(key, std::move(anomaly), out);
   }
   // With a true condition the caller raises it again, under the same id.
   key.open.erase(said);
@@ -328,6 +335,13 @@ void RuleRun::say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out
   anomaly.resolved_at = at;
   const std::uint32_t revision = anomaly.revision + 1;
   say(key, std::move(anomaly), revision, out);
+}
+
+void RuleRun::withdraw(Key& key, Anomaly anomaly, Records& out) const {
+  anomaly.withdrawn = true;
+  anomaly.description = "withdrawn, late events have corrected it: " + anomaly.description;
+  const Timestamp at = anomaly.window_end;
+  say_resolved(key, std::move(anomaly), at, out);
 }
 
 void RuleRun::raise(const std::string& bytes, Key& key, Anomaly anomaly, Records& out) {

@@ -93,6 +93,7 @@ class RuleRun {
                        std::optional<double> baseline_before) const;
   void say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const;
   void say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out) const;
+  void withdraw(Key& key, Anomaly anomaly, Records& out) const;
   void raise(const std::string& key_bytes, Key& key, Anomaly anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
