@@ -23,6 +23,14 @@ Timestamp event_time(const Record& record) {
   return anomaly.resolved_at.value_or(anomaly.window_end);
 }
 
+// By event time, not rule by rule: a batch may hold several windows, corrected ones, and several
+// keys have fallen silent at different times.
+void sort_by_time(Records& out, std::size_t begin) {
+  std::stable_sort(
+      out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(),
+      [](const Record& left, const Record& right) { return event_time(left) < event_time(right); });
+}
+
 std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int history_windows) {
   // Time has resolved what was raised, not a row: the key has sent none since.
   if (key.streak.firing) return key.open.empty() ? "silent" : "firing";
@@ -77,16 +85,15 @@ void Detector::process(const Record& record, Records& out) {
   if (std::none_of(b.rows.begin(), b.rows.end(), [](const WindowRow& row) { return row.closed; })) {
     return;
   }
-  const auto begin = static_cast<std::ptrdiff_t>(out.size());
+  std::size_t begin = out.size();
   impl_->pass_time(b, out);
+  sort_by_time(out, begin);
+  // What time has resolved comes before what the rows say of it: a correction may withdraw it.
+  begin = out.size();
   for (const auto& rule : impl_->rules) {
     if (rule->plan().schema->window == b.schema->window) rule->judge(b, out);
   }
-  // By event time, not rule by rule: a batch may hold several windows, and what follows must not
-  // depend on how many closed at once.
-  std::stable_sort(out.begin() + begin, out.end(), [](const Record& left, const Record& right) {
-    return event_time(left) < event_time(right);
-  });
+  sort_by_time(out, begin);
 }
 
 std::vector<RuleState> Detector::states(std::size_t limit) const {
@@ -164,7 +171,7 @@ std::optional<RestoredRules::Lost> Detector::Impl::take(StoredRule stored) {
   if (run != nullptr) {
     const RulePlan& now = run->plan();
     const auto places = places_of(now.series_text, stored.series);
-    // Even without history: a window that is corrected by and by must be known to have been said.
+    // Even without history: which windows have been judged is still known.
     const bool same_window =
         now.schema->window == stored.window && now.schema->definition == stored.window_definition;
     lost.history_kept =

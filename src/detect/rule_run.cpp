@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/time_format.h"
 
@@ -51,6 +52,10 @@ std::optional<double> optional_number(const Value& value) {
 
 }  // namespace
 
+std::string anomaly_id(std::string_view rule, Timestamp start, std::string_view what) {
+  return fmt::format("{}:{}:{:016x}", rule, to_rfc3339(start), hash_bytes(what));
+}
+
 RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
   if (plan.arguments) arguments_.emplace(plan.arguments);
   const WindowSchema& schema = *plan.schema;
@@ -73,6 +78,7 @@ RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
 
 void RuleRun::judge(const WindowBatch& batch, Records& out) {
   position_ = batch.position;
+  due_ = batch.due;
   std::vector<const WindowRow*> rows;
   rows.reserve(batch.rows.size());
   for (const WindowRow& row : batch.rows) {
@@ -206,10 +212,11 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
     streak.last_true_end = row.end;
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
     if (!streak.firing) return;
-    Anomaly anomaly = make_anomaly(row, index, streak.first_start, streak.first_baseline);
+    Anomaly anomaly = make_anomaly(row, index, key.said ? key.said->id : new_id(row),
+                                   streak.first_start, streak.first_baseline);
     if (key.said && quiet_at(key) <= std::max(newest_end_, passed_)) {
       // Silence has resolved it, and it stays so: only its figures are corrected.
-      anomaly.revision = *key.said;
+      anomaly.revision = key.said->revision;
       say_resolved(key, std::move(anomaly), quiet_at(key), out);
     } else {
       raise(bytes, key, std::move(anomaly), out);
@@ -233,15 +240,16 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
     // Silence has resolved it, or it is withdrawn already: of the newest window that is known.
     if (condition || row.start < key.start || !key.said) return;
     const Streak& streak = key.streak;
-    Anomaly over = make_anomaly(row, index, streak.first_end ? streak.first_start : row.start,
-                                streak.first_end ? streak.first_baseline : std::nullopt);
-    over.revision = *key.said;
+    Anomaly over =
+        make_anomaly(row, index, key.said->id, streak.first_end ? streak.first_start : row.start,
+                     streak.first_end ? streak.first_baseline : std::nullopt);
+    over.revision = key.said->revision;
     withdraw(key, std::move(over), out);
     return;
   }
   const std::uint32_t revision = (*said)->revision;
-  Anomaly anomaly =
-      make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
+  Anomaly anomaly = make_anomaly(row, index, (*said)->id, (*said)->since.value_or(row.start),
+                                 (*said)->baseline_before);
   if (condition && row.start < key.start) {
     say(key, std::move(anomaly), revision + 1, out);
     *said = std::get<AnomalyPtr>(out.back());
@@ -292,11 +300,30 @@ std::optional<double> RuleRun::baseline(std::size_t index) const {
   return optional_number(Value::from(views_[needed_.size() + *plan_.baseline_call], index));
 }
 
-Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
-                              std::optional<double> baseline_before) const {
+// Of what is said for the first time. Whoever keeps anomalies takes the highest revision of an id,
+// so no id may be given twice: not by a rule of the same name that judged another window, was
+// another rule or has forgotten the key. A window closes once, and is revised once at each time
+// that is due.
+std::string RuleRun::new_id(const WindowRow& row) const {
+  const WindowSchema& schema = *plan_.schema;
+  std::string what;
+  if (!old_ids_) {
+    put_text(what, schema.window);
+    put_signed(what, row.end);
+  }
+  what += key_bytes(row.keys);
+  std::string id = anomaly_id(plan_.options.name.text, row.start, what);
+  // Sessions, which end with their keys, are never revised.
+  if (schema.gap != 0 || due_ == kMinTimestamp) return id;
+  const Timestamp revised = due_ - schema.allowed_lateness;
+  if (revised > row.end) id += ":" + to_rfc3339(revised);
+  return id;
+}
+
+Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, std::string id,
+                              Timestamp since, std::optional<double> baseline_before) const {
   Anomaly anomaly;
-  anomaly.id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
-                           hash_bytes(key_bytes(row.keys)));
+  anomaly.id = std::move(id);
   anomaly.rule = plan_.options.name.text;
   anomaly.window = plan_.schema->window;
   anomaly.severity = plan_.options.severity;
@@ -326,7 +353,7 @@ Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp
 void RuleRun::say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const {
   anomaly.revision = revision;
   anomaly.position = position_;
-  if (anomaly.window_start == key.start) key.said = revision;
+  if (anomaly.window_start == key.start) key.said = {anomaly.id, revision};
   out.emplace_back(std::make_shared<const Anomaly>(std::move(anomaly)));
 }
 
@@ -346,7 +373,7 @@ void RuleRun::withdraw(Key& key, Anomaly anomaly, Records& out) const {
 
 void RuleRun::raise(const std::string& bytes, Key& key, Anomaly anomaly, Records& out) {
   const Timestamp now = anomaly.window_end;
-  say(key, std::move(anomaly), key.said ? *key.said + 1 : 0, out);
+  say(key, std::move(anomaly), key.said ? key.said->revision + 1 : 0, out);
   key.open.push_back(std::get<AnomalyPtr>(out.back()));
   ++open_anomalies_;
   open_keys_[bytes] = &key;

@@ -27,6 +27,10 @@ namespace streamobs::detect {
 
 struct StoredRule;
 
+/// An anomaly's id: the rule, the window's start, and a hash of `what` tells it from others of
+/// both. Up to version 3 of the state that was the key (key_bytes) alone.
+std::string anomaly_id(std::string_view rule, Timestamp start, std::string_view what);
+
 class RuleRun {
  public:
   /// `plan` must outlive the run.
@@ -60,9 +64,13 @@ class RuleRun {
     Streak streak;
     Streak streak_before;         ///< As it was before the newest window, in case that comes again.
     std::deque<AnomalyPtr> open;  ///< Raised and not resolved, oldest first.
-    /// The revision under which the newest window's anomaly was last said; none: there was none. It
-    /// outlives the anomaly, which a correction may raise once more.
-    std::optional<std::uint32_t> said;
+    struct Said {
+      std::string id;
+      std::uint32_t revision = 0;
+    };
+    /// How the newest window's anomaly was last said; none: there was none. It outlives the
+    /// anomaly, which a correction may raise once more.
+    std::optional<Said> said;
     std::list<const std::string*>::iterator recency;
   };
   const std::unordered_map<std::string, Key>& keys() const { return keys_; }
@@ -89,7 +97,8 @@ class RuleRun {
   Key& key_of(const WindowRow& row);
   void evict(Records& out);
   std::optional<double> baseline(std::size_t index) const;
-  Anomaly make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+  std::string new_id(const WindowRow& row) const;
+  Anomaly make_anomaly(const WindowRow& row, std::size_t index, std::string id, Timestamp since,
                        std::optional<double> baseline_before) const;
   void say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const;
   void say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out) const;
@@ -116,7 +125,11 @@ class RuleRun {
   std::size_t history_words_ = 0;
   std::uint64_t evicted_keys_ = 0;
   Timestamp newest_end_ = kMinTimestamp;
-  std::uint64_t position_ = 0;        ///< Of the record in hand, as what follows.
+  /// Its ids are as versions before 4 of the state had them: so they are for as long as the rule is
+  /// what it was then, since a replay after an upgrade must say again what is in the database.
+  bool old_ids_ = false;
+  std::uint64_t position_ = 0;  ///< Of the record in hand, as what follows.
+  Timestamp due_ = kMinTimestamp;
   Timestamp passed_ = kMinTimestamp;  ///< All windows that end by then have been judged before it.
 };
 

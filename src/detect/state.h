@@ -3,12 +3,12 @@
 // The format, version 4 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
 //   version          u8, 4; 2 has no revisions: neither `said` nor that of an anomaly
-//   streams          of 2 and 3 alone: varint; each: name text, position varint of its newest
-//   batch,
-//                    watermark signed
+//   streams          varint, in 2 and 3 alone; each: name text, position varint of its newest
+//                    batch, watermark signed
 //   rules            varint, sorted by name; each:
 //     name           text
 //     definition     u64, RulePlan::definition
+//     ids            u8: 1: as in 2 and 3, which have no such byte (RuleRun::new_id); else 0
 //     window         text, and its WindowSchema::definition u64
 //     series         varint; each text, RulePlan::series_text
 //     newest end     signed
@@ -21,7 +21,8 @@
 //         first      end, start signed; baseline double; only as the flags say
 //         last end   signed
 //       open         varint anomalies, oldest first, put_anomaly
-//       said         varint, RuleRun::Key::said and 1; 0: none
+//       said         varint, the revision of RuleRun::Key::said and 1; 0: none; else its id, text,
+//                    which 3 does not have
 //
 // Times are kMinTimestamp where there is none yet.
 #pragma once
@@ -48,6 +49,7 @@ struct StoredRule {
   };
   std::string name;
   std::uint64_t definition = 0;
+  bool old_ids = false;
   std::string window;
   std::uint64_t window_definition = 0;
   std::vector<std::string> series;

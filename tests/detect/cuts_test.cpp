@@ -104,12 +104,14 @@ Said said_of(const Scene& scene, const std::vector<Event>& events, Cut cut) {
   Detector detector(scene.plan);
   narrate::Narrator narrator(scene.incidents);
   Said said;
+  std::map<std::string, std::uint32_t> revisions;  // The next of each id.
   for (const Record& rows : engine.records) {
     Records records{rows};
     detector.process(rows, records);
     for (const Record& record : records) {
       if (const auto* anomaly = std::get_if<AnomalyPtr>(&record)) {
         Anomaly a = **anomaly;
+        REQUIRE(a.revision == revisions[a.id]++);
         a.position = 0;
         put_anomaly(said.anomalies.emplace_back(), a);
         said.withdrawn += a.withdrawn ? 1 : 0;

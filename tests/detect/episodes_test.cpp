@@ -232,6 +232,16 @@ TEST_CASE("what silence has resolved is withdrawn where the rule does not hold",
   CHECK(withdrawn[0]->withdrawn);
   CHECK(withdrawn[0]->metric_value == 0.2);
   CHECK(withdrawn[0]->resolved_at == kBase + kMinute);
+  // Also where time and the correction come with one another, in the order of revisions.
+  Run at_once({rule("error_rate > 0.3")});
+  at_once.feed({{0, "checkout", 0.5}});
+  const auto both = at_once.feed(
+      batch_of(service_schema(), {row_of({0, "checkout", 0.2})}, 0, kBase + 4 * kMinute));
+  REQUIRE(said(both) == Said{"checkout@0 over", "checkout@0 over"});
+  CHECK(both[0]->revision == 1);
+  CHECK_FALSE(both[0]->withdrawn);
+  CHECK(both[1]->revision == 2);
+  CHECK(both[1]->withdrawn);
   // Its figures are those of the last correction, whichever way that goes.
   const auto lower = correct(0.1, 5);
   REQUIRE(lower.size() == 1);
