@@ -18,15 +18,17 @@ namespace streamobs::detect {
 
 namespace {
 
-// How far a stream's windows have closed, by what its batches said.
-struct StreamTime {
-  std::uint64_t position = 0;
-  Timestamp watermark = kMinTimestamp;
-};
-
 Timestamp event_time(const Record& record) {
   const Anomaly& anomaly = *std::get<AnomalyPtr>(record);
   return anomaly.resolved_at.value_or(anomaly.window_end);
+}
+
+// By event time, not rule by rule: a batch may hold several windows, corrected ones, and several
+// keys have fallen silent at different times.
+void sort_by_time(Records& out, std::size_t begin) {
+  std::stable_sort(
+      out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(),
+      [](const Record& left, const Record& right) { return event_time(left) < event_time(right); });
 }
 
 std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int history_windows) {
@@ -42,33 +44,22 @@ std::string_view phase_of(const RuleRun& rule, const RuleRun::Key& key, int hist
 
 struct Detector::Impl {
   explicit Impl(std::shared_ptr<const DetectPlan> p) : plan(std::move(p)) {
-    for (const RulePlan& rule : plan->rules) {
-      rules.push_back(std::make_unique<RuleRun>(rule));
-      streams.try_emplace(rule.schema->stream);
-    }
+    for (const RulePlan& rule : plan->rules) rules.push_back(std::make_unique<RuleRun>(rule));
   }
 
   std::shared_ptr<const DetectPlan> plan;
   std::vector<std::unique_ptr<RuleRun>> rules;
-  std::map<std::string, StreamTime> streams;  ///< Those that any rule's window reads.
 
-  // A window in which nothing happened sends no row. That it has closed shows in the watermark of
-  // the stream's other batches; but only once the whole round of that watermark has been seen,
-  // since the rule's own rows may come later in it.
+  // A window in which nothing happened sends no row. That it has closed shows in the batches of the
+  // stream's other windows, and in those of windows that are corrected: all that closes before a
+  // batch is due has been seen. By its watermark more has closed, of which the rows may be still to
+  // come; how much more depends on how events were cut into batches, and must not show.
   void pass_time(const WindowBatch& batch, Records& out) {
-    const auto known = streams.find(batch.schema->stream);
-    if (known == streams.end()) return;
-    StreamTime& time = known->second;
-    if (batch.position != time.position) {
-      for (const auto& rule : rules) {
-        const WindowSchema& schema = *rule->plan().schema;
-        if (schema.stream != batch.schema->stream || time.watermark == kMinTimestamp) continue;
-        rule->pass_time(time.watermark - schema.allowed_lateness, batch.position, out);
-      }
-      time.position = batch.position;
+    for (const auto& rule : rules) {
+      const WindowSchema& schema = *rule->plan().schema;
+      if (schema.stream != batch.schema->stream || batch.due == kMinTimestamp) continue;
+      rule->pass_time(batch.due - 1 - schema.allowed_lateness, batch.position, out);
     }
-    if (batch.watermark != kMaxTimestamp)
-      time.watermark = std::max(time.watermark, batch.watermark);
   }
 
   RuleRun* rule(std::string_view name) const {
@@ -78,7 +69,6 @@ struct Detector::Impl {
     return nullptr;
   }
 
-  bool read_streams(ByteReader& in);
   std::optional<RestoredRules::Lost> take(StoredRule stored);
 };
 
@@ -95,16 +85,15 @@ void Detector::process(const Record& record, Records& out) {
   if (std::none_of(b.rows.begin(), b.rows.end(), [](const WindowRow& row) { return row.closed; })) {
     return;
   }
-  const auto begin = static_cast<std::ptrdiff_t>(out.size());
+  std::size_t begin = out.size();
   impl_->pass_time(b, out);
+  sort_by_time(out, begin);
+  // What time has resolved comes before what the rows say of it: a correction may withdraw it.
+  begin = out.size();
   for (const auto& rule : impl_->rules) {
     if (rule->plan().schema->window == b.schema->window) rule->judge(b, out);
   }
-  // By event time, not rule by rule: a batch may hold several windows, and what follows must not
-  // depend on how many closed at once.
-  std::stable_sort(out.begin() + begin, out.end(), [](const Record& left, const Record& right) {
-    return event_time(left) < event_time(right);
-  });
+  sort_by_time(out, begin);
 }
 
 std::vector<RuleState> Detector::states(std::size_t limit) const {
@@ -154,29 +143,11 @@ std::uint64_t Detector::evicted_keys() const {
 
 void Detector::snapshot(std::string& out) const {
   put_u8(out, kStateVersion);
-  put_varint(out, impl_->streams.size());
-  for (const auto& [stream, time] : impl_->streams) {
-    put_text(out, stream);
-    put_varint(out, time.position);
-    put_signed(out, time.watermark);
-  }
   // By name: in which order the config has them is no state.
   std::map<std::string_view, const RuleRun*> by_name;
   for (const auto& rule : impl_->rules) by_name[rule->plan().options.name.text] = rule.get();
   put_varint(out, by_name.size());
   for (const auto& [name, rule] : by_name) rule->snapshot(out);
-}
-
-bool Detector::Impl::read_streams(ByteReader& in) {
-  for (std::size_t left = in.count(); left > 0; --left) {
-    const std::string stream(in.text());
-    StreamTime time;
-    time.position = in.varint();
-    if (!read_time(in, time.watermark)) return false;
-    // One that no rule judges any more needs no time.
-    if (const auto at = streams.find(stream); at != streams.end()) at->second = time;
-  }
-  return in.ok();
 }
 
 // Gives the state to the rule of that name; says what there was no place for.
@@ -200,7 +171,7 @@ std::optional<RestoredRules::Lost> Detector::Impl::take(StoredRule stored) {
   if (run != nullptr) {
     const RulePlan& now = run->plan();
     const auto places = places_of(now.series_text, stored.series);
-    // Even without history: a window that is corrected by and by must be known to have been said.
+    // Even without history: which windows have been judged is still known.
     const bool same_window =
         now.schema->window == stored.window && now.schema->definition == stored.window_definition;
     lost.history_kept =
@@ -224,7 +195,7 @@ Result<RestoredRules> Detector::restore(std::string_view bytes) {
                             version, kOldestVersion, kStateVersion));
   }
   auto impl = std::make_unique<Impl>(impl_->plan);
-  if (!impl->read_streams(in)) return corrupt();
+  if (!skip_streams(in, version)) return corrupt();
   RestoredRules restored;
   std::string before;
   for (std::size_t i = 0, rules = in.count(); i < rules; ++i) {

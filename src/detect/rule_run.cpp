@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/time_format.h"
 
@@ -51,6 +52,10 @@ std::optional<double> optional_number(const Value& value) {
 
 }  // namespace
 
+std::string anomaly_id(std::string_view rule, Timestamp start, std::string_view what) {
+  return fmt::format("{}:{}:{:016x}", rule, to_rfc3339(start), hash_bytes(what));
+}
+
 RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
   if (plan.arguments) arguments_.emplace(plan.arguments);
   const WindowSchema& schema = *plan.schema;
@@ -73,6 +78,7 @@ RuleRun::RuleRun(const RulePlan& plan) : plan_(plan), judge_(plan.judge) {
 
 void RuleRun::judge(const WindowBatch& batch, Records& out) {
   position_ = batch.position;
+  due_ = batch.due;
   std::vector<const WindowRow*> rows;
   rows.reserve(batch.rows.size());
   for (const WindowRow& row : batch.rows) {
@@ -88,13 +94,14 @@ void RuleRun::judge(const WindowBatch& batch, Records& out) {
     judge_slice(batch, Rows(rows).subspan(begin, end - begin), out);
     begin = end;
   }
-  // The window is complete: keys that had no row in its newest one were quiet.
-  if (batch.last && newest_end_ != kMinTimestamp) pass_time(newest_end_, out);
+  // The window is complete: keys that had no row in its newest one were quiet, and so were those of
+  // which a corrected one has said something that silence had resolved by now.
+  if (batch.last) pass_time(std::max(newest_end_, passed_), out);
   evict(out);
 }
 
 void RuleRun::judge_slice(const WindowBatch& batch, Rows rows, Records& out) {
-  const Timestamp now = batch.watermark == kMaxTimestamp ? rows.back()->end : batch.watermark;
+  const Timestamp now = batch.due == kMinTimestamp ? rows.back()->end : batch.due;
   fill_columns(rows);
   if (arguments_) {
     const std::size_t own = needed_.size();
@@ -205,10 +212,11 @@ void RuleRun::judge_row(const WindowRow& row, std::size_t index, Records& out) {
     streak.last_true_end = row.end;
     streak.firing = row.end - *streak.first_end >= plan_.options.hold;
     if (!streak.firing) return;
-    Anomaly anomaly = make_anomaly(row, index, streak.first_start, streak.first_baseline);
-    if (key.said && quiet_at(key) <= newest_end_) {
+    Anomaly anomaly = make_anomaly(row, index, key.said ? key.said->id : new_id(row),
+                                   streak.first_start, streak.first_baseline);
+    if (key.said && quiet_at(key) <= std::max(newest_end_, passed_)) {
       // Silence has resolved it, and it stays so: only its figures are corrected.
-      anomaly.revision = *key.said;
+      anomaly.revision = key.said->revision;
       say_resolved(key, std::move(anomaly), quiet_at(key), out);
     } else {
       raise(bytes, key, std::move(anomaly), out);
@@ -228,10 +236,20 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
                           Records& out) {
   const auto said = std::find_if(key.open.begin(), key.open.end(),
                                  [&](const AnomalyPtr& a) { return a->window_start == row.start; });
-  if (said == key.open.end()) return;
+  if (said == key.open.end()) {
+    // Silence has resolved it, or it is withdrawn already: of the newest window that is known.
+    if (condition || row.start < key.start || !key.said) return;
+    const Streak& streak = key.streak;
+    Anomaly over =
+        make_anomaly(row, index, key.said->id, streak.first_end ? streak.first_start : row.start,
+                     streak.first_end ? streak.first_baseline : std::nullopt);
+    over.revision = key.said->revision;
+    withdraw(key, std::move(over), out);
+    return;
+  }
   const std::uint32_t revision = (*said)->revision;
-  Anomaly anomaly =
-      make_anomaly(row, index, (*said)->since.value_or(row.start), (*said)->baseline_before);
+  Anomaly anomaly = make_anomaly(row, index, (*said)->id, (*said)->since.value_or(row.start),
+                                 (*said)->baseline_before);
   if (condition && row.start < key.start) {
     say(key, std::move(anomaly), revision + 1, out);
     *said = std::get<AnomalyPtr>(out.back());
@@ -239,9 +257,7 @@ void RuleRun::judge_again(Key& key, const WindowRow& row, std::size_t index, boo
   }
   if (!condition) {
     anomaly.revision = revision;
-    anomaly.withdrawn = true;
-    anomaly.description = "withdrawn, late events have corrected it: " + anomaly.description;
-    say_resolved(key, std::move(anomaly), row.end, out);
+    withdraw(key, std::move(anomaly), out);
   }
   // With a true condition the caller raises it again, under the same id.
   key.open.erase(said);
@@ -284,11 +300,30 @@ std::optional<double> RuleRun::baseline(std::size_t index) const {
   return optional_number(Value::from(views_[needed_.size() + *plan_.baseline_call], index));
 }
 
-Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
-                              std::optional<double> baseline_before) const {
+// Of what is said for the first time. Whoever keeps anomalies takes the highest revision of an id,
+// so no id may be given twice: not by a rule of the same name that judged another window, was
+// another rule or has forgotten the key. A window closes once, and is revised once at each time
+// that is due.
+std::string RuleRun::new_id(const WindowRow& row) const {
+  const WindowSchema& schema = *plan_.schema;
+  std::string what;
+  if (!old_ids_) {
+    put_text(what, schema.window);
+    put_signed(what, row.end);
+  }
+  what += key_bytes(row.keys);
+  std::string id = anomaly_id(plan_.options.name.text, row.start, what);
+  // Sessions, which end with their keys, are never revised.
+  if (schema.gap != 0 || due_ == kMinTimestamp) return id;
+  const Timestamp revised = due_ - schema.allowed_lateness;
+  if (revised > row.end) id += ":" + to_rfc3339(revised);
+  return id;
+}
+
+Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, std::string id,
+                              Timestamp since, std::optional<double> baseline_before) const {
   Anomaly anomaly;
-  anomaly.id = fmt::format("{}:{}:{:016x}", plan_.options.name.text, to_rfc3339(row.start),
-                           hash_bytes(key_bytes(row.keys)));
+  anomaly.id = std::move(id);
   anomaly.rule = plan_.options.name.text;
   anomaly.window = plan_.schema->window;
   anomaly.severity = plan_.options.severity;
@@ -318,7 +353,7 @@ Anomaly RuleRun::make_anomaly(const WindowRow& row, std::size_t index, Timestamp
 void RuleRun::say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const {
   anomaly.revision = revision;
   anomaly.position = position_;
-  if (anomaly.window_start == key.start) key.said = revision;
+  if (anomaly.window_start == key.start) key.said = {anomaly.id, revision};
   out.emplace_back(std::make_shared<const Anomaly>(std::move(anomaly)));
 }
 
@@ -329,9 +364,16 @@ void RuleRun::say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out
   say(key, std::move(anomaly), revision, out);
 }
 
+void RuleRun::withdraw(Key& key, Anomaly anomaly, Records& out) const {
+  anomaly.withdrawn = true;
+  anomaly.description = "withdrawn, late events have corrected it: " + anomaly.description;
+  const Timestamp at = anomaly.window_end;
+  say_resolved(key, std::move(anomaly), at, out);
+}
+
 void RuleRun::raise(const std::string& bytes, Key& key, Anomaly anomaly, Records& out) {
   const Timestamp now = anomaly.window_end;
-  say(key, std::move(anomaly), key.said ? *key.said + 1 : 0, out);
+  say(key, std::move(anomaly), key.said ? key.said->revision + 1 : 0, out);
   key.open.push_back(std::get<AnomalyPtr>(out.back()));
   ++open_anomalies_;
   open_keys_[bytes] = &key;
@@ -368,6 +410,7 @@ Timestamp RuleRun::quiet_at(const Key& key) const {
 
 void RuleRun::pass_time(Timestamp time, std::uint64_t position, Records& out) {
   position_ = position;
+  passed_ = time;
   pass_time(time, out);
 }
 

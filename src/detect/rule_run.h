@@ -1,7 +1,8 @@
 // One rule at work: what it remembers of each key, and its verdicts.
 //
-// Belongs to a Detector, on its strand. Rows come in the order of their windows' starts, as the
-// window stage sends them; a window that comes a second time (a revision) replaces the first.
+// Belongs to a Detector, on its strand. Rows come in the order in which their windows are due, as
+// the window stage sends them; a window that comes a second time (a revision) replaces the first.
+// Time passes with them: before a row is judged, all that silence resolves up to there has been.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,10 @@ namespace streamobs::detect {
 
 struct StoredRule;
 
+/// An anomaly's id: the rule, the window's start, and a hash of `what` tells it from others of
+/// both. Up to version 3 of the state that was the key (key_bytes) alone.
+std::string anomaly_id(std::string_view rule, Timestamp start, std::string_view what);
+
 class RuleRun {
  public:
   /// `plan` must outlive the run.
@@ -35,8 +40,8 @@ class RuleRun {
 
   /// Judges the closed rows of a batch of the rule's own window.
   void judge(const WindowBatch& batch, Records& out);
-  /// Every window of the rule's that ends by `time` has been judged, as the record at `position`
-  /// shows: resolves what was quiet.
+  /// Every window of the rule's that ends by `time` has been judged, as the record in hand, at
+  /// `position`, shows: resolves what was quiet. Before that record's rows.
   void pass_time(Timestamp time, std::uint64_t position, Records& out);
   /// The end of the newest window judged; kMinTimestamp before the first.
   Timestamp newest_end() const { return newest_end_; }
@@ -59,9 +64,13 @@ class RuleRun {
     Streak streak;
     Streak streak_before;         ///< As it was before the newest window, in case that comes again.
     std::deque<AnomalyPtr> open;  ///< Raised and not resolved, oldest first.
-    /// The revision under which the newest window's anomaly was last said; none: there was none. It
-    /// outlives the anomaly, which a correction may raise once more.
-    std::optional<std::uint32_t> said;
+    struct Said {
+      std::string id;
+      std::uint32_t revision = 0;
+    };
+    /// How the newest window's anomaly was last said; none: there was none. It outlives the
+    /// anomaly, which a correction may raise once more.
+    std::optional<Said> said;
     std::list<const std::string*>::iterator recency;
   };
   const std::unordered_map<std::string, Key>& keys() const { return keys_; }
@@ -88,10 +97,12 @@ class RuleRun {
   Key& key_of(const WindowRow& row);
   void evict(Records& out);
   std::optional<double> baseline(std::size_t index) const;
-  Anomaly make_anomaly(const WindowRow& row, std::size_t index, Timestamp since,
+  std::string new_id(const WindowRow& row) const;
+  Anomaly make_anomaly(const WindowRow& row, std::size_t index, std::string id, Timestamp since,
                        std::optional<double> baseline_before) const;
   void say(Key& key, Anomaly anomaly, std::uint32_t revision, Records& out) const;
   void say_resolved(Key& key, Anomaly anomaly, Timestamp at, Records& out) const;
+  void withdraw(Key& key, Anomaly anomaly, Records& out) const;
   void raise(const std::string& key_bytes, Key& key, Anomaly anomaly, Records& out);
   void resolve_oldest(Key& key, Timestamp at, Records& out);
   void resolve_all(const std::string& key_bytes, Key& key, Timestamp at, Records& out);
@@ -114,7 +125,12 @@ class RuleRun {
   std::size_t history_words_ = 0;
   std::uint64_t evicted_keys_ = 0;
   Timestamp newest_end_ = kMinTimestamp;
-  std::uint64_t position_ = 0;  ///< Of the record in hand.
+  /// Its ids are as versions before 4 of the state had them: so they are for as long as the rule is
+  /// what it was then, since a replay after an upgrade must say again what is in the database.
+  bool old_ids_ = false;
+  std::uint64_t position_ = 0;  ///< Of the record in hand, as what follows.
+  Timestamp due_ = kMinTimestamp;
+  Timestamp passed_ = kMinTimestamp;  ///< All windows that end by then have been judged before it.
 };
 
 }  // namespace streamobs::detect

@@ -11,7 +11,11 @@ namespace streamobs::detect {
 
 namespace {
 
-constexpr std::uint8_t kWithRevisions = 3;  // The version.
+// Versions.
+constexpr std::uint8_t kWithRevisions = 3;
+constexpr std::uint8_t kWithoutStreams = 4;
+constexpr std::uint8_t kWithIds = 4;
+
 constexpr std::uint8_t kTrueNow = 1;
 constexpr std::uint8_t kFiring = 2;
 constexpr std::uint8_t kWithBaseline = 4;
@@ -45,11 +49,11 @@ bool read_streak(ByteReader& in, RuleRun::Streak& out) {
   return read_time(in, out.last_true_end);
 }
 
-bool read_key(ByteReader& in, std::uint8_t version, std::size_t series, StoredRule::Key& out) {
+bool read_key(ByteReader& in, std::uint8_t version, const StoredRule& rule, StoredRule::Key& out) {
   out.bytes = std::string(in.text());
   RuleRun::Key& key = out.state;
   key.text = std::string(in.text());
-  key.history = KeyHistory(series);
+  key.history = KeyHistory(rule.series.size());
   if (!key.history.read(in)) return false;
   if (!read_time(in, key.start) || !read_time(in, key.end)) return false;
   if (!is_plausible_time(key.start) || !is_plausible_time(key.end)) return false;
@@ -62,15 +66,30 @@ bool read_key(ByteReader& in, std::uint8_t version, std::size_t series, StoredRu
   if (version >= kWithRevisions) {
     const std::uint64_t said = in.varint();
     if (said > std::numeric_limits<std::uint32_t>::max()) return false;
-    if (said != 0) key.said = static_cast<std::uint32_t>(said - 1);
+    if (said != 0) key.said.emplace().revision = static_cast<std::uint32_t>(said - 1);
   } else if (!key.open.empty() && key.open.back()->window_start == key.start) {
-    key.said = 0;
+    key.said.emplace();
+  }
+  if (key.said) {
+    key.said->id =
+        version >= kWithIds ? std::string(in.text()) : anomaly_id(rule.name, key.start, out.bytes);
   }
   // Silence is counted from the last true window.
   return in.ok() && (key.open.empty() || is_plausible_time(key.streak.last_true_end));
 }
 
 }  // namespace
+
+bool skip_streams(ByteReader& in, std::uint8_t version) {
+  if (version >= kWithoutStreams) return in.ok();
+  for (std::size_t left = in.count(); left > 0; --left) {
+    Timestamp watermark = 0;
+    in.text();
+    in.varint();
+    if (!read_time(in, watermark)) return false;
+  }
+  return in.ok();
+}
 
 void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key) {
   put_text(out, bytes);
@@ -82,12 +101,16 @@ void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key) 
   put_streak(out, key.streak_before);
   put_varint(out, key.open.size());
   for (const AnomalyPtr& anomaly : key.open) put_anomaly(out, *anomaly);
-  put_varint(out, key.said ? std::uint64_t{*key.said} + 1 : 0);
+  put_varint(out, key.said ? std::uint64_t{key.said->revision} + 1 : 0);
+  if (key.said) put_text(out, key.said->id);
 }
 
 bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out) {
   out.name = std::string(in.text());
   out.definition = in.u64();
+  const std::uint8_t ids = version >= kWithIds ? in.u8() : 1;
+  if (ids > 1) return false;
+  out.old_ids = ids == 1;
   out.window = std::string(in.text());
   out.window_definition = in.u64();
   for (std::size_t left = in.count(); left > 0 && in.ok(); --left) {
@@ -97,7 +120,7 @@ bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out) {
   const std::size_t keys = in.count();
   if (keys > Detector::kMaxKeys) return false;
   for (std::size_t i = 0; i < keys; ++i) {
-    if (!read_key(in, version, out.series.size(), out.keys.emplace_back())) return false;
+    if (!read_key(in, version, out, out.keys.emplace_back())) return false;
   }
   std::set<std::string_view> distinct;
   for (const StoredRule::Key& key : out.keys) distinct.insert(key.bytes);
@@ -120,6 +143,7 @@ std::vector<std::optional<std::size_t>> places_of(const std::vector<std::string>
 void RuleRun::snapshot(std::string& out) const {
   put_text(out, plan_.options.name.text);
   put_u64(out, plan_.definition);
+  put_u8(out, old_ids_ ? 1 : 0);
   put_text(out, plan_.schema->window);
   put_u64(out, plan_.schema->definition);
   put_varint(out, plan_.series_text.size());
@@ -137,6 +161,7 @@ void RuleRun::adopt(StoredRule stored) {
   const auto places = places_of(plan_.series_text, stored.series);
   const bool some = std::any_of(places.begin(), places.end(), [](const auto& p) { return p; });
   newest_end_ = stored.newest_end;
+  old_ids_ = same && stored.old_ids;
   for (StoredRule::Key& from : stored.keys) {
     const auto at = keys_.try_emplace(std::move(from.bytes), std::move(from.state)).first;
     Key& key = at->second;
@@ -144,8 +169,8 @@ void RuleRun::adopt(StoredRule stored) {
       key.history = some ? key.history.select(places) : KeyHistory(plan_.series);
       key.streak = {};
       key.streak_before = {};
-      // RestoredRules::withdrawn() has one thing more to say of what is open.
-      if (!key.open.empty() && key.open.back()->window_start == key.start && key.said) ++*key.said;
+      // What it has said is another rule's, and stays as RestoredRules::withdrawn() says it.
+      key.said.reset();
       key.open.clear();
     }
     key.recency = recency_.insert(recency_.end(), &at->first);

@@ -1,12 +1,14 @@
 // A rule's state in a checkpoint.
 //
-// The format, version 3 (little endian; put_varint, put_signed and put_text of base/bytes.h):
+// The format, version 4 (little endian; put_varint, put_signed and put_text of base/bytes.h):
 //
-//   version          u8, 3; 2 has no revisions: neither `said` nor that of an anomaly
-//   streams          varint; each: name text, position varint of its newest batch, watermark signed
+//   version          u8, 4; 2 has no revisions: neither `said` nor that of an anomaly
+//   streams          varint, in 2 and 3 alone; each: name text, position varint of its newest
+//                    batch, watermark signed
 //   rules            varint, sorted by name; each:
 //     name           text
 //     definition     u64, RulePlan::definition
+//     ids            u8: 1: as in 2 and 3, which have no such byte (RuleRun::new_id); else 0
 //     window         text, and its WindowSchema::definition u64
 //     series         varint; each text, RulePlan::series_text
 //     newest end     signed
@@ -19,7 +21,8 @@
 //         first      end, start signed; baseline double; only as the flags say
 //         last end   signed
 //       open         varint anomalies, oldest first, put_anomaly
-//       said         varint, RuleRun::Key::said and 1; 0: none
+//       said         varint, the revision of RuleRun::Key::said and 1; 0: none; else its id, text,
+//                    which 3 does not have
 //
 // Times are kMinTimestamp where there is none yet.
 #pragma once
@@ -35,7 +38,7 @@
 
 namespace streamobs::detect {
 
-inline constexpr std::uint8_t kStateVersion = 3;
+inline constexpr std::uint8_t kStateVersion = 4;
 inline constexpr std::uint8_t kOldestVersion = 2;  ///< That is still read.
 
 /// A rule as it was read from a snapshot.
@@ -46,6 +49,7 @@ struct StoredRule {
   };
   std::string name;
   std::uint64_t definition = 0;
+  bool old_ids = false;
   std::string window;
   std::uint64_t window_definition = 0;
   std::vector<std::string> series;
@@ -53,6 +57,9 @@ struct StoredRule {
   std::vector<Key> keys;
 };
 
+/// Passes over what earlier versions have between theirs and the rules; false on bytes that nobody
+/// wrote.
+bool skip_streams(ByteReader& in, std::uint8_t version);
 void put_key(std::string& out, std::string_view bytes, const RuleRun::Key& key);
 /// False on bytes that nobody wrote.
 bool read_rule(ByteReader& in, std::uint8_t version, StoredRule& out);

@@ -25,7 +25,7 @@ struct NamedValue {
 };
 
 struct Anomaly {
-  std::string id;      ///< Deterministic: rule, window start and key; the same after a replay.
+  std::string id;      ///< Deterministic: rule, window, its start, key; the same after a replay.
   std::string rule;    ///< Its name in the config; the anomaly_type of the view.
   std::string window;  ///< Which window's rows it speaks of.
   Severity severity = Severity::medium;

@@ -1,8 +1,9 @@
 // What a window says when it closes, or so far while it is open: the rows that detection reads,
 // the store keeps and people see.
 //
-// Rows travel in batches of at most kMaxRows; a batch is made by the window stage, shared read-only
-// from then on (shared_ptr<const>), and may be read on any strand.
+// Rows travel in batches of at most kMaxRows, all of one close of one window; a batch is made by
+// the window stage, shared read-only from then on (shared_ptr<const>), and may be read on any
+// strand.
 #pragma once
 
 #include <cstdint>
@@ -58,12 +59,16 @@ struct WindowBatch {
   static constexpr std::size_t kMaxRows = 1024;
 
   std::shared_ptr<const WindowSchema> schema;
-  std::uint64_t position = 0;   ///< Log position that closed (or showed) the window.
-  Timestamp watermark = 0;      ///< Of the stream at that position.
+  std::uint64_t position = 0;  ///< Log position that closed (or showed) the window.
+  Timestamp watermark = 0;     ///< Of the stream at that position.
+  /// The least watermark of the stream that brings these rows: that of their windows' close, or of
+  /// the revision, where late events have corrected them. What any window of the stream has with a
+  /// lesser one has come before, however events were cut into batches. Means nothing of early ones.
+  Timestamp due = kMinTimestamp;
   std::vector<WindowRow> rows;  ///< Ordered by start, then key.
   /// A view of windows that are still open: shown, never stored.
   bool early = false;
-  /// The last batch of one round of closing: everything this position closed has been sent.
+  /// The last batch of what its window has at `due`.
   bool last = true;
 };
 

@@ -47,16 +47,6 @@ bool same_content(const Incident& a, const Incident& b) {
          a.anomaly_count == b.anomaly_count && a.anomaly_ids == b.anomaly_ids;
 }
 
-// The rule has held since then, though it may have been told to wait before it says so.
-Timestamp since_of(const Anomaly& a) {
-  return std::min(a.since.value_or(a.window_start), a.window_start);
-}
-
-bool worse(const Anomaly& a, const Anomaly& b) {
-  if (!a.metric_value || !b.metric_value) return a.metric_value && !b.metric_value;
-  return too_high(b) ? *a.metric_value > *b.metric_value : *a.metric_value < *b.metric_value;
-}
-
 bool any_stands(const std::vector<RuleTrack>& rules) {
   return std::any_of(rules.begin(), rules.end(), [](const RuleTrack& t) { return t.stands(); });
 }
@@ -65,31 +55,6 @@ std::vector<RuleTrack>::iterator track_of(std::vector<RuleTrack>& rules, const A
   return std::find_if(rules.begin(), rules.end(), [&](const RuleTrack& t) {
     return t.worst->rule == anomaly.rule && t.worst->keys == anomaly.keys;
   });
-}
-
-// `again`: it takes the place of what was said of the same window.
-void continue_track(RuleTrack& track, const AnomalyPtr& anomaly, Timestamp since, bool again) {
-  remember_window(track, anomaly);
-  if (!track.stands()) {
-    track.first = track.worst = track.last = anomaly;
-    track.since = since;
-    track.windows = 1;
-    return;
-  }
-  track.since = std::min(track.since, since);
-  if (!again) ++track.windows;
-  const auto same = [&](const AnomalyPtr& a) { return a->id == anomaly->id; };
-  if (same(track.first) || anomaly->window_start < track.first->window_start) {
-    track.first = anomaly;
-  }
-  if (same(track.last) || anomaly->window_start > track.last->window_start) {
-    track.last = anomaly;
-  }
-  if (same(track.worst)) track.worst = anomaly;
-  for (const AnomalyPtr& other : track.newest) {
-    if (worse(*other, *track.worst)) track.worst = other;
-  }
-  if (worse(*track.first, *track.worst)) track.worst = track.first;
 }
 
 // Severity and times, from what still stands.
@@ -127,6 +92,7 @@ struct Narrator::Impl {
   void take(const WindowBatch& batch, Records& out);
   void take(const AnomalyPtr& anomaly, Records& out);
   void take_resolved(const AnomalyPtr& anomaly, Records& out);
+  void correct_resolved(const AnomalyPtr& anomaly);
   Open* holder(const std::string& anomaly_id);
   Open* joinable(const Anomaly& anomaly, const std::string& stream);
   Open& begin(const Anomaly& anomaly, const std::string& stream, Records& out);
@@ -206,7 +172,10 @@ void Narrator::Impl::take(const AnomalyPtr& anomaly, Records& out) {
 
 void Narrator::Impl::take_resolved(const AnomalyPtr& anomaly, Records& out) {
   Open* const incident = holder(anomaly->id);
-  if (incident == nullptr) return;
+  if (incident == nullptr) {
+    correct_resolved(anomaly);
+    return;
+  }
   incident->unresolved.erase(anomaly->id);
   const Timestamp at = anomaly->resolved_at.value_or(anomaly->window_end);
   incident->last_resolved_at = std::max(incident->last_resolved_at, at);
@@ -220,6 +189,35 @@ void Narrator::Impl::take_resolved(const AnomalyPtr& anomaly, Records& out) {
     incident->told.quiet = true;
     incident->changed = true;
   }
+}
+
+// It was over, and late events have corrected its window since: the rule does not hold in it, or
+// does with other figures, or does once more. An incident that is over stays as it was told.
+void Narrator::Impl::correct_resolved(const AnomalyPtr& anomaly) {
+  const auto incident = std::find_if(open.begin(), open.end(), [&](const auto& candidate) {
+    const auto& ids = candidate->incident().anomaly_ids;
+    return std::find(ids.begin(), ids.end(), anomaly->id) != ids.end();
+  });
+  if (incident == open.end()) return;
+  auto& rules = (*incident)->told.rules;
+  const auto track = track_of(rules, *anomaly);
+  if (track == rules.end()) return;
+  const bool stood = tells_of(*track, anomaly->id);
+  if (anomaly->withdrawn && stood) {
+    take_back(**incident, anomaly);
+    return;
+  }
+  if (anomaly->withdrawn) {
+    // Once more, with other figures.
+    if (track->stands() || track->worst->id != anomaly->id) return;
+    track->first = track->worst = track->last = anomaly;
+  } else {
+    if (!stood && track->withdrawn == 0) return;
+    if (!stood) --track->withdrawn;
+    continue_track(*track, anomaly, since_of(*anomaly), stood);
+    refit(**incident);
+  }
+  (*incident)->changed = true;
 }
 
 Open* Narrator::Impl::holder(const std::string& anomaly_id) {

@@ -92,6 +92,13 @@ void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore
   if (!levels.empty()) track.before = std::move(levels);
 }
 
+bool tells_of(const RuleTrack& track, const std::string& anomaly_id) {
+  if (!track.stands()) return false;
+  const auto same = [&](const AnomalyPtr& known) { return known->id == anomaly_id; };
+  return same(track.first) || same(track.worst) || same(track.last) ||
+         std::any_of(track.newest.begin(), track.newest.end(), same);
+}
+
 void remember_window(RuleTrack& track, AnomalyPtr anomaly) {
   auto& newest = track.newest;
   const auto place = std::lower_bound(
@@ -103,6 +110,39 @@ void remember_window(RuleTrack& track, AnomalyPtr anomaly) {
   }
   newest.insert(place, std::move(anomaly));
   if (newest.size() > RuleTrack::kNewest) newest.erase(newest.begin());
+}
+
+Timestamp since_of(const Anomaly& a) {
+  return std::min(a.since.value_or(a.window_start), a.window_start);
+}
+
+bool worse(const Anomaly& a, const Anomaly& b) {
+  if (!a.metric_value || !b.metric_value) return a.metric_value && !b.metric_value;
+  return too_high(b) ? *a.metric_value > *b.metric_value : *a.metric_value < *b.metric_value;
+}
+
+void continue_track(RuleTrack& track, const AnomalyPtr& anomaly, Timestamp since, bool again) {
+  remember_window(track, anomaly);
+  if (!track.stands()) {
+    track.first = track.worst = track.last = anomaly;
+    track.since = since;
+    track.windows = 1;
+    return;
+  }
+  track.since = std::min(track.since, since);
+  if (!again) ++track.windows;
+  const auto same = [&](const AnomalyPtr& a) { return a->id == anomaly->id; };
+  if (same(track.first) || anomaly->window_start < track.first->window_start) {
+    track.first = anomaly;
+  }
+  if (same(track.last) || anomaly->window_start > track.last->window_start) {
+    track.last = anomaly;
+  }
+  if (same(track.worst)) track.worst = anomaly;
+  for (const AnomalyPtr& other : track.newest) {
+    if (worse(*other, *track.worst)) track.worst = other;
+  }
+  if (worse(*track.first, *track.worst)) track.worst = track.first;
 }
 
 }  // namespace streamobs::narrate

@@ -49,6 +49,17 @@ void remember_levels(RuleTrack& track, Timestamp started_at, const EvidenceStore
 /// Takes a flagged window among the track's newest, in the place of what was said of it before.
 void remember_window(RuleTrack& track, AnomalyPtr anomaly);
 
+/// Whether that anomaly stands in it, as far as it is remembered.
+bool tells_of(const RuleTrack& track, const std::string& anomaly_id);
+
+/// Continues it with a flagged window. `again`: that takes the place of what was said of it before.
+void continue_track(RuleTrack& track, const AnomalyPtr& anomaly, Timestamp since, bool again);
+
+/// The rule has held since then, though it may have been told to wait before it says so.
+Timestamp since_of(const Anomaly& anomaly);
+/// Further beyond what is allowed.
+bool worse(const Anomaly& a, const Anomaly& b);
+
 /// What the metric normally is: by the baseline the worst window was judged against, so that
 /// incident and anomaly say the same; else by the rows of the hour before the incident.
 std::optional<double> normal(const RuleTrack& track);

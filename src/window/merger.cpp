@@ -18,6 +18,14 @@
 
 namespace streamobs::window {
 
+namespace {
+
+bool of_one_close(const WindowBatch& a, const WindowBatch& b) {
+  return a.schema == b.schema && a.due == b.due;
+}
+
+}  // namespace
+
 struct WindowMerger::Impl {
   explicit Impl(std::shared_ptr<const StreamWindowsPlan> plan_in) : plan(std::move(plan_in)) {
     for (const WindowPlan& window : plan->windows) {
@@ -41,12 +49,12 @@ struct WindowMerger::Impl {
   void show(const std::vector<std::size_t>& windows, const Round& round, Batches& batches);
   void close(const Round& round, Batches& batches);
   void append_rows(const WindowPlan& window, const WindowCloser::Closed& closed, const Round& round,
-                   Batches& batches);
+                   Timestamp due, Batches& batches);
   static std::vector<std::uint32_t> sessions_by_start(const WindowPlan& window,
                                                       const WindowCloser::Closed& closed);
   void finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
                    std::span<const std::byte* const> groups, const Round& round);
-  void emit(Batches& batches, Records& out) const;
+  static void emit(Batches& batches, Records& out);
 
   /// Whether events that are not counted cannot have been of it.
   bool whole(const WindowPlan& window, const Interval& interval) const {
@@ -217,7 +225,7 @@ void WindowMerger::Impl::show(const std::vector<std::size_t>& windows, const Rou
   for (const auto& [closes_at, window] : order) {
     const Timestamp end = ends[window][next[window]++];
     for (const WindowCloser::Closed& shown : closers[window]->preview(end, parts[window])) {
-      append_rows(plan->windows[window], shown, round, batches);
+      append_rows(plan->windows[window], shown, round, kMinTimestamp, batches);
     }
   }
 }
@@ -239,7 +247,7 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
     }
     if (first == nullptr) break;
     for (const WindowCloser::Closed& closed : first->close_next()) {
-      append_rows(*window, closed, round, batches);
+      append_rows(*window, closed, round, first_at, batches);
     }
   }
   if (round.closed) {
@@ -251,14 +259,9 @@ void WindowMerger::Impl::close(const Round& round, Batches& batches) {
   for (const auto& closer : closers) closer->clear();
 }
 
-void WindowMerger::Impl::emit(Batches& batches, Records& out) const {
-  std::vector<bool> seen(plan->windows.size(), false);
-  for (auto batch = batches.rbegin(); batch != batches.rend(); ++batch) {
-    for (std::size_t i = 0; i < plan->windows.size(); ++i) {
-      if (plan->windows[i].schema != (*batch)->schema) continue;
-      (*batch)->last = !seen[i];
-      seen[i] = true;
-    }
+void WindowMerger::Impl::emit(Batches& batches, Records& out) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    batches[i]->last = i + 1 == batches.size() || !of_one_close(*batches[i], *batches[i + 1]);
   }
   for (std::shared_ptr<WindowBatch>& batch : batches) out.emplace_back(WindowBatchPtr(batch));
 }
@@ -278,7 +281,7 @@ std::vector<std::uint32_t> WindowMerger::Impl::sessions_by_start(
 }
 
 void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowCloser::Closed& closed,
-                                     const Round& round, Batches& batches) {
+                                     const Round& round, Timestamp due, Batches& batches) {
   const GroupTable& table = *closed.table;
   std::vector<std::uint32_t> slots =
       closed.sessions ? sessions_by_start(window, closed) : slots_by_key(table);
@@ -289,15 +292,14 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
   }
   std::vector<const std::byte*> rows;
   for (std::size_t at = 0; at < slots.size();) {
-    // Rows of a batch are in the order of their windows, which corrected ones go back in.
-    const bool goes_back = closed.revisions && !batches.empty() &&
-                           batches.back()->rows.back().start > closed.interval.start;
-    if (batches.empty() || batches.back()->schema != window.schema || goes_back ||
+    // Nothing of one close goes into a batch with another's: how events were cut must not show.
+    if (batches.empty() || batches.back()->schema != window.schema || batches.back()->due != due ||
         batches.back()->rows.size() == WindowBatch::kMaxRows) {
       auto batch = std::make_shared<WindowBatch>();
       batch->schema = window.schema;
       batch->position = round.position;
       batch->watermark = round.watermark;
+      batch->due = due;
       batch->early = round.early;
       batches.push_back(std::move(batch));
     }

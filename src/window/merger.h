@@ -38,7 +38,7 @@ class WindowMerger {
   void only(Timestamp from, Timestamp to);
   /// One round: the partials of all lanes for the same log position (nulls allowed), in lane order.
   /// To be called for every mark, since windows may close for which no lane has anything. Rows come
-  /// in WindowBatches of at most WindowBatch::kMaxRows, the last of each window marked.
+  /// in WindowBatches of at most WindowBatch::kMaxRows, the last of each close marked.
   void merge(std::vector<PartialPtr> partials, std::uint64_t position, Timestamp watermark,
              RoundKind kind, Records& out);
   /// Appends the snapshot of what all lanes' copy_all() gave at one log position (nulls allowed),

@@ -188,6 +188,22 @@ TEST_CASE("what is said again of a window has the next revision and the correcte
   CHECK_FALSE(over[0]->withdrawn);
 }
 
+TEST_CASE("time passes up to where a correction is due before it is judged", "[detect][revision]") {
+  // In one round with all the windows that have closed meanwhile, or in one of its own.
+  for (const bool alone : {false, true}) {
+    Run run({rule("error_rate > 0.3")});
+    run.feed({{0, "checkout", 0.5}});
+    if (alone) run.feed({{1, "search"}, {2, "search"}});
+    const auto corrected = run.feed(
+        batch_of(service_schema(), {row_of({0, "checkout", 0.6})}, 0, kBase + 5 * kMinute));
+    CHECK(said(corrected) ==
+          (alone ? Said{"checkout@0 over"} : Said{"checkout@0 over", "checkout@0 over"}));
+    CHECK(run.all.back()->revision == 2);
+    CHECK(run.all.back()->metric_value == 0.6);
+    CHECK(run.all.back()->resolved_at == kBase + 2 * kMinute);
+  }
+}
+
 TEST_CASE("what silence has resolved is corrected, not raised once more", "[detect][revision]") {
   Run run({rule("error_rate > 0.3")});
   run.feed({{0, "checkout", 0.5}, {0, "search"}});
@@ -198,6 +214,50 @@ TEST_CASE("what silence has resolved is corrected, not raised once more", "[dete
   CHECK(corrected[0]->revision == 2);
   CHECK(corrected[0]->metric_value == 0.6);
   CHECK(corrected[0]->resolved_at == kBase + 2 * kMinute);
+}
+
+TEST_CASE("what silence has resolved is withdrawn where the rule does not hold",
+          "[detect][revision]") {
+  Run run({rule("error_rate > 0.3")});
+  run.feed({{0, "checkout", 0.5}, {0, "search"}});
+  CHECK(said(run.feed({{1, "search"}})) == Said{"checkout@0 over"});
+  const auto correct = [&](double rate, int due) {
+    return run.feed(
+        batch_of(service_schema(), {row_of({0, "checkout", rate})}, 0, kBase + due * kMinute));
+  };
+  const auto withdrawn = correct(0.2, 4);
+  REQUIRE(said(withdrawn) == Said{"checkout@0 over"});
+  CHECK(withdrawn[0]->id == run.all[0]->id);
+  CHECK(withdrawn[0]->revision == 2);
+  CHECK(withdrawn[0]->withdrawn);
+  CHECK(withdrawn[0]->metric_value == 0.2);
+  CHECK(withdrawn[0]->resolved_at == kBase + kMinute);
+  // Also where time and the correction come with one another, in the order of revisions.
+  Run at_once({rule("error_rate > 0.3")});
+  at_once.feed({{0, "checkout", 0.5}});
+  const auto both = at_once.feed(
+      batch_of(service_schema(), {row_of({0, "checkout", 0.2})}, 0, kBase + 4 * kMinute));
+  REQUIRE(said(both) == Said{"checkout@0 over", "checkout@0 over"});
+  CHECK(both[0]->revision == 1);
+  CHECK_FALSE(both[0]->withdrawn);
+  CHECK(both[1]->revision == 2);
+  CHECK(both[1]->withdrawn);
+  // Its figures are those of the last correction, whichever way that goes.
+  const auto lower = correct(0.1, 5);
+  REQUIRE(lower.size() == 1);
+  CHECK(lower[0]->revision == 3);
+  CHECK(lower[0]->withdrawn);
+  CHECK(lower[0]->metric_value == 0.1);
+  const auto holds = correct(0.7, 6);
+  REQUIRE(said(holds) == Said{"checkout@0 over"});
+  CHECK(holds[0]->revision == 4);
+  CHECK_FALSE(holds[0]->withdrawn);
+  CHECK(holds[0]->resolved_at == kBase + 2 * kMinute);
+  // What was never said is not withdrawn, nor what a later window of the key lies behind.
+  CHECK(run.feed(batch_of(service_schema(), {row_of({0, "search", 0.1})}, 0, kBase + 7 * kMinute))
+            .empty());
+  run.feed({{8, "checkout", 0.1}});
+  CHECK(correct(0.1, 9).empty());
 }
 
 }  // namespace

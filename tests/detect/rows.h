@@ -54,9 +54,11 @@ inline WindowRow row_of(const ServiceRow& r) {
   return row;
 }
 
-/// One batch whose rows are as the window stage orders them.
+/// One batch whose rows are as the window stage orders them. Due when its first window closes, or
+/// then.
 inline WindowBatchPtr batch_of(std::shared_ptr<const WindowSchema> schema,
-                               std::vector<WindowRow> rows, std::uint64_t position = 0) {
+                               std::vector<WindowRow> rows, std::uint64_t position = 0,
+                               std::optional<Timestamp> due = std::nullopt) {
   auto batch = std::make_shared<WindowBatch>();
   batch->schema = std::move(schema);
   batch->watermark = kMinTimestamp;
@@ -65,6 +67,7 @@ inline WindowBatchPtr batch_of(std::shared_ptr<const WindowSchema> schema,
     return key_text(a.keys) < key_text(b.keys);
   });
   for (const WindowRow& row : rows) batch->watermark = std::max(batch->watermark, row.end);
+  if (!rows.empty()) batch->due = due.value_or(rows.front().end + batch->schema->allowed_lateness);
   batch->position = position != 0 ? position : static_cast<std::uint64_t>(batch->watermark);
   batch->rows = std::move(rows);
   return batch;

@@ -104,6 +104,57 @@ TEST_CASE("an incident of which nothing stands says so", "[narrate][corrections]
   }
 }
 
+TEST_CASE("what is over is corrected as long as its incident goes on", "[narrate][corrections]") {
+  const auto in_silence = [](double value, std::uint32_t revision) {
+    auto a = again({2, {"checkout"}}, value, revision);
+    a->resolved = true;
+    a->resolved_at = a->window_end + kMinute;
+    return AnomalyPtr(std::move(a));
+  };
+  const std::string standing =
+      "error_surge: 2 windows flagged from 12:34 to 12:37 UTC; error rate at worst 80% in the "
+      "minute from 12:36 UTC, corrected by late events, normally 5%, limit 15%";
+  const std::string first_alone =
+      "error_surge: 1 window flagged from 12:34 to 12:35 UTC; error rate 30% in the minute from "
+      "12:34 UTC, normally 5%, limit 15%; 1 window withdrawn, corrected by late events";
+  Run run;
+  run.quiet(-60, 0);
+  run.raise({0, {"checkout"}, 0.3});
+  run.raise({2, {"checkout"}, 0.7});
+  run.resolve({0, {"checkout"}, 0.3}, 4);
+  run.resolve({2, {"checkout"}, 0.7}, 4);
+
+  auto told = run.feed(in_silence(0.8, 2));
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]->evidence[0] == standing);
+  told = withdraw(run, {2, {"checkout"}}, 0.05, 3);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]->evidence[0] == first_alone);
+  CHECK(told[0]->last_seen_at == kBase + kMinute);
+  CHECK_FALSE(told[0]->resolved_at.has_value());
+  // Withdrawn already: nothing is taken back twice.
+  CHECK(withdraw(run, {2, {"checkout"}}, 0.06, 4).empty());
+  told = run.feed(in_silence(0.8, 5));
+  REQUIRE(told.size() == 1);
+  CHECK(told[0]->evidence[0] == standing);
+  CHECK(told[0]->last_seen_at == kBase + 3 * kMinute);
+  CHECK(told[0]->anomaly_count == 2);
+
+  SECTION("nothing stands at last") {
+    withdraw(run, {2, {"checkout"}}, 0.05, 6);
+    told = withdraw(run, {0, {"checkout"}}, 0.06, 2);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0]->title == "checkout: error rate 6% (withdrawn: corrected by late events)");
+    told = withdraw(run, {0, {"checkout"}}, 0.07, 3);
+    REQUIRE(told.size() == 1);
+    CHECK(told[0]->title == "checkout: error rate 7% (withdrawn: corrected by late events)");
+  }
+  SECTION("an incident that is over stays as it is") {
+    REQUIRE(run.feed(rows(kServices, 20, {{{"checkout"}}})).size() == 1);
+    CHECK(withdraw(run, {2, {"checkout"}}, 0.05, 6).empty());
+  }
+}
+
 TEST_CASE("what is withdrawn is left out of an incident that goes on", "[narrate][corrections]") {
   Run run;
   run.quiet(-60, 0);
