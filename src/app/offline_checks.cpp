@@ -55,62 +55,82 @@ constexpr const char* kMoveAway =
     "Restore a backup, or move the file away (with its -wal and -shm): the next start makes a new "
     "one from the log as far as that reaches. `sqlite3 FILE .recover` may save older rows";
 
+constexpr const char* kSetAsideNext =
+    "The next start sets it aside and makes a new one from the log as far as that reaches. "
+    "`sqlite3 FILE .recover` may save older rows";
+
 std::string database_in(const std::string& data_dir) {
   return data_dir + "/streamobs.db";
 }
 
-CheckResult check_tables(const std::string& path, const store::Inspection& inspection) {
+/// What the checks say of the database, and whether it is because it is damaged.
+struct FoundDatabase {
+  CheckResult result;
+  bool damaged = false;
+};
+
+FoundDatabase check_tables(const std::string& path, const store::Inspection& inspection) {
   for (const std::string& table : inspection.tables()) {
     const Result<std::optional<std::string>> checked = inspection.check(table);
     if (checked.has_error()) {
-      return result_of("database", State::failing, checked.error().message,
-                       "Check the disk, and who owns the file");
+      return {result_of("database", State::failing, checked.error().message,
+                        "Check the disk, and who owns the file")};
     }
     if (checked->has_value()) {
-      return result_of("database", State::failing,
-                       fmt::format("{} is damaged: {}: {}", path, table, **checked), kMoveAway);
+      return {result_of("database", State::failing,
+                        fmt::format("{} is damaged: {}: {}", path, table, **checked), kMoveAway),
+              true};
     }
   }
-  return result_of("database", State::ok,
-                   fmt::format("{} tables were read, and are sound", inspection.tables().size()));
+  // Sound to SQLite, and yet a start sets it aside.
+  const Result<store::LogPosition> position = inspection.position();
+  if (position.has_error() && position.error().code == ErrorCode::corrupt) {
+    return {
+        result_of("database", State::failing,
+                  fmt::format("{} is damaged: {}", path, position.error().message), kSetAsideNext),
+        true};
+  }
+  return {result_of("database", State::ok,
+                    fmt::format("{} tables were read, and are sound", inspection.tables().size()))};
 }
 
 /// `in_use`: an engine may be writing it.
-CheckResult check_database(const std::string& data_dir, bool in_use) {
+FoundDatabase check_database(const std::string& data_dir, bool in_use) {
   const std::string path = database_in(data_dir);
   if (!exists(path)) {
-    return result_of("database", State::no_data,
-                     fmt::format("there is none; the next start makes {}", path));
+    return {result_of("database", State::no_data,
+                      fmt::format("there is none; the next start makes {}", path))};
   }
   if (store::damage_noted(path)) {
-    return result_of("database", State::failing,
-                     fmt::format("{} was found to be damaged while the engine ran", path),
-                     "The next start sets it aside and makes a new one from the log as far as that "
-                     "reaches. `sqlite3 FILE .recover` may save older rows");
+    return {result_of("database", State::failing,
+                      fmt::format("{} was found to be damaged while the engine ran", path),
+                      kSetAsideNext),
+            true};
   }
   const Result<store::Inspection> opened =
       in_use ? store::Inspection::open(path) : store::Inspection::look(path);
   if (opened.has_error()) {
     const bool damaged = opened.error().code == ErrorCode::corrupt;
-    return result_of("database", State::failing,
-                     damaged ? fmt::format("{} is damaged: {}", path, opened.error().message)
-                             : opened.error().message,
-                     damaged ? kMoveAway : "");
+    return {result_of("database", State::failing,
+                      damaged ? fmt::format("{} is damaged: {}", path, opened.error().message)
+                              : opened.error().message,
+                      damaged ? kMoveAway : ""),
+            damaged};
   }
-  CheckResult found = check_tables(path, *opened);
-  if (in_use || found.state == State::ok || !opened->was_written()) return found;
-  return result_of("database", State::warning,
-                   fmt::format("{} was written by another program while it was read, so what was "
-                               "found says nothing: {}",
-                               path, found.detail),
-                   "Close what has it open (a sqlite3 shell?), and ask again");
+  FoundDatabase found = check_tables(path, *opened);
+  if (in_use || found.result.state == State::ok || !opened->was_written()) return found;
+  return {result_of("database", State::warning,
+                    fmt::format("{} was written by another program while it was read, so what was "
+                                "found says nothing: {}",
+                                path, found.result.detail),
+                    "Close what has it open (a sqlite3 shell?), and ask again")};
 }
 
 // --- Whether all of it belongs together
 
 CheckResult check_checkpoint(const std::string& data_dir, const Remains& remains) {
   const std::string why = fmt::format("{}", fmt::join(remains.passed_over, "; "));
-  if (remains.checkpoint == 0) {
+  if (remains.newest == 0) {
     if (why.empty()) {
       return result_of("checkpoint", State::no_data,
                        "there is none: a start replays the log from its beginning");
@@ -123,90 +143,106 @@ CheckResult check_checkpoint(const std::string& data_dir, const Remains& remains
     return result_of("checkpoint", State::warning,
                      fmt::format("the newest cannot be used: {}. The one before it, of record {}, "
                                  "was read whole",
-                                 why, remains.checkpoint),
+                                 why, remains.newest),
                      "Nothing is lost: the next start takes that one and replays more of the log. "
                      "Check the disk");
   }
   return result_of("checkpoint", State::ok,
                    fmt::format("the newest in {}/checkpoint, of record {}, was read whole",
-                               data_dir, remains.checkpoint));
+                               data_dir, remains.newest));
 }
 
-/// As the next start finds it: one that is damaged it sets aside, and begins anew.
-Result<store::LogPosition> position_of_database(const std::string& data_dir) {
-  const std::string path = database_in(data_dir);
-  if (!exists(path) || store::damage_noted(path)) return store::LogPosition{};
-  const Result<store::Inspection> opened = store::Inspection::look(path);
-  if (opened.has_error() && opened.error().code != ErrorCode::corrupt) return opened.error();
-  if (opened.has_error()) return store::LogPosition{};
-  const Result<store::LogPosition> position = opened->position();
-  if (position.has_value()) return position;
-  const bool made_anew = position.error().code == ErrorCode::corrupt ||
-                         position.error().code == ErrorCode::unavailable;
-  return made_anew ? Result<store::LogPosition>(store::LogPosition{}) : position;
+CheckResult refused(const Error& why) {
+  return result_of("recovery", State::failing,
+                   fmt::format("the next start is refused: {}", why.message));
 }
 
-CheckResult check_recovery(const std::string& data_dir, const Remains& remains) {
-  constexpr const char* kRefused = "the next start is refused: {}";
-  const Result<store::LogPosition> database = position_of_database(data_dir);
-  if (database.has_error()) {
-    return result_of("recovery", State::failing, fmt::format(kRefused, database.error().message));
-  }
+/// What becomes of a database that says `found` of itself, and that the checks have found to be
+/// damaged, or sound.
+CheckResult check_recovery(const std::string& data_dir, const Remains& remains,
+                           const store::LogPosition& found, bool damaged) {
+  // What it says is judged before the start gets to the damage.
+  const Result<GoingOn> as_found = judge_coherence(found, data_dir, remains.log, 0);
+  if (as_found.has_error()) return refused(as_found.error());
+  const store::LogPosition database = damaged ? store::LogPosition{} : found;
   const Result<GoingOn> going_on =
-      judge_coherence(*database, data_dir, remains.log, remains.checkpoint);
-  if (going_on.has_error()) {
-    return result_of("recovery", State::failing, fmt::format(kRefused, going_on.error().message));
-  }
+      judge_coherence(database, data_dir, remains.log, remains.checkpoint);
+  if (going_on.has_error()) return refused(going_on.error());
   const std::uint64_t last = remains.log.next_sequence - 1;
   if (last == 0) {
     return result_of("recovery", State::no_data, "there is nothing yet to go on from");
   }
+  std::string has = "the database has no results";
+  if (damaged) {
+    has =
+        "the database is damaged: the start that meets the damage sets it aside and begins a new "
+        "one";
+  } else if (database.applied != 0) {
+    has = fmt::format("the database has results up to record {}", database.applied);
+  }
+  const std::string replayed =
+      last == remains.checkpoint
+          ? std::string("nothing is to be replayed")
+          : fmt::format("records {} to {} are replayed", remains.checkpoint + 1, last);
+  constexpr const char* kAfterThat =
+      "It is ready to take events only after that. If the database that belongs to it is at hand "
+      "(or a backup), put that back first";
   switch (*going_on) {
     case GoingOn::from_the_checkpoint:
       break;
     case GoingOn::from_the_beginning:
       return result_of(
           "recovery", State::warning,
-          fmt::format("the database has results up to record {} and the checkpoint is of record "
-                      "{}: the next start rebuilds what is missing from the whole log, {} records",
-                      database->applied, remains.checkpoint, last),
-          "It is ready to take events only after that. If the database that belongs to it is at "
-          "hand (or a backup), put that back first");
+          fmt::format("{}; the oldest checkpoint is of record {}: the start rebuilds what is "
+                      "missing from the whole log, {} records",
+                      has, remains.checkpoint, last),
+          kAfterThat);
     case GoingOn::with_a_gap:
       return result_of(
           "recovery", State::failing,
           fmt::format(
-              "the database has results up to record {}, the checkpoint is of record {} and "
-              "the log begins with record {}: a start goes on, but results of the records "
-              "between that are not in the database are lost",
-              database->applied, remains.checkpoint, remains.log.first_sequence),
+              "{}; the log begins with record {}, and the oldest checkpoint that it follows "
+              "is of record {}: the start goes on from that, but results of records {} to "
+              "{} that are not in the database are lost",
+              has, remains.log.first_sequence, remains.checkpoint, database.applied + 1,
+              remains.checkpoint),
           fmt::format("Before the next start put back the {} that belongs to it, or restore a "
                       "backup; what is in the log and in the checkpoint is safe",
                       database_in(data_dir)));
   }
-  const std::string replayed =
-      last == remains.checkpoint
-          ? std::string("nothing is to be replayed")
-          : fmt::format("records {} to {} are replayed", remains.checkpoint + 1, last);
+  if (damaged) {
+    return result_of("recovery", State::warning,
+                     fmt::format("{}; the log has all that it lacks: {}", has, replayed),
+                     kAfterThat);
+  }
+  if (remains.checkpoint < remains.newest && database.applied < remains.newest) {
+    return result_of("recovery", State::warning,
+                     fmt::format("{} and the newest checkpoint is of record {}: the start goes on "
+                                 "from an earlier one, of record {}, and nothing is lost; {}",
+                                 has, remains.newest, remains.checkpoint, replayed),
+                     kAfterThat);
+  }
   return result_of("recovery", State::ok,
                    fmt::format("log, checkpoint and database belong together; {}", replayed));
 }
 
-void check_coherence(const std::string& data_dir, std::vector<CheckResult>& checks) {
-  const Result<Remains> remains = look_at_remains(posix_file_system(), data_dir);
+/// `damaged`: what check_database() has found.
+void check_coherence(const std::string& data_dir, bool damaged, std::vector<CheckResult>& checks) {
+  const Result<store::LogPosition> database = look_at_database(posix_file_system(), data_dir);
+  const std::uint64_t applied = database.has_value() && !damaged ? database->applied : 0;
+  const Result<Remains> remains = look_at_remains(posix_file_system(), data_dir, applied);
   if (remains.has_error()) {
-    checks.push_back(
-        result_of("recovery", State::failing,
-                  fmt::format("the next start is refused: {}", remains.error().message)));
+    checks.push_back(refused(remains.error()));
     return;
   }
   checks.push_back(check_checkpoint(data_dir, *remains));
-  checks.push_back(check_recovery(data_dir, *remains));
+  checks.push_back(database.has_error() ? refused(database.error())
+                                        : check_recovery(data_dir, *remains, *database, damaged));
 }
 
 CheckResult check_log(const std::string& data_dir) {
   if (!exists(data_dir + "/wal")) {
-    return result_of("log", State::no_data, "there is none; the next start begins one");
+    return result_of("log", State::no_data, "there is none");
   }
   std::vector<std::string> lines;
   const Result<> verified =
@@ -245,9 +281,10 @@ health::Report check_offline(const std::string& data_dir, const health::HealthOp
     report.checks.push_back(check_data_dir(data_dir, locked));
     report.checks.push_back(
         health::judge_disk(HealthProbe::look_at_disk(data_dir), options.disk_free_bytes));
-    report.checks.push_back(check_database(data_dir, in_use));
+    FoundDatabase database = check_database(data_dir, in_use);
+    report.checks.push_back(std::move(database.result));
     report.checks.push_back(check_log(data_dir));
-    if (!in_use) check_coherence(data_dir, report.checks);
+    if (!in_use) check_coherence(data_dir, database.damaged, report.checks);
     if (locked.has_value() && !locked->is_locked() && exists(data_dir + "/lock")) {
       report.checks.push_back(result_of("data_dir", State::warning,
                                         "an engine has started here while all this was looked at, "

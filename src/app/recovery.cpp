@@ -1,12 +1,12 @@
 #include "app/recovery.h"
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "app/coherence.h"
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -174,6 +174,10 @@ Result<std::unique_ptr<History>> History::open(FileSystem& files, const Clock& c
   wal::LogOpenOptions open_options;
   open_options.new_log_id = draw_log_id();
   open_options.known_durable = history->checkpoints_->newest_position();
+  // With a checkpoint the log itself refuses to be begun.
+  if (open_options.known_durable == 0) {
+    if (Result<> may = may_begin_log(files, data_dir); may.has_error()) return may.error();
+  }
   Result<std::unique_ptr<wal::Log>> log =
       wal::Log::open(files, clock, history->wal_, options, open_options);
   if (log.has_error()) return log.error();
@@ -187,10 +191,31 @@ Result<std::unique_ptr<History>> History::open(FileSystem& files, const Clock& c
          {"bytes", torn->bytes},
          {"saved_as", torn->saved_as}});
   }
-  if (Result<> loaded = history->load_checkpoint(); loaded.has_error()) return loaded.error();
-  if (Result<> scanned = history->scan(); scanned.has_error()) return scanned.error();
-  if (Result<> dealt = history->set_suspect_aside(clock); dealt.has_error()) return dealt.error();
   return history;
+}
+
+Result<GoingOn> History::go_on_for(const store::LogPosition& database, const Clock& clock) {
+  if (Result<> loaded = load_checkpoint(database.applied); loaded.has_error()) {
+    return loaded.error();
+  }
+  wal::LogState log = log_->state();
+  log.next_sequence = log_->next_sequence();  // A batch may have been set aside since.
+  const std::uint64_t reached = checkpoint_ ? checkpoint_->position : 0;
+  const Result<GoingOn> going_on = judge_coherence(database, data_dir_, log, reached);
+  if (going_on.has_error()) return going_on;
+  if (*going_on == GoingOn::from_the_beginning) checkpoint_.reset();
+  if (*going_on == GoingOn::from_the_checkpoint && checkpoints_->newest_position() > reached &&
+      database.applied < checkpoints_->newest_position()) {
+    log::warn(
+        "the database is older than the newest checkpoint: an earlier one is taken, and more "
+        "of the log is replayed",
+        {{"has_up_to", database.applied},
+         {"newest", checkpoints_->newest_position()},
+         {"taken", reached}});
+  }
+  if (Result<> scanned = scan(); scanned.has_error()) return scanned.error();
+  if (Result<> dealt = set_suspect_aside(clock); dealt.has_error()) return dealt.error();
+  return going_on;
 }
 
 /// A batch that has brought the process down often enough is not replayed any more: a record says
@@ -264,13 +289,13 @@ Result<std::string> History::keep_aside(const wal::LogEntry& entry) {
   return path;
 }
 
-Result<> History::load_checkpoint() {
+Result<> History::load_checkpoint(std::uint64_t applied) {
   Result<std::optional<wal::LoadedCheckpoint>> found =
-      find_checkpoint(*checkpoints_, log_->state(), wal_);
+      find_checkpoint(*checkpoints_, applied, log_->state(), wal_);
   if (found.has_error()) return found.error();
   for (const std::string& reason : checkpoints_->passed_over()) {
     log::warn(found->has_value()
-                  ? "a newer checkpoint cannot be used; the one before it is, and more of the log"
+                  ? "a checkpoint cannot be used; another one is, and the log behind it"
                   : "no checkpoint can be used; all of the log is replayed",
               {{"reason", reason}});
   }
@@ -319,13 +344,9 @@ Result<> History::scan() {
   }
 }
 
-Result<> History::go_back_to_the_beginning() {
-  checkpoint_.reset();
-  return scan();
-}
-
 Result<> History::reload() {
-  if (Result<> loaded = load_checkpoint(); loaded.has_error()) return loaded;
+  constexpr std::uint64_t newest = std::numeric_limits<std::uint64_t>::max();
+  if (Result<> loaded = load_checkpoint(newest); loaded.has_error()) return loaded;
   return scan();
 }
 

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/coherence.h"
 #include "app/plan.h"
 #include "app/replay_watch.h"
 #include "base/clock.h"
@@ -110,8 +111,8 @@ class Tail : public ReplayInput {
 
 class History {
  public:
-  /// Opens log and checkpoints in `data_dir`, or begins them. Whether the database belongs to them
-  /// is for the caller to check.
+  /// Opens log and checkpoints in `data_dir`, or begins them; not beside a database whose log is
+  /// missing. What is to go on from says go_on_for().
   static Result<std::unique_ptr<History>> open(FileSystem& files, const Clock& clock,
                                                const std::string& data_dir,
                                                const wal::WalOptions& options);
@@ -127,9 +128,9 @@ class History {
   const CheckpointParts* checkpoint() const { return checkpoint_ ? &*checkpoint_ : nullptr; }
   /// What is to be replayed behind it, in order; one stretch for each config in force.
   const std::vector<Stretch>& stretches() const { return stretches_; }
-  /// Forgets the checkpoint, so that the whole log is replayed: for a database that has been lost,
-  /// and a log that has all of its records (app/coherence says whether).
-  Result<> go_back_to_the_beginning();
+  /// Takes up what a database with results up to `database` goes on from, with the refusals of
+  /// judge_coherence(). Again for the new one, where a database has turned out to be damaged.
+  Result<GoingOn> go_on_for(const store::LogPosition& database, const Clock& clock);
   /// Takes up the checkpoint that has been saved since.
   Result<> reload();
 
@@ -145,7 +146,7 @@ class History {
  private:
   History(FileSystem& files, const std::string& data_dir)
       : files_(files), data_dir_(data_dir), wal_(data_dir + "/wal"), watch_(files, data_dir) {}
-  Result<> load_checkpoint();
+  Result<> load_checkpoint(std::uint64_t applied);
   Result<> set_suspect_aside(const Clock& clock);
   Result<std::string> keep_aside(const wal::LogEntry& entry);
   /// Finds out which configs were in force behind the checkpoint.

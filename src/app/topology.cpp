@@ -121,10 +121,9 @@ Result<> Topology::start() {
     if (data_dir.has_error()) return data_dir.error();
     own_data_dir_.emplace(std::move(*data_dir));
   }
-  if (options_.durable && !options_.past) {
-    if (Result<> opened = open_history(); opened.has_error()) return opened;
-  }
-  if (Result<> opened = open_database(plan_->schemas()); opened.has_error()) return opened;
+  const bool goes_on = options_.durable && !options_.past;
+  const Result<> opened = goes_on ? open_history() : open_database(plan_->schemas());
+  if (opened.has_error()) return opened;
   if (history_ != nullptr) {
     if (Result<> restored = restore(); restored.has_error()) return restored;
   }

@@ -183,7 +183,8 @@ class Topology {
                                    std::promise<source::IngestOutcome>& promise);
   Result<> open_history();
   Result<> open_database(const std::vector<std::shared_ptr<const WindowSchema>>& windows);
-  Result<> replay_past(const Stretch& stretch, std::uint64_t applied);
+  Result<bool> go_on_with_database();
+  Result<bool> replay_past(const Stretch& stretch, std::uint64_t applied);
   Result<> restore();
   void warn_of_parts_left(const CheckpointParts& checkpoint) const;
   Result<> restore_windows(const CheckpointParts& checkpoint,

@@ -15,6 +15,9 @@ namespace streamobs::app {
 
 namespace {
 
+/// In one start: the one that is there, and new ones in the place of damaged ones.
+constexpr int kDatabasesMax = 3;
+
 void remove_database(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) {
     std::error_code ignored;
@@ -98,6 +101,10 @@ Result<> Topology::open_database(const std::vector<std::shared_ptr<const WindowS
                             may_alter ? store::Changes::when_adopted : store::Changes::at_once);
   if (database.has_error()) return database.error();
   database_ = std::move(*database);
+  // What is to be replayed was judged by the one before; whoever replays judges again.
+  if (options_.past && database_->begun_anew()) {
+    return fail(ErrorCode::corrupt, "the database was damaged, and a new one has been begun");
+  }
   return scratch ? database_->bind_log(history_->log_id()) : Result<>();
 }
 
@@ -107,45 +114,63 @@ Result<> Topology::open_history() {
   if (history.has_error()) return history.error();
   own_history_ = std::move(*history);
   history_ = own_history_.get();
+  for (int n = 0; n < kDatabasesMax; ++n) {
+    const Result<bool> ready = go_on_with_database();
+    if (ready.has_error()) return ready.error();
+    if (!*ready) continue;
+    journal_->attach(history_->log(), plan_->config.wal);
+    return {};
+  }
+  return fail(
+      ErrorCode::io,
+      fmt::format("each database that was begun in {} was damaged when it was opened again: "
+                  "check the disk, and then start again: the log has what it had",
+                  plan_->config.data_dir));
+}
+
+/// Opens the database and takes up what it goes on from. False: it was damaged further on than a
+/// look shows, is set aside and a new one begun, for which all of this is to be judged anew.
+Result<bool> Topology::go_on_with_database() {
+  database_.reset();  // One connection writes.
   // A look only: under which config its tables have to be is not known yet.
-  if (Result<> opened = open_database({}); opened.has_error()) return opened;
-  if (Result<> bound = database_->bind_log(history_->log_id()); bound.has_error()) return bound;
-  const CheckpointParts* const checkpoint = history_->checkpoint();
-  const Result<GoingOn> going_on =
-      judge_coherence({history_->log_id(), database_->applied_position()}, plan_->config.data_dir,
-                      history_->log_state(), checkpoint == nullptr ? 0 : checkpoint->position);
+  if (Result<> opened = open_database({}); opened.has_error()) return opened.error();
+  const std::uint64_t log = history_->log_id();
+  if (Result<> bound = database_->bind_log(log); bound.has_error()) return bound.error();
+  const std::uint64_t applied = database_->applied_position();
+  const Result<GoingOn> going_on = history_->go_on_for({log, applied}, clock_);
   if (going_on.has_error()) return going_on.error();
   switch (*going_on) {
     case GoingOn::from_the_checkpoint:
       break;
     case GoingOn::from_the_beginning:
-      if (Result<> back = history_->go_back_to_the_beginning(); back.has_error()) return back;
       log::warn(
-          "the database is new, or older than the newest checkpoint: what it lacks is "
-          "rebuilt from the whole of the log");
+          "the database is new, or older than the checkpoints: what it lacks is rebuilt from the "
+          "whole of the log");
       break;
     case GoingOn::with_a_gap:
       log::error(
-          "the database is new, or older than the newest checkpoint, and the log does not reach "
-          "back to its beginning: what it lacks of the time before that checkpoint cannot be "
-          "rebuilt");
+          "the database is new, or older than the checkpoints, and the log does not reach back to "
+          "its beginning: what it lacks of the time before the oldest checkpoint that the log "
+          "still follows cannot be rebuilt",
+          {{"has_up_to", applied}, {"checkpoint", history_->checkpoint()->position}});
       break;
   }
-  const std::uint64_t applied = database_->applied_position();
   while (true) {
     const std::vector<Stretch>& stretches = history_->stretches();
     const bool now = stretches.size() == 1 && stretches[0].config_text == plan_->config.text;
     if (stretches.empty() || now) break;
     const Stretch past = stretches[0];
-    if (Result<> replayed = replay_past(past, applied); replayed.has_error()) return replayed;
+    const Result<bool> replayed = replay_past(past, applied);
+    if (replayed.has_error() || !*replayed) return replayed;
   }
   database_.reset();
-  journal_->attach(history_->log(), plan_->config.wal);
-  return {};
+  if (Result<> opened = open_database(plan_->schemas()); opened.has_error()) return opened.error();
+  return !database_->begun_anew();
 }
 
-/// What was logged under another config is counted under that one.
-Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
+/// What was logged under another config is counted under that one. False: as of
+/// go_on_with_database().
+Result<bool> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   Diagnostics diagnostics;
   std::optional<config::Config> config =
       config::parse_past(stretch.config_text, "the config in the log", diagnostics);
@@ -171,7 +196,9 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
   options.past = TopologyOptions::Past{history_, stretch, applied >= stretch.to};
   Topology past(plan, std::move(options), clock_);
   const PastShown shown(*this, past);
-  if (Result<> started = past.start(); started.has_error()) return started;
+  const Result<> started = past.start();
+  if (past.database_ != nullptr && past.database_->begun_anew()) return false;
+  if (started.has_error()) return started.error();
   const int code = past.run();
   remove_database(plan_->config.data_dir + "/replayed-again.db");
   if (code != 0) {
@@ -183,9 +210,9 @@ Result<> Topology::replay_past(const Stretch& stretch, std::uint64_t applied) {
                 "stopped while what was logged under the old config was being replayed; the next "
                 "start goes on with it");
   }
-  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded;
+  if (Result<> reloaded = history_->reload(); reloaded.has_error()) return reloaded.error();
   const CheckpointParts* const reached = history_->checkpoint();
-  if (reached != nullptr && reached->position == stretch.to) return {};
+  if (reached != nullptr && reached->position == stretch.to) return true;
   return fail(
       ErrorCode::unavailable,
       "what was logged under the old config was replayed, but no checkpoint could be made of "

@@ -138,8 +138,9 @@ std::string next_step(const std::string& data_dir, const wal::Known& known,
                        checkpoint ? "them" : "it", moving(data_dir, checkpoint));
   if (log.first_sequence > 1) {
     return words + fmt::format(
-                       "The next start goes on from the checkpoint of record {}; rows of "
-                       "the time before it are only in what was moved away",
+                       "The next start goes on from the oldest checkpoint that the log still "
+                       "follows, at the latest that of record {}; rows of the time before it are "
+                       "only in what was moved away",
                        known.checkpoint);
   }
   return words + (last == 0
@@ -160,8 +161,8 @@ Result<> repair(const WalArguments& arguments) {
   if (log.has_error()) return log.error();
   if (log->damaged && log->first_sequence > 1 && around->rebuilds) {
     print(
-        "the database lacks what lies before the checkpoint, and only the whole log could rebuild "
-        "it: look for a sound copy of the damaged segment first");
+        "the database lacks what lies before the checkpoint, and only the log can rebuild it: "
+        "look for a sound copy of the damaged segment first");
   }
   const std::string next = next_step(data_dir, options.known, *log);
   if (log->damaged) {

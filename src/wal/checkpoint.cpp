@@ -1,6 +1,7 @@
 #include "wal/checkpoint.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -156,8 +157,24 @@ Result<LoadedCheckpoint> CheckpointStore::read(std::uint64_t generation) const {
 }
 
 Result<std::optional<LoadedCheckpoint>> CheckpointStore::load_newest(std::uint64_t log_begins) {
+  return load_for(std::numeric_limits<std::uint64_t>::max(), log_begins);
+}
+
+Result<std::optional<LoadedCheckpoint>> CheckpointStore::load_for(std::uint64_t applied,
+                                                                  std::uint64_t log_begins) {
+  std::vector<Kept*> order;
+  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) order.push_back(&*kept);
+  const auto ahead = std::stable_partition(
+      order.begin(), order.end(), [&](const Kept* kept) { return kept->position <= applied; });
+  std::stable_sort(ahead, order.end(),
+                   [](const Kept* a, const Kept* b) { return a->position < b->position; });
+  return load_first_of(order, log_begins);
+}
+
+Result<std::optional<LoadedCheckpoint>> CheckpointStore::load_first_of(
+    const std::vector<Kept*>& in_order, std::uint64_t log_begins) {
   passed_over_.clear();
-  for (auto kept = kept_.rbegin(); kept != kept_.rend(); ++kept) {
+  for (Kept* const kept : in_order) {
     if (kept->sound && kept->position + 1 < log_begins) {
       passed_over_.push_back(fmt::format("{} is of position {}, and the log only goes back to {}",
                                          path_of(manifest_name(kept->generation)), kept->position,

@@ -47,7 +47,11 @@ class CheckpointStore {
   /// if there is none and the log reaches back to 1. Damaged ones, and nothing sound to fall back
   /// on: ErrorCode::corrupt, naming the files.
   Result<std::optional<LoadedCheckpoint>> load_newest(std::uint64_t log_begins);
-  /// Why load_newest() could not use one, one sentence each, the newest first.
+  /// The same for a database whose results reach up to `applied`: the newest one that is not ahead
+  /// of it, so that nothing is missing; where each is ahead, the one of the least position, behind
+  /// which most comes again.
+  Result<std::optional<LoadedCheckpoint>> load_for(std::uint64_t applied, std::uint64_t log_begins);
+  /// Why the last of these calls could not use one, one sentence each, in the order of their trial.
   const std::vector<std::string>& passed_over() const { return passed_over_; }
 
   /// Up to here the log may be trimmed: the position of the older of the two checkpoints; 0 while
@@ -72,6 +76,8 @@ class CheckpointStore {
   Result<> find();
   std::string path_of(const std::string& name) const;
   Result<LoadedCheckpoint> read(std::uint64_t generation) const;
+  Result<std::optional<LoadedCheckpoint>> load_first_of(const std::vector<Kept*>& in_order,
+                                                        std::uint64_t log_begins);
   Result<> write(const CheckpointParts& state, Manifest& manifest);
   void forget_all_but_newest();
   void clean(std::uint64_t generation_spared);

@@ -34,11 +34,13 @@ std::uint64_t ns_since(std::chrono::steady_clock::time_point begin) {
 /// A new log beside what belongs to another would hide that the other is missing.
 Result<> may_begin(const std::string& directory, const LogOpenOptions& open_options) {
   if (open_options.expected_log_id == 0 && open_options.known_durable == 0) return {};
+  const std::string of = open_options.expected_log_id == 0
+                             ? std::string()
+                             : fmt::format(" of log {:016x}", open_options.expected_log_id);
   return fail(ErrorCode::corrupt,
-              fmt::format("{} holds no log, but checkpoint or database belong to log {:016x} and "
-                          "have got to record {}: put the log back, or start with an empty data "
-                          "directory",
-                          directory, open_options.expected_log_id, open_options.known_durable));
+              fmt::format("{} holds no log, but checkpoint or database have got to record {}{}: "
+                          "put the log back, or start with an empty data directory",
+                          directory, open_options.known_durable, of));
 }
 
 void note_ends(const std::vector<SegmentFile>& segments, const RecoveredTail& tail,
@@ -74,6 +76,12 @@ Result<std::unique_ptr<Log>> Log::open(FileSystem& files, const Clock& clock, st
                                        const WalOptions& options,
                                        const LogOpenOptions& open_options) {
   std::unique_ptr<Log> log(new Log(files, clock, std::move(directory), options));
+  // Before anything is made: what is refused leaves no trace.
+  const auto there = list_segments(files, log->directory_);
+  if (!there) return there.error();
+  if (there->empty()) {
+    if (auto allowed = may_begin(log->directory_, open_options); !allowed) return allowed.error();
+  }
   if (auto made = files.make_directory(log->directory_); !made) return made.error();
   if (auto removed = remove_unfinished(files, log->directory_); !removed) return removed.error();
   auto segments = read_segments(files, log->directory_, open_options.expected_log_id);
@@ -101,7 +109,6 @@ Result<LogState> Log::look(FileSystem& files, const std::string& directory,
 }
 
 Result<> Log::create(const LogOpenOptions& open_options) {
-  if (auto allowed = may_begin(directory_, open_options); !allowed) return allowed;
   state_.log_id = open_options.new_log_id;
   state_.created = true;
   // At once, so that a log id which others have noted is also to be found in the log.

@@ -328,11 +328,22 @@ TEST_CASE("log, checkpoints and database that do not belong together are refused
     const health::CheckResult said = told(data_dir, "recovery");
     CHECK(said.state == health::State::failing);
     CHECK(said.detail.find("holds no log") != std::string::npos);
-    CHECK(refusal(data_dir).find("holds the results of log") != std::string::npos);
+    // Each time in these words: no log is made, beside which it would be another refusal.
+    for (int i = 0; i < 2; ++i) {
+      CHECK(said.detail == "the next start is refused: " + refusal(data_dir));
+    }
+    CHECK(told(data_dir, "log").state == health::State::no_data);
   }
   SECTION("a database that is older than the checkpoint") {
     lose_database(data_dir);
     put("streamobs.db", early);
+    const health::CheckResult said = told(data_dir, "recovery");
+    CHECK(said.state == health::State::warning);
+    CHECK(said.detail.find("from an earlier one") != std::string::npos);
+    CHECK(refusal(data_dir) == "it started");
+  }
+  SECTION("no database") {
+    lose_database(data_dir);
     const health::CheckResult said = told(data_dir, "recovery");
     CHECK(said.state == health::State::warning);
     CHECK(said.detail.find("rebuilds what is missing from the whole log") != std::string::npos);

@@ -245,6 +245,38 @@ TEST_CASE("what was passed over is named") {
   CHECK(both.load_newest(2).has_error());
 }
 
+TEST_CASE("for a database the newest that is not ahead of it, and else the oldest of use") {
+  // Every place of the database, every beginning of the log, and which of the two is damaged.
+  for (const std::uint64_t damaged : {0, 40, 50}) {
+    RecordingFileSystem copy;
+    with_checkpoints(copy, 5);
+    if (damaged != 0) {
+      copy.bytes_of(std::string(kDirectory) + "/" + part_name(damaged / 10, 0))[30] ^= 4;
+    }
+    for (std::uint64_t applied = 30; applied <= 60; ++applied) {
+      for (std::uint64_t begins = 1; begins <= 60; ++begins) {
+        INFO("damaged " << damaged << ", applied " << applied << ", log from " << begins);
+        std::optional<std::uint64_t> behind;
+        std::optional<std::uint64_t> oldest;
+        for (const std::uint64_t position : {50, 40}) {
+          if (position == damaged || position + 1 < begins) continue;
+          if (position <= applied && !behind) behind = position;
+          oldest = position;
+        }
+        CheckpointStore store = opened(copy);
+        const auto loaded = store.load_for(applied, begins);
+        if (!oldest && begins > 1) {
+          CHECK(loaded.has_error());
+          continue;
+        }
+        REQUIRE(loaded.has_value());
+        REQUIRE(loaded->has_value());
+        CHECK((*loaded)->state.position == (behind ? *behind : *oldest));
+      }
+    }
+  }
+}
+
 TEST_CASE("a look finds what opening finds, and changes nothing") {
   RecordingFileSystem disk;
   const auto none = CheckpointStore::look(disk, kDirectory);
