@@ -30,11 +30,11 @@ struct Lowered {
   std::atomic<bool>& flag;
 };
 
-/// Where the event stood when it came first, however often it has been replayed.
+/// Where the event stood when it came first, however often it has been replayed; in words, since
+/// "127.0.0.1:4" would be a port and not an index.
 std::string origin_of(const DeadLetter& letter) {
   if (letter.origin.starts_with(kReplayOf)) return letter.origin;
-  return fmt::format("{}{}:{}", kReplayOf, letter.origin.empty() ? letter.source : letter.origin,
-                     letter.position);
+  return fmt::format("{}{}", kReplayOf, letter.place());
 }
 
 void note(ReplayReport& report, std::int64_t id, std::string_view reason, std::string_view detail) {
