@@ -54,6 +54,11 @@ def restart_with(engine, text, sent=signal.SIGTERM):
     engine.start()
 
 
+def json_free(text):
+    """What is quoted within an answer of the API, as it was."""
+    return text.replace('\\"', '"')
+
+
 def counted(engine, key="requests"):
     return sum(row[key] for row in engine.windows("per_service"))
 
@@ -250,6 +255,18 @@ def test_the_command_line():
         assert re.search(r"^place      request from 127\.0\.0\.1, index 0$", shown, re.M)
         missing = run("dlq", *place, "show", "77", check=False)
         assert missing.returncode != 0 and "no dead letter 77" in missing.stderr
+        # A typo is no empty answer.
+        for command in (("list",), ("replay", "--target", engine.url)):
+            typo = run("dlq", *place, *command, "--reason", "shirt", check=False)
+            assert typo.returncode != 0 and typo.stdout == ""
+            assert 'the reason "shirt": there have been not_json (1) and short (1)' in json_free(typo.stderr)
+            typo = run("dlq", *place, *command, "--stream", "request", check=False)
+            assert typo.returncode != 0
+            assert 'of a stream "request": there have been requests (2)' in json_free(typo.stderr)
+            nothing = run("dlq", *place, *command, "--reason", "late")  # Which there may be.
+            assert len(nothing.stdout.splitlines()) == 1
+        gone = run("dlq", *place, "replay", "--target", engine.url, "--id", "77", check=False)
+        assert gone.returncode != 0 and "no dead letter 77" in gone.stderr
         restart_with(engine, config())
         done = run("dlq", *place, "replay", "--target", engine.url, check=False)
         assert done.returncode == 65
