@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "app/letter_names.h"
 #include "app/topology.h"
 #include "base/json_writer.h"
 #include "base/time_format.h"
@@ -97,6 +98,11 @@ Result<> list(const std::string& data_dir, const DlqArguments& arguments) {
   if (query.has_error()) return query.error();
   const Result<store::DeadLetterBox> box = store::DeadLetterBox::open(data_dir);
   if (box.has_error()) return box.error();
+  const Result<std::vector<store::DeadLetterCount>> counts = box->counts();
+  if (counts.has_error()) return counts.error();
+  // Of a database without letters nothing is asked that could be wrong.
+  std::string unknown = counts->empty() ? "" : unknown_name(query->list, *counts, nullptr);
+  if (!unknown.empty()) return fail(ErrorCode::not_found, std::move(unknown));
   if (!arguments.ndjson) {
     fmt::print(kRow, "id", "received", "stream", "reason", "", "place", "detail");
   }
@@ -192,7 +198,8 @@ bool print_report(const std::string& body) {
   if (count("accepted") != 0) {
     fmt::print(
         "Windows look at what was taken behind this: what is late for them becomes a dead letter "
-        "again, see `streamobs dlq list --reason late --waiting`\n");
+        "again, see `streamobs dlq list --reason late --waiting`. Where the stream has an id, an "
+        "event that is known by it is taken and not counted twice\n");
   }
   std::string_view stopped;
   if (report["stopped"].get(stopped) == simdjson::SUCCESS) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/letter_names.h"
 #include "base/hash.h"
 #include "source/message_fields.h"
 
@@ -30,11 +31,11 @@ struct Lowered {
   std::atomic<bool>& flag;
 };
 
-/// Where the event stood when it came first, however often it has been replayed.
+/// Where the event stood when it came first, however often it has been replayed; in words, since
+/// "127.0.0.1:4" would be a port and not an index.
 std::string origin_of(const DeadLetter& letter) {
   if (letter.origin.starts_with(kReplayOf)) return letter.origin;
-  return fmt::format("{}{}:{}", kReplayOf, letter.origin.empty() ? letter.source : letter.origin,
-                     letter.position);
+  return fmt::format("{}{}", kReplayOf, letter.place());
 }
 
 void note(ReplayReport& report, std::int64_t id, std::string_view reason, std::string_view detail) {
@@ -117,7 +118,10 @@ asio::awaitable<Result<>> LetterReplay::replay_pages(Run& run, store::DeadLetter
   Result<std::vector<store::StoredDeadLetter>> page =
       co_await queries_.dead_letters(std::move(newest));
   if (page.has_error()) co_return page.error();
-  if (page->empty()) co_return Result<>();
+  if (page->empty()) {
+    const Result<> said = co_await say_why_none(run, std::move(which));
+    co_return said;
+  }
   which.below = page->front().id + 1;
   which.oldest_first = true;
   while (run.report.stopped.empty()) {
@@ -132,6 +136,28 @@ asio::awaitable<Result<>> LetterReplay::replay_pages(Run& run, store::DeadLetter
     choose(run, std::move(*page));
     co_await send_all(run);
   }
+  co_return Result<>();
+}
+
+/// Nothing waits that fits: whether it could have, or was meant to be something else.
+asio::awaitable<Result<>> LetterReplay::say_why_none(Run& run, store::DeadLetterQuery which) {
+  const Result<std::vector<store::DeadLetterCount>> counts = co_await queries_.dead_letter_counts();
+  if (counts.has_error()) co_return counts.error();
+  std::string unknown = unknown_name(which.list, *counts, &plan_);
+  if (!unknown.empty()) co_return fail(ErrorCode::not_found, std::move(unknown));
+  if (!which.id) co_return Result<>();
+  store::DeadLetterQuery one;
+  one.id = which.id;
+  const Result<std::vector<store::StoredDeadLetter>> found =
+      co_await queries_.dead_letters(std::move(one));
+  if (found.has_error()) co_return found.error();
+  if (found->empty()) {
+    co_return fail(ErrorCode::not_found,
+                   fmt::format("there is no dead letter {}; `streamobs dlq list` shows those there "
+                               "are. They are kept for [store] keep_dead_letters",
+                               *which.id));
+  }
+  if (found->front().letter.replayed_at != 0) ++run.report.repeated;
   co_return Result<>();
 }
 

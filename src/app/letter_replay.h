@@ -36,6 +36,7 @@ class LetterReplay final : public serve::LetterReplay {
   struct Run;
   class Worker;
   asio::awaitable<Result<>> replay_pages(Run& run, store::DeadLetterQuery which);
+  asio::awaitable<Result<>> say_why_none(Run& run, store::DeadLetterQuery which);
   void choose(Run& run, std::vector<store::StoredDeadLetter> page);
   std::string own_event(DeadLetter& letter) const;
   asio::awaitable<void> send_all(Run& run);

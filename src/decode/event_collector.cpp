@@ -56,6 +56,20 @@ void EventCollector::finish() {
   block_ = nullptr;
 }
 
+/// From the next event on lines are further than events: of a file that is kept with the batch, for
+/// whoever has to name an event's line when the text is gone (a late one, a repeat).
+void EventCollector::count_lines(std::uint64_t lines) {
+  if (lines == 0) return;
+  other_lines_ += lines;
+  BlockOrigin& origin = batch_->origin;
+  if (origin.first_line == 0) return;
+  const std::uint32_t next = writer_.events();
+  std::vector<MessageRun>& runs = origin.messages;
+  if (runs.empty() && next != 0) runs.push_back({0, origin.first_line, false});
+  if (runs.empty() || runs.back().first_event != next) runs.push_back({next, 0, false});
+  runs.back().offset = origin.first_line + next + other_lines_;
+}
+
 bool EventCollector::take(const Token* tokens, const char* begin, const char* end) {
   writer_.prepare_row();
   if (rows_.read(tokens)) {

@@ -49,7 +49,7 @@ class EventCollector {
   bool refuse_if_too_long(const char* begin, const char* end);
 
   /// Lines that are no events of their own, for the line numbers: blank ones, those within quotes.
-  void count_lines(std::uint64_t lines) { other_lines_ += lines; }
+  void count_lines(std::uint64_t lines);
 
   /// True if the collector must see every event: it keeps their lines for the checks.
   bool sees_all() const { return checks_.has_value(); }

@@ -53,9 +53,9 @@ struct ResumePoint {
   friend bool operator==(const ResumePoint&, const ResumePoint&) = default;
 };
 
-/// Messages of a block, one behind the other: its events from `first_event` on, up to the next run,
-/// are those of the message at `offset` and the following ones, one event each, or with
-/// `one_message` all of them of that one.
+/// Messages of a block, or lines of a file, one behind the other: its events from `first_event` on,
+/// up to the next run, are those of the message (line) at `offset` and the following ones, one
+/// event each, or with `one_message` all of them of that one.
 struct MessageRun {
   std::uint32_t first_event = 0;
   std::uint64_t offset = 0;
@@ -75,13 +75,13 @@ struct BlockOrigin {
   Timestamp received_at = 0;     ///< Wall clock on arrival: the record's now().
   std::string name;              ///< A file's path, a client's address; may be empty.
   ResumePoint resume;            ///< Of a file or a topic: the place behind this block.
-  std::vector<MessageRun> messages;  ///< Of a topic: which message each event was; else empty.
+  std::vector<MessageRun> messages;  ///< Which message or line each event was; empty: see below.
   std::string request_key;           ///< A request's Idempotency-Key; empty: none.
   std::uint64_t request_digest = 0;  ///< XXH3 of the body that bore the key, as received.
 };
 
-/// Where an event stands, as a person would look for it: the offset of its message, the line in its
-/// file (`line` lines behind the block's first), else which event of the block it was.
+/// Where an event stands, as a person would look for it: the offset of its message, its line in the
+/// file (by the runs, or `line` lines behind the block's first), else which event of the block.
 std::uint64_t position_of(const BlockOrigin& origin, std::uint32_t event, std::uint64_t line);
 
 /// What a source has put in front of the members of its JSON events, right behind the brace: so

@@ -42,4 +42,8 @@ Result<std::vector<StoredDeadLetter>> DeadLetterBox::read(const DeadLetterQuery&
   return read_dead_letters(connection_, query);
 }
 
+Result<std::vector<DeadLetterCount>> DeadLetterBox::counts() const {
+  return read_dead_letter_counts(connection_);
+}
+
 }  // namespace streamobs::store

@@ -20,6 +20,8 @@ class DeadLetterBox {
   static Result<DeadLetterBox> open(const std::string& data_dir);
 
   Result<std::vector<StoredDeadLetter>> read(const DeadLetterQuery& query) const;
+  /// By stream and reason, since the database was made.
+  Result<std::vector<DeadLetterCount>> counts() const;
 
  private:
   explicit DeadLetterBox(Connection connection) : connection_(std::move(connection)) {}

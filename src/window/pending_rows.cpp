@@ -17,7 +17,7 @@ std::size_t PendingRows::bytes_of(const PendingRow& row) {
 
 void PendingRows::add(Place place, PendingRow row) {
   bytes_ += bytes_of(row);
-  if (!row.matched) alone_.insert(place);
+  alone_ += row.matched ? 0 : 1;
   const auto known = by_key_.find(row.key);
   if (known != by_key_.end()) {
     known->second.push_back(place);
@@ -34,15 +34,16 @@ const std::vector<PendingRows::Place>& PendingRows::of_key(std::string_view key)
 }
 
 void PendingRows::note_match(const Place& place) {
-  rows_.at(place).matched = true;
-  alone_.erase(place);
+  PendingRow& row = rows_.at(place);
+  alone_ -= row.matched ? 0 : 1;
+  row.matched = true;
 }
 
 PendingRow PendingRows::take(const Place& place) {
   const auto found = rows_.find(place);
   PendingRow row = std::move(found->second);
   rows_.erase(found);
-  alone_.erase(place);
+  alone_ -= row.matched ? 0 : 1;
   bytes_ -= bytes_of(row);
   const auto of_key = by_key_.find(row.key);
   std::vector<Place>& places = of_key->second;
@@ -51,9 +52,9 @@ PendingRow PendingRows::take(const Place& place) {
   return row;
 }
 
-Timestamp PendingRows::oldest_alone(Timestamp from) const {
-  const auto first = alone_.lower_bound({from, 0});
-  return first == alone_.end() ? kMaxTimestamp : first->first;
+Timestamp PendingRows::oldest_from(Timestamp from) const {
+  const auto first = rows_.lower_bound({from, 0});
+  return first == rows_.end() ? kMaxTimestamp : first->first.first;
 }
 
 void PendingRows::snapshot(std::string& out) const {

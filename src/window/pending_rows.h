@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,12 +45,12 @@ class PendingRows {
   bool empty() const { return rows_.empty(); }
   /// The oldest by time; there is one.
   const Place& oldest() const { return rows_.begin()->first; }
-  /// The least time, from `from` on, of those without a partner; kMaxTimestamp: there is none.
-  Timestamp oldest_alone(Timestamp from) const;
+  /// The least time from `from` on; kMaxTimestamp: there is none.
+  Timestamp oldest_from(Timestamp from) const;
 
   std::size_t size() const { return rows_.size(); }
   /// Of those, without a partner so far.
-  std::size_t alone() const { return alone_.size(); }
+  std::size_t alone() const { return alone_; }
   /// Memory held, about.
   std::size_t bytes() const { return bytes_; }
 
@@ -73,9 +72,9 @@ class PendingRows {
   static std::size_t bytes_of(const PendingRow& row);
 
   std::map<Place, PendingRow> rows_;
-  std::set<Place> alone_;
   boost::unordered_flat_map<std::string, std::vector<Place>, Hash, Equal> by_key_;
   std::size_t bytes_ = 0;
+  std::size_t alone_ = 0;
 };
 
 }  // namespace streamobs::window

@@ -171,7 +171,8 @@ void StreamJoin::raise_watermark() {
   const Timestamp clocks = std::min(sides_[0].clock, sides_[1].clock);
   if (clocks <= watermark_) return;
   const Timestamp held_from = saturating_add(of(other(options.time)).clock, -options.hold);
-  const Timestamp held = of(options.time).rows.oldest_alone(held_from);
+  // Partner found or not: one_to_one, who has found one waits no more; else a further one may come.
+  const Timestamp held = of(options.time).rows.oldest_from(held_from);
   watermark_ = std::max(watermark_, std::min(clocks, held));
 }
 

@@ -14,8 +14,8 @@
 // without a partner is a row by itself (keep_left), a dead letter, or counted only.
 //
 // The joined stream's watermark is the lesser of both clocks, but not beyond the time of a row that
-// waits for its first partner and would bear the time of the pair, as long as the other clock has
-// not passed that by more than `hold`.
+// waits (for its first partner or, unless one_to_one, a further one) and would bear the time of the
+// pair, as long as the other clock has not passed that by more than `hold`.
 //
 // Bounded: a row beyond pending_bytes_max, or beyond kRowsOfKeyMax of a key and side, makes the
 // oldest go as if its time were over.

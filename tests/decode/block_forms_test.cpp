@@ -1,5 +1,11 @@
-// One object, an array, or a line each: how the events of a JSON body are found.
+// One object, an array, or a line each: how the events of a JSON body are found, and which line of
+// a file they are known by.
+#include <memory>
+#include <random>
 #include <string>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "decode/decode_support.h"
 #include "support/catch.h"
@@ -121,5 +127,53 @@ TEST_CASE("the same event gives the same row however it is sent") {
        {event, "[" + event + "]", event + "\n", "\n" + event + "\r\n", " [ " + event + " ] "}) {
     INFO(body);
     CHECK(decode_text(small(), body) == row);
+  }
+}
+
+TEST_CASE("an event of a file is known by its line whatever stands between") {
+  const std::vector<std::string> sources = {"zero"};
+  std::mt19937_64 random(1);
+  for (const Format format : {Format::ndjson, Format::csv}) {
+    Decoder decoder(compile(services()), sources);
+    EventBatch batch;
+    for (int round = 0; round < 200; ++round) {
+      // What the events are known by is the line at which they begin.
+      std::string text;
+      std::uint64_t line = 1 + random() % 1000;
+      Block b = block("", format);
+      b.origin.first_line = line;
+      if (format == Format::csv) {
+        b.header = std::make_shared<const std::string>("latency_ms,event_time,service\n");
+      }
+      const std::size_t rare = 2 + random() % 20;
+      for (std::size_t i = 0; i < 60; ++i) {
+        while (random() % rare == 0) {
+          text += "\n";
+          ++line;
+        }
+        if (random() % 7 == 0) {
+          text += "rubbish\n";
+        } else if (format == Format::ndjson) {
+          text +=
+              fmt::format("{{\"event_time\":\"2024-01-09T00:00:00Z\",\"latency_ms\":{}}}\n", line);
+        } else if (random() % rare == 0) {
+          text += fmt::format("{},2024-01-09T00:00:00Z,\"a\n\nb\"\n", line);
+          line += 2;
+        } else {
+          text += fmt::format("{},2024-01-09T00:00:00Z,a\n", line);
+        }
+        ++line;
+      }
+      b.bytes->append(text);
+      decoder.decode(b, batch);
+      REQUIRE(batch.rows > 10);
+      std::size_t column = 0;
+      while (batch.schema->fields[column].name != "latency_ms") ++column;
+      for (std::size_t row = 0; row < batch.rows; ++row) {
+        const std::uint32_t event = batch.event_index[row];
+        REQUIRE(static_cast<double>(position_of(batch.origin, event, event)) ==
+                batch.columns[column].floats[row]);
+      }
+    }
   }
 }

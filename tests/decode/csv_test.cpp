@@ -117,6 +117,10 @@ TEST_CASE("line numbers count the lines within quotes") {
   REQUIRE(batch.dead_letters.size() == 2);
   CHECK(batch.dead_letters[0].position == 5);
   CHECK(batch.dead_letters[1].position == 7);
+  // Those that were taken can be named as well, later on.
+  REQUIRE(batch.rows == 2);
+  CHECK(position_of(batch.origin, batch.event_index[0], batch.event_index[0]) == 2);
+  CHECK(position_of(batch.origin, batch.event_index[1], batch.event_index[1]) == 6);
 }
 
 TEST_CASE("a month of a real shop, summed exactly as by Python's csv and decimal") {

@@ -337,6 +337,7 @@ TEST_CASE("a dead letter says everything about its event") {
   b.origin.first_line = 0;
   decoder.decode(b, batch);
   CHECK(batch.dead_letters[0].position == 1);
+  CHECK(batch.origin.messages.empty());
 }
 
 TEST_CASE("a long value is cut in the detail, between characters") {

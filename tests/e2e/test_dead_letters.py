@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import signal
+import sqlite3
 
 from harness import Streamobs, ndjson, run
 
@@ -53,6 +54,11 @@ def restart_with(engine, text, sent=signal.SIGTERM):
     engine.start()
 
 
+def json_free(text):
+    """What is quoted within an answer of the API, as it was."""
+    return text.replace('\\"', '"')
+
+
 def counted(engine, key="requests"):
     return sum(row[key] for row in engine.windows("per_service"))
 
@@ -73,7 +79,7 @@ def test_after_a_fix_what_was_refused_counts_once():
         assert len(report["errors"]) == 100 and report["errors"][0]["reason"] == "short"
         engine.wait(lambda: len(letters(engine, replayed="true")) == 301, "the marks")
         engine.wait(lambda: len(letters(engine, replayed="false")) == 301, "the new letters")
-        assert letters(engine)[0]["origin"].startswith("replay of 127.0.0.1:")
+        assert letters(engine)[0]["origin"].startswith("replay of request from 127.0.0.1, index ")
 
         restart_with(engine, config())
         report = replay(engine)
@@ -168,6 +174,46 @@ def test_late_events_are_replayed_only_if_asked_for():
         assert [row["replayed_at"] is None for row in letters(engine)] == [True, False]
 
 
+def test_late_events_of_files_are_known_by_their_lines(tmp_path):
+    """Although records go over several lines, and lines are blank; from the log, too."""
+    newest = '2026-01-09T13:00:00Z'
+    (tmp_path / "a.csv").write_text(
+        f'event_time,latency_ms,service\n{newest},1,"a\nb"\n\n2026-01-09T12:00:01Z,2,a\n'
+        'rubbish\n2026-01-09T12:00:02Z,3,"a\nb"\n2026-01-09T12:00:03Z,4,a\n')
+    (tmp_path / "b.ndjson").write_text("\n".join([
+        "", json.dumps({**event(1), "event_time": newest}), "", "", json.dumps(event(1)), "rubbish",
+        json.dumps(event(2)), ""]))
+    sources = "".join(f"""
+[source.{name[0]}]
+type = "file"
+stream = "{stream}"
+path = "{tmp_path}/{name}"
+format = "{name[2:]}"
+""" for name, stream in (("a.csv", "requests"), ("b.ndjson", "others"))) + """
+[stream.others]
+time = "event_time"
+fields = { latency_ms = "float" }
+[window.other_minutes]
+from = "others"
+size = "1m"
+select = { n = "count(*)" }
+"""
+    wanted = sorted([("not_a_record", f"{tmp_path}/a.csv", 6), ("not_json", f"{tmp_path}/b.ndjson", 6)] + [
+        ("late", f"{tmp_path}/a.csv", line) for line in (5, 7, 9)] + [
+        ("late", f"{tmp_path}/b.ndjson", line) for line in (5, 7)])
+    with Streamobs(config(extra=sources), data_dir=tmp_path / "data") as engine:
+        engine.wait(lambda: len(letters(engine)) == len(wanted), "the dead letters")
+        found = letters(engine)
+        assert sorted((row["reason"], row["origin"], row["position"]) for row in found) == wanted
+        assert {row["place"] for row in found} == {f"file {origin}, line {line}" for _, origin, line in wanted}
+        assert engine.stop() == 0
+        run("replay", "--config", engine.directory / "obs.toml", "--from-log", tmp_path / "data",
+            "--data-dir", tmp_path / "again")
+        again = sqlite3.connect(tmp_path / "again/streamobs.db").execute(
+            "SELECT reason, origin, position FROM dead_letter WHERE reason = 'late'").fetchall()
+        assert sorted(again) == [row for row in wanted if row[0] == "late"]
+
+
 def test_download_pages_and_filters():
     with Streamobs(BROKEN) as engine:
         engine.post("requests", b"\n".join([b"not json"] * 5) + b"\n" + ndjson(
@@ -209,6 +255,18 @@ def test_the_command_line():
         assert re.search(r"^place      request from 127\.0\.0\.1, index 0$", shown, re.M)
         missing = run("dlq", *place, "show", "77", check=False)
         assert missing.returncode != 0 and "no dead letter 77" in missing.stderr
+        # A typo is no empty answer.
+        for command in (("list",), ("replay", "--target", engine.url)):
+            typo = run("dlq", *place, *command, "--reason", "shirt", check=False)
+            assert typo.returncode != 0 and typo.stdout == ""
+            assert 'the reason "shirt": there have been not_json (1) and short (1)' in json_free(typo.stderr)
+            typo = run("dlq", *place, *command, "--stream", "request", check=False)
+            assert typo.returncode != 0
+            assert 'of a stream "request": there have been requests (2)' in json_free(typo.stderr)
+            nothing = run("dlq", *place, *command, "--reason", "late")  # Which there may be.
+            assert len(nothing.stdout.splitlines()) == 1
+        gone = run("dlq", *place, "replay", "--target", engine.url, "--id", "77", check=False)
+        assert gone.returncode != 0 and "no dead letter 77" in gone.stderr
         restart_with(engine, config())
         done = run("dlq", *place, "replay", "--target", engine.url, check=False)
         assert done.returncode == 65

@@ -336,7 +336,7 @@ fresh = "count(*) filter (where sent > '2026-06-01')" }""")
         # Its window has closed; that it was taken with what it has itself shows in the letter.
         engine.wait(lambda: engine.get("/api/v1/dead-letters", reason="late").json()["rows"], "the late event")
         late, = engine.get("/api/v1/dead-letters", reason="late").json()["rows"]
-        assert late["place"] == "replay of parts/0:4"
+        assert late["place"] == "replay of topic parts, partition 0, offset 4"
         assert json.loads(late["payload"])["trace"] == "own" and late["payload"].count("trace") == 1
         assert json.loads(late["payload"])["sent"] is not None
 

@@ -39,7 +39,7 @@ TEST_CASE("a letter says in words where its event came from", "[event]") {
   CHECK(place("http", "127.0.0.1", 2) == "request from 127.0.0.1, index 2");
   CHECK(place("http", "::1", 0) == "request from ::1, index 0");
   CHECK(place("http", "", 2) == "request, index 2");
-  CHECK(place("http", "replay of orders/3:7", 0) == "replay of orders/3:7");
+  CHECK(place("http", "replay of file a.csv, line 7", 0) == "replay of file a.csv, line 7");
   CHECK(place("tour", "demo services", 5) == "demo services");
   CHECK(place("other", "", 5) == "other");
 

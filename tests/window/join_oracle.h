@@ -1,4 +1,5 @@
-// A join of another make: what the tests hold the operator and the engine against.
+// A join of another make: what the tests hold the operator and the engine against. And what a user
+// is promised of events in order, which knows nothing of time at all.
 #pragma once
 
 #include <algorithm>
@@ -140,8 +141,7 @@ class JoinOracle {
     }
     Timestamp held = std::min(clock_[0], clock_[1]);
     for (const Waiting& w : of(options_.time).waiting) {
-      const bool holds =
-          !w.matched && w.row.time + options_.hold >= clock_[other_index(options_.time)];
+      const bool holds = w.row.time + options_.hold >= clock_[other_index(options_.time)];
       if (holds) held = std::min(held, w.row.time);
     }
     watermark = std::max(watermark, held);
@@ -151,6 +151,44 @@ class JoinOracle {
   State states_[2];
   Timestamp silence_ = kMinTimestamp;  ///< As far as it lets time go, whoever is silent when.
   Timestamp clock_[2] = {kMinTimestamp, kMinTimestamp};
+};
+
+/// What comes of streams in order when every pair within the bound counts (match all, hold as
+/// within): nothing is late, so rows bear no watermark.
+struct JoinPromise {
+  std::vector<JoinedRow> rows;
+  std::vector<std::pair<Side, std::int64_t>> letters;
+
+  JoinPromise(const JoinOptions& options, const std::vector<JoinMoment>& events) {
+    std::vector<JoinRow> of[2];
+    for (const JoinMoment& event : events) {
+      if (!event.row || event.row->excluded || event.row->filtered) continue;
+      of[static_cast<std::size_t>(event.side)].push_back(*event.row);
+    }
+    std::vector<bool> found(of[1].size());
+    for (const JoinRow& left : of[0]) {
+      bool alone = true;
+      for (std::size_t i = 0; i < of[1].size(); ++i) {
+        const JoinRow& right = of[1][i];
+        if (!left.key || left.key != right.key) continue;
+        if (std::abs(left.time - right.time) > options.within) continue;
+        alone = false;
+        found[i] = true;
+        rows.push_back({options.time == Side::left ? left.time : right.time, kMinTimestamp,
+                        left.number, right.number});
+      }
+      if (!alone) continue;
+      if (options.keep_left) {
+        rows.push_back({options.time == Side::left ? left.time : left.time + options.within,
+                        kMinTimestamp, left.number, std::nullopt});
+      } else {
+        letters.emplace_back(Side::left, left.number);
+      }
+    }
+    for (std::size_t i = 0; i < of[1].size(); ++i) {
+      if (!found[i]) letters.emplace_back(Side::right, of[1][i].number);
+    }
+  }
 };
 
 }  // namespace window_test

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -311,6 +312,63 @@ TEST_CASE("a join is what a join of another make says however its input is cut",
   }
   CHECK(rows > 20'000);
   CHECK(letters > 20'000);
+}
+
+TEST_CASE("of streams in order every pair within the bound counts, and in time", "[join]") {
+  std::size_t pairs = 0;
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937_64 random(seed);
+    JoinOptions options;
+    options.within = static_cast<Duration>(random() % 4) * 20;
+    options.hold = options.within;
+    options.keep_left = random() % 2 == 0;
+    options.time = static_cast<Side>(random() % 2);
+    const Joined joined(options);
+    const std::uint64_t keys = 1 + random() % 12;
+    std::vector<JoinMoment> events;
+    Timestamp now[2] = {10'000, 10'000};  // Each goes on at its own pace.
+    for (std::int64_t number = 0; number < 120; ++number) {
+      JoinMoment event;
+      event.side = static_cast<Side>(random() % 2);
+      Timestamp& time = now[static_cast<std::size_t>(event.side)];
+      time += static_cast<Timestamp>(random() % 12);
+      event.row = JoinRow{time, static_cast<std::int64_t>(random() % keys), number};
+      events.push_back(event);
+    }
+    for (const Side side : {Side::left, Side::right}) {
+      JoinMoment end;
+      end.side = side;
+      end.watermark = std::max(now[0], now[1]) + 1'000;
+      end.pace = Pace::over;
+      events.push_back(end);
+    }
+    const JoinPromise promise(options, events);
+    std::vector<std::string> rows;
+    for (const JoinedRow& row : promise.rows) {
+      rows.push_back(fmt::format("{} {} {}", row.time, row.left,
+                                 row.right ? std::to_string(*row.right) : "-"));
+      pairs += row.right ? 1 : 0;
+    }
+    std::sort(rows.begin(), rows.end());
+    Outcome outcome = run(joined, events, random, false);
+    std::vector<std::string> found;
+    for (const std::string& text : outcome.rows) {
+      std::istringstream in(text);
+      Timestamp time = 0;
+      Timestamp watermark = 0;
+      std::string left;
+      std::string right;
+      in >> time >> watermark >> left >> right;
+      INFO(text);
+      CHECK(watermark <= time);
+      found.push_back(fmt::format("{} {} {}", time, left, right));
+    }
+    std::sort(found.begin(), found.end());
+    CHECK(found == rows);
+    CHECK(outcome.letters.size() == promise.letters.size());
+  }
+  CHECK(pairs > 10'000);
 }
 
 TEST_CASE("who waits is bounded, and goes in the order of age", "[join]") {
