@@ -180,7 +180,7 @@ export class OverviewView {
         ? [shape.row_key, shape.column_key]
         : store.info.keys.map((_, at) => at);
     const named = keys.map((at) => store.info.keys[at]!.name).join(" and ");
-    const by = shape.breakdown === "bars" ? (store.text_metric ?? named) : named;
+    const by = shape.breakdown === "bars" ? (shape.naming?.metric ?? named) : named;
     set_text(this.breakdown_title_, `${adds ? sum_title(name) : metric_title(name)} by ${by}`);
     set_text(
       this.breakdown_note_,
@@ -199,7 +199,7 @@ export class OverviewView {
         const part = bar.id === null ? -1 : parts.indexOf(bar.id);
         return part < 0 ? "var(--accent)" : part_color(stack, part);
       };
-      show_bars(this.breakdown_, bars_of(store, metric, shown), unit, color);
+      show_bars(this.breakdown_, bars_of(store, shape, metric, shown), unit, color);
     } else show_matrix(this.breakdown_, matrix_of(store, shape, metric, shown), unit, by);
   }
 }
