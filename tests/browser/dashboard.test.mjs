@@ -491,6 +491,31 @@ if (mocked) {
     await page.context().close();
   });
 
+  test("all is all that is kept, by the hour where that is how it is kept", async () => {
+    const { url, mock: engine } = await mock({ merges: true });
+    const page = await open({ url: `${url}#range=1h` });
+    await wait_for_charts(page);
+    assert.ok(await page.locator("#range-note").isHidden());
+    await page.locator("#ranges label", { hasText: "All" }).click();
+    const points = (count) =>
+      page.waitForFunction(
+        (wanted) => Number(document.querySelector(".chart")?.dataset.points) === wanted,
+        count,
+      );
+    await points(71);
+    assert.match(await page.locator("#range-note").textContent(), /kept only in windows of 1.h/);
+    // Rows as they close have no place among those; of the next range they do.
+    const told = engine.messages.at(-1).id;
+    const came = (message) => message.id > told + 2 && message.event === "window";
+    while (!engine.messages.some(came)) await new Promise((done) => setTimeout(done, 50));
+    await points(71);
+    await page.locator("#ranges label", { hasText: "15 min" }).click();
+    await page.waitForSelector("#range-note", { state: "hidden" });
+    await wait_for_charts(page);
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+
   test("a lost connection comes back", async () => {
     const { url, mock: engine } = await mock({});
     const page = await open({ url });

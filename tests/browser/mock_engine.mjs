@@ -131,7 +131,7 @@ export class MockEngine {
       window_end: iso(start + this.size_ms),
       closed: start + this.size_ms <= this.now() - 10_000,
       revision: 0,
-      service: kServices[at % 3],
+      service: at === this.options.groups - 1 ? "__overflow__" : kServices[at % 3],
       endpoint: at === this.options.groups - 1 ? "__overflow__" : `/api/v2/resource-${at}/items`,
       requests,
       estimated_cost_usd: (requests * 0.0004).toFixed(4),
@@ -149,6 +149,17 @@ export class MockEngine {
     return groups
       .filter((at) => at < 20 || noise(at, start, "there") > 0.5)
       .map((at) => this.endpoint_row(at, start));
+  }
+
+  /** What it has by the hour since long ago, of one service. */
+  merged_rows() {
+    const newest = Math.floor(this.now() / 3_600_000) * 3_600_000;
+    return Array.from({ length: 72 }, (_, at) => ({
+      ...this.service_row("search", newest - at * 3_600_000),
+      window_end: iso(newest - (at - 1) * 3_600_000),
+      closed: at > 0,
+      request_count: 1000 + at,
+    }));
   }
 
   window_rows(name, query) {

@@ -8,8 +8,8 @@ import type {
   Incident,
   Pipeline,
   StreamState,
+  WindowAnswer,
   WindowInfo,
-  WindowRow,
 } from "./types";
 
 const kTokenKey = "streamobs.token";
@@ -90,9 +90,10 @@ export class Api {
     return rows(await this.get<{ rows: WindowInfo[] }>("api/v1/windows"));
   }
 
-  async window_rows(name: string, parameters: Parameters): Promise<WindowRow[]> {
+  async window_rows(name: string, parameters: Parameters): Promise<WindowAnswer> {
     const path = `api/v1/windows/${encodeURIComponent(name)}`;
-    return rows(await this.get<{ rows: WindowRow[] }>(path, parameters));
+    const answer = await this.get<Partial<WindowAnswer>>(path, parameters);
+    return { rows: answer.rows ?? [], resolution: answer.resolution ?? ["raw"] };
   }
 
   async anomalies(parameters: Parameters): Promise<Anomaly[]> {

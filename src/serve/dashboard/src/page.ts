@@ -40,6 +40,7 @@ import {
   silent_since,
 } from "./pipeline";
 import { kRanges, type Range } from "./range";
+import { range_note } from "./range_note";
 import type { State } from "./state";
 import { show_table } from "./table";
 import { OverviewView } from "./overview_view";
@@ -217,7 +218,7 @@ export class Page {
     }
     show("anomalies", {
       value: state.loaded || anomalies.length > 0 ? format_count(anomalies.length) : "–",
-      note: `in ${this.range_text()}`,
+      note: `in ${state.range_text()}`,
       spark: buckets,
       bars: true,
     });
@@ -263,13 +264,6 @@ export class Page {
     });
   }
 
-  private range_text(): string {
-    const { range } = this.state_;
-    const view = this.state_.view();
-    if (view.past) return "the range shown";
-    return view.widened ? `the last ${format_duration(view.to - view.range_from)}` : range.text;
-  }
-
   private draw_incidents(): void {
     const { state_: state } = this;
     const incidents = sort_incidents(state.incidents_in_view());
@@ -283,7 +277,7 @@ export class Page {
     empty.hidden = incidents.length > 0 || !state.loaded || !state.pipeline;
     if (!empty.hidden) {
       const { rules = [], rules_configured: configured } = state.pipeline ?? {};
-      set_text(empty, quiet_text(this.range_text(), summarize_rules(rules), configured));
+      set_text(empty, quiet_text(state.range_text(), summarize_rules(rules), configured));
     }
     set_text(document.querySelector("title")!, open > 0 ? `(${open}) streamobs` : "streamobs");
   }
@@ -333,7 +327,7 @@ export class Page {
   private draw_overview(): void {
     const { store, adding } = this.state_;
     const view = this.state_.view();
-    const text = this.range_text();
+    const text = this.state_.range_text();
     const data = store && { store, adding, view, range_text: text, now: this.state_.now() };
     this.overview_.show(data);
   }
@@ -364,24 +358,11 @@ export class Page {
   private draw_range_note(has_rows: boolean): void {
     const { state_: state } = this;
     const note = by_id("range-note");
-    const view = state.view();
-    let text = "";
-    if (has_rows && view.past) {
-      text = `No data in ${state.range.text}. Shown is the end of what there is, up to ${format_time(
-        view.to,
-        state.now(),
-      )}.`;
-    } else if (has_rows && view.widened) {
-      text = `The windows are ${state.window?.size ?? ""} long, so the charts reach back ${format_duration(
-        view.to - view.range_from,
-      )}.`;
-    }
-    if (has_rows && state.store && !state.store.has_closed) {
-      text = "The first windows are still open: hollow dots, whose numbers grow until they close.";
-    }
+    const text = has_rows ? range_note(state) : "";
     note.hidden = text === "";
     set_text(note, text);
-    set_attribute(note, "title", text && view.past ? format_utc(view.to) : null);
+    const { past, to } = state.view();
+    set_attribute(note, "title", text && past ? format_utc(to) : null);
   }
 
   /** No rows: what that means, and what to do about it. */

@@ -88,8 +88,10 @@ export class WindowStore {
   private readonly largest_: number[];
   private step_ms_: number;
 
+  /** `merged`: of rows merged to longer windows, among which live rows have no place. */
   constructor(
     readonly info: WindowInfo,
+    readonly merged = false,
     private readonly rows_max_ = kRowsMax,
     private readonly windows_max_ = kWindowsMax,
   ) {
@@ -247,7 +249,23 @@ export class WindowStore {
     return newest;
   }
 
+  /** When the first began of those that end behind `time`. */
+  first_start_until(time: number): number {
+    let first = Number.NaN;
+    for (const group of this.groups.values())
+      for (const { start, end } of group.rows.values())
+        if (end > time && !(start >= first)) first = start;
+    return first;
+  }
+
+  /** Of the newest window; of sessions, which begin before others and end behind them, the last. */
   get newest_end(): number {
+    if (this.info.gap !== null) {
+      let newest = Number.NaN;
+      for (const group of this.groups.values())
+        for (const { end } of group.rows.values()) if (!(end <= newest)) newest = end;
+      return newest;
+    }
     const start = this.newest_start;
     for (const group of this.groups.values()) {
       const row = group.rows.get(start);

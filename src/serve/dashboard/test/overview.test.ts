@@ -188,7 +188,7 @@ test("windows that overlap are not added, and neither are those of which rows ha
 });
 
 test("a store says from when on it is whole", () => {
-  const store = new WindowStore(info(["k"], { n: "int" }), 50);
+  const store = new WindowStore(info(["k"], { n: "int" }), false, 50);
   for (let minute = 0; minute < 30; ++minute)
     store.add(
       [0, 1].map((k) => row(minute, true, { k: `${k}`, n: 1 })),
@@ -205,7 +205,7 @@ test("totals of a range are not made from the windows that there is room for", (
   const all = Array.from({ length: 100 }, (_, m) => row(m, true, { k: "a", n: 1 }));
   const about = info(["k"], { n: "int" });
   const loaded = (rows: WindowRow[], limit = 1000): WindowStore => {
-    const made = new WindowStore(about, 1000, windows);
+    const made = new WindowStore(about, false, 1000, windows);
     made.load(rows, limit);
     return made;
   };
@@ -221,7 +221,7 @@ test("totals of a range are not made from the windows that there is room for", (
   // Fewer: that is all there is in the range.
   assert.deepEqual(sum(loaded(all.slice(-39)), 0), [false, 39]);
   // What comes later of a window before is a part of it: late events have corrected those groups.
-  const since = new WindowStore(about, 1000, windows);
+  const since = new WindowStore(about, false, 1000, windows);
   since.load(all.slice(-20), 1000, kBegin + 80 * kMinute);
   since.add([row(50, true, { k: "a", n: 7 })], new Set());
   assert.deepEqual(sum(since, 80), [false, 20]);
