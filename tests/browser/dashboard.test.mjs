@@ -516,6 +516,39 @@ if (mocked) {
     await page.context().close();
   });
 
+  test("nothing is cut short without a word", async () => {
+    const { url } = await mock({ more: true, groups: 12 });
+    for (const width of [1440, 800, 360]) {
+      const page = await open({ url: `${url}#window=endpoint_cost`, width });
+      await wait_for_charts(page);
+      const tile = page.locator('[data-kpi="total-balance"] .kpi-value');
+      assert.match(await tile.textContent(), /^-[\d,]+\.\d{4}$/);
+      const box = await tile.evaluate((e) => [e.scrollWidth - e.clientWidth, e.scrollHeight]);
+      assert.ok(box[0] <= 0 && box[1] < 60, `${width}: ${box}`);
+      if (width === 1440) {
+        await page.locator("#table-box summary").click();
+        const names = await page.locator("#table th").allTextContents();
+        assert.deepEqual(names.slice(0, 5), [
+          "Window",
+          "service",
+          "endpoint",
+          "last_region",
+          "last_zone",
+        ]);
+        assert.match(await page.locator("#table").textContent(), /zone-\d/);
+        const summary = await page.locator("#table-box summary").textContent();
+        assert.match(summary, /\(8 of 12 groups: those drawn\)/);
+        const note = (id) => page.locator(`[data-kpi="${id}"] .kpi-note`).textContent();
+        await page.waitForFunction(() =>
+          /in all runs$/.test(document.querySelector('[data-kpi="refused"] .kpi-note').textContent),
+        );
+        assert.match(await note("events_total"), /^in this run, /);
+      }
+      assert.deepEqual(await troubles(page), []);
+      await page.context().close();
+    }
+  });
+
   test("a lost connection comes back", async () => {
     const { url, mock: engine } = await mock({});
     const page = await open({ url });

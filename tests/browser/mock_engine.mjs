@@ -15,6 +15,12 @@ function noise(...seed) {
 
 const iso = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
+/** Of option `more`: a second text, and a number that is long as money is. */
+const kMore = [
+  ["last_zone", "string", "last"],
+  ["balance", "decimal(4)", "sum"],
+];
+
 export class MockEngine {
   constructor(options) {
     this.options = options;
@@ -69,6 +75,7 @@ export class MockEngine {
           ["estimated_cost_usd", "decimal(4)", "sum"],
           ["received_bytes", "int", options.received_bytes],
           ["last_region", "string", "last"],
+          ...(options.more ? kMore : []),
         ].map(([name, type, aggregate]) => ({ name, type, aggregate })),
       },
     ];
@@ -137,6 +144,7 @@ export class MockEngine {
       estimated_cost_usd: (requests * 0.0004).toFixed(4),
       received_bytes: requests * 4200,
       last_region: "eu-central-1",
+      ...(this.options.more ? { last_zone: `zone-${at}`, balance: "-98765431279.4321" } : {}),
     };
   }
 
@@ -671,7 +679,7 @@ export class MockEngine {
     this.send("pipeline", {
       events_per_second: rate,
       events_total: this.options.empty ? 0 : this.total,
-      rejected_total: this.options.empty ? 0 : 18,
+      rejected_total: this.options.empty ? 0 : this.options.more ? 2 : 18,
       late_total: this.options.empty ? 0 : 3,
       watermark_lag_seconds: this.options.empty ? null : 0.9 + 0.6 * noise(count, "lag"),
       windows_open: this.options.empty ? 0 : 3,

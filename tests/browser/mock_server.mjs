@@ -79,6 +79,7 @@ export async function start_mock(dir, options = {}) {
     past: false,
     kafka: false,
     sick: false,
+    more: false, // Two more metrics of the second window, and a run before this one.
     merges: false, // Rows of more than a day ago are by the hour.
     broken: [], // What is answered with 503.
     received_bytes: "sum", // What that metric is.

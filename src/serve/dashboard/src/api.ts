@@ -1,6 +1,7 @@
 // Requests to the engine that served this page. Addresses are relative, so the page also works
 // behind a proxy that puts it under a path. One Api for the life of the page.
 
+import { parse_json } from "./json";
 import type {
   Anomaly,
   DeadLetters,
@@ -83,7 +84,7 @@ export class Api {
     const headers = { Accept: "application/json" };
     const response = await this.request(path, parameters, { headers }, kTimeoutMs);
     if (!response.ok) throw new ApiError(response.status, await problem_text(response));
-    return (await response.json()) as T;
+    return parse_json(await response.text()) as T;
   }
 
   async windows(): Promise<WindowInfo[]> {

@@ -4,7 +4,7 @@
 // text counts as a name only where that has been seen: of all rows that are here each value of some
 // key has one text, hardly any two have the same one, and they have had it again and again.
 
-import { group_id, type Group, type WindowStore } from "./store";
+import { group_id, key_label, type Group, type WindowStore } from "./store";
 
 /** As often at least, and once for each value on average, a text must have come again. */
 const kRepeatsMin = 8;
@@ -47,7 +47,7 @@ function find_naming(store: WindowStore): Naming | null {
         if (group.overflow) return null;
         const id = id_by(group, keys);
         const text = names.get(id);
-        return text === undefined ? null : { id, name: text };
+        return text === undefined ? null : { id, name: key_label(text) };
       };
       return { metric: name, keys, part_of };
     }

@@ -121,7 +121,16 @@ function span(store: WindowStore, from: number, to: number): Period | null {
 
 /** The newest; of windows that overlap the newest closed one, if there is any. */
 export function newest_window(store: WindowStore): Period | null {
-  const wants_closed = store.info.hop !== null && store.has_closed;
+  return find_newest(store, store.info.hop !== null);
+}
+
+/** The newest that is over, if there is any: one half of which has passed looks like a fall. */
+export function newest_whole_window(store: WindowStore): Period | null {
+  return find_newest(store, true);
+}
+
+function find_newest(store: WindowStore, rather_closed: boolean): Period | null {
+  const wants_closed = rather_closed && store.has_closed;
   let newest: Row | null = null;
   for (const group of store.groups.values()) {
     for (const row of group.rows.values()) {

@@ -17,6 +17,7 @@ import {
   bars_of,
   figures_of,
   matrix_of,
+  newest_whole_window,
   newest_window,
   period_of,
   shape_of,
@@ -173,8 +174,9 @@ export class OverviewView {
     if (shape.breakdown === "none") return;
     const name = store.metrics[metric]!.name;
     const adds = shape.adding.includes(metric);
-    // One key: how the newest window is shared out. More of them: all that the range has.
-    const shown = store.info.keys.length === 1 || !adds ? newest : period;
+    // One key: how the newest whole window is shared out. More of them: all that the range has.
+    const one = store.info.keys.length === 1 || !adds;
+    const shown = one ? (newest_whole_window(store) ?? newest) : period;
     const keys =
       shape.breakdown === "matrix"
         ? [shape.row_key, shape.column_key]

@@ -237,18 +237,20 @@ export class Page {
       value: format_number(pulse.events_total),
       title: format_count(pulse.events_total),
       note: Number.isFinite(started)
-        ? `in ${format_duration(state.now() - started)}`
+        ? `in this run, ${format_duration(state.now() - started)}`
         : "since the start",
     });
     const counts = state.letters?.counts ?? [];
     const { refused, late, stored } = refused_and_late(pulse, counts);
     const told = Object.entries({ refused, late, unmatched: unmatched(counts) })
       .filter(([, count]) => count > 0)
-      .map(([what, count]) => `${format_number(count)} ${what}`);
+      .map(([what, count]) => `${format_number(count)} ${what}`)
+      .join(" · ");
+    const earlier = stored || unmatched(counts) > 0;
     show("refused", {
       value: format_number(refused + late),
-      title: format_count(refused + late) + (stored ? " since the database was made" : ""),
-      note: told.join(" · ") || "0 refused · 0 late",
+      title: format_count(refused + late) + (earlier ? " since the database was made" : ""),
+      note: told === "" ? "0 refused · 0 late" : told + (earlier ? ", in all runs" : ""),
       tone: refused + late > 0 ? "medium" : "",
     });
     const lag = pulse.watermark_lag_seconds;
@@ -349,6 +351,11 @@ export class Page {
       return;
     }
     this.charts_.show({ ...data, from: view.from, to: view.to });
+    const [drawn, there] = [data.groups.length, data.store.groups.size];
+    set_text(
+      by_id("table-groups"),
+      drawn < there ? `(${drawn} of ${plural(there, "group")}: those drawn)` : "",
+    );
     if (this.table_box_.open) {
       const groups = data.groups.filter((group): group is Group => group !== undefined);
       show_table(by_id<HTMLTableElement>("table"), { ...data, groups }, kTableRows);

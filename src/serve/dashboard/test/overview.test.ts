@@ -9,6 +9,7 @@ import {
   figures_of,
   level_of,
   matrix_of,
+  newest_whole_window,
   newest_window,
   period_of,
   shape_of,
@@ -185,6 +186,16 @@ test("windows that overlap are not added, and neither are those of which rows ha
   const shape = shape_of(tumbling, [0])!;
   assert.equal(stack_of(tumbling, shape, 0).starts.length, 3, "whole windows only");
   assert.equal(period_of(filled(tumbling.info, []), view(0, 10)), null);
+});
+
+test("one key is shared out over a window that is over, where there is one", () => {
+  const rows = [0, 1, 2].map((m) => row(m, m < 2, { level: "INFO", n: 10 - 4 * m }));
+  const store = filled(info(["level"], { n: "int" }), rows);
+  assert.ok(newest_window(store)!.open);
+  const whole = newest_whole_window(store)!;
+  assert.deepEqual([whole.open, whole.from], [false, kBegin + kMinute]);
+  assert.equal(bars_of(store, shape_of(store, [0])!, 0, whole)[0]!.value, 6);
+  assert.ok(newest_whole_window(filled(store.info, rows.slice(2)))!.open, "there is no other");
 });
 
 test("a store says from when on it is whole", () => {
