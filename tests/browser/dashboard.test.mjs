@@ -491,6 +491,64 @@ if (mocked) {
     await page.context().close();
   });
 
+  test("all is all that is kept, by the hour where that is how it is kept", async () => {
+    const { url, mock: engine } = await mock({ merges: true });
+    const page = await open({ url: `${url}#range=1h` });
+    await wait_for_charts(page);
+    assert.ok(await page.locator("#range-note").isHidden());
+    await page.locator("#ranges label", { hasText: "All" }).click();
+    const points = (count) =>
+      page.waitForFunction(
+        (wanted) => Number(document.querySelector(".chart")?.dataset.points) === wanted,
+        count,
+      );
+    await points(71);
+    assert.match(await page.locator("#range-note").textContent(), /kept only in windows of 1.h/);
+    // Rows as they close have no place among those; of the next range they do.
+    const told = engine.messages.at(-1).id;
+    const came = (message) => message.id > told + 2 && message.event === "window";
+    while (!engine.messages.some(came)) await new Promise((done) => setTimeout(done, 50));
+    await points(71);
+    await page.locator("#ranges label", { hasText: "15 min" }).click();
+    await page.waitForSelector("#range-note", { state: "hidden" });
+    await wait_for_charts(page);
+    assert.deepEqual(await troubles(page), []);
+    await page.context().close();
+  });
+
+  test("nothing is cut short without a word", async () => {
+    const { url } = await mock({ more: true, groups: 12 });
+    for (const width of [1440, 800, 360]) {
+      const page = await open({ url: `${url}#window=endpoint_cost`, width });
+      await wait_for_charts(page);
+      const tile = page.locator('[data-kpi="total-balance"] .kpi-value');
+      assert.match(await tile.textContent(), /^-[\d,]+\.\d{4}$/);
+      const box = await tile.evaluate((e) => [e.scrollWidth - e.clientWidth, e.scrollHeight]);
+      assert.ok(box[0] <= 0 && box[1] < 60, `${width}: ${box}`);
+      if (width === 1440) {
+        await page.locator("#table-box summary").click();
+        const names = await page.locator("#table th").allTextContents();
+        assert.deepEqual(names.slice(0, 5), [
+          "Window",
+          "service",
+          "endpoint",
+          "last_region",
+          "last_zone",
+        ]);
+        assert.match(await page.locator("#table").textContent(), /zone-\d/);
+        const summary = await page.locator("#table-box summary").textContent();
+        assert.match(summary, /\(8 of 12 groups: those drawn\)/);
+        const note = (id) => page.locator(`[data-kpi="${id}"] .kpi-note`).textContent();
+        await page.waitForFunction(() =>
+          /in all runs$/.test(document.querySelector('[data-kpi="refused"] .kpi-note').textContent),
+        );
+        assert.match(await note("events_total"), /^in this run, /);
+      }
+      assert.deepEqual(await troubles(page), []);
+      await page.context().close();
+    }
+  });
+
   test("a lost connection comes back", async () => {
     const { url, mock: engine } = await mock({});
     const page = await open({ url });

@@ -15,6 +15,12 @@ function noise(...seed) {
 
 const iso = (ms) => new Date(ms).toISOString().replace(".000Z", "Z");
 
+/** Of option `more`: a second text, and a number that is long as money is. */
+const kMore = [
+  ["last_zone", "string", "last"],
+  ["balance", "decimal(4)", "sum"],
+];
+
 export class MockEngine {
   constructor(options) {
     this.options = options;
@@ -69,6 +75,7 @@ export class MockEngine {
           ["estimated_cost_usd", "decimal(4)", "sum"],
           ["received_bytes", "int", options.received_bytes],
           ["last_region", "string", "last"],
+          ...(options.more ? kMore : []),
         ].map(([name, type, aggregate]) => ({ name, type, aggregate })),
       },
     ];
@@ -131,12 +138,13 @@ export class MockEngine {
       window_end: iso(start + this.size_ms),
       closed: start + this.size_ms <= this.now() - 10_000,
       revision: 0,
-      service: kServices[at % 3],
+      service: at === this.options.groups - 1 ? "__overflow__" : kServices[at % 3],
       endpoint: at === this.options.groups - 1 ? "__overflow__" : `/api/v2/resource-${at}/items`,
       requests,
       estimated_cost_usd: (requests * 0.0004).toFixed(4),
       received_bytes: requests * 4200,
       last_region: "eu-central-1",
+      ...(this.options.more ? { last_zone: `zone-${at}`, balance: "-98765431279.4321" } : {}),
     };
   }
 
@@ -149,6 +157,17 @@ export class MockEngine {
     return groups
       .filter((at) => at < 20 || noise(at, start, "there") > 0.5)
       .map((at) => this.endpoint_row(at, start));
+  }
+
+  /** What it has by the hour since long ago, of one service. */
+  merged_rows() {
+    const newest = Math.floor(this.now() / 3_600_000) * 3_600_000;
+    return Array.from({ length: 72 }, (_, at) => ({
+      ...this.service_row("search", newest - at * 3_600_000),
+      window_end: iso(newest - (at - 1) * 3_600_000),
+      closed: at > 0,
+      request_count: 1000 + at,
+    }));
   }
 
   window_rows(name, query) {
@@ -660,7 +679,7 @@ export class MockEngine {
     this.send("pipeline", {
       events_per_second: rate,
       events_total: this.options.empty ? 0 : this.total,
-      rejected_total: this.options.empty ? 0 : 18,
+      rejected_total: this.options.empty ? 0 : this.options.more ? 2 : 18,
       late_total: this.options.empty ? 0 : 3,
       watermark_lag_seconds: this.options.empty ? null : 0.9 + 0.6 * noise(count, "lag"),
       windows_open: this.options.empty ? 0 : 3,

@@ -79,6 +79,8 @@ export async function start_mock(dir, options = {}) {
     past: false,
     kafka: false,
     sick: false,
+    more: false, // Two more metrics of the second window, and a run before this one.
+    merges: false, // Rows of more than a day ago are by the hour.
     broken: [], // What is answered with 503.
     received_bytes: "sum", // What that metric is.
     token: "",
@@ -118,7 +120,10 @@ export async function start_mock(dir, options = {}) {
           detail: `no window ${window}`,
         });
       }
-      return json(response, 200, { window, rows: mock.window_rows(window, query) });
+      // As an engine that keeps what is older than a day by the hour.
+      const merges = mock.options.merges && Date.parse(query.get("from")) < mock.now() - 864e5;
+      const rows = merges ? mock.merged_rows() : mock.window_rows(window, query);
+      return json(response, 200, { window, rows, resolution: merges ? ["raw", "hourly"] : ["raw"] });
     }
     switch (name) {
       case "anomalies":

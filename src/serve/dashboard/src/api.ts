@@ -1,6 +1,7 @@
 // Requests to the engine that served this page. Addresses are relative, so the page also works
 // behind a proxy that puts it under a path. One Api for the life of the page.
 
+import { parse_json } from "./json";
 import type {
   Anomaly,
   DeadLetters,
@@ -8,8 +9,8 @@ import type {
   Incident,
   Pipeline,
   StreamState,
+  WindowAnswer,
   WindowInfo,
-  WindowRow,
 } from "./types";
 
 const kTokenKey = "streamobs.token";
@@ -83,16 +84,17 @@ export class Api {
     const headers = { Accept: "application/json" };
     const response = await this.request(path, parameters, { headers }, kTimeoutMs);
     if (!response.ok) throw new ApiError(response.status, await problem_text(response));
-    return (await response.json()) as T;
+    return parse_json(await response.text()) as T;
   }
 
   async windows(): Promise<WindowInfo[]> {
     return rows(await this.get<{ rows: WindowInfo[] }>("api/v1/windows"));
   }
 
-  async window_rows(name: string, parameters: Parameters): Promise<WindowRow[]> {
+  async window_rows(name: string, parameters: Parameters): Promise<WindowAnswer> {
     const path = `api/v1/windows/${encodeURIComponent(name)}`;
-    return rows(await this.get<{ rows: WindowRow[] }>(path, parameters));
+    const answer = await this.get<Partial<WindowAnswer>>(path, parameters);
+    return { rows: answer.rows ?? [], resolution: answer.resolution ?? ["raw"] };
   }
 
   async anomalies(parameters: Parameters): Promise<Anomaly[]> {

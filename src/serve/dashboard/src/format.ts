@@ -55,7 +55,8 @@ function trim_zeros(text: string): string {
 }
 
 /**
- * What a metric is measured in, guessed from its name, since a schema has no units. `largest` is
+ * What a metric is measured in, guessed from the end of its name, since a schema has no units: a
+ * metric that is only called `s` may be anything. `largest` is
  * the largest size seen: a `…_rate` is a share only while it stays within 0 and 1.
  */
 export function guess_unit(name: string, type: string, largest: number): Unit {
@@ -64,7 +65,7 @@ export function guess_unit(name: string, type: string, largest: number): Unit {
   if (/_(us|micros|microseconds)$/.test(n)) return "us";
   if (/_(ns|nanos|nanoseconds)$/.test(n)) return "ns";
   if (/(_|^)(per_second|per_sec|per_s|rps|qps|eps)$/.test(n)) return "per_second";
-  if (/(_|^)(seconds|secs?|s)$/.test(n)) return "s";
+  if (/_(seconds|secs?|s)$/.test(n)) return "s";
   if (/_usd(_|$)/.test(n)) return "usd";
   if (/_eur(_|$)/.test(n)) return "eur";
   if (/_bytes$|^bytes(_|$)/.test(n)) return "bytes";

@@ -45,6 +45,8 @@ class Tile {
   show(kpi: KpiValue): void {
     set_text(this.value_, kpi.value);
     set_attribute(this.value_, "title", kpi.title ?? null);
+    // A long number is written smaller, never cut: what is left of it would be another number.
+    this.value_.style.setProperty("--chars", String(kpi.value.length));
     set_text(this.note_, kpi.note || "\u00a0");
     set_attribute(this.root, "data-tone", kpi.tone || null);
     const values = kpi.spark ?? [];

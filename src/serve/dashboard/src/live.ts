@@ -2,6 +2,7 @@
 // Comes back by itself with Last-Event-ID, waiting longer after each failure. One for the page.
 
 import type { Api } from "./api";
+import { parse_json } from "./json";
 import { SseParser } from "./sse";
 
 export type LiveState = "connecting" | "live" | "stale" | "reconnecting" | "paused";
@@ -121,7 +122,7 @@ export class LiveClient {
   private deliver(event: string, text: string): void {
     let data: unknown;
     try {
-      data = JSON.parse(text);
+      data = parse_json(text);
     } catch {
       console.warn(`live stream: a ${event} message is not JSON`);
       return;

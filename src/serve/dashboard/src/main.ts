@@ -1,20 +1,22 @@
 // The page: loads what was, follows what is, and says which parts have to be drawn again.
 
-import { Api } from "./api";
+import { Api, ApiError } from "./api";
 import { ask_token } from "./token";
 import { LiveClient, type LiveState } from "./live";
 import { trend_ms } from "./overview";
-import { kRanges, span_ms, type Range } from "./range";
+import { kRanges, merged_info, span_ms, type Range } from "./range";
 import { Page } from "./page";
 import { Scheduler } from "./scheduler";
 import { State } from "./state";
 import { kSeriesMax, kWindowsMax, WindowStore, type Group } from "./store";
 import { follow_system } from "./theme";
-import type { Anomaly, Incident, Pulse, WindowRow } from "./types";
+import type { Anomaly, Incident, Pulse, WindowAnswer, WindowInfo, WindowRow } from "./types";
 
 const kRowsPerLoad = 20_000;
 const kPipelineEveryMs = 3_000;
 const kDetailsEveryMs = 10_000;
+/** Merged rows do not come live. */
+const kMergedEveryMs = 60_000;
 const kClockEveryMs = 5_000;
 const kRetryMs = 4_000;
 /** A reader who looks elsewhere for a moment should not lose the connection. */
@@ -37,6 +39,7 @@ class App {
   private retry_timer_ = 0;
   private paused_ = false;
   private details_due_ms_ = 0;
+  private merged_due_ms_ = 0;
 
   constructor() {
     this.page_ = new Page(this.state_, {
@@ -137,7 +140,8 @@ class App {
   private take_rows(message: { window: string; rows: WindowRow[] }): void {
     const pinned = new Set(this.state_.selection.ids);
     for (const store of new Set([this.state_.store, this.loading_])) {
-      if (store?.info.window === message.window) store.add(message.rows ?? [], pinned);
+      if (store?.info.window === message.window && !store.merged)
+        store.add(message.rows ?? [], pinned);
     }
     if (this.state_.store?.info.window !== message.window) return;
     this.state_.fill_selection();
@@ -170,12 +174,11 @@ class App {
       // The engine may have come back with another config.
       if ((info?.window ?? "") !== this.followed_) this.follow();
       if (info) {
-        const store = new WindowStore(info);
-        this.loading_ = store;
-        const truncated = await this.load_rows(store);
+        const [store, truncated] = await this.load_rows(info);
         if (!current()) return;
         this.loading_ = null;
         this.state_.use_store(store, truncated);
+        this.merged_due_ms_ = performance.now() + kMergedEveryMs;
         this.scheduler_.mark("all");
         if (truncated) await this.load_history(store, this.state_.selection.ids);
         if (!current()) return;
@@ -211,20 +214,50 @@ class App {
     this.scheduler_.mark("all");
   }
 
-  /** Fills `store`; true when there were more rows than one answer holds. */
-  private async load_rows(store: WindowStore): Promise<boolean> {
-    const { window, size_seconds } = store.info;
-    const range_ms = span_ms(this.state_.range, size_seconds * 1000);
-    const span = Math.max(range_ms, trend_ms(store.info));
+  /** A store of what is to be shown; true when there were more rows than one answer holds. */
+  private async load_rows(info: WindowInfo): Promise<[WindowStore, boolean]> {
+    const range_ms = span_ms(this.state_.range, info.size_seconds * 1000);
+    const span = Math.max(range_ms, trend_ms(info));
     const bounds = { windows: kWindowsMax, limit: kRowsPerLoad };
-    if (Number.isFinite(span)) {
+    const store = new WindowStore(info);
+    this.loading_ = store;
+    if (!Number.isFinite(span)) {
+      const answer = await this.load_all(info, bounds);
+      if (answer) {
+        const longer = merged_info(info, answer);
+        const all = longer ? new WindowStore(longer, true) : store;
+        return [all, all.load(answer.rows, kRowsPerLoad)];
+      }
+    } else if (info.gap === null) {
+      // (Sessions are asked for by when they began, and go on for as long as they like.)
       const from = Math.floor(this.api_.now() - span);
       const recent = { from: new Date(from).toISOString(), ...bounds };
-      const rows = await this.api_.window_rows(window, recent);
-      if (rows.length > 0) return store.load(rows, kRowsPerLoad, from);
+      const { rows } = await this.api_.window_rows(info.window, recent);
+      if (rows.length > 0) return [store, store.load(rows, kRowsPerLoad, from)];
       // Nothing that new. After a replay of old files the newest data are what there is to see.
     }
-    return store.load(await this.api_.window_rows(window, bounds), kRowsPerLoad);
+    const { rows } = await this.api_.window_rows(info.window, bounds);
+    // Where all cannot be had, there may be more before the first of these: then it is not the first.
+    const from = Number.isFinite(span) ? undefined : 0;
+    return [store, store.load(rows, kRowsPerLoad, from)];
+  }
+
+  /**
+   * Everything there is: as it closed or, where the oldest of it is kept only so, by the hour or the
+   * day. Null where the engine cannot say, as when it would take too long.
+   */
+  private async load_all(
+    info: WindowInfo,
+    bounds: { windows: number; limit: number },
+  ): Promise<WindowAnswer | null> {
+    const from = new Date(0).toISOString();
+    try {
+      return await this.api_.window_rows(info.window, { from, ...bounds });
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      console.info("all that is kept:", error.message);
+      return null;
+    }
   }
 
   /** With very many groups one answer reaches back only a little: those shown get their own. */
@@ -238,13 +271,15 @@ class App {
             from: new Date(view.range_from).toISOString(),
             windows: kWindowsMax,
             limit: kWindowsMax,
+            step: store.merged ? store.info.size : null,
           };
           store.info.keys.forEach((key, index) => {
             const value = group.keys[index];
             // A key called "limit" cannot be asked for: the parameter of that name comes first.
             if (value != null && !(key.name in parameters)) parameters[key.name] = String(value);
           });
-          store.add(await this.api_.window_rows(store.info.window, parameters), new Set(ids));
+          const { rows } = await this.api_.window_rows(store.info.window, parameters);
+          store.add(rows, new Set(ids));
         }),
       );
       this.scheduler_.mark("charts");
@@ -273,6 +308,10 @@ class App {
 
   private async poll(): Promise<void> {
     if (document.hidden) return;
+    if (this.state_.store?.merged && performance.now() >= this.merged_due_ms_) {
+      this.merged_due_ms_ = performance.now() + kMergedEveryMs;
+      void this.load();
+    }
     await Promise.all([this.poll_pipeline(), this.poll_details()]);
   }
 

@@ -2,8 +2,9 @@
 // clock. All of it follows from the window's keys and metrics, none from what the window is called.
 
 import { is_money } from "./format";
-import { group_id, group_label, type Group, type Row, type WindowStore } from "./store";
-import type { Metric, Scalar, WindowInfo } from "./types";
+import { naming_of, type Naming } from "./naming";
+import { group_id, key_label, type Group, type Row, type WindowStore } from "./store";
+import type { Metric, WindowInfo } from "./types";
 import type { View } from "./range";
 
 /** Windows in the course over time. */
@@ -33,6 +34,8 @@ export interface Shape {
   adding: number[];
   primary: number;
   breakdown: "bars" | "matrix" | "none";
+  /** The text that names what its bars are of; null: their keys do. */
+  naming: Naming | null;
   row_key: number;
   column_key: number;
   /** By which key the course over time is stacked; -1: not at all. */
@@ -57,6 +60,7 @@ export function shape_of(store: WindowStore, adding: readonly number[]): Shape |
     adding: [...adding],
     primary,
     breakdown: "none",
+    naming: naming_of(store),
     row_key: 0,
     column_key: 0,
     stack_key: info.keys.length === 0 ? -1 : 0,
@@ -83,7 +87,7 @@ function choose_keys(store: WindowStore, shape: Shape): void {
     cells.add(JSON.stringify([group.keys[row], group.keys[column]]));
   const sparse = cells.size < kFilledMin * values[row]!.size * values[column]!.size;
   // A text that a group is about says more than its keys do, and is too long for a table.
-  const listed = store.text_metric !== null || (sparse && level < 0);
+  const listed = shape.naming !== null || (sparse && level < 0);
   shape.breakdown = listed ? "bars" : "matrix";
   shape.row_key = row;
   shape.column_key = column;
@@ -117,7 +121,16 @@ function span(store: WindowStore, from: number, to: number): Period | null {
 
 /** The newest; of windows that overlap the newest closed one, if there is any. */
 export function newest_window(store: WindowStore): Period | null {
-  const wants_closed = store.info.hop !== null && store.has_closed;
+  return find_newest(store, store.info.hop !== null);
+}
+
+/** The newest that is over, if there is any: one half of which has passed looks like a fall. */
+export function newest_whole_window(store: WindowStore): Period | null {
+  return find_newest(store, true);
+}
+
+function find_newest(store: WindowStore, rather_closed: boolean): Period | null {
+  const wants_closed = rather_closed && store.has_closed;
   let newest: Row | null = null;
   for (const group of store.groups.values()) {
     for (const row of group.rows.values()) {
@@ -170,30 +183,38 @@ export interface Bar {
   value: number | null;
 }
 
-/** The groups with the most of a metric, those of one text together, and what all others have. */
-export function bars_of(store: WindowStore, metric: number, period: Period): Bar[] {
-  const found = new Map<string, { label: string; value: number | null; groups: string[] }>();
+/** The groups with the most of a metric, those of one name together, and what all others have. */
+export function bars_of(
+  store: WindowStore,
+  { naming }: Pick<Shape, "naming">,
+  metric: number,
+  period: Period,
+): Bar[] {
+  const found = new Map<string, Omit<Bar, "about"> & { groups: string[] }>();
   for (const group of store.groups.values()) {
     let value: number | null = null;
-    let newest: Row | null = null;
     for (const row of rows_of(group, period.from, period.to)) {
       value = plus(value, row.values[metric]);
-      if (!newest || row.start > newest.start) newest = row;
     }
     if (value === null) continue;
-    const text = newest?.text ?? null;
-    const id = text === null ? group.id : `text ${text}`;
-    const bar = found.get(id) ?? { label: text ?? group.label, value: null, groups: [] };
+    const part = naming?.part_of(group) ?? null;
+    const id = part === null ? group.id : `named ${part.name}`;
+    const bar = found.get(id) ?? {
+      id: part?.id ?? group.id,
+      label: part?.name ?? group.label,
+      value: null,
+      groups: [],
+    };
     bar.value = plus(bar.value, value);
     bar.groups.push(group.label);
     found.set(id, bar);
   }
-  const bars: Bar[] = [...found].map(([id, { label, value, groups }]) => {
+  const bars: Bar[] = [...found.values()].map(({ id, label, value, groups }) => {
     const about = groups.sort().join(", ");
     return { id, label, about: about === label ? "" : about, value };
   });
   // By name while all fit: bars that change places cannot be followed. A list of texts is a ranking.
-  const ranked = bars.length > kBarsMax || store.text_metric !== null;
+  const ranked = bars.length > kBarsMax || naming !== null;
   const weight = (bar: Bar): number => (ranked ? Math.abs(bar.value ?? 0) : 0);
   bars.sort((a, b) => weight(b) - weight(a) || by_name(a.label, b.label));
   const rest = bars.splice(kBarsMax);
@@ -224,8 +245,6 @@ export function matrix_of(
   const weight = { rows: new Weights(), columns: new Weights() };
   const volume = adds ? metric : shape.primary;
   for (const group of store.groups.values()) {
-    const row = group.keys[shape.row_key] ?? null;
-    const column = group.keys[shape.column_key] ?? null;
     let value: number | null = null;
     let volume_sum = 0;
     let seen = false;
@@ -236,14 +255,21 @@ export function matrix_of(
     }
     if (!seen) continue;
     cells.push({
-      row: weight.rows.add(row, volume_sum),
-      column: weight.columns.add(column, volume_sum),
+      row: weight.rows.add(...part_of(group, shape.row_key), volume_sum),
+      column: weight.columns.add(...part_of(group, shape.column_key), volume_sum),
       value,
     });
   }
   const rows = weight.rows.pick(kMatrixRows);
   const columns = weight.columns.pick(kMatrixColumns);
   return lay_out(cells, rows, columns, adds);
+}
+
+/** Id and label of a group by one of its keys; `key` -1: by all. As those of a group by it alone. */
+function part_of(group: Group, key: number): [id: string, label: string] {
+  if (key < 0 || group.overflow) return [group.id, group.label];
+  const value = group.keys[key] ?? null;
+  return [group_id([value]), key_label(value)];
 }
 
 /** Where it goes is said by ids: what two keys are called may be the same, or be "others". */
@@ -308,12 +334,8 @@ interface Picked {
 class Weights {
   private readonly parts_ = new Map<string, Part>();
 
-  /** Gives the id of that value of a key: the same as that of a group by this key alone. */
-  add(key: Scalar, weight: number): string {
-    return this.add_part(group_id([key]), group_label([key]), weight);
-  }
-
-  add_part(id: string, label: string, weight: number): string {
+  /** Gives the id. */
+  add(id: string, label: string, weight: number): string {
     const part = this.parts_.get(id);
     if (part) part.weight += weight;
     else this.parts_.set(id, { id, label, weight });
@@ -348,17 +370,15 @@ export function stack_of(store: WindowStore, shape: Shape, metric: number): Stac
   const starts = newest_starts(store);
   const first = starts[0] ?? Number.NaN;
   for (const group of store.groups.values()) {
-    const keys = shape.stack_key < 0 ? group.keys : [group.keys[shape.stack_key] ?? null];
-    const id = group_id(keys);
+    const [id, label] = part_of(group, shape.stack_key);
     const values = values_of.get(id) ?? new Map<number, number | null>();
     values_of.set(id, values);
-    const label = group_label(keys);
     for (const row of rows_of(group, first, Number.POSITIVE_INFINITY)) {
       const window = windows.get(row.start) ?? { end: row.end, open: false };
       window.open ||= !row.closed;
       windows.set(row.start, window);
       values.set(row.start, plus(values.get(row.start) ?? null, row.values[metric]));
-      weights.add_part(id, label, Math.abs(row.values[metric] ?? 0));
+      weights.add(id, label, Math.abs(row.values[metric] ?? 0));
     }
   }
   const { kept, rest } = weights.pick(kStacksMax);

@@ -17,6 +17,7 @@ import {
   bars_of,
   figures_of,
   matrix_of,
+  newest_whole_window,
   newest_window,
   period_of,
   shape_of,
@@ -173,14 +174,15 @@ export class OverviewView {
     if (shape.breakdown === "none") return;
     const name = store.metrics[metric]!.name;
     const adds = shape.adding.includes(metric);
-    // One key: how the newest window is shared out. More of them: all that the range has.
-    const shown = store.info.keys.length === 1 || !adds ? newest : period;
+    // One key: how the newest whole window is shared out. More of them: all that the range has.
+    const one = store.info.keys.length === 1 || !adds;
+    const shown = one ? (newest_whole_window(store) ?? newest) : period;
     const keys =
       shape.breakdown === "matrix"
         ? [shape.row_key, shape.column_key]
         : store.info.keys.map((_, at) => at);
     const named = keys.map((at) => store.info.keys[at]!.name).join(" and ");
-    const by = shape.breakdown === "bars" ? (store.text_metric ?? named) : named;
+    const by = shape.breakdown === "bars" ? (shape.naming?.metric ?? named) : named;
     set_text(this.breakdown_title_, `${adds ? sum_title(name) : metric_title(name)} by ${by}`);
     set_text(
       this.breakdown_note_,
@@ -199,7 +201,7 @@ export class OverviewView {
         const part = bar.id === null ? -1 : parts.indexOf(bar.id);
         return part < 0 ? "var(--accent)" : part_color(stack, part);
       };
-      show_bars(this.breakdown_, bars_of(store, metric, shown), unit, color);
+      show_bars(this.breakdown_, bars_of(store, shape, metric, shown), unit, color);
     } else show_matrix(this.breakdown_, matrix_of(store, shape, metric, shown), unit, by);
   }
 }

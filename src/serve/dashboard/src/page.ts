@@ -40,6 +40,7 @@ import {
   silent_since,
 } from "./pipeline";
 import { kRanges, type Range } from "./range";
+import { range_note } from "./range_note";
 import type { State } from "./state";
 import { show_table } from "./table";
 import { OverviewView } from "./overview_view";
@@ -217,7 +218,7 @@ export class Page {
     }
     show("anomalies", {
       value: state.loaded || anomalies.length > 0 ? format_count(anomalies.length) : "–",
-      note: `in ${this.range_text()}`,
+      note: `in ${state.range_text()}`,
       spark: buckets,
       bars: true,
     });
@@ -236,18 +237,20 @@ export class Page {
       value: format_number(pulse.events_total),
       title: format_count(pulse.events_total),
       note: Number.isFinite(started)
-        ? `in ${format_duration(state.now() - started)}`
+        ? `in this run, ${format_duration(state.now() - started)}`
         : "since the start",
     });
     const counts = state.letters?.counts ?? [];
     const { refused, late, stored } = refused_and_late(pulse, counts);
     const told = Object.entries({ refused, late, unmatched: unmatched(counts) })
       .filter(([, count]) => count > 0)
-      .map(([what, count]) => `${format_number(count)} ${what}`);
+      .map(([what, count]) => `${format_number(count)} ${what}`)
+      .join(" · ");
+    const earlier = stored || unmatched(counts) > 0;
     show("refused", {
       value: format_number(refused + late),
-      title: format_count(refused + late) + (stored ? " since the database was made" : ""),
-      note: told.join(" · ") || "0 refused · 0 late",
+      title: format_count(refused + late) + (earlier ? " since the database was made" : ""),
+      note: told === "" ? "0 refused · 0 late" : told + (earlier ? ", in all runs" : ""),
       tone: refused + late > 0 ? "medium" : "",
     });
     const lag = pulse.watermark_lag_seconds;
@@ -263,13 +266,6 @@ export class Page {
     });
   }
 
-  private range_text(): string {
-    const { range } = this.state_;
-    const view = this.state_.view();
-    if (view.past) return "the range shown";
-    return view.widened ? `the last ${format_duration(view.to - view.range_from)}` : range.text;
-  }
-
   private draw_incidents(): void {
     const { state_: state } = this;
     const incidents = sort_incidents(state.incidents_in_view());
@@ -283,7 +279,7 @@ export class Page {
     empty.hidden = incidents.length > 0 || !state.loaded || !state.pipeline;
     if (!empty.hidden) {
       const { rules = [], rules_configured: configured } = state.pipeline ?? {};
-      set_text(empty, quiet_text(this.range_text(), summarize_rules(rules), configured));
+      set_text(empty, quiet_text(state.range_text(), summarize_rules(rules), configured));
     }
     set_text(document.querySelector("title")!, open > 0 ? `(${open}) streamobs` : "streamobs");
   }
@@ -333,7 +329,7 @@ export class Page {
   private draw_overview(): void {
     const { store, adding } = this.state_;
     const view = this.state_.view();
-    const text = this.range_text();
+    const text = this.state_.range_text();
     const data = store && { store, adding, view, range_text: text, now: this.state_.now() };
     this.overview_.show(data);
   }
@@ -355,6 +351,11 @@ export class Page {
       return;
     }
     this.charts_.show({ ...data, from: view.from, to: view.to });
+    const [drawn, there] = [data.groups.length, data.store.groups.size];
+    set_text(
+      by_id("table-groups"),
+      drawn < there ? `(${drawn} of ${plural(there, "group")}: those drawn)` : "",
+    );
     if (this.table_box_.open) {
       const groups = data.groups.filter((group): group is Group => group !== undefined);
       show_table(by_id<HTMLTableElement>("table"), { ...data, groups }, kTableRows);
@@ -364,24 +365,11 @@ export class Page {
   private draw_range_note(has_rows: boolean): void {
     const { state_: state } = this;
     const note = by_id("range-note");
-    const view = state.view();
-    let text = "";
-    if (has_rows && view.past) {
-      text = `No data in ${state.range.text}. Shown is the end of what there is, up to ${format_time(
-        view.to,
-        state.now(),
-      )}.`;
-    } else if (has_rows && view.widened) {
-      text = `The windows are ${state.window?.size ?? ""} long, so the charts reach back ${format_duration(
-        view.to - view.range_from,
-      )}.`;
-    }
-    if (has_rows && state.store && !state.store.has_closed) {
-      text = "The first windows are still open: hollow dots, whose numbers grow until they close.";
-    }
+    const text = has_rows ? range_note(state) : "";
     note.hidden = text === "";
     set_text(note, text);
-    set_attribute(note, "title", text && view.past ? format_utc(view.to) : null);
+    const { past, to } = state.view();
+    set_attribute(note, "title", text && past ? format_utc(to) : null);
   }
 
   /** No rows: what that means, and what to do about it. */

@@ -1,5 +1,8 @@
 // The time range: what can be chosen, and which span of time that is for the data there is. Pure.
 
+import { parse_time } from "./format";
+import type { WindowAnswer, WindowInfo } from "./types";
+
 export interface Range {
   id: string;
   label: string;
@@ -29,6 +32,18 @@ export interface View {
   past: boolean;
   /** Longer than was chosen, for the windows' sake. */
   widened: boolean;
+}
+
+/** Merged rows as rows of a window of their own: as long as the longest of them. */
+export function merged_info(info: WindowInfo, { rows, resolution }: WindowAnswer): WindowInfo | null {
+  if (info.gap !== null || resolution.every((each) => each === "raw")) return null;
+  const longest = rows.reduce((most, row) => {
+    const length = parse_time(row["window_end"]) - parse_time(row["window_start"]);
+    return length > most ? length : most;
+  }, 0);
+  const size_seconds = longest / 1000;
+  if (size_seconds <= info.size_seconds) return null;
+  return { ...info, size: `${size_seconds}s`, size_seconds, hop: null };
 }
 
 /** How far back rows are wanted for this range. */

@@ -5,7 +5,7 @@ import { Selection } from "./groups";
 import type { Mark } from "./chart_marks";
 import { anomaly_numbers } from "./incidents";
 import { adding_metrics } from "./overview";
-import { metric_title, parse_time, words } from "./format";
+import { format_duration, format_time, metric_title, parse_time, words } from "./format";
 import { StageRates } from "./pipeline";
 import { kRanges, view_of, type Range, type View } from "./range";
 import { group_id, History, kSeriesMax, Recent, WindowStore } from "./store";
@@ -65,12 +65,12 @@ export class State {
   constructor(readonly now: () => number) {}
 
   size_ms(): number {
-    return Math.max(1_000, (this.window?.size_seconds ?? 60) * 1000);
+    return Math.max(1_000, ((this.store?.info ?? this.window)?.size_seconds ?? 60) * 1000);
   }
 
   view(): View {
     const store = this.store;
-    return view_of(
+    const view = view_of(
       this.range,
       this.now(),
       this.size_ms(),
@@ -78,6 +78,26 @@ export class State {
       store?.newest_start ?? Number.NaN,
       store?.newest_end ?? Number.NaN,
     );
+    if (!store || store.info.gap === null) return view;
+    // A session is drawn where it began, and shown while it goes on: also when it began earlier.
+    const first = store.first_start_until(view.range_from);
+    if (!(first < view.range_from)) return view;
+    return { ...view, from: first - this.size_ms() / 2, range_from: first, widened: true };
+  }
+
+  /** Everything was asked for, and there is more than the page has room for. */
+  cut(): boolean {
+    return !Number.isFinite(this.range.ms) && Number.isFinite(this.store?.complete_from ?? 0);
+  }
+
+  /** The span of time shown, as in "no incidents in …". */
+  range_text(): string {
+    const view = this.view();
+    if (view.past) return "the range shown";
+    if (this.cut()) return `the time since ${format_time(view.range_from, this.now())}`;
+    return view.widened
+      ? `the last ${format_duration(view.to - view.range_from)}`
+      : this.range.text;
   }
 
   /** Now; for data from the past, the moment they end. */

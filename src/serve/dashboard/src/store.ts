@@ -9,7 +9,7 @@ export const kWindowsMax = 1_500;
 export const kRowsMax = 60_000;
 export const kSeriesMax = 8;
 
-/** The key of the group of everything beyond `max_keys`. */
+/** Each key of the group of everything beyond `max_keys`. */
 export const kOverflow = "__overflow__";
 
 export interface Row {
@@ -18,13 +18,14 @@ export interface Row {
   closed: boolean;
   revision: number;
   values: (number | null)[]; ///< In the order of WindowStore.metrics.
-  text: string | null; ///< Of WindowStore.text_metric.
+  texts: (string | null)[]; ///< In the order of WindowStore.text_metrics.
 }
 
 export interface Group {
   id: string;
   keys: Scalar[]; ///< In the order of the window's keys.
   label: string;
+  overflow: boolean; ///< All keys beyond `max_keys`.
   rows: Map<number, Row>;
 }
 
@@ -43,10 +44,17 @@ export function group_id(keys: readonly Scalar[]): string {
 
 export function group_label(keys: readonly Scalar[]): string {
   if (keys.length === 0) return "all";
-  return keys
-    .map((key) => (key === kOverflow ? "all other keys" : key === null ? "(none)" : String(key)))
-    .map((text) => (text === "" ? "(empty)" : text))
-    .join(" · ");
+  return is_overflow(keys) ? "all other keys" : keys.map(key_label).join(" · ");
+}
+
+/** One key of several: a key that is called like the overflow group is just that. */
+export function key_label(key: Scalar): string {
+  return key === null ? "(none)" : key === "" ? "(empty)" : String(key);
+}
+
+/** All of its keys are called so; some of them alone may be, of events. */
+function is_overflow(keys: readonly Scalar[]): boolean {
+  return keys.length > 0 && keys.every((key) => key === kOverflow);
 }
 
 function to_number(value: Scalar | undefined): number | null {
@@ -66,8 +74,8 @@ function is_numeric(type: string): boolean {
 export class WindowStore {
   /** The metrics that can be drawn. */
   readonly metrics: Metric[];
-  /** The first metric that is a text: what a group is about, as the template of a kind of message. */
-  readonly text_metric: string | null;
+  /** The metrics that are texts. */
+  readonly text_metrics: Metric[];
   /** Windows that start before this may lack rows of some groups. */
   complete_from = Number.NEGATIVE_INFINITY;
   readonly groups = new Map<string, Group>();
@@ -80,13 +88,15 @@ export class WindowStore {
   private readonly largest_: number[];
   private step_ms_: number;
 
+  /** `merged`: of rows merged to longer windows, among which live rows have no place. */
   constructor(
     readonly info: WindowInfo,
+    readonly merged = false,
     private readonly rows_max_ = kRowsMax,
     private readonly windows_max_ = kWindowsMax,
   ) {
     this.metrics = info.metrics.filter((metric) => is_numeric(metric.type));
-    this.text_metric = info.metrics.find((metric) => metric.type === "string")?.name ?? null;
+    this.text_metrics = info.metrics.filter((metric) => metric.type === "string");
     this.largest_ = this.metrics.map(() => 0);
     this.step_ms_ = Math.max(1, info.size_seconds * 1000);
   }
@@ -129,7 +139,8 @@ export class WindowStore {
     const id = group_id(keys);
     let group = this.groups.get(id);
     if (!group) {
-      group = { id, keys, label: group_label(keys), rows: new Map() };
+      const overflow = is_overflow(keys);
+      group = { id, keys, label: group_label(keys), overflow, rows: new Map() };
       this.groups.set(id, group);
     }
     const closed = raw["closed"] === true;
@@ -151,14 +162,17 @@ export class WindowStore {
       return value;
     });
     this.has_closed ||= closed;
-    const text = this.text_metric === null ? null : (raw[this.text_metric] ?? null);
+    const texts = this.text_metrics.map(({ name }) => {
+      const text = raw[name] ?? null;
+      return text === null ? null : String(text);
+    });
     group.rows.set(start, {
       start,
       end,
       closed,
       revision,
       values,
-      text: text === null ? null : String(text),
+      texts,
     });
     if (!old) {
       ++this.row_count;
@@ -235,7 +249,23 @@ export class WindowStore {
     return newest;
   }
 
+  /** When the first began of those that end behind `time`. */
+  first_start_until(time: number): number {
+    let first = Number.NaN;
+    for (const group of this.groups.values())
+      for (const { start, end } of group.rows.values())
+        if (end > time && !(start >= first)) first = start;
+    return first;
+  }
+
+  /** Of the newest window; of sessions, which begin before others and end behind them, the last. */
   get newest_end(): number {
+    if (this.info.gap !== null) {
+      let newest = Number.NaN;
+      for (const group of this.groups.values())
+        for (const { end } of group.rows.values()) if (!(end <= newest)) newest = end;
+      return newest;
+    }
     const start = this.newest_start;
     for (const group of this.groups.values()) {
       const row = group.rows.get(start);
@@ -265,7 +295,7 @@ export class WindowStore {
         if (row.start < from) continue;
         volume += metric < 0 ? 1 : Math.abs(row.values[metric] ?? 0);
       }
-      return { group, volume: group.keys.includes(kOverflow) ? -1 : volume };
+      return { group, volume: group.overflow ? -1 : volume };
     });
     scored.sort((a, b) => b.volume - a.volume || (a.group.label < b.group.label ? -1 : 1));
     return scored.map((entry) => entry.group);

@@ -8,12 +8,12 @@ import type { Group } from "./store";
 /** At most `limit` rows of the groups shown, newest first. */
 export function show_table(table: HTMLTableElement, data: ChartData, limit: number): void {
   const { store, now } = data;
-  const texts = store.info.keys.length + (store.text_metric === null ? 0 : 1);
+  const texts = store.info.keys.length + store.text_metrics.length;
   const head = table.tHead ?? table.createTHead();
   const columns = [
     "Window",
     ...store.info.keys.map((key) => key.name),
-    ...(store.text_metric === null ? [] : [store.text_metric]),
+    ...store.text_metrics.map((m) => m.name),
     ...store.metrics.map((m) => m.name),
   ];
   if (head.textContent !== columns.join("")) {
@@ -37,7 +37,7 @@ export function show_table(table: HTMLTableElement, data: ChartData, limit: numb
     ({ group, row }) => `${row.start} ${group.id}`,
     () => h("tr"),
     (line, { group, row }) => {
-      const state = `${row.revision} ${row.closed} ${row.values.join()} ${row.text}`;
+      const state = `${row.revision} ${row.closed} ${row.values.join()} ${JSON.stringify(row.texts)}`;
       if (line.dataset["state"] === state) return;
       line.dataset["state"] = state;
       line.classList.toggle("open", !row.closed);
@@ -46,7 +46,7 @@ export function show_table(table: HTMLTableElement, data: ChartData, limit: numb
       line.replaceChildren(
         start,
         ...group.keys.map((key) => h("td", {}, key === null ? "–" : String(key))),
-        ...(store.text_metric === null ? [] : [h("td", {}, row.text ?? "–")]),
+        ...row.texts.map((text) => h("td", {}, text ?? "–")),
         ...row.values.map((value, at) =>
           h("td", { class: "num" }, format_value(value, units[at]!)),
         ),

@@ -28,6 +28,12 @@ export interface WindowInfo {
 /** window_start, window_end, closed, revision, and a member for each key and metric. */
 export type WindowRow = Record<string, Scalar>;
 
+/** Rows of a window: "raw" as they closed, "hourly" and "daily" those merged to longer ones. */
+export interface WindowAnswer {
+  rows: WindowRow[];
+  resolution: string[];
+}
+
 export type Severity = "low" | "medium" | "high" | "critical";
 
 export interface Anomaly {

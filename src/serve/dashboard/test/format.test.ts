@@ -59,6 +59,9 @@ test("units are guessed from names", () => {
   assert.equal(guess_unit("per_s", "float", 16.7), "per_second");
   assert.equal(guess_unit("events_per_second", "float", 16.7), "per_second");
   assert.equal(guess_unit("status", "int", 1), "integer", "a name that only ends in s is no time");
+  for (const name of ["s", "ms", "us", "ns", "sec"])
+    assert.equal(guess_unit(name, "int", 1), "integer", `${name} is a name, no unit`);
+  assert.equal(guess_unit("delay_s", "float", 1), "s");
 });
 
 test("values carry their unit", () => {

@@ -9,6 +9,7 @@ import {
   figures_of,
   level_of,
   matrix_of,
+  newest_whole_window,
   newest_window,
   period_of,
   shape_of,
@@ -154,8 +155,6 @@ test("what is shown follows from keys and metrics", () => {
 
   const own = ["a", "b", "c", "d"].map((x) => row(0, true, { service: x, endpoint: `/${x}` }));
   assert.equal(shape(info(["service", "endpoint"], requests), own)!.breakdown, "bars", "sparse");
-  const kinds = { log_count: "int", template: "string" };
-  assert.equal(shape(info(["tenant", "model"], kinds), grid)!.breakdown, "bars", "has texts");
 });
 
 test("many figures: what the window is about is among them", () => {
@@ -189,8 +188,18 @@ test("windows that overlap are not added, and neither are those of which rows ha
   assert.equal(period_of(filled(tumbling.info, []), view(0, 10)), null);
 });
 
+test("one key is shared out over a window that is over, where there is one", () => {
+  const rows = [0, 1, 2].map((m) => row(m, m < 2, { level: "INFO", n: 10 - 4 * m }));
+  const store = filled(info(["level"], { n: "int" }), rows);
+  assert.ok(newest_window(store)!.open);
+  const whole = newest_whole_window(store)!;
+  assert.deepEqual([whole.open, whole.from], [false, kBegin + kMinute]);
+  assert.equal(bars_of(store, shape_of(store, [0])!, 0, whole)[0]!.value, 6);
+  assert.ok(newest_whole_window(filled(store.info, rows.slice(2)))!.open, "there is no other");
+});
+
 test("a store says from when on it is whole", () => {
-  const store = new WindowStore(info(["k"], { n: "int" }), 50);
+  const store = new WindowStore(info(["k"], { n: "int" }), false, 50);
   for (let minute = 0; minute < 30; ++minute)
     store.add(
       [0, 1].map((k) => row(minute, true, { k: `${k}`, n: 1 })),
@@ -207,7 +216,7 @@ test("totals of a range are not made from the windows that there is room for", (
   const all = Array.from({ length: 100 }, (_, m) => row(m, true, { k: "a", n: 1 }));
   const about = info(["k"], { n: "int" });
   const loaded = (rows: WindowRow[], limit = 1000): WindowStore => {
-    const made = new WindowStore(about, 1000, windows);
+    const made = new WindowStore(about, false, 1000, windows);
     made.load(rows, limit);
     return made;
   };
@@ -223,7 +232,7 @@ test("totals of a range are not made from the windows that there is room for", (
   // Fewer: that is all there is in the range.
   assert.deepEqual(sum(loaded(all.slice(-39)), 0), [false, 39]);
   // What comes later of a window before is a part of it: late events have corrected those groups.
-  const since = new WindowStore(about, 1000, windows);
+  const since = new WindowStore(about, false, 1000, windows);
   since.load(all.slice(-20), 1000, kBegin + 80 * kMinute);
   since.add([row(50, true, { k: "a", n: 7 })], new Set());
   assert.deepEqual(sum(since, 80), [false, 20]);
@@ -260,18 +269,21 @@ test("levels have their order whatever they are called, everything else goes by 
   assert.ok(series.every((each) => each.level !== null));
 });
 
-test("a kind of message is one bar, wherever it came from", () => {
-  const kind = (service: string, template_id: string, template: string, log_count: number) =>
-    row(0, true, { service, template_id, template, log_count });
-  const store = filled(info(["service", "template_id"], { log_count: "int", template: "string" }), [
-    kind("a", "1", "refused", 3),
-    kind("b", "1", "refused", 4),
-    kind("a", "2", "timed out", 9),
-  ]);
-  assert.deepEqual(bars_of(store, 0, newest_window(store)!), [
-    { id: "text timed out", label: "timed out", about: "a · 2", value: 9 },
-    { id: "text refused", label: "refused", about: "a · 1, b · 1", value: 7 },
-  ]);
+test("the overflow group is not taken for a key of its name", () => {
+  const keys = [
+    [kOverflow, "x"],
+    [kOverflow, kOverflow],
+    ["a", "x"],
+  ];
+  const rows = keys.map(([k, j], at) => row(0, true, { k: k!, j: j!, n: 1 + at }));
+  const store = filled(info(["k", "j"], { n: "int" }), rows);
+  const labels = [...store.groups.values()].map((group) => group.label);
+  assert.deepEqual(labels, [`${kOverflow} · x`, "all other keys", "a · x"]);
+  const shape = { ...shape_of(store, [0])!, row_key: 0, column_key: 1 };
+  const { rows: lines } = matrix_of(store, shape, 0, newest_window(store)!);
+  const of = (label: string) => lines.find((line) => line.label === label)?.total;
+  assert.deepEqual([of(kOverflow), of("all other keys"), of("a")], [1, 2, 3]);
+  assert.equal(store.ranked(0).at(-1)!.label, "all other keys");
 });
 
 test("keys may be called like what the page calls the rest", () => {
@@ -283,7 +295,7 @@ test("keys may be called like what the page calls the rest", () => {
     ["a", "b"].map((service): WindowRow => ({ ...row(0, true, { service, n }), key })),
   );
   const breakdown = "matrix" as const;
-  const shape = { adding: [0], primary: 0, breakdown, row_key: 0, column_key: 1 };
+  const shape = { adding: [0], primary: 0, naming: null, breakdown, row_key: 0, column_key: 1 };
   const two = filled(info(["service", "key"], { n: "int" }), rows);
   const matrix = matrix_of(two, { ...shape, stack_key: 1 }, 0, newest_window(two)!);
   const left = heavy.slice(8).reduce((sum, { n }) => sum + n, 0);
@@ -301,7 +313,7 @@ test("keys may be called like what the page calls the rest", () => {
     info(["key"], { n: "int" }),
     rows.filter((each) => each["service"] === "a"),
   );
-  const bars = bars_of(single, 0, newest_window(single)!);
+  const bars = bars_of(single, shape, 0, newest_window(single)!);
   const values = bars.map((bar) => bar.value);
   assert.deepEqual(values.slice(0, 10), heavy.slice(0, 10).map(({ n }) => n));
   assert.equal(new Set(bars.map((bar) => bar.id)).size, 11);
@@ -340,7 +352,7 @@ test("totals, bars, matrix and stack are the sums of the rows, whatever the rows
     }
     assert.equal(total(store, 0, period!), sum(in_range));
 
-    const bars = bars_of(store, 0, period!);
+    const bars = bars_of(store, shape, 0, period!);
     assert.equal(
       bars.reduce((all, bar) => all + (bar.value ?? 0), 0),
       sum(in_range),

@@ -80,12 +80,12 @@ test("rows that make no sense are left out", () => {
 });
 
 test("memory is bounded by windows and by rows, and what is looked at leaves last", () => {
-  const by_windows = new WindowStore(info, 1e6, 10);
+  const by_windows = new WindowStore(info, false, 1e6, 10);
   for (let minute = 0; minute < 25; ++minute) by_windows.add([row("a", minute, 1)], kNone);
   assert.equal(by_windows.row_count, 10);
   assert.equal(by_windows.oldest_start, at(15));
 
-  const by_rows = new WindowStore(info, 100, 1000);
+  const by_rows = new WindowStore(info, false, 100, 1000);
   const pinned = new Set([group_id(["g0"])]);
   for (let minute = 0; minute < 50; ++minute) {
     by_rows.add(
@@ -99,7 +99,7 @@ test("memory is bounded by windows and by rows, and what is looked at leaves las
   for (const group of by_rows.groups.values()) rows += group.rows.size;
   assert.equal(by_rows.row_count, rows);
 
-  const all_pinned = new WindowStore(info, 100, 1000);
+  const all_pinned = new WindowStore(info, false, 100, 1000);
   for (let minute = 0; minute < 300; ++minute) all_pinned.add([row("g0", minute, 1)], pinned);
   assert.ok(all_pinned.row_count <= 100);
   assert.equal(all_pinned.newest_start, at(299));
