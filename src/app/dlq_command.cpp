@@ -100,9 +100,9 @@ Result<> list(const std::string& data_dir, const DlqArguments& arguments) {
   if (box.has_error()) return box.error();
   const Result<std::vector<store::DeadLetterCount>> counts = box->counts();
   if (counts.has_error()) return counts.error();
-  // Of a database without letters nothing is asked that could be wrong.
-  std::string unknown = counts->empty() ? "" : unknown_name(query->list, *counts, nullptr);
-  if (!unknown.empty()) return fail(ErrorCode::not_found, std::move(unknown));
+  // Without the config it may be a name of which nothing was ever refused, which is good news.
+  const std::string unknown = counts->empty() ? "" : unknown_name(query->list, *counts, nullptr);
+  if (!unknown.empty()) fmt::print(stderr, "{}\n", unknown);
   if (!arguments.ndjson) {
     fmt::print(kRow, "id", "received", "stream", "reason", "", "place", "detail");
   }
