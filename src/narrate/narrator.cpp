@@ -194,6 +194,8 @@ void Narrator::Impl::take_resolved(const AnomalyPtr& anomaly, Records& out) {
 // It was over, and late events have corrected its window since: the rule does not hold in it, or
 // does with other figures, or does once more. An incident that is over stays as it was told.
 void Narrator::Impl::correct_resolved(const AnomalyPtr& anomaly) {
+  // Raised, resolved and said once more at least; else it is but resolved, and nobody waits for it.
+  if (anomaly->revision < 2) return;
   const auto incident = std::find_if(open.begin(), open.end(), [&](const auto& candidate) {
     const auto& ids = candidate->incident().anomaly_ids;
     return std::find(ids.begin(), ids.end(), anomaly->id) != ids.end();
