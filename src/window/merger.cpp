@@ -53,7 +53,7 @@ struct WindowMerger::Impl {
   static std::vector<std::uint32_t> sessions_by_start(const WindowPlan& window,
                                                       const WindowCloser::Closed& closed);
   void finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
-                   std::span<const std::byte* const> groups, const Round& round);
+                   std::span<const std::byte* const> groups, const Round& round, Timestamp due);
   static void emit(Batches& batches, Records& out);
 
   /// Whether events that are not counted cannot have been of it.
@@ -320,14 +320,16 @@ void WindowMerger::Impl::append_rows(const WindowPlan& window, const WindowClose
       row.keys = decode_key(table.key(slot), window.key_types);
       rows.push_back(table.row(slot));
     }
-    finish_rows(window, std::span(batch.rows).subspan(first), rows, round);
+    finish_rows(window, std::span(batch.rows).subspan(first), rows, round, due);
     at += n;
   }
 }
 
 void WindowMerger::Impl::finish_rows(const WindowPlan& window, std::span<WindowRow> rows,
-                                     std::span<const std::byte* const> groups, const Round& round) {
-  finishers[window.index].finish(rows, groups, round.watermark);
+                                     std::span<const std::byte* const> groups, const Round& round,
+                                     Timestamp due) {
+  // now(): the round's watermark would depend on how events were cut.
+  finishers[window.index].finish(rows, groups, round.early ? round.watermark : due);
   if (round.early) return;
   for (std::size_t i = 0; i < rows.size(); ++i) encode_state(window, groups[i], rows[i].state);
 }

@@ -54,6 +54,25 @@ std::vector<NamedExpression> counts() {
 
 }  // namespace
 
+TEST_CASE("now() of a result is the watermark that closed it, however events were cut",
+          "[window]") {
+  const Compiled c =
+      compile({options("w", {}, {{"seen", "now()"}, {"n", "count(*)"}}, kMinute, 10 * kSecond)});
+  REQUIRE(c.plan != nullptr);
+  const std::vector<Event> events = {event(1), event(70), event(150), event(400)};
+  for (const std::size_t cut : {1, 2, 4}) {
+    INFO("cut " << cut);
+    Engine engine(c, 2, 1, 1);
+    for (std::size_t at = 0; at < events.size(); at += cut) engine.push(&events[at], cut);
+    engine.drain();
+    const auto rows = all_rows(engine.records);
+    REQUIRE(rows.size() == 3);
+    for (const WindowRow* row : rows) {
+      REQUIRE(row->metrics[0].integer == row->end + 10 * kSecond);
+    }
+  }
+}
+
 TEST_CASE("a row is late when the watermark before it has passed its window's close",
           "[window][late]") {
   const Compiled c = compile({options("w", {}, counts(), kMinute, 10 * kSecond)});
