@@ -74,11 +74,13 @@ void PipelineView::register_metrics() {
   r.gauge_callback(this, "streamobs_config_last_reload_success_timestamp_seconds",
                    "When the config in force was taken over.", {},
                    [this] { return static_cast<double>(config().since) / kSecond; });
-  r.gauge_callback(this, "streamobs_window_keys", "Groups held in open windows.", {}, [&t] {
-    std::size_t keys = t.results_->kept_keys();
-    for (const auto& lane : t.lanes_) keys += lane->keys();
-    return static_cast<double>(keys);
-  });
+  r.gauge_callback(this, "streamobs_window_keys",
+                   "Groups held in open windows, and in closed ones that can still be corrected.",
+                   {}, [&t] {
+                     std::size_t keys = t.results_->kept_keys();
+                     for (const auto& lane : t.lanes_) keys += lane->keys();
+                     return static_cast<double>(keys);
+                   });
   r.gauge_callback(this, "streamobs_windows_open",
                    "Open windows; of hopping ones, the panes held for them.", {},
                    [&t] { return static_cast<double>(windows_open(t)); });

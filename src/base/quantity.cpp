@@ -64,15 +64,44 @@ std::string percent_of_one(double v) {
   return without_zeros(fmt::format("{:.{}f}", percent, nearly_all ? 3 : 1)) + "%";
 }
 
+struct TimeUnit {
+  double seconds;
+  std::string_view name;
+};
+
 // The unit follows the size: milliseconds up to ten seconds, as limits are written in them.
-std::string time_span(double seconds) {
+TimeUnit time_unit(double seconds) {
   const double size = std::abs(seconds);
-  if (size == 0) return "0 ms";
-  if (size < 1e-6) return number_in_words(seconds * 1e9) + " ns";
-  if (size < 1e-3) return number_in_words(seconds * 1e6) + " µs";
-  if (size < 10) return number_in_words(seconds * 1e3) + " ms";
-  if (size < 600) return number_in_words(seconds) + " s";
-  return number_in_words(seconds / 60) + " min";
+  if (size == 0) return {1e-3, "ms"};
+  if (size < 1e-6) return {1e-9, "ns"};
+  if (size < 1e-3) return {1e-6, "µs"};
+  if (size < 10) return {1e-3, "ms"};
+  if (size < 600) return {1, "s"};
+  return {60, "min"};
+}
+
+std::string time_span(double seconds, const TimeUnit& unit) {
+  return fmt::format("{} {}", number_in_words(seconds / unit.seconds), unit.name);
+}
+
+std::string time_span(double seconds) {
+  return time_span(seconds, time_unit(seconds));
+}
+
+// 0: it is no time.
+double seconds_of(Unit unit) {
+  switch (unit) {
+    case Unit::nanoseconds:
+      return 1e-9;
+    case Unit::microseconds:
+      return 1e-6;
+    case Unit::milliseconds:
+      return 1e-3;
+    case Unit::seconds:
+      return 1;
+    default:
+      return 0;
+  }
 }
 
 std::string byte_size(double bytes) {
@@ -175,6 +204,12 @@ std::string quantity(double value, const MetricWords& metric) {
 }
 
 std::string usual_quantity(double mean, double value, const MetricWords& metric) {
+  if (const double seconds = seconds_of(metric.unit); seconds != 0 && std::abs(value) > 0) {
+    // In one unit, as far as the mean can be read in the value's.
+    const TimeUnit unit = time_unit(value * seconds);
+    const double size = std::abs(mean * seconds / unit.seconds);
+    if (size >= 0.1 && size < 1e5) return time_span(mean * seconds, unit);
+  }
   const bool whole = metric.unit == Unit::none && value == std::floor(value) && mean >= 10;
   return quantity(whole ? std::round(mean) : mean, metric);
 }

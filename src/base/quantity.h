@@ -36,7 +36,7 @@ MetricWords metric_words(std::string_view column, double largest);
 /// A value with its unit: "2,340 ms", "12.5 s", "31%", "1.2 MB", "120/s".
 std::string quantity(double value, const MetricWords& metric);
 
-/// A mean beside a value: whole where the value is, unless it is small.
+/// A mean beside a value: whole where the value is, unless it is small; of times in the same unit.
 std::string usual_quantity(double mean, double value, const MetricWords& metric);
 
 /// A value against what is normal: "6.2 times its normal 5%", "20% of its normal 100", "35% above

@@ -118,11 +118,12 @@ WindowMerger::Kept WindowMerger::kept() const {
   Kept kept;
   for (const auto& closer : impl_->closers) {
     const auto count = [&kept](const std::map<Timestamp, InstancePtr>& panes) {
-      kept.panes += panes.size();
       for (const auto& [start, pane] : panes) kept.keys += pane->table.size();
+      return panes.size();
     };
-    count(closer->panes());
-    if (const Corrections* closed = closer->corrections()) count(closed->panes());
+    kept.panes += count(closer->panes());
+    if (const Corrections* closed = closer->corrections())
+      kept.closed_panes += count(closed->panes());
   }
   return kept;
 }

@@ -53,8 +53,9 @@ class WindowMerger {
   static constexpr std::size_t kMaxShown = 60;
 
   struct Kept {
-    std::size_t panes = 0;
-    std::size_t keys = 0;
+    std::size_t panes = 0;         ///< That open windows are made of.
+    std::size_t closed_panes = 0;  ///< Of which all windows have closed, and can be corrected.
+    std::size_t keys = 0;          ///< Of both.
   };
   Kept kept() const;
   /// Sums that fit no 64-bit number and metrics that left their range, so far: they became NULL.

@@ -487,7 +487,12 @@ void StreamWindows::keep_closed(const std::vector<ClosedBefore>& closed) {
 
 std::size_t StreamWindows::open_instances() const {
   std::size_t n = 0;
-  for (const auto& instances : impl_->open) n += instances.size();
+  for (std::size_t window = 0; window < impl_->open.size(); ++window) {
+    const Assigner& assigner = impl_->plan->windows[window].assigner;
+    for (const InstancePtr& instance : impl_->open[window]) {
+      n += instance->due > assigner.last_end(instance->interval) ? 0 : 1;
+    }
+  }
   return n;
 }
 

@@ -140,6 +140,7 @@ class StreamWindows {
   /// where a window waits for longer now.
   void keep_closed(const std::vector<ClosedBefore>& closed);
 
+  /// Without what waits to correct windows that have closed.
   std::size_t open_instances() const;
   std::size_t keys() const;   ///< Groups held, over all open instances.
   std::size_t bytes() const;  ///< Memory held by them, about.

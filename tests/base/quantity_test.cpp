@@ -68,6 +68,12 @@ TEST_CASE("values are told against what is normal", "[base][quantity]") {
   CHECK(against_normal_short(0.3, 0, rate) == "normally 0%");
   CHECK(usual_quantity(99.83, 120, count) == "100");
   CHECK(usual_quantity(3.25, 12, count) == "3.25");
+  // A sentence has one unit of time, as far as both can be read in it.
+  CHECK(against_normal(15'000, 4'917, latency) == "3.1 times its normal 4.92 s");
+  CHECK(against_normal(5'000, 12'000, latency) == "42% of its normal 12,000 ms");
+  CHECK(usual_quantity(3, 15'000, latency) == "3 ms");
+  CHECK(usual_quantity(12'000, 0, latency) == "12 s");
+  CHECK(usual_quantity(0, 15'000, latency) == "0 ms");
 }
 
 TEST_CASE("names from events cannot be mistaken for the sentence around them", "[base][quantity]") {

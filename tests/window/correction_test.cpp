@@ -255,6 +255,43 @@ TEST_CASE("long windows are corrected with each full minute, not at their next e
   REQUIRE(rows[1]->metrics[0].integer == 2);
 }
 
+TEST_CASE("closed windows that can be corrected do not count as open", "[window][correction]") {
+  WindowOptions hopping = minutes();
+  hopping.name.text = "h";
+  hopping.hop = 30 * kSecond;
+  for (const WindowOptions& options : {minutes(), hopping}) {
+    const Compiled c = compile({options});
+    Admission admission(c.plan, 1);
+    StreamWindows windows(c.plan, 0, admission);
+    BatchMaker maker(c.schema, true);
+    WindowMerger merger(c.plan);
+    DeadLetters late;
+    Records out;
+    const auto pass = [&](Timestamp watermark) {
+      std::vector<PartialPtr> partials;
+      partials.push_back(windows.take_closed(watermark));
+      merger.merge(std::move(partials), 1, watermark, RoundKind::closed, out);
+    };
+    for (const int second : {5, 65, 125}) {
+      const Event e = event(second);
+      windows.process(*maker.make(&e, 1), late);
+    }
+    REQUIRE(windows.open_instances() == 3);
+    pass(125 * kSecond);
+    REQUIRE(windows.open_instances() == 1);
+    REQUIRE(merger.kept().panes == 0);
+    REQUIRE(merger.kept().closed_panes == 2);
+    REQUIRE(merger.kept().keys == 2);
+    const Event correction = event(10);
+    const auto behind = maker.make(&correction, 1);
+    behind->stamp.floor_time = 125 * kSecond;
+    windows.process(*behind, late);
+    REQUIRE(late.empty());
+    REQUIRE(windows.open_instances() == 1);
+    REQUIRE(windows.keys() == 2);
+  }
+}
+
 TEST_CASE("a closed window has max_keys keys, whatever comes late", "[window][correction]") {
   WindowOptions o = minutes();
   o.max_keys = 2;
@@ -293,7 +330,7 @@ TEST_CASE("revisions that a shutdown cuts short are of windows that have closed"
   const Event first[] = {event(5), event(65)};
   windows.process(*maker.make(first, 2), late);
   round(windows.take_closed(65 * kSecond), 65 * kSecond, RoundKind::closed);
-  REQUIRE(merger.kept().panes == 1);
+  REQUIRE(merger.kept().closed_panes == 1);
   REQUIRE(merger.kept().keys == 1);
   auto behind = maker.make(first, 1);
   behind->stamp.floor_time = 65 * kSecond;
@@ -310,7 +347,7 @@ TEST_CASE("revisions that a shutdown cuts short are of windows that have closed"
   REQUIRE(all_rows(out)[0]->revision == 1);
   REQUIRE(all_rows(out)[0]->closed);
   REQUIRE_FALSE(all_rows(out)[1]->closed);
-  REQUIRE(merger.kept().panes == 0);
+  REQUIRE(merger.kept().closed_panes == 0);
 }
 
 TEST_CASE("what is kept to be corrected, under another config", "[window][correction][snapshot]") {
@@ -376,7 +413,7 @@ TEST_CASE("what is kept to be corrected is read back or refused",
     const auto restored = engine.restore(good);
     REQUIRE(restored.has_value());
     REQUIRE(restored->revised_at == 180 * kSecond);
-    REQUIRE(engine.merger().kept().panes == 4);
+    REQUIRE(engine.merger().kept().closed_panes == 4);
   }
   // Whatever byte is another: refused, or something that runs to its end.
   std::size_t refused = 0;

@@ -178,9 +178,9 @@ inline Outcome outcome_of(const Compiled& compiled, const std::vector<Event>& ev
   }
   REQUIRE(engine == &after);
   Outcome outcome;
-  outcome.kept_panes = before.merger().kept().panes;
+  outcome.kept_panes = before.merger().kept().panes + before.merger().kept().closed_panes;
   after.finish();
-  outcome.panes_after = after.merger().kept().panes;
+  outcome.panes_after = after.merger().kept().panes + after.merger().kept().closed_panes;
   outcome.rows = closed_rows_of(before.records);
   for (std::string& row : closed_rows_of(after.records)) outcome.rows.push_back(std::move(row));
   const auto sum = [&](std::vector<std::uint64_t> a, const std::vector<std::uint64_t>& b) {
