@@ -64,9 +64,9 @@ class RuleRun {
     Streak streak;
     Streak streak_before;         ///< As it was before the newest window, in case that comes again.
     std::deque<AnomalyPtr> open;  ///< Raised and not resolved, oldest first.
-    struct Said {
+    struct Said {  // No initializer: clang would not have it in an optional of the same class.
       std::string id;
-      std::uint32_t revision = 0;
+      std::uint32_t revision;
     };
     /// How the newest window's anomaly was last said; none: there was none. It outlives the
     /// anomaly, which a correction may raise once more.
